@@ -1,0 +1,1 @@
+"""One folder per image: a Dockerfile and at most one trainer plug-in."""

@@ -1,0 +1,1 @@
+"""The trainer ``lightgbm``: gradient-boosted trees."""

@@ -1,0 +1,1 @@
+"""The trainer ``linear``: elastic net and logistic regression."""

@@ -1,0 +1,1 @@
+"""Run time: what the containers of a run do, and what they share."""

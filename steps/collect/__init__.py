@@ -1,0 +1,1 @@
+"""The collect step: from records to result tables and a report."""

@@ -1,0 +1,182 @@
+"""Where every artifact lies. The one place that knows, for a laptop and for a cluster alike.
+
+A location is a plain string, a folder or ``gs://bucket/prefix``; a compiler may pass
+``{{placeholders}}`` where a runner passes values. Nothing here touches a disk.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+SPLIT_VERSION = 1
+"""Raised when the same source would give other part files, so that old data sets are not reused."""
+
+TRAIN_VERSION = 1
+"""Raised when the same rows would give another model, metric or explanation."""
+
+
+def join(base: str, *parts: str) -> str:
+    """Join with ``/``, whatever the platform: a URI is not a path."""
+    return "/".join([base.rstrip("/"), *parts])
+
+
+@dataclass(frozen=True)
+class DatasetLayout:
+    """One data set: ``<root>/<project>/datasets/<hash>/``."""
+
+    base: str
+
+    @property
+    def index(self) -> str:
+        """The partition index, written last: without it there is no data set."""
+        return join(self.base, "index.json")
+
+    @property
+    def sample(self) -> str:
+        """The rows with the smallest row hashes, from which every grid is made."""
+        return join(self.base, "sample.arrow")
+
+    @property
+    def statistics(self) -> str:
+        """Exact counts and moments of each column."""
+        return join(self.base, "statistics.json")
+
+    def grid(self, grid_hash: str) -> str:
+        """A shared grid; the hash is of its points per feature and its categorical features."""
+        return join(self.base, "grids", f"{grid_hash}.json")
+
+    @staticmethod
+    def part(partition_id: str, number: int, suffix: str) -> str:
+        """A part file, relative to ``base``; two hex digits spread the files over 256 folders."""
+        return f"parts/{partition_id[1:3]}/{partition_id}-{number:05d}.{suffix}"
+
+
+@dataclass(frozen=True)
+class CacheLayout:
+    """Work that is found again by its content: ``<root>/<project>/cache/<key>/``."""
+
+    base: str
+
+    def folder(self, key: str) -> str:
+        """The folder of one fit or one explanation."""
+        return join(self.base, key[:2], key)
+
+    def fit(self, key: str) -> str:
+        """Metrics and what else a fit tells; written after its models."""
+        return join(self.folder(key), "fit.json")
+
+    def fold_models(self, key: str) -> str:
+        """A zip archive of the models of all folds."""
+        return join(self.folder(key), "fold-models.zip")
+
+    def final_model(self, key: str, suffix: str) -> str:
+        """The model of all rows, in its library's own format."""
+        return join(self.folder(key), f"model{suffix}")
+
+    def model_card(self, key: str) -> str:
+        """What the final model is, for whoever finds it."""
+        return join(self.folder(key), "model-card.md")
+
+    def explanation(self, key: str) -> str:
+        """Importance, partial dependence and SHAP of one partition."""
+        return join(self.folder(key), "explanation.json")
+
+
+@dataclass(frozen=True)
+class RunLayout:
+    """One run: ``<root>/<project>/runs/<experiment>/<run>/``."""
+
+    base: str
+
+    @property
+    def request(self) -> str:
+        """The resolved spec and references to the data set: all that train and collect read."""
+        return join(self.base, "run.json")
+
+    def shard(self, number: int) -> str:
+        """The list of partitions that one train step handles."""
+        return join(self.base, "shards", f"{number:05d}.json")
+
+    @property
+    def records(self) -> str:
+        """The folder with one record per partition."""
+        return join(self.base, "records")
+
+    def record(self, partition_id: str) -> str:
+        """What became of one partition."""
+        return join(self.records, f"{partition_id}.json")
+
+    @property
+    def attempts(self) -> str:
+        """The folder with one file per try at a partition."""
+        return join(self.base, "attempts")
+
+    def attempt(self, partition_id: str, number: int) -> str:
+        """One try at one partition; the number counts from 1."""
+        return join(self.attempts, f"{partition_id}-{number:03d}.json")
+
+    def table(self, name: str, suffix: str) -> str:
+        """A result table; suffix is ``csv`` or ``parquet``."""
+        return join(self.base, "tables", f"{name}.{suffix}")
+
+    def operations(self, name: str) -> str:
+        """A file about the run itself: what may differ between two runs of one spec."""
+        return join(self.base, "operations", name)
+
+    def log(self, step: str) -> str:
+        """Structured lines of one step."""
+        return join(self.base, "logs", f"{step}.jsonl")
+
+    @property
+    def report(self) -> str:
+        """The page for analysts."""
+        return join(self.base, "report.html")
+
+    @property
+    def done(self) -> str:
+        """The commit marker of collect: the run is whole."""
+        return join(self.base, "done.json")
+
+
+@dataclass(frozen=True)
+class ProjectLayout:
+    """All of one project: ``<root>/<project>/``. Nothing of it lies anywhere else."""
+
+    root: str
+    project: str
+
+    @property
+    def base(self) -> str:
+        """The project's folder."""
+        return join(self.root, self.project)
+
+    def dataset(self, dataset_hash: str) -> DatasetLayout:
+        """Where one data set lies."""
+        return DatasetLayout(join(self.base, "datasets", dataset_hash))
+
+    def source(self, source_hash: str) -> str:
+        """Which data set was made of a source, so that its rows need not be read again."""
+        return join(self.base, "datasets", "sources", f"{source_hash}.json")
+
+    @property
+    def scratch(self) -> str:
+        """Where split spills what does not fit into memory; always a local folder."""
+        return join(self.base, "datasets", ".scratch")
+
+    @property
+    def cache(self) -> CacheLayout:
+        """Models and explanations, shared by all experiments of the project."""
+        return CacheLayout(join(self.base, "cache"))
+
+    def run(self, experiment: str, run: str) -> RunLayout:
+        """Where one run lies."""
+        return RunLayout(join(self.base, "runs", experiment, run))
+
+    def runs(self, experiment: str) -> str:
+        """The folder of all runs of one experiment."""
+        return join(self.base, "runs", experiment)
+
+    @property
+    def store(self) -> str:
+        """The embedded experiment store."""
+        return join(self.base, "store.sqlite")

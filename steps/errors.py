@@ -1,0 +1,110 @@
+"""The errors that Refeed raises, drawn as one tree, with the exit code of each.
+
+    RefeedError                 70  a bug of ours, or something nobody foresaw
+    ├── TerminalError           65  trying again cannot help
+    │   ├── SpecError           65  the experiment spec is wrong; has file, line and column
+    │   ├── DataError           65  the source table cannot be used as it is
+    │   └── TrainerError        65  no such trainer, or it breaks its contract
+    ├── MissingInputError       66  a file, a run or a data set is not there
+    ├── OutputError             73  the artifact root cannot be written
+    ├── TransientError          75  throttled, or the network failed: try again
+    └── TooManyFailuresError     3  the run ended, but more partitions failed than the spec allows
+
+Exit code 2 is a wrong command line, 130 is Ctrl-C, 0 is success. The numbers above 63 are those of
+BSD's ``sysexits.h``; workflow engines read them to decide whether to try again.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+
+class RefeedError(Exception):
+    """Base of all errors that Refeed raises on purpose.
+
+    Args:
+        message: the value, what is allowed, and why it matters, in whole sentences.
+        hint: what to do about it.
+    """
+
+    exit_code: ClassVar[int] = 70
+    transient: ClassVar[bool] = False
+
+    def __init__(self, message: str, *, hint: str = "") -> None:
+        super().__init__(message)
+        self.message = message
+        self.hint = hint
+
+    def __str__(self) -> str:
+        return f"{self.message}\n{self.hint}" if self.hint else self.message
+
+
+class TerminalError(RefeedError):
+    """Trying again cannot help: never retried."""
+
+    exit_code = 65
+
+
+@dataclass(frozen=True, order=True)
+class Problem:
+    """One thing wrong with a spec; lines and columns count from 1, 0 where unknown."""
+
+    line: int
+    column: int
+    where: str
+    message: str
+    hint: str = ""
+
+
+class SpecError(TerminalError):
+    """The experiment spec is wrong.
+
+    Args:
+        path: the spec file, or a name for where the value came from (``--set``).
+        problems: at least one.
+    """
+
+    def __init__(self, path: str, problems: list[Problem]) -> None:
+        self.path = path
+        self.problems = sorted(problems)
+        super().__init__("\n".join(self._line(problem) for problem in self.problems))
+
+    def _line(self, problem: Problem) -> str:
+        place = f"{self.path}:{problem.line}:{problem.column}" if problem.line else self.path
+        where = f"{problem.where}: " if problem.where else ""
+        hint = f"\n    {problem.hint}" if problem.hint else ""
+        return f"{place}: {where}{problem.message}{hint}"
+
+
+class DataError(TerminalError):
+    """The source table cannot be used as it is."""
+
+
+class TrainerError(TerminalError):
+    """No such trainer, or a trainer that breaks its contract."""
+
+
+class MissingInputError(RefeedError):
+    """A file, a run or a data set that was asked for is not there."""
+
+    exit_code = 66
+
+
+class OutputError(RefeedError):
+    """The artifact root cannot be written."""
+
+    exit_code = 73
+
+
+class TransientError(RefeedError):
+    """Throttled, or the network failed: worth trying again."""
+
+    exit_code = 75
+    transient = True
+
+
+class TooManyFailuresError(RefeedError):
+    """The run ended and its tables are written, but too large a share of partitions failed."""
+
+    exit_code = 3

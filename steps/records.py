@@ -1,0 +1,261 @@
+"""What passes between the steps: frozen records with a deterministic JSON form.
+
+Only the standard library is imported here, so that compile time can read them too.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import asdict, dataclass, field
+from typing import Any, Literal, TypeAlias
+
+Json: TypeAlias = Any
+"""Anything that ``json.loads`` returns."""
+
+Status = Literal["trained", "skipped", "failed"]
+
+Reason = Literal[
+    "",
+    "too_few_rows",
+    "constant_target",
+    "one_class",
+    "target_missing",
+    "null_key",
+    "all_features_missing",
+    "too_few_groups",
+    "trainer_error",
+    "out_of_memory",
+    "worker_died",
+]
+"""Why a partition has no model. The first seven are skips: nothing went wrong, there is just no
+model to be had. The last three are failures."""
+
+
+def canonical_json(value: Json) -> str:
+    """One text per value: sorted keys, no spaces, UTF-8 kept, no NaN.
+
+    Raises:
+        ValueError: for NaN or an infinity, which JSON cannot hold.
+    """
+    return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
+
+
+def digest(value: Json, length: int = 32) -> str:
+    """The first ``length`` hex digits of the SHA-256 of ``value``'s canonical JSON."""
+    text = canonical_json(value).encode("utf-8", "surrogatepass")
+    return hashlib.sha256(text).hexdigest()[:length]
+
+
+@dataclass(frozen=True, order=True)
+class PartitionKey:
+    """The value of the partition column that names one model.
+
+    ``text`` is the value's canonical text: ``7``, ``0.5``, ``true``, ``2013-01-31``, or the string
+    itself. ``kind`` is the column's canonical type, so that the string ``1`` and the integer ``1``
+    are two keys; for rows whose key is null it is ``null`` and ``text`` is empty.
+    """
+
+    kind: str
+    text: str
+
+    @property
+    def partition_id(self) -> str:
+        """A name that is safe in a path, a label and a URL: ``p`` and 20 hex digits.
+
+        Hostile keys (``../x``, spaces, ``A`` beside ``a`` on a file system that folds case) are
+        harmless because no character of them survives. 80 bits: the chance that any two of a
+        million keys collide is below 1e-12, and split refuses the data set if two do.
+        """
+        return "p" + digest([self.kind, self.text], 20)
+
+
+@dataclass(frozen=True)
+class PartitionEntry:
+    """One line of the partition index.
+
+    Attributes:
+        key: the partition.
+        rows: rows in all parts.
+        missing: nulls per column, in the order of the data set's schema.
+        content: digest of the rows as a multiset; equal rows in any order have equal digests.
+        parts: paths of the part files, relative to the data set's folder.
+        bytes: size of all parts together.
+    """
+
+    key: PartitionKey
+    rows: int
+    missing: tuple[int, ...]
+    content: str
+    parts: tuple[str, ...]
+    bytes: int
+
+
+@dataclass(frozen=True)
+class Column:
+    """A column of a data set: its name and canonical type."""
+
+    name: str
+    type: str
+
+
+@dataclass(frozen=True)
+class PartitionIndex:
+    """What split writes last: the data set is what this names, and nothing else.
+
+    Attributes:
+        dataset: the data set's hash.
+        columns: the schema, sorted by column name.
+        partition_by: name of the partition column.
+        format: of the part files, ``parquet`` or ``csv``.
+        entries: one per partition, sorted by key.
+    """
+
+    dataset: str
+    columns: tuple[Column, ...]
+    partition_by: str
+    format: str
+    entries: tuple[PartitionEntry, ...]
+
+    @property
+    def rows(self) -> int:
+        """Rows in all partitions."""
+        return sum(entry.rows for entry in self.entries)
+
+    def column_position(self, name: str) -> int:
+        """Where ``name`` stands in ``columns``.
+
+        Raises:
+            KeyError: there is no such column.
+        """
+        for position, column in enumerate(self.columns):
+            if column.name == name:
+                return position
+        raise KeyError(name)
+
+    def to_json(self) -> str:
+        """The text that is stored as ``index.json``."""
+        return canonical_json(asdict(self))
+
+    @classmethod
+    def from_json(cls, text: str | bytes) -> PartitionIndex:
+        """Read what ``to_json`` wrote."""
+        raw = json.loads(text)
+        raw["columns"] = tuple(Column(**column) for column in raw["columns"])
+        raw["entries"] = tuple(_entry(entry) for entry in raw["entries"])
+        return cls(**raw)
+
+
+def _entry(raw: dict[str, Json]) -> PartitionEntry:
+    return PartitionEntry(
+        key=PartitionKey(**raw["key"]),
+        rows=raw["rows"],
+        missing=tuple(raw["missing"]),
+        content=raw["content"],
+        parts=tuple(raw["parts"]),
+        bytes=raw["bytes"],
+    )
+
+
+@dataclass(frozen=True)
+class PartitionRecord:
+    """What became of one partition in one run. Written once, after everything it refers to.
+
+    Everything here follows from rows, resolved spec and library versions: no clock, no path.
+
+    Attributes:
+        key: the partition.
+        status: ``trained``, ``skipped`` or ``failed``.
+        reason: typed; empty when trained.
+        message: for people; stripped of paths and addresses.
+        fit: cache key of models and metrics; empty unless trained.
+        explanation: cache key of the explanations; empty unless trained.
+    """
+
+    key: PartitionKey
+    status: Status
+    reason: Reason = ""
+    message: str = ""
+    fit: str = ""
+    explanation: str = ""
+
+    def to_json(self) -> str:
+        """The text that is stored under ``records/``."""
+        return canonical_json(asdict(self))
+
+    @classmethod
+    def from_json(cls, text: str | bytes) -> PartitionRecord:
+        """Read what ``to_json`` wrote."""
+        raw = json.loads(text)
+        raw["key"] = PartitionKey(**raw["key"])
+        return cls(**raw)
+
+
+@dataclass(frozen=True)
+class Attempt:
+    """One try at one partition: what differs from run to run, and so stays out of ``tables/``.
+
+    Attributes:
+        partition_id: of the partition.
+        attempt: counts from 1 within the run.
+        outcome: the record's status, or ``lost`` when the worker died under it.
+        cached: ``full`` (nothing computed), ``fit`` (only explained) or ``none``.
+        seconds: wall time.
+        peak_memory_mib: of the worker process so far.
+        worker: process id or pod name.
+        cpu: the processor's model name.
+    """
+
+    partition_id: str
+    attempt: int
+    outcome: str
+    cached: Literal["full", "fit", "none"]
+    seconds: float
+    peak_memory_mib: float
+    worker: str
+    cpu: str
+
+    def to_json(self) -> str:
+        """The text that is stored under ``attempts/``."""
+        return canonical_json(asdict(self))
+
+    @classmethod
+    def from_json(cls, text: str | bytes) -> Attempt:
+        """Read what ``to_json`` wrote."""
+        return cls(**json.loads(text))
+
+
+@dataclass(frozen=True)
+class RunRecord:
+    """One run as the experiment store knows it.
+
+    Attributes:
+        project: isolation unit that the run belongs to.
+        experiment: the spec's name.
+        run: the run's id; ids of one experiment sort by the time at which they began.
+        spec_hash: of the resolved spec, without URIs, labels and execution.
+        dataset: the data set's hash.
+        status: ``running``, ``finished`` or ``failed``.
+        started: ISO 8601, UTC.
+        ended: ISO 8601, UTC; empty while it runs.
+        counts: partitions by status.
+    """
+
+    project: str
+    experiment: str
+    run: str
+    spec_hash: str
+    dataset: str
+    status: Literal["running", "finished", "failed"]
+    started: str
+    ended: str = ""
+    counts: dict[str, int] = field(default_factory=dict)
+
+    def to_json(self) -> str:
+        """The text that the store keeps."""
+        return canonical_json(asdict(self))
+
+    @classmethod
+    def from_json(cls, text: str | bytes) -> RunRecord:
+        """Read what ``to_json`` wrote."""
+        return cls(**json.loads(text))

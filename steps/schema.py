@@ -1,0 +1,214 @@
+"""The result tables: their columns, types and meaning. One place; the docs are made from it.
+
+Each table is long and tidy. A table about partitions starts with ``partition_id, partition``. An
+undefined value is an empty cell, and a ``reason`` column says why where the table has one.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+SCHEMA_VERSION = 1
+"""Raised whenever a column is renamed, removed or changes its meaning; new columns do not raise it."""
+
+ColumnType = Literal["text", "integer", "number", "boolean"]
+
+
+@dataclass(frozen=True)
+class ResultColumn:
+    """A column of a result table."""
+
+    name: str
+    type: ColumnType
+    meaning: str
+
+
+@dataclass(frozen=True)
+class ResultTable:
+    """A result table: one row is ``grain``."""
+
+    name: str
+    grain: str
+    columns: tuple[ResultColumn, ...]
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The column names, in order."""
+        return tuple(column.name for column in self.columns)
+
+
+def _table(name: str, grain: str, *columns: tuple[str, ColumnType, str]) -> ResultTable:
+    return ResultTable(name, grain, tuple(ResultColumn(*column) for column in columns))
+
+
+_PARTITION: tuple[tuple[str, ColumnType, str], ...] = (
+    ("partition_id", "text", "Identifier of the partition; safe in paths, the same in all runs."),
+    ("partition", "text", "Value of the partition column, as it stands in the data."),
+)
+_FEATURE: tuple[str, ColumnType, str] = ("feature", "text", "Name of the feature.")
+_CLASS: tuple[str, ColumnType, str] = (
+    "class",
+    "text",
+    "Class that the value is about; empty for a regression.",
+)
+_GRID: tuple[tuple[str, ColumnType, str], ...] = (
+    ("grid_index", "integer", "Position in the feature's grid, from 0; the same in all partitions."),
+    ("grid_value", "text", "Value at that position: a number, a date, or a category's level."),
+    ("grid_number", "number", "The same as a number; empty for a category."),
+)
+_FOLD_SD = (
+    "Standard deviation between the folds. A spread, not a standard error: folds share "
+    "training rows, so it is never divided by the square root of their number."
+)
+
+PARTITIONS = _table(
+    "partitions",
+    "a partition, trained or not",
+    *_PARTITION,
+    ("status", "text", "trained, skipped or failed."),
+    ("reason", "text", "Why it was skipped or failed; empty if trained."),
+    ("message", "text", "The reason in words."),
+    ("rows", "integer", "Rows of the partition."),
+    ("rows_without_target", "integer", "Rows that could not be used, since they have no target."),
+    ("folds", "integer", "Folds with held-out rows."),
+    ("metric", "text", "The headline metric: rmse, or log_loss for classes."),
+    ("value", "number", "Its pooled out-of-fold value."),
+    ("constant_value", "number", "The same of the best constant, fitted on the training folds."),
+    ("skill", "number", "1 - value / constant_value."),
+    ("skill_low", "number", "Lower bound of the 90 % interval of skill."),
+    ("skill_high", "number", "Upper bound of the 90 % interval of skill."),
+    ("rank", "integer", "Rank by skill_low, 1 is best; empty unless trained."),
+)
+METRICS = _table(
+    "metrics",
+    "a metric of a partition, in one fold or pooled over all",
+    *_PARTITION,
+    ("metric", "text", "Name of the metric; scikit-learn's definition."),
+    ("scope", "text", "fold, or pooled over the held-out rows of all folds."),
+    ("fold", "integer", "Number of the fold, from 0; empty where pooled."),
+    ("rows", "integer", "Held-out rows that it was computed on."),
+    ("value", "number", "The metric."),
+    ("constant_value", "number", "The metric of the best constant for it, fitted on training folds."),
+    ("skill", "number", "Share of the constant's loss that the model removes; 0 is no better."),
+    ("standard_error", "number", "Of the metric, from row losses, clustered by group."),
+    ("skill_standard_error", "number", "Of skill, likewise."),
+    ("skill_low", "number", "Lower bound of the 90 % interval of skill."),
+    ("skill_high", "number", "Upper bound of the 90 % interval of skill."),
+    ("reason", "text", "Why a value is empty."),
+)
+IMPORTANCE = _table(
+    "importance",
+    "a feature of a partition, by one method",
+    *_PARTITION,
+    _FEATURE,
+    (
+        "method",
+        "text",
+        "permutation (compares across partitions), gain or mean_abs_shap (both inflate noise in "
+        "small partitions: compare within a partition only).",
+    ),
+    ("value", "number", "Mean over the folds."),
+    ("fold_sd", "number", _FOLD_SD),
+    ("folds", "integer", "Folds that the mean is over."),
+    ("rank", "integer", "Rank within partition and method, 1 is the largest."),
+    (
+        "scale",
+        "text",
+        "Unit of value: share_of_constant_loss, share_of_gain, target or log_odds (raw margin).",
+    ),
+    ("reason", "text", "Why the value is empty."),
+)
+PARTIAL_DEPENDENCE = _table(
+    "partial_dependence",
+    "a grid value of a feature of a partition (and class)",
+    *_PARTITION,
+    _FEATURE,
+    _CLASS,
+    *_GRID,
+    ("value", "number", "Mean prediction with the feature set to the grid value; mean over folds."),
+    ("fold_sd", "number", _FOLD_SD),
+    ("centred", "number", "value less the curve's mean, weighted by support, fold by fold."),
+    ("centred_fold_sd", "number", "Of centred. " + _FOLD_SD),
+    ("support", "integer", "Rows of the partition in the grid value's cell."),
+    ("extrapolated", "boolean", "No support, or outside the partition's range: do not read it."),
+    ("scale", "text", "Unit of value: target, probability, or log_odds where raw was asked for."),
+)
+SHAP_SUMMARY = _table(
+    "shap_summary",
+    "a feature of a partition (and class)",
+    *_PARTITION,
+    _FEATURE,
+    _CLASS,
+    ("mean", "number", "Mean signed SHAP value of held-out rows; mean over folds."),
+    ("mean_fold_sd", "number", _FOLD_SD),
+    ("mean_abs", "number", "Mean absolute SHAP value; mean over folds."),
+    ("mean_abs_fold_sd", "number", _FOLD_SD),
+    ("rows", "integer", "Held-out rows explained, in all folds together."),
+    ("scale", "text", "Unit: target, or log_odds (raw margin, per class if there are many)."),
+)
+SHAP_BY_VALUE = _table(
+    "shap_by_value",
+    "a cell of a feature's grid in a partition (and class) that has explained rows",
+    *_PARTITION,
+    _FEATURE,
+    _CLASS,
+    *_GRID,
+    ("mean", "number", "Mean SHAP value of the explained rows in the cell; mean over folds."),
+    ("fold_sd", "number", _FOLD_SD),
+    ("rows", "integer", "Explained rows in the cell."),
+    ("scale", "text", "Unit: target, or log_odds (raw margin)."),
+)
+FEATURES = _table(
+    "features",
+    "a feature",
+    _FEATURE,
+    ("type", "text", "Canonical type: int64, float64, string, bool, timestamp or date."),
+    ("categorical", "boolean", "Whether its values are levels without order."),
+    ("rows", "integer", "Rows of the data set."),
+    ("missing", "integer", "Rows in which it is missing."),
+    ("min", "number", "Smallest value (dates as days, timestamps as seconds since 1970)."),
+    ("max", "number", "Largest value."),
+    ("mean", "number", "Mean of the values that are not missing."),
+    ("sampled_distinct", "integer", "Distinct values in the sample that the grid is made from."),
+    ("grid_size", "integer", "Values in its grid."),
+)
+EXPERIMENT = _table(
+    "experiment",
+    "the experiment",
+    ("schema_version", "integer", "Version of these tables."),
+    ("project", "text", "Project that the experiment belongs to."),
+    ("experiment", "text", "Name of the experiment."),
+    ("spec_hash", "text", "Digest of the resolved spec, without URIs, labels and execution."),
+    ("dataset", "text", "Digest of the data set's content."),
+    ("partition_by", "text", "Column that names the partition of a row."),
+    ("target", "text", "Column that is predicted."),
+    ("task", "text", "regression, binary or multiclass."),
+    ("positive_class", "text", "Class whose probability is predicted; binary only."),
+    ("trainer", "text", "Name of the trainer."),
+    ("trainer_params", "text", "Its parameters, as JSON."),
+    ("evaluate", "text", "How the models are evaluated, as JSON."),
+    ("explain", "text", "What is explained, as JSON."),
+    ("versions", "text", "Versions of Refeed and of the libraries that shape a number, as JSON."),
+    ("rows", "integer", "Rows of the data set."),
+    ("rows_without_target", "integer", "Rows that have no target."),
+    ("partitions", "integer", "Partitions."),
+    ("trained", "integer", "Partitions that have a model."),
+    ("skipped", "integer", "Partitions without a model for a reason that is no error."),
+    ("failed", "integer", "Partitions whose training failed."),
+)
+
+TABLES: dict[str, ResultTable] = {
+    table.name: table
+    for table in (
+        PARTITIONS,
+        METRICS,
+        IMPORTANCE,
+        PARTIAL_DEPENDENCE,
+        SHAP_SUMMARY,
+        SHAP_BY_VALUE,
+        FEATURES,
+        EXPERIMENT,
+    )
+}
+"""All result tables by name, in the order in which they are documented."""

@@ -1,0 +1,1 @@
+"""The train step: fits, evaluates and explains the partitions of one shard."""

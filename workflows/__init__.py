@@ -1,0 +1,1 @@
+"""Compile time and command line: from a spec to runs of the steps."""
