@@ -158,6 +158,85 @@ def _entry(raw: dict[str, Json]) -> PartitionEntry:
 
 
 @dataclass(frozen=True)
+class Roles:
+    """What each column of a data set is for.
+
+    Attributes:
+        partition_by: names the partition of a row.
+        target: is predicted.
+        features: are predicted from, in the order of the spec.
+        categorical: those features whose values are levels without order.
+        weight: says how much a row counts; None if all count alike.
+        group: rows that share its value share a fold; None if every row is its own.
+        time: orders the folds of method time; None for the others.
+    """
+
+    partition_by: str
+    target: str
+    features: tuple[str, ...]
+    categorical: tuple[str, ...]
+    weight: str | None
+    group: str | None
+    time: str | None
+
+
+@dataclass(frozen=True)
+class RunRequest:
+    """All that train and collect need to know of a run; stored as ``run.json``.
+
+    Attributes:
+        project: isolation unit.
+        experiment: the spec's name.
+        run: the run's id.
+        spec_hash: of the resolved spec, without URIs, labels and execution.
+        dataset: the data set's hash.
+        grid: hash of the shared grid.
+        roles: of the columns.
+        task: regression, binary or multiclass.
+        classes: of the whole data set, in order of their value; empty for a regression.
+        min_rows: rows with a target that a partition must have.
+        max_levels: levels per category before the rarest are merged.
+        trainer: ``{"name": ..., "params": {...}}`` with all defaults filled in.
+        evaluate: the spec's part, with all defaults.
+        explain: the spec's part, with all defaults.
+        versions: of Refeed and of the libraries that shape a number.
+        max_failed_fraction: share of partitions that may fail before the run counts as failed.
+    """
+
+    project: str
+    experiment: str
+    run: str
+    spec_hash: str
+    dataset: str
+    grid: str
+    roles: Roles
+    task: str
+    classes: tuple[str, ...]
+    min_rows: int
+    max_levels: int
+    trainer: dict[str, Json]
+    evaluate: dict[str, Json]
+    explain: dict[str, Json]
+    versions: dict[str, str]
+    max_failed_fraction: float
+
+    def to_json(self) -> str:
+        """The text that is stored."""
+        return canonical_json(asdict(self))
+
+    @classmethod
+    def from_json(cls, text: str | bytes) -> RunRequest:
+        """Read what ``to_json`` wrote."""
+        raw = json.loads(text)
+        roles = raw["roles"]
+        roles["features"] = tuple(roles["features"])
+        roles["categorical"] = tuple(roles["categorical"])
+        raw["roles"] = Roles(**roles)
+        raw["classes"] = tuple(raw["classes"])
+        return cls(**raw)
+
+
+@dataclass(frozen=True)
 class PartitionRecord:
     """What became of one partition in one run. Written once, after everything it refers to.
 

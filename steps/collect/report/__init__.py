@@ -1,0 +1,6 @@
+"""The report: all partitions of a run side by side, in one HTML file without JavaScript."""
+
+from steps.collect.report.facts import RunFacts
+from steps.collect.report.page import build_report
+
+__all__ = ["RunFacts", "build_report"]

@@ -1,0 +1,124 @@
+"""Text for people: hostile names made visible, long ones shortened, numbers in a few digits.
+
+Everything that comes from the data passes through ``visible`` before it is escaped, so that a name
+can neither hide what it holds nor reorder the text around it.
+"""
+
+from __future__ import annotations
+
+import math
+import unicodedata
+from collections.abc import Iterable
+
+EMPTY = "(empty)"
+"""Shown for the empty string, which would otherwise leave a blank nobody can read."""
+
+NONE = "–"
+"""Shown for a number that is not there."""
+
+_HIDDEN = frozenset({"Cc", "Cf", "Cn", "Co", "Cs", "Zl", "Zp"})
+_JOINERS = frozenset("\u200c\u200d")
+_DELETE = 0x7F
+_MICRO, _MEGA = 1e-4, 1e6
+_MINUTE, _HOUR = 60, 3600
+
+
+def visible(text: str) -> str:
+    """``text`` with every character that has no picture of its own replaced by one that has.
+
+    Control characters become Unicode's control pictures (NUL is ``␀``); direction marks, line
+    separators and unassigned code points become ``⟨U+200F⟩``; a space at either end becomes ``␣``.
+    Joiners between letters of other scripts and in emoji stay: they are spelling there.
+    """
+    if not text:
+        return EMPTY
+    last = len(text) - 1
+    return "".join(
+        "␣" if char.isspace() and char.isprintable() and index in (0, last) else _picture(text, index)
+        for index, char in enumerate(text)
+    )
+
+
+def _picture(text: str, index: int) -> str:
+    char = text[index]
+    if unicodedata.category(char) not in _HIDDEN or _is_spelling(text, index):
+        return char
+    code = ord(char)
+    if code < ord(" "):
+        return chr(0x2400 + code)
+    return "␡" if code == _DELETE else f"⟨U+{code:04X}⟩"
+
+
+def _is_spelling(text: str, index: int) -> bool:
+    around = text[index - 1 : index] + text[index + 1 : index + 2]
+    return text[index] in _JOINERS and len(around) > 1 and not any(map(str.isascii, around))
+
+
+def width(text: str) -> int:
+    """Columns that ``text`` takes: two for a wide character, one for any other."""
+    return sum(2 if unicodedata.east_asian_width(char) in "WF" else 1 for char in text)
+
+
+def elide(text: str, columns: int) -> str:
+    """The visible form of ``text``, cut in the middle to at most ``columns`` columns."""
+    shown = visible(text)
+    if width(shown) <= columns:
+        return shown
+    tail = _take(reversed(shown), (columns - 1) // 2)[::-1]
+    return _take(shown, columns - 1 - width(tail)).rstrip() + "…" + tail.lstrip()
+
+
+def _take(chars: Iterable[str], columns: int) -> str:
+    taken = ""
+    for char in chars:
+        if width(taken + char) > columns:
+            break
+        taken += char
+    return taken
+
+
+def number(value: float | None, digits: int = 3) -> str:
+    """``value`` with ``digits`` significant digits and a true minus sign."""
+    if value is None or not math.isfinite(value):
+        return NONE
+    size = abs(value)
+    if size and not _MICRO <= size < _MEGA:
+        mantissa, _, exponent = f"{value:.{digits - 1}e}".partition("e")
+        return _minus(f"{mantissa}e{int(exponent)}")
+    decimals = digits - 1 - math.floor(math.log10(size)) if size else 0
+    return _minus(f"{value:,.{max(decimals, 0)}f}")
+
+
+def fixed(value: float | None, decimals: int = 3) -> str:
+    """``value`` with a fixed number of decimals, so that a column of them lines up."""
+    if value is None or not math.isfinite(value):
+        return NONE
+    if abs(value) >= _MEGA:
+        return number(value)
+    return _minus(f"{value + 0.0:,.{decimals}f}")
+
+
+def count(value: float | None) -> str:
+    """A whole number with separators between the thousands."""
+    return NONE if value is None or not math.isfinite(value) else _minus(f"{round(value):,}")
+
+
+def plural(value: int, noun: str, nouns: str = "") -> str:
+    """``1 partition``, ``2 partitions``."""
+    return f"{count(value)} {noun if value == 1 else nouns or noun + 's'}"
+
+
+def duration(seconds: float) -> str:
+    """Wall time: ``9.5 s``, ``3 min 20 s`` or ``2 h 05 min``."""
+    if not math.isfinite(seconds):
+        return NONE
+    if seconds < _MINUTE:
+        return f"{number(seconds, 2)} s"
+    whole = round(seconds)
+    if whole < _HOUR:
+        return f"{whole // _MINUTE} min {whole % _MINUTE:02d} s"
+    return f"{whole // _HOUR} h {whole % _HOUR // _MINUTE:02d} min"
+
+
+def _minus(text: str) -> str:
+    return text.replace("-", "−") if text.strip("-0.,") else text.lstrip("-")

@@ -1,0 +1,241 @@
+"""The embedded split engine: streams a source through memory of bounded size into part files.
+
+First pass: canonical types, row hashes, summaries, grouping by partition. Second pass: one
+partition at a time in canonical order. The partition index is written last.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+
+from steps.contract import SPLIT_VERSION, DatasetLayout, ProjectLayout
+from steps.errors import DataError
+from steps.progress import Progress
+from steps.records import Column, PartitionEntry, PartitionIndex, PartitionKey, canonical_json, digest
+from steps.split.source import Source
+from steps.split.spill import Codes, Grouping
+from steps.storage import Storage
+from steps.table.grid import SAMPLE_ROWS
+from steps.table.hashing import Hashes, content_digest, mix, row_hashes
+from steps.table.parts import arrow_schema, canonical_order, encode_part
+from steps.table.summaries import BottomSample, TableSummary, column_totals
+from steps.table.types import canonical_batch, canonical_text
+
+MEMORY_BUDGET = 320 << 20
+"""Bytes of rows that are held before they are spilled to disk; the peak is about three times it."""
+
+
+@dataclass(frozen=True)
+class SplitPlan:
+    """What is to be made.
+
+    Attributes:
+        columns: names and canonical types, sorted by name.
+        partition_by: name of the partition column.
+        format: of the part files.
+    """
+
+    columns: tuple[Column, ...]
+    partition_by: str
+    format: str
+
+
+class Partitions:
+    """The partition keys seen so far, each with a code in the order of arrival."""
+
+    def __init__(self, kind: str) -> None:
+        self.kind = kind
+        self._codes: dict[object, int] = {}
+
+    def codes_of(self, column: pa.Array) -> Codes:
+        """The code of each row's key; shape (rows,)."""
+        encoded = column.dictionary_encode(null_encoding="encode")
+        values = encoded.dictionary.to_pylist()
+        codes = [self._codes.setdefault(value, len(self._codes)) for value in values]
+        looked_up: Codes = np.asarray(codes, np.int32)[encoded.indices.to_numpy()]
+        return looked_up
+
+    def sorted(self) -> list[tuple[PartitionKey, int]]:
+        """All keys with their codes, sorted by key: numbers by value, the rest by text."""
+        keys = [(self._key(value), code) for value, code in self._codes.items()]
+        rank = {code: value for value, code in self._codes.items()}
+        numeric = self.kind in {"int64", "float64"}
+
+        def position(entry: tuple[PartitionKey, int]) -> tuple[bool, object, str]:
+            value = rank[entry[1]]
+            return value is None, value if numeric and value is not None else 0, entry[0].text
+
+        return sorted(keys, key=position)
+
+    def _key(self, value: object) -> PartitionKey:
+        return PartitionKey("null", "") if value is None else PartitionKey(self.kind, canonical_text(value))
+
+
+def make_dataset(
+    source: Source,
+    plan: SplitPlan,
+    project: ProjectLayout,
+    storage: Storage,
+    progress: Progress,
+    memory_budget: int = MEMORY_BUDGET,
+) -> PartitionIndex:
+    """Split a source into a data set, or find that the same data set is there already.
+
+    Raises:
+        DataError: the source cannot be used.
+        OutputError: the artifact root cannot be written.
+    """
+    with _scratch(project) as folder:
+        scan = _Scan(plan, Grouping(arrow_schema(plan.columns), Path(folder), memory_budget))
+        progress.begin("read", "rows", source.rows())
+        for batch in source.batches([column.name for column in plan.columns]):
+            scan.add(batch)
+            progress.advance(batch.num_rows)
+        progress.end()
+        dataset = scan.finish()
+        layout = project.dataset(dataset)
+        if storage.exists(layout.index):
+            return PartitionIndex.from_json(storage.read(layout.index))
+        return _write(scan, dataset, layout, storage, progress)
+
+
+def _scratch(project: ProjectLayout) -> tempfile.TemporaryDirectory[str]:
+    """A folder for runs that do not fit into memory; goes when the step ends, also by an error."""
+    base = Path(project.scratch)
+    base.mkdir(parents=True, exist_ok=True)
+    for left in base.iterdir():
+        if not _alive(left.name.split("-")[0]):
+            shutil.rmtree(left, ignore_errors=True)
+    return tempfile.TemporaryDirectory(dir=base, prefix=f"{os.getpid()}-", ignore_cleanup_errors=True)
+
+
+def _alive(process: str) -> bool:
+    return process.isdigit() and Path("/proc", process).exists()
+
+
+class _Scan:
+    """The first pass."""
+
+    def __init__(self, plan: SplitPlan, grouping: Grouping) -> None:
+        self.plan, self.grouping = plan, grouping
+        self.types = {column.name: column.type for column in plan.columns}
+        self.partitions = Partitions(self.types[plan.partition_by])
+        self.sample = BottomSample(SAMPLE_ROWS)
+        self.summary = TableSummary(self.types)
+        self._rows = 0
+        self._sums = np.zeros(2, np.uint64)
+
+    def add(self, raw: pa.RecordBatch) -> None:
+        """Take in a batch of the source."""
+        batch = canonical_batch(raw, self.types)
+        hashes = row_hashes(batch)
+        self._rows += len(hashes)
+        self._sums += np.array([hashes.sum(), mix(hashes).sum()], np.uint64)
+        self.summary.add(batch)
+        self.sample.add(batch, hashes)
+        codes = self.partitions.codes_of(batch.column(self.plan.partition_by))
+        self.grouping.add(batch, hashes, codes)
+
+    def finish(self) -> str:
+        """The data set's hash: of content, columns, partition column, format and split version."""
+        if not self._rows:
+            raise DataError("The source has no rows, so there is nothing to train on.")
+        self.grouping.finish()
+        content = [self._rows, *map(int, self._sums)]
+        plan = asdict(self.plan)
+        return digest({"content": content, "plan": plan, "version": SPLIT_VERSION})
+
+
+def _write(
+    scan: _Scan, dataset: str, layout: DatasetLayout, storage: Storage, progress: Progress
+) -> PartitionIndex:
+    """The second pass: part files, sample, statistics, and last the index."""
+    keys = scan.partitions.sorted()
+    _refuse_collisions([key for key, _ in keys])
+    progress.begin("write", "partitions", len(keys))
+    entries = []
+    for entry, totals in _parts(scan, keys, layout, storage):
+        entries.append(entry)
+        scan.summary.add_totals(totals)
+        progress.advance(1)
+    progress.end()
+    storage.write(layout.sample, _ipc(scan.sample.table(scan.grouping.schema)))
+    columns = {name: asdict(column) for name, column in scan.summary.columns.items()}
+    storage.write(layout.statistics, canonical_json(columns).encode("utf-8", "surrogatepass"))
+    index = PartitionIndex(
+        dataset, scan.plan.columns, scan.plan.partition_by, scan.plan.format, tuple(entries)
+    )
+    storage.write(layout.index, index.to_json().encode("utf-8", "surrogatepass"))
+    return index
+
+
+def _refuse_collisions(keys: list[PartitionKey]) -> None:
+    """Two keys with one id would overwrite each other; with 80 bits it will not happen."""
+    ids = {key.partition_id: key for key in keys}
+    if len(ids) != len(keys):
+        raise DataError("Two partition keys have the same identifier: rename one of them.")
+
+
+def _parts(
+    scan: _Scan, keys: list[tuple[PartitionKey, int]], layout: DatasetLayout, storage: Storage
+) -> Iterator[tuple[PartitionEntry, list[float]]]:
+    """Write the part files in the order of keys, a few at once."""
+
+    def write(item: tuple[PartitionKey, int]) -> tuple[PartitionEntry, list[float]]:
+        key, code = item
+        batch, hashes = scan.grouping.rows_of(code)
+        return _write_part(key, batch, hashes, scan.plan.format, layout, storage)
+
+    workers = min(4, os.cpu_count() or 1)
+    with ThreadPoolExecutor(workers) as pool:
+        for start in range(0, len(keys), 16 * workers):
+            yield from pool.map(write, keys[start : start + 16 * workers])
+
+
+def _write_part(
+    key: PartitionKey,
+    rows: pa.RecordBatch,
+    hashes: Hashes,
+    file_format: str,
+    layout: DatasetLayout,
+    storage: Storage,
+) -> tuple[PartitionEntry, list[float]]:
+    order = canonical_order(rows, hashes)
+    if (order[1:] < order[:-1]).any():  # a run in memory is in order already
+        rows, hashes = rows.take(pa.array(order)), hashes[order]
+    content = encode_part(pa.Table.from_batches([rows]), file_format)
+    part = layout.part(key.partition_id, 0, file_format)
+    storage.write(f"{layout.base}/{part}", content)
+    entry = PartitionEntry(
+        key=key,
+        rows=rows.num_rows,
+        missing=tuple(column.null_count for column in rows.columns),
+        content=content_digest(rows.schema, hashes),
+        parts=(part,),
+        bytes=len(content),
+    )
+    return entry, column_totals(rows)
+
+
+def _ipc(table: pa.Table) -> bytes:
+    sink = pa.BufferOutputStream()
+    with pa.ipc.new_file(sink, table.schema, options=pa.ipc.IpcWriteOptions(compression="lz4")) as writer:
+        writer.write_table(table)
+    content: bytes = sink.getvalue().to_pybytes()
+    return content
+
+
+def read_statistics(content: bytes) -> dict[str, dict[str, object]]:
+    """The column summaries that split wrote, by column."""
+    statistics: dict[str, dict[str, object]] = json.loads(content)
+    return statistics

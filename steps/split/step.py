@@ -1,0 +1,177 @@
+"""The split step: makes a data set, or finds it made, and settles who plays which role."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import pyarrow as pa
+
+from steps.contract import SPLIT_VERSION, ProjectLayout
+from steps.errors import DataError
+from steps.progress import Progress
+from steps.records import Column, PartitionIndex, Roles, canonical_json, digest
+from steps.split.config import DatasetConfig
+from steps.split.embedded import SplitPlan, make_dataset
+from steps.split.roles import resolve_roles, resolve_task, wanted_columns
+from steps.split.source import Source, open_source
+from steps.storage import Storage
+from steps.table.grid import make_grid
+from steps.table.types import canonical_type
+
+Engine = Callable[[Source, SplitPlan, ProjectLayout, Storage, Progress], PartitionIndex]
+"""What makes a data set: the embedded engine here, a distributed one behind the same call."""
+
+
+@dataclass(frozen=True)
+class SplitRequest:
+    """What the split step is asked for.
+
+    Attributes:
+        config: the spec's part.
+        group: ``evaluate.group``: the data set must hold that column.
+        time: ``evaluate.time``, likewise.
+        task: as the spec says it.
+        grid_points: values per feature of the shared grid.
+    """
+
+    config: DatasetConfig
+    group: str | None
+    time: str | None
+    task: str
+    grid_points: int
+
+
+@dataclass(frozen=True)
+class SplitResult:
+    """What the split step made or found.
+
+    Attributes:
+        index: the partition index.
+        roles: of the columns.
+        task: resolved.
+        classes: of the data set, in order of their value.
+        grid: hash of the shared grid.
+        reused: no source row was read.
+    """
+
+    index: PartitionIndex
+    roles: Roles
+    task: str
+    classes: tuple[str, ...]
+    grid: str
+    reused: bool
+
+
+def split(
+    request: SplitRequest,
+    project: ProjectLayout,
+    storage: Storage,
+    progress: Progress,
+    engine: Engine = make_dataset,
+) -> SplitResult:
+    """Make the data set that a spec asks for, unless it is there.
+
+    Raises:
+        SpecError: the spec names columns that are missing or unfit.
+        DataError: the source cannot be used.
+        MissingInputError: there is no source.
+        OutputError: the artifact root cannot be written.
+    """
+    source = open_source(request.config)
+    link = project.source(_source_hash(source, request))
+    index = _linked(link, project, storage)
+    reused = index is not None
+    if index is None:
+        index = engine(source, _plan(source, request), project, storage, progress)
+        storage.write(link, canonical_json({"dataset": index.dataset}).encode())
+    return _settle(request, index, project, storage, reused=reused)
+
+
+def source_types(source: Source) -> dict[str, str]:
+    """Canonical type of each column of a source; a column that has none is left out."""
+    types = {}
+    for field in source.schema():
+        try:
+            types[field.name] = canonical_type(field.name, field.type)
+        except DataError:  # it matters only if the spec wants the column, see _plan
+            continue
+    return types
+
+
+def _source_hash(source: Source, request: SplitRequest) -> str:
+    """Of the source's bytes and of all that decides which data set becomes of them."""
+    config = request.config.model_dump(
+        include={"partition_by", "target", "features", "weight", "format", "types", "null_values"}
+    )
+    extra = [request.group, request.time, SPLIT_VERSION]
+    return digest([source.fingerprint(), config, extra])
+
+
+def _linked(link: str, project: ProjectLayout, storage: Storage) -> PartitionIndex | None:
+    if not storage.exists(link):
+        return None
+    layout = project.dataset(json.loads(storage.read(link))["dataset"])
+    if not storage.exists(layout.index):
+        return None
+    return PartitionIndex.from_json(storage.read(layout.index))
+
+
+def _plan(source: Source, request: SplitRequest) -> SplitPlan:
+    schema = source.schema()
+    config = request.config
+    types = {field.name: "?" for field in schema} | source_types(source)
+    roles = resolve_roles(config, request.group, request.time, types)
+    fields = {field.name: field.type for field in schema}
+    columns = tuple(
+        Column(name, canonical_type(name, fields[name])) for name in wanted_columns(config, roles)
+    )
+    return SplitPlan(columns, config.partition_by, config.format)
+
+
+def _settle(
+    request: SplitRequest,
+    index: PartitionIndex,
+    project: ProjectLayout,
+    storage: Storage,
+    *,
+    reused: bool,
+) -> SplitResult:
+    types = {column.name: column.type for column in index.columns}
+    roles = resolve_roles(request.config, request.group, request.time, types)
+    layout = project.dataset(index.dataset)
+    statistics = json.loads(storage.read(layout.statistics))
+    _check_weight(roles, statistics)
+    target = statistics[roles.target]
+    task, classes = resolve_task(request.task, roles.target, types[roles.target], target["levels"])
+    grid = _ensure_grid(request.grid_points, index, roles, project, storage)
+    return SplitResult(index, roles, task, classes, grid, reused)
+
+
+def _check_weight(roles: Roles, statistics: dict[str, Any]) -> None:
+    if roles.weight is None:
+        return
+    weight = statistics[roles.weight]
+    if weight["missing"] or weight["low"] is None or weight["low"] <= 0:
+        raise DataError(
+            f"The weight {roles.weight!r} must be a positive number in every row; its smallest "
+            f"value is {weight['low']}, and it is missing in {weight['missing']} rows.",
+            hint="Leave out such rows in the source, or give them a small positive weight.",
+        )
+
+
+def _ensure_grid(
+    points: int, index: PartitionIndex, roles: Roles, project: ProjectLayout, storage: Storage
+) -> str:
+    layout = project.dataset(index.dataset)
+    grid_hash = digest([points, roles.features, roles.categorical])
+    if not storage.exists(layout.grid(grid_hash)):
+        sample = pa.ipc.open_file(pa.BufferReader(storage.read(layout.sample))).read_all()
+        grid = make_grid(sample, roles.features, set(roles.categorical), points)
+        text = grid.to_json().encode("utf-8", "surrogatepass")
+        storage.write(layout.grid(grid_hash), text)
+    return grid_hash
+
+

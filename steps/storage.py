@@ -1,0 +1,117 @@
+"""The storage port: whole objects by URI, each written in one atomic act.
+
+The adapter is chosen by URI scheme in one dictionary. Here it is the local file system only.
+"""
+
+from __future__ import annotations
+
+import os
+import uuid
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Protocol
+
+from steps.errors import MissingInputError, OutputError, SpecError, Problem
+
+TEMPORARY_PREFIX = ".tmp-"
+"""Files being written begin with this; what a killed process left is nobody's and may go."""
+
+
+class Storage(Protocol):
+    """Objects by URI. A write is seen whole or not at all."""
+
+    def read(self, uri: str) -> bytes:
+        """The whole object.
+
+        Raises:
+            MissingInputError: there is no such object.
+        """
+
+    def write(self, uri: str, content: bytes) -> None:
+        """Create or replace the object, atomically.
+
+        Raises:
+            OutputError: the place cannot be written.
+        """
+
+    def exists(self, uri: str) -> bool:
+        """Whether the object is there."""
+
+    def names(self, uri: str) -> list[str]:
+        """Sorted names of the objects and folders right under a folder; empty if it is not there."""
+
+    def delete(self, uri: str) -> None:
+        """Remove the object; no error if it is not there."""
+
+
+class LocalStorage:
+    """The local file system; a URI is a path."""
+
+    def read(self, uri: str) -> bytes:
+        """See ``Storage.read``."""
+        try:
+            return Path(uri).read_bytes()
+        except (FileNotFoundError, NotADirectoryError) as error:
+            raise MissingInputError(f"There is no file {uri!r}.") from error
+
+    def write(self, uri: str, content: bytes) -> None:
+        """See ``Storage.write``: a temporary file beside it, then a rename."""
+        path = Path(uri)
+        temporary = path.with_name(f"{TEMPORARY_PREFIX}{uuid.uuid4().hex}")
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            temporary.write_bytes(content)
+            os.replace(temporary, path)
+        except OSError as error:
+            temporary.unlink(missing_ok=True)
+            raise output_error(uri, error) from error
+
+    def exists(self, uri: str) -> bool:
+        """See ``Storage.exists``."""
+        return Path(uri).is_file()
+
+    def names(self, uri: str) -> list[str]:
+        """See ``Storage.names``."""
+        return sorted(self._names(Path(uri)))
+
+    @staticmethod
+    def _names(folder: Path) -> Iterator[str]:
+        if folder.is_dir():
+            for entry in os.scandir(folder):
+                if not entry.name.startswith(TEMPORARY_PREFIX):
+                    yield entry.name
+
+    def delete(self, uri: str) -> None:
+        """See ``Storage.delete``."""
+        Path(uri).unlink(missing_ok=True)
+
+
+def output_error(uri: str, error: OSError) -> OutputError:
+    """What to tell somebody whose artifact root cannot be written."""
+    return OutputError(
+        f"Cannot write {uri!r}: {error.strerror or error}.",
+        hint="Name a folder that you may write, with room left, as `output` in the spec "
+        "(or with --set output=...). What is finished is kept; run again to go on.",
+    )
+
+
+_ADAPTERS: dict[str, type[LocalStorage]] = {"": LocalStorage}
+
+
+def scheme_of(uri: str) -> str:
+    """``gs`` of ``gs://bucket/x``; empty for a path."""
+    head, separator, _ = uri.partition("://")
+    return head if separator else ""
+
+
+def storage_for(uri: str) -> Storage:
+    """The adapter for a URI's scheme.
+
+    Raises:
+        SpecError: no adapter knows the scheme.
+    """
+    scheme = scheme_of(uri)
+    if scheme not in _ADAPTERS:
+        raise SpecError(uri, [Problem(0, 0, "output", f"{scheme}:// is no place that this version "
+                                      "of Refeed can write; a local folder is.")])
+    return _ADAPTERS[scheme]()

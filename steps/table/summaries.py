@@ -1,0 +1,138 @@
+"""Summaries of a table: exact, bounded in memory, and the same in whatever order rows come."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from steps.table.grid import numbers_of
+from steps.table.hashing import Hashes
+from steps.table.types import canonical_text
+
+MOST_LEVELS = 64
+"""Distinct values of a column that are kept exactly; with more it is no set of classes."""
+
+
+class BottomSample:
+    """The ``size`` rows with the smallest hashes, in order of hash (a bottom-k sample).
+
+    Uniform without replacement, since the hash of a row is as good as random; two samples merge
+    into the sample of both. Cohen and Kaplan, "Summarizing data using bottom-k sketches", 2007.
+    """
+
+    def __init__(self, size: int) -> None:
+        self.size = size
+        self._largest: int | None = None
+        self._batches: list[pa.RecordBatch] = []
+        self._hashes: list[Hashes] = []
+        self._rows = 0
+
+    def add(self, batch: pa.RecordBatch, hashes: Hashes) -> None:
+        """Take in a batch."""
+        if self._largest is not None:
+            chosen = np.flatnonzero(hashes <= np.uint64(self._largest))
+            batch, hashes = batch.take(pa.array(chosen)), hashes[chosen]
+        self._batches.append(batch)
+        self._hashes.append(hashes)
+        self._rows += len(hashes)
+        if self._rows > 2 * self.size:
+            self._cut()
+
+    def _cut(self) -> None:
+        hashes = np.concatenate(self._hashes)
+        order = np.argsort(hashes, kind="stable")[: self.size]
+        # Arrow cannot take from several batches of one column at once, a table can.
+        table = pa.Table.from_batches(self._batches).take(pa.array(order))
+        self._batches, self._hashes = table.combine_chunks().to_batches(), [hashes[order]]
+        self._rows = len(order)
+        if self._rows == self.size:
+            self._largest = int(self._hashes[0][-1])
+
+    def table(self, schema: pa.Schema) -> pa.Table:
+        """The sample so far."""
+        if not self._batches:
+            return schema.empty_table()
+        self._cut()
+        return pa.Table.from_batches(self._batches, schema=schema)
+
+
+@dataclass
+class ColumnSummary:
+    """Exact facts about a column.
+
+    Attributes:
+        rows: rows seen.
+        missing: nulls among them.
+        low: smallest value as a number; None for strings and where all is missing.
+        high: largest value as a number.
+        total: sum of the values as numbers.
+        levels: the distinct values as text, or None once there are more than ``MOST_LEVELS``.
+    """
+
+    rows: int = 0
+    missing: int = 0
+    low: float | None = None
+    high: float | None = None
+    total: float = 0.0
+    levels: dict[str, int] | None = field(default_factory=dict)
+
+    def add(self, column: pa.Array) -> None:
+        """Take in a column of a batch: all but ``total``, which depends on the order of rows."""
+        self.rows += len(column)
+        self.missing += column.null_count
+        if not pa.types.is_string(column.type) and column.null_count < len(column):
+            self._add_bounds(column)
+        if self.levels is not None:
+            self._add_levels(column)
+
+    def _add_bounds(self, column: pa.Array) -> None:
+        bounds = pc.min_max(column)
+        low, high = numbers_of(pa.array([bounds["min"].as_py(), bounds["max"].as_py()], column.type))
+        self.low = float(low) if self.low is None else min(self.low, float(low))
+        self.high = float(high) if self.high is None else max(self.high, float(high))
+
+    def _add_levels(self, column: pa.Array) -> None:
+        assert self.levels is not None
+        head = column.slice(0, 4 * MOST_LEVELS)
+        if pc.count_distinct(head).as_py() > MOST_LEVELS:
+            self.levels = None
+            return
+        for entry in pc.value_counts(column.drop_null()):
+            text = canonical_text(entry["values"].as_py())
+            self.levels[text] = self.levels.get(text, 0) + entry["counts"].as_py()
+            if len(self.levels) > MOST_LEVELS:
+                self.levels = None
+                return
+
+
+class TableSummary:
+    """A ``ColumnSummary`` per column."""
+
+    def __init__(self, names: Iterable[str]) -> None:
+        self.columns = {name: ColumnSummary() for name in names}
+
+    def add(self, batch: pa.RecordBatch) -> None:
+        """Take in a batch."""
+        for name, column in zip(batch.schema.names, batch.columns, strict=True):
+            self.columns[name].add(column)
+
+    def add_totals(self, totals: Iterable[float]) -> None:
+        """Add a partition's sums, in the order of columns; call in the order of partitions."""
+        for summary, total in zip(self.columns.values(), totals, strict=True):
+            summary.total += total
+
+
+def column_totals(batch: pa.RecordBatch) -> list[float]:
+    """Sum of each column as numbers, nulls left out; 0 for strings. The rows' order matters to
+    the last bit, so the rows must be in canonical order.
+    """
+    return [
+        0.0
+        if pa.types.is_string(column.type)
+        else float(np.add.reduce(numbers_of(column.drop_null() if column.null_count else column)))
+        for column in batch.columns
+    ]

@@ -1,0 +1,170 @@
+"""Canonical types: every source becomes one of six, so that equal tables are equal data sets.
+
+int64, float64, string, bool, timestamp (microseconds, UTC) and date. NaN is null, -0.0 is 0.0, an
+empty string is not null.
+"""
+
+from __future__ import annotations
+
+import warnings
+from datetime import UTC, date, datetime
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from steps.errors import DataError
+
+ARROW_TYPES: dict[str, pa.DataType] = {
+    "int64": pa.int64(),
+    "float64": pa.float64(),
+    "string": pa.string(),
+    "bool": pa.bool_(),
+    "timestamp": pa.timestamp("us", "UTC"),
+    "date": pa.date32(),
+}
+"""The Arrow type of each canonical type."""
+
+_EXACT_DECIMAL_DIGITS = 15
+"""Decimals of at most so many digits survive a float64 unchanged (IEEE 754, DBL_DIG)."""
+
+
+class PrecisionWarning(UserWarning):
+    """A source value does not fit its canonical type to the last digit."""
+
+
+def canonical_type(name: str, arrow_type: pa.DataType) -> str:
+    """The canonical type that a column of this Arrow type gets.
+
+    Raises:
+        DataError: it has none, such as a list or a struct.
+    """
+    for canonical, matches in _MATCHES:
+        if any(match(arrow_type) for match in matches):
+            return canonical
+    if pa.types.is_dictionary(arrow_type):
+        return canonical_type(name, arrow_type.value_type)
+    raise DataError(
+        f"Column {name!r} has the type {arrow_type}, which no model can use. Allowed are whole and "
+        "decimal numbers, strings, booleans, dates and timestamps.",
+        hint="Leave it out (features: {exclude: [...]}), or turn it into one of these types.",
+    )
+
+
+_MATCHES = (
+    ("int64", (pa.types.is_integer,)),
+    ("float64", (pa.types.is_floating, pa.types.is_decimal, pa.types.is_null)),
+    ("string", (pa.types.is_string, pa.types.is_large_string, pa.types.is_string_view)),
+    ("bool", (pa.types.is_boolean,)),
+    ("timestamp", (pa.types.is_timestamp,)),
+    ("date", (pa.types.is_date,)),
+)
+
+
+def canonical_array(name: str, array: pa.Array) -> pa.Array:
+    """The column in its canonical type.
+
+    Raises:
+        DataError: an unsupported type, text that is not UTF-8, an infinity, or an integer beyond
+            64 bits.
+    """
+    if pa.types.is_dictionary(array.type):
+        array = array.dictionary_decode()
+    canonical = canonical_type(name, array.type)
+    try:
+        return _CONVERT[canonical](name, array)
+    except pa.ArrowInvalid as error:
+        raise DataError(
+            f"Column {name!r} ({array.type}) does not fit {canonical}: {error}."
+        ) from error
+
+
+def _integers(_name: str, array: pa.Array) -> pa.Array:
+    return array.cast(pa.int64())
+
+
+def _floats(name: str, array: pa.Array) -> pa.Array:
+    if pa.types.is_decimal(array.type) and array.type.precision > _EXACT_DECIMAL_DIGITS:
+        _warn(name, f"{array.type} becomes float64, which holds 15 digits")
+    numbers = pc.add(array.cast(pa.float64()), 0.0)  # -0.0 + 0.0 is 0.0
+    finite = pc.is_finite(numbers)
+    if pc.all(finite, min_count=0).as_py():
+        return numbers
+    if pc.any(pc.is_inf(numbers), min_count=0).as_py():
+        raise DataError(
+            f"Column {name!r} holds an infinite value, of which no mean or loss can be computed.",
+            hint="Replace infinities by a number or by a missing value in the source.",
+        )
+    return pc.if_else(finite, numbers, pa.scalar(None, pa.float64()))
+
+
+def _strings(name: str, array: pa.Array) -> pa.Array:
+    try:
+        array.validate(full=True)
+    except pa.ArrowInvalid as error:
+        raise DataError(
+            f"Column {name!r} holds text that is not valid UTF-8.",
+            hint="Write the source with UTF-8 encoding.",
+        ) from error
+    return array.cast(pa.string())
+
+
+def _booleans(_name: str, array: pa.Array) -> pa.Array:
+    return array
+
+
+def _timestamps(name: str, array: pa.Array) -> pa.Array:
+    exact = array.cast(pa.timestamp("us", array.type.tz), safe=False)
+    if array.type.unit == "ns" and not exact.cast(array.type).equals(array):
+        _warn(name, "nanoseconds are cut to microseconds")
+    if array.type.tz is None:
+        return pc.assume_timezone(exact, "UTC")
+    return exact.cast(ARROW_TYPES["timestamp"])
+
+
+def _dates(_name: str, array: pa.Array) -> pa.Array:
+    return array.cast(pa.date32())
+
+
+_CONVERT = {
+    "int64": _integers,
+    "float64": _floats,
+    "string": _strings,
+    "bool": _booleans,
+    "timestamp": _timestamps,
+    "date": _dates,
+}
+
+
+def _warn(name: str, what: str) -> None:
+    warnings.warn(f"column {name!r}: {what}", PrecisionWarning, stacklevel=2)
+
+
+def canonical_batch(batch: pa.RecordBatch, types: dict[str, str]) -> pa.RecordBatch:
+    """The named columns of a batch in their canonical types, in the order of ``types``.
+
+    Raises:
+        DataError: see ``canonical_array``.
+    """
+    arrays = [canonical_array(name, batch.column(name)) for name in types]
+    schema = pa.schema([(name, ARROW_TYPES[kind]) for name, kind in types.items()])
+    return pa.RecordBatch.from_arrays(
+        [array.cast(field.type) for array, field in zip(arrays, schema, strict=True)],
+        schema=schema,
+    )
+
+
+def canonical_text(value: object) -> str:
+    """The text of a value that is not null: the same for every source, and read back exactly.
+
+    Numbers in their shortest exact form, booleans as true and false, dates and timestamps in
+    ISO 8601, the latter in UTC with a Z.
+    """
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, float):
+        return repr(value)
+    if isinstance(value, datetime):
+        return value.astimezone(UTC).isoformat().replace("+00:00", "Z")
+    if isinstance(value, date):
+        return value.isoformat()
+    return str(value)

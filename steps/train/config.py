@@ -1,0 +1,69 @@
+"""The parts of the spec that say how models are fitted, evaluated and explained."""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+from pydantic import Field, model_validator
+
+from steps.config import SpecPart
+
+
+class TrainerConfig(SpecPart):
+    """Which plug-in fits the models, with which parameters."""
+
+    name: str = "lightgbm"
+    """Name of an installed trainer; `refeed trainers` lists them."""
+    params: dict[str, Any] = Field(default_factory=dict)
+    """The trainer's own parameters; `refeed trainers NAME` documents them."""
+
+
+class EvaluateConfig(SpecPart):
+    """How rows are held out, so that every number is about rows that a model has not seen."""
+
+    method: Literal["kfold", "time", "holdout"] = "kfold"
+    """kfold: every row is held out once. time: folds are ordered blocks of the column `time`, each
+    predicted from the blocks before it. holdout: one random part is held out."""
+    folds: int = Field(default=5, ge=2, le=50)
+    """Folds of kfold, or predicted blocks of time."""
+    seed: int = Field(default=0, ge=0, le=2**31 - 1)
+    """Another seed deals the rows to other folds, and seeds the trainer."""
+    group: str | None = None
+    """Rows that share a value of this column share a fold, such as the readings of one day; the
+    standard errors are clustered by it too."""
+    time: str | None = None
+    """The column that orders the blocks of method time."""
+    fraction: float = Field(default=0.2, gt=0, lt=1)
+    """Share of groups (or of rows) that method holdout holds out."""
+    quantile: float = Field(default=0.5, gt=0, lt=1)
+    """Level of the pinball metric of a regression; at 0.5 it is half the MAE."""
+
+    @model_validator(mode="after")
+    def _time_has_a_column(self) -> EvaluateConfig:
+        if self.method == "time" and self.time is None:
+            raise ValueError("method time needs the column that orders the rows: time: <column>")
+        return self
+
+
+class PartialDependenceConfig(SpecPart):
+    """Partial dependence of the predictions on each feature."""
+
+    features: Literal["all"] | list[str] = "all"
+    """Features to draw curves of, or all."""
+    grid: int = Field(default=20, ge=2, le=100)
+    """Values per feature at the most; one grid for all partitions."""
+    scale: Literal["probability", "raw"] = "probability"
+    """Of a classifier: the mean probability per class, or the mean raw margin (log-odds)."""
+
+
+class ExplainConfig(SpecPart):
+    """What is told of each model, on rows that it has not seen."""
+
+    partial_dependence: PartialDependenceConfig | Literal[False] = PartialDependenceConfig()
+    """Partial dependence, or false for none."""
+    shap: bool = True
+    """SHAP values: per feature, and against the feature's value."""
+    permutation_importance: int = Field(default=1, ge=0, le=100)
+    """Shuffles per feature and fold; 0 for none. More of them make the importance steadier."""
+    rows: int = Field(default=1000, ge=10, le=1_000_000)
+    """Held-out rows explained per partition at the most: those with the smallest row hashes."""
