@@ -105,6 +105,7 @@ class PartitionIndex:
 
     Attributes:
         dataset: the data set's hash.
+        content: digest of rows, columns and partition column; the same for every part format.
         columns: the schema, sorted by column name.
         partition_by: name of the partition column.
         format: of the part files, ``parquet`` or ``csv``.
@@ -112,6 +113,7 @@ class PartitionIndex:
     """
 
     dataset: str
+    content: str
     columns: tuple[Column, ...]
     partition_by: str
     format: str

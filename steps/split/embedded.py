@@ -102,11 +102,11 @@ def make_dataset(
             scan.add(batch)
             progress.advance(batch.num_rows)
         progress.end()
-        dataset = scan.finish()
+        dataset, content = scan.finish()
         layout = project.dataset(dataset)
         if storage.exists(layout.index):
             return PartitionIndex.from_json(storage.read(layout.index))
-        return _write(scan, dataset, layout, storage, progress)
+        return _write(scan, (dataset, content), layout, storage, progress)
 
 
 def _scratch(project: ProjectLayout) -> tempfile.TemporaryDirectory[str]:
@@ -146,18 +146,23 @@ class _Scan:
         codes = self.partitions.codes_of(batch.column(self.plan.partition_by))
         self.grouping.add(batch, hashes, codes)
 
-    def finish(self) -> str:
-        """The data set's hash: of content, columns, partition column, format and split version."""
+    def finish(self) -> tuple[str, str]:
+        """The data set's hash, and the digest of its content, which no format changes."""
         if not self._rows:
             raise DataError("The source has no rows, so there is nothing to train on.")
         self.grouping.finish()
-        content = [self._rows, *map(int, self._sums)]
-        plan = asdict(self.plan)
-        return digest({"content": content, "plan": plan, "version": SPLIT_VERSION})
+        columns = [asdict(column) for column in self.plan.columns]
+        sums = [self._rows, *map(int, self._sums)]
+        content = digest([sums, columns, self.plan.partition_by])
+        return digest([content, self.plan.format, SPLIT_VERSION]), content
 
 
 def _write(
-    scan: _Scan, dataset: str, layout: DatasetLayout, storage: Storage, progress: Progress
+    scan: _Scan,
+    digests: tuple[str, str],
+    layout: DatasetLayout,
+    storage: Storage,
+    progress: Progress,
 ) -> PartitionIndex:
     """The second pass: part files, sample, statistics, and last the index."""
     keys = scan.partitions.sorted()
@@ -172,8 +177,9 @@ def _write(
     storage.write(layout.sample, _ipc(scan.sample.table(scan.grouping.schema)))
     columns = {name: asdict(column) for name, column in scan.summary.columns.items()}
     storage.write(layout.statistics, canonical_json(columns).encode("utf-8", "surrogatepass"))
+    plan = scan.plan
     index = PartitionIndex(
-        dataset, scan.plan.columns, scan.plan.partition_by, scan.plan.format, tuple(entries)
+        *digests, plan.columns, plan.partition_by, plan.format, tuple(entries)
     )
     storage.write(layout.index, index.to_json().encode("utf-8", "surrogatepass"))
     return index

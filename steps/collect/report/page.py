@@ -1,0 +1,220 @@
+"""The page: what each section needs, put together and handed to the template."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+from markupsafe import Markup
+
+from steps.collect.report import answer, dependence, text
+from steps.collect.report.data import (
+    Importance,
+    Partition,
+    Reader,
+    read_curves,
+    read_experiment,
+    read_importance,
+    read_partitions,
+    read_shap_curves,
+    read_shap_summary,
+)
+from steps.collect.report.facts import RunFacts
+from steps.collect.report.heatmap import heat_map
+from steps.collect.report.shapley import MOST_PANELS, shap_chart, shap_panels
+from steps.collect.report.skill import best_of, skill_charts, verdict, worst_of
+
+MOST_ROWS = 200
+"""Partitions in the table of all."""
+
+MOST_SKIPPED = 50
+"""Skipped partitions that are listed; failed ones all are."""
+
+_NOTABLE = 3
+
+SCALES = {
+    "share_of_constant_loss": "share of the best constant's loss",
+    "share_of_gain": "share of the model's gain",
+    "target": "units of the target",
+    "probability": "probability",
+    "log_odds": "log-odds (raw margin)",
+}
+"""How the units of the tables are called."""
+
+
+def build_report(read: Reader, run: RunFacts) -> str:
+    """The report as one HTML document; equal input gives equal bytes.
+
+    Args:
+        read: returns columns of one of the tables in ``steps.schema``, by the table's name.
+        run: what is told of the run itself.
+    """
+    experiment = read_experiment(read)
+    partitions = read_partitions(read)
+    trained = [each for each in partitions if each.trained]
+    importances = read_importance(read, trained) if trained else {}
+    importance = next(iter(importances.values()), None)
+    content = {
+        "run": run,
+        "experiment": experiment,
+        "partitions": partitions,
+        "trained": trained,
+        "importance": importance,
+        **_answer(partitions, importance),
+        **_skill(partitions),
+        **_importance(importance, trained),
+        **_explanations(read, trained, importance, str(experiment["positive_class"] or "")),
+        **_without_model(partitions),
+        "table": sorted(trained, key=_by_rank)[:MOST_ROWS],
+        **_made(experiment, run),
+    }
+    return _environment().get_template("report.html.j2").render(content)
+
+
+def _environment() -> Environment:
+    environment = Environment(
+        loader=PackageLoader("steps.collect.report", "."),
+        autoescape=True,
+        undefined=StrictUndefined,
+        finalize=_shown,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    helpers: Sequence[Callable[..., Any]] = (text.count, text.fixed, text.number, text.plural, text.duration)
+    environment.filters |= {helper.__name__: helper for helper in helpers} | {"name": answer.name}
+    environment.globals |= {"scales": SCALES, "methods": answer.METHOD_WORDS, "verdict": verdict}
+    return environment
+
+
+def _shown(value: object) -> object:
+    """Every plain text that the template prints is made visible; markup is ours already."""
+    if isinstance(value, str) and not isinstance(value, Markup):
+        return text.visible(value) if value else ""
+    return "" if value is None else value
+
+
+def _answer(partitions: Sequence[Partition], importance: Importance | None) -> dict[str, Any]:
+    return {
+        "skill_sentence": answer.skill_sentence(partitions),
+        "contrast_sentence": answer.best_and_worst_sentence(partitions),
+        "importance_sentence": answer.importance_sentence(importance),
+        "scores": answer.scores_of(partitions),
+    }
+
+
+def _skill(partitions: Sequence[Partition]) -> dict[str, Any]:
+    return {
+        "skill": skill_charts(partitions),
+        "best": best_of(partitions)[:_NOTABLE],
+        "worst": worst_of(partitions)[:_NOTABLE],
+    }
+
+
+def _importance(importance: Importance | None, trained: Sequence[Partition]) -> dict[str, Any]:
+    if importance is None:
+        return {"heat": None, "leaders": []}
+    firsts = answer.first_counts(importance)
+    leaders = sorted(firsts.items(), key=lambda item: (-item[1], item[0]))[:_NOTABLE]
+    return {
+        "heat": heat_map(importance, trained),
+        "leaders": [(importance.features[index], times) for index, times in leaders],
+    }
+
+
+def _explanations(
+    read: Reader, trained: Sequence[Partition], importance: Importance | None, positive: str
+) -> dict[str, Any]:
+    """Partial dependence and SHAP, of the most important features first."""
+    if not trained:
+        return {"dependence": [], "dependence_scale": "", "shap": [], "shap_panels": [], "shap_scale": ""}
+    summaries = read_shap_summary(read, trained)
+    ranked = [importance.features[index] for index in importance.ranking] if importance else []
+    # Without any importance the tables' own order decides; all their features are candidates.
+    candidates = ranked or _features(read)
+    curves = read_curves(read, trained, candidates[: dependence.MOST_FEATURES])
+    classes = dependence.classes_to_show(curves, positive)
+    summaries = _chosen(summaries, classes, positive)
+    shap_class = summaries[0].class_ if summaries else ""
+    shap_curves = read_shap_curves(read, trained, candidates[:MOST_PANELS])
+    return {
+        "dependence": dependence.dependence_panels(curves, candidates, classes, trained),
+        "dependence_scale": curves[0].scale if curves else "",
+        "shap": [(each.class_, shap_chart(each, f"shap-sum-{at}")) for at, each in enumerate(summaries)],
+        "shap_panels": shap_panels(shap_curves, candidates, shap_class),
+        "shap_scale": summaries[0].scale if summaries else "",
+    }
+
+
+def _chosen(summaries: Sequence[Any], classes: Sequence[str], positive: str) -> list[Any]:
+    """The classes that partial dependence shows, if SHAP has them; else the first few."""
+    wanted = [positive] if any(each.class_ == positive for each in summaries) else list(classes)
+    found = {each.class_: each for each in summaries}
+    return [found[class_] for class_ in wanted if class_ in found] or list(summaries[: dependence.MOST_CLASSES])
+
+
+def _features(read: Reader) -> list[str]:
+    return [str(name or "") for name in read("features", ["feature"])["feature"].to_pylist()]
+
+
+def _without_model(partitions: Sequence[Partition]) -> dict[str, Any]:
+    failed = [each for each in partitions if each.status == "failed"]
+    skipped = [each for each in partitions if each.status == "skipped"]
+    reasons = Counter((each.status, each.reason) for each in failed + skipped)
+    return {
+        "failed": failed,
+        "skipped": sorted(skipped, key=lambda each: (each.reason, -each.rows))[:MOST_SKIPPED],
+        "skipped_total": len(skipped),
+        "reasons": [(f"{status}: {reason}", text.count(times)) for (status, reason), times in sorted(reasons.items())],
+    }
+
+
+def _made(experiment: Mapping[str, Any], run: RunFacts) -> dict[str, Any]:
+    """How it was made and with which data."""
+    named = ("trainer_params", "evaluate", "explain", "versions")
+    return {
+        "details": {name: flat(experiment[name]) for name in named},
+        "run_pairs": [
+            ("run", run.run),
+            ("began", run.started),
+            ("ended", run.ended),
+            ("took", text.duration(run.seconds)),
+            ("models", f"{text.count(run.fitted)} fitted, {text.count(run.cached)} from the cache"),
+            ("trainer", experiment["trainer"]),
+            ("result tables", run.tables),
+            ("Refeed", run.version),
+        ],
+        "data_pairs": [
+            ("source", run.source),
+            ("digest of the data", experiment["dataset"]),
+            ("digest of the spec", experiment["spec_hash"]),
+            ("project", experiment["project"]),
+            ("experiment", experiment["experiment"]),
+            ("schema of the tables", experiment["schema_version"]),
+        ],
+    }
+
+
+def _by_rank(partition: Partition) -> tuple[float, str]:
+    """Unranked ones last."""
+    rank = partition.rank
+    return (rank if rank == rank else float("inf"), partition.identifier)  # noqa: PLR0124 - not NaN
+
+
+def flat(value: str | None) -> list[tuple[str, str]]:
+    """A JSON text as dotted names and values; what is no JSON is shown as it is."""
+    if not value:
+        return []
+    try:
+        return list(_leaves("", json.loads(value)))
+    except ValueError:
+        return [("", value)]
+
+
+def _leaves(path: str, value: object) -> list[tuple[str, str]]:
+    if isinstance(value, Mapping) and value:
+        dot = "." if path else ""
+        return [leaf for key in value for leaf in _leaves(f"{path}{dot}{key}", value[key])]
+    return [(path, value if isinstance(value, str) else json.dumps(value, ensure_ascii=False))]

@@ -1,0 +1,95 @@
+"""Section 5: SHAP values, per feature and against the feature's value."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from markupsafe import Markup
+
+from steps.collect.report.curves import Floats
+from steps.collect.report.data import Curves, ShapSummary, column_quantile
+from steps.collect.report.panel import Panel, level_panel, line_panel
+from steps.collect.report.svg import Scale, axis_x, coordinate, element, label, picture, scale_over
+from steps.collect.report.text import count, number
+
+MOST_FEATURES = 20
+MOST_PANELS = 6
+
+
+@dataclass(frozen=True)
+class ShapPanel:
+    """SHAP against the value of one feature, in the middle over partitions."""
+
+    chart: Markup
+    feature: str
+
+
+def shap_chart(summary: ShapSummary, ident: str) -> Markup:
+    """Mean |SHAP| and mean SHAP per feature: median and quartiles over partitions."""
+    size = column_quantile(summary.mean_abs, 0.5)
+    order = np.argsort(-np.nan_to_num(size, nan=-1.0), kind="stable")[:MOST_FEATURES].tolist()
+    top, row, left = 26, 18, 150
+    bottom = top + row * len(order)
+    sizes, signed = _quartiles(summary.mean_abs)[:, order], _quartiles(summary.mean)[:, order]
+    first = scale_over([0.0, *sizes.ravel()], left, 440)
+    second = scale_over([0.0, *signed.ravel()], 480, 770)
+    names = (label(left - 8, top + row * (at + 0.5) + 4, summary.features[index], "name end", 20) for at, index in enumerate(order))
+    return picture(
+        ident,
+        (784, bottom + 22),
+        f"SHAP values of {count(len(order))} features",
+        "Per feature the median over partitions as a dot, its quartiles as a line: mean absolute "
+        "SHAP value on the left, mean signed one on the right.",
+        label(left, top - 10, "mean |SHAP|: how much", "axis"),
+        label(480, top - 10, "mean SHAP: in which direction", "axis"),
+        *names,
+        *_dots(sizes, first, top, row),
+        *_dots(signed, second, top, row),
+        wide=True,
+    )
+
+
+def _quartiles(values: Floats) -> Floats:
+    return np.stack([column_quantile(values, share) for share in (0.25, 0.5, 0.75)])
+
+
+def _dots(quartiles: Floats, scale: Scale, top: float, row: float) -> list[Markup]:
+    bottom = top + row * quartiles.shape[1]
+    drawn = [axis_x(scale, top, bottom, 5)]
+    drawn.append(element("path", d=f"M{coordinate(scale(0))} {top}V{coordinate(bottom)}", class_="base"))
+    for index, (low, middle, high) in enumerate(quartiles.T.tolist()):
+        if np.isfinite(middle):
+            y = top + row * (index + 0.5)
+            line = f"M{coordinate(scale(low))} {coordinate(y)}H{coordinate(scale(high))}"
+            title = element("title", f"median {number(middle)}, quartiles {number(low)} and {number(high)}")
+            drawn.append(element("path", d=line, class_="interval"))
+            drawn.append(element("circle", title, cx=scale(middle), cy=y, r=3.6, class_="dot"))
+    return [element("g", *drawn, class_="better")]
+
+
+def shap_panels(curves: Sequence[Curves], features: Sequence[str], class_: str) -> list[ShapPanel]:
+    """SHAP against value: median over partitions with a band from quartile to quartile."""
+    found = {each.feature: each for each in curves if each.class_ == class_}
+    chosen = [found[feature] for feature in features if feature in found]
+    drawable = [each for each in chosen if each.usable.any()][:MOST_PANELS]
+    return [ShapPanel(_panel(each, f"shap-{index}"), each.feature) for index, each in enumerate(drawable)]
+
+
+def _panel(curves: Curves, ident: str) -> Markup:
+    usable = curves.usable
+    values = np.where(usable, curves.centred, np.nan)
+    enough = usable.sum(axis=0) * 2 >= usable.any(axis=1).sum()
+    low, middle, high = (np.where(enough, edge, np.nan) for edge in _quartiles(values))
+    panel = Panel(
+        ident=ident,
+        title=f"SHAP against the value of {curves.feature}",
+        labels=curves.labels,
+        numbers=curves.numbers,
+        lines=np.stack([low, high]),
+        middle=middle,
+        low=low,
+        high=high,
+    )
+    return level_panel(panel) if curves.categorical else line_panel(panel)

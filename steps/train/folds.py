@@ -1,0 +1,84 @@
+"""Which rows are held out together. Follows from content and seed, never from row position."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from steps.table.hashing import seeded
+from steps.train.config import EvaluateConfig
+from steps.train.frame import Frame, Integers
+
+
+@dataclass(frozen=True)
+class Fold:
+    """Positions of the rows that a fold's model is trained on, and of those it is judged on."""
+
+    train: Integers
+    held_out: Integers
+
+
+def make_folds(frame: Frame, config: EvaluateConfig) -> list[Fold]:
+    """The folds of a partition; folds without rows on either side are left out.
+
+    Returns an empty list where there are fewer groups (or distinct rows, or times) than folds.
+    """
+    if config.method == "time":
+        return _time_folds(frame, config.folds)
+    groups, members = np.unique(frame.groups, return_inverse=True)
+    needed = config.folds if config.method == "kfold" else 2
+    if len(groups) < needed:
+        return []
+    rank = _stratified_rank(frame, groups, members, config.seed)
+    if config.method == "kfold":
+        dealt = (rank % config.folds)[members]
+        pairs = [(dealt != fold, dealt == fold) for fold in range(config.folds)]
+    else:
+        # Every 1/fraction-th group along the stratified order: equal shares of every class.
+        share = config.fraction
+        held = (np.floor((rank + 1) * share) > np.floor(rank * share))[members]
+        pairs = [(~held, held)]
+    return _proper(pairs)
+
+
+def _stratified_rank(
+    frame: Frame, groups: np.ndarray, members: Integers, seed: int
+) -> Integers:
+    """Rank of each group in the order of its seeded hash, class by class.
+
+    Dealt round robin, the ranks give every fold its share of each class. The class of a group is
+    its most frequent one.
+    """
+    shuffled = seeded(groups, seed)
+    classes = np.zeros(len(groups), np.intp)
+    if frame.classes:
+        counts = np.zeros((len(groups), len(frame.classes)), np.intp)
+        np.add.at(counts, (members, frame.target.astype(np.intp)), 1)
+        classes = counts.argmax(axis=1)
+    rank = np.empty(len(groups), np.intp)
+    rank[np.lexsort((shuffled, classes))] = np.arange(len(groups))
+    return rank
+
+
+def _time_folds(frame: Frame, folds: int) -> list[Fold]:
+    """``folds + 1`` blocks of about equally many rows; each but the first is predicted from all
+    blocks before it. Rows of one time share a block.
+    """
+    assert frame.time is not None
+    counts = np.bincount(frame.time)
+    before = np.cumsum(counts) - counts
+    block = (before * (folds + 1) // max(1, len(frame.time)))[frame.time]
+    if len(np.unique(block)) <= folds:
+        return []
+    return _proper([(block < fold, block == fold) for fold in range(1, folds + 1)])
+
+
+def _proper(pairs: list[tuple[np.ndarray, np.ndarray]]) -> list[Fold]:
+    return [
+        Fold(np.flatnonzero(train), np.flatnonzero(held))
+        for train, held in pairs
+        if train.any() and held.any()
+    ]
+
+

@@ -1,0 +1,181 @@
+"""One partition as a trainer sees it: canonical order, codes for levels, rows with a target."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+
+from steps.records import Roles
+from steps.table.grid import FeatureGrid, cells, level_texts, numbers_of
+from steps.table.hashing import Hashes, row_hashes
+from steps.table.parts import in_canonical_order
+from steps.train.trainer import Features, Floats
+
+OTHER_LEVELS = "(other levels)"
+"""What stands for the levels of a category that were merged since they are rare."""
+
+Integers = NDArray[np.intp]
+
+
+@dataclass(frozen=True)
+class LevelCodes:
+    """How the levels of one category are coded in one partition.
+
+    Attributes:
+        names: the levels that have a code of their own, in order of their value, and maybe
+            ``OTHER_LEVELS`` last.
+        codes: code of each level that the partition has, merged ones included.
+    """
+
+    names: tuple[str, ...]
+    codes: dict[str, int]
+
+    def code(self, level: str) -> int:
+        """Code of a level; ``len(names)`` for one that the partition does not have."""
+        return self.codes.get(level, len(self.names))
+
+
+@dataclass(frozen=True)
+class Frame:
+    """The rows of one partition that have a target, in canonical order.
+
+    Attributes:
+        features: of all rows.
+        codes: per feature, how its levels are coded; None where it is numeric.
+        target: shape (rows,); the value, or the position in ``classes``.
+        weight: shape (rows,), or None.
+        hashes: the row hashes; equal rows have equal ones.
+        groups: a hash of each row's group; of the row itself where there are no groups.
+        time: rank of each row's time among the distinct times; None where no column orders.
+        classes: of the partition, in order of their value.
+    """
+
+    features: Features
+    codes: tuple[LevelCodes | None, ...]
+    target: Floats
+    weight: Floats | None
+    hashes: Hashes
+    groups: Hashes
+    time: Integers | None
+    classes: tuple[str, ...]
+
+    def points(self, column: int, grid: FeatureGrid) -> Floats:
+        """The grid's values as this partition codes them; shape (points,)."""
+        codes = self.codes[column]
+        if codes is None:
+            return np.asarray(grid.numbers, np.float64)
+        return np.array([codes.code(level) for level in grid.values], np.float64)
+
+    def cells(self, column: int, grid: FeatureGrid) -> Integers:
+        """Position of each row's grid cell, -1 where the feature is missing or in no cell.
+
+        Numbers lie in the cell of the nearest grid value. A level lies in its own cell; where the
+        partition merged it with others, it cannot be told apart and lies in none.
+        """
+        values = self.features.values[:, column]
+        codes = self.codes[column]
+        if codes is None:
+            return cells(values, grid)
+        table = np.full(len(codes.names) + 2, -1)
+        for position, level in enumerate(grid.values):
+            code = codes.code(level)
+            if code < len(codes.names) and codes.names[code] == level:
+                table[code] = position
+        return table[np.where(np.isnan(values), len(codes.names) + 1, values).astype(np.intp)]
+
+
+def make_frame(table: pa.Table, roles: Roles, classes: tuple[str, ...], max_levels: int) -> Frame:
+    """Read a partition's rows.
+
+    Args:
+        table: all rows of the partition, in any order, with canonical types.
+        roles: of the columns.
+        classes: of the data set; empty for a regression.
+        max_levels: levels per category before the rarest are merged.
+    """
+    batch, hashes = in_canonical_order(table)
+    known = np.flatnonzero(batch.column(roles.target).is_valid().to_numpy(zero_copy_only=False))
+    batch, hashes = batch.take(pa.array(known)), hashes[known]
+    coded = [_code(batch, name, roles, max_levels) for name in roles.features]
+    matrix = np.column_stack([values for values, _ in coded]) if coded else np.empty((len(known), 0))
+    codes = tuple(levels for _, levels in coded)
+    names = tuple(levels.names if levels else None for levels in codes)
+    target, present = _target(batch.column(roles.target), classes)
+    return Frame(
+        features=Features(roles.features, np.ascontiguousarray(matrix), names),
+        codes=codes,
+        target=target,
+        weight=numbers_of(batch.column(roles.weight)) if roles.weight else None,
+        hashes=hashes,
+        groups=_groups(batch, roles.group, hashes),
+        time=_ranks(batch.column(roles.time)) if roles.time else None,
+        classes=present,
+    )
+
+
+def _code(
+    batch: pa.RecordBatch, name: str, roles: Roles, max_levels: int
+) -> tuple[Floats, LevelCodes | None]:
+    column = batch.column(name)
+    if name not in roles.categorical:
+        return numbers_of(column), None
+    texts = level_texts(column)
+    names = texts.dictionary.to_pylist()
+    positions = texts.indices.fill_null(len(names)).to_numpy(zero_copy_only=False)
+    levels = level_codes(Counter(names[p] for p in positions if p < len(names)), column.type, max_levels)
+    table = np.array([*(levels.code(level) for level in names), np.nan])
+    return table[positions], levels
+
+
+def level_codes(counts: Counter[str], kind: pa.DataType, max_levels: int) -> LevelCodes:
+    """Codes in order of value; beyond ``max_levels`` the rarest levels share the last code."""
+    kept = sorted(counts, key=lambda level: (-counts[level], _value_order(kind, level)))
+    if len(kept) > max_levels:
+        kept = kept[: max_levels - 1]
+    names = sorted(kept, key=lambda level: _value_order(kind, level))
+    codes = {level: code for code, level in enumerate(names)}
+    merged = [level for level in counts if level not in codes]
+    if merged:
+        codes |= dict.fromkeys(merged, len(names))
+        names.append(OTHER_LEVELS)
+    return LevelCodes(tuple(names), codes)
+
+
+def _value_order(kind: pa.DataType, level: str) -> tuple[float, str]:
+    numeric = pa.types.is_integer(kind) or pa.types.is_floating(kind)
+    return (float(level) if numeric else 0.0, level)
+
+
+def _target(column: pa.Array, classes: tuple[str, ...]) -> tuple[Floats, tuple[str, ...]]:
+    """Target as numbers; for classes, positions among those that the partition has."""
+    if not classes:
+        return numbers_of(column), ()
+    texts = level_texts(column)
+    names = texts.dictionary.to_pylist()
+    present = tuple(name for name in classes if name in names)
+    positions = np.array([present.index(name) for name in names], np.float64)
+    return positions[texts.indices.to_numpy(zero_copy_only=False)], present
+
+
+def _groups(batch: pa.RecordBatch, group: str | None, hashes: Hashes) -> Hashes:
+    if group is None:
+        return hashes
+    column = batch.column(group)
+    found = row_hashes(pa.RecordBatch.from_arrays([column], names=[group]))
+    # A row whose group is unknown is a group of its own.
+    return np.where(column.is_null().to_numpy(zero_copy_only=False), hashes, found)
+
+
+def _ranks(column: pa.Array) -> Integers:
+    """Rank of each value among the distinct ones; a missing time comes first."""
+    encoded = column.dictionary_encode()
+    order = pa.compute.sort_indices(encoded.dictionary).to_numpy()
+    rank = np.empty(len(order) + 1, np.intp)
+    rank[order] = np.arange(1, len(order) + 1)
+    rank[-1] = 0
+    ranks: Integers = rank[encoded.indices.fill_null(len(order)).to_numpy(zero_copy_only=False)]
+    return ranks

@@ -1,0 +1,94 @@
+"""Trainers by name: Python entry points, loaded on use."""
+
+from __future__ import annotations
+
+import difflib
+import traceback
+from importlib.metadata import EntryPoint, PackageNotFoundError, entry_points, version
+from typing import Any
+
+from pydantic import BaseModel, ValidationError
+
+from steps.errors import Problem, SpecError, TrainerError
+from steps.train.trainer import Trainer
+
+GROUP = "refeed.trainers"
+
+
+def installed() -> dict[str, EntryPoint]:
+    """Entry points of all installed trainers, by name; nothing is loaded."""
+    return {point.name: point for point in sorted(entry_points(group=GROUP))}
+
+
+def load_class(name: str) -> type[Trainer[Any, Any]]:
+    """The class of a trainer.
+
+    Raises:
+        SpecError: no such trainer is installed.
+        TrainerError: it cannot be imported, or is no trainer.
+    """
+    found = installed()
+    if name not in found:
+        near = difflib.get_close_matches(name, found, n=1)
+        meant = f"Did you mean {near[0]!r}? " if near else ""
+        hint = (
+            f"{meant}Installed are {', '.join(found)}. A trainer is a package with an entry point "
+            f"in the group {GROUP}."
+        )
+        problem = Problem(0, 0, "trainer.name", f"no trainer {name!r} is installed", hint)
+        raise SpecError("the spec", [problem])
+    try:
+        loaded = found[name].load()
+    except Exception as error:
+        last = traceback.format_exception_only(error)[-1].strip()
+        raise TrainerError(
+            f"The trainer {name!r} ({found[name].value}) cannot be imported: {last}.",
+            hint="Install what it needs, such as its extra: pip install 'refeed[lightgbm]'.",
+        ) from error
+    if not (isinstance(loaded, type) and issubclass(loaded, Trainer)):
+        raise TrainerError(f"The trainer {name!r} ({found[name].value}) is no subclass of Trainer.")
+    return loaded
+
+
+def check_params(name: str, params: dict[str, Any]) -> BaseModel:
+    """The trainer's parameters with all defaults.
+
+    Raises:
+        SpecError: a parameter that the trainer does not have, or with a value it does not take.
+    """
+    model = load_class(name).Params
+    try:
+        return model.model_validate(params)
+    except ValidationError as error:
+        raise SpecError("the spec", [_problem(model, dict(e)) for e in error.errors()]) from None
+
+
+def _problem(model: type[BaseModel], error: dict[str, Any]) -> Problem:
+    name = ".".join(map(str, error["loc"]))
+    where = f"trainer.params.{name}"
+    if error["type"] == "extra_forbidden":
+        near = difflib.get_close_matches(name, model.model_fields, n=1)
+        meant = f"Did you mean {near[0]!r}? " if near else ""
+        known = ", ".join(model.model_fields)
+        return Problem(0, 0, where, "there is no such parameter", f"{meant}Known are {known}.")
+    field = model.model_fields.get(name)
+    message = f"{error['input']!r} will not do: {error['msg'][:1].lower()}{error['msg'][1:]}"
+    return Problem(0, 0, where, message, (field.description or "") if field else "")
+
+
+def make_trainer(name: str, params: dict[str, Any]) -> Trainer[Any, Any]:
+    """A trainer with checked parameters; raises as ``check_params`` and ``load_class`` do."""
+    return load_class(name)(check_params(name, params))
+
+
+def library_versions(trainer: type[Trainer[Any, Any]]) -> dict[str, str]:
+    """Versions of whatever shapes a number that this trainer yields."""
+    names = ("numpy", "pyarrow", "scipy", *trainer.libraries)
+    return {name: _version(name) for name in names}
+
+
+def _version(name: str) -> str:
+    try:
+        return version(name)
+    except PackageNotFoundError:
+        return "not installed"
