@@ -1,0 +1,125 @@
+"""Home of LightGBM: training, prediction and its text format."""
+
+from __future__ import annotations
+
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+import lightgbm
+import numpy as np
+
+from containers.lightgbm.curves import Walk
+from containers.lightgbm.forest import parse_forest
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from containers.lightgbm.forest import Forest
+    from refeed import TrainingData
+
+    Floats = NDArray[np.float64]
+
+_OBJECTIVES = {
+    "l2": "regression",
+    "l1": "regression_l1",
+    "huber": "huber",
+    "quantile": "quantile",
+}
+
+# Bit-identical models on every machine and in every process; and not a word on stdout.
+_FIXED = {
+    "num_threads": 1,
+    "deterministic": True,
+    "force_row_wise": True,
+    "verbosity": -1,
+}
+
+
+class LightGBMModel:
+    """A fitted model: LightGBM's own text, and what is read from it when needed.
+
+    The text is the only truth. A booster fresh from training knows its split gains to more digits
+    than the text does, so a resumed run would report other gains than an uninterrupted one.
+    """
+
+    def __init__(self, text: str) -> None:
+        self.text = text
+        self._walk: Walk | None = None
+
+    @cached_property
+    def booster(self) -> Any:  # noqa: ANN401 - lightgbm has no usable types
+        """The model as LightGBM's Booster."""
+        return lightgbm.Booster(model_str=self.text)
+
+    @cached_property
+    def forest(self) -> Forest:
+        """The model's trees as arrays."""
+        return parse_forest(self.text)
+
+    @property
+    def outputs(self) -> int:
+        """Scores per row."""
+        return int(self.booster.num_model_per_iteration())
+
+    def walk(self, values: Floats) -> Walk:
+        """The trees walked for these rows; the last answer is kept.
+
+        Columns are asked for one after the other on the same matrix, hence the test for identity.
+        """
+        if self._walk is None or self._walk.values is not values:
+            self._walk = Walk(self.forest, values)
+        return self._walk
+
+
+def fit(data: TrainingData, options: dict[str, Any], objective: str, rounds: int) -> LightGBMModel:
+    """Train a booster.
+
+    Args:
+        data: the rows.
+        options: LightGBM's parameters that the user chooses, less the two below.
+        objective: loss of a regression; classes have their own.
+        rounds: boosting rounds.
+    """
+    params = {**options, **_FIXED, **_task_params(data, objective), "seed": data.seed}
+    features = data.features
+    dataset = lightgbm.Dataset(
+        features.values,
+        label=data.target,
+        weight=data.weight,
+        categorical_feature=list(features.categorical),
+        params=params,
+    )
+    booster = lightgbm.Booster(params, dataset)
+    # Without sampling, a round that finds no split is followed by more of the same.
+    sampled = options["feature_fraction"] < 1 or options["bagging_fraction"] < 1
+    for _ in range(rounds):
+        if booster.update() and not sampled:
+            break
+    return LightGBMModel(booster.model_to_string())
+
+
+def _task_params(data: TrainingData, objective: str) -> dict[str, Any]:
+    if data.task == "regression":
+        return {"objective": _OBJECTIVES[objective]}
+    if data.task == "binary":
+        return {"objective": "binary"}
+    return {"objective": "multiclass", "num_class": len(data.classes)}
+
+
+def predict(model: LightGBMModel, values: Floats) -> Floats:
+    """Raw scores, shape (rows, outputs)."""
+    scores = model.booster.predict(values, raw_score=True, num_threads=1)
+    return np.asarray(scores, dtype=np.float64).reshape(len(values), model.outputs)
+
+
+def contributions(model: LightGBMModel, values: Floats) -> tuple[Floats, Floats]:
+    """SHAP values of shape (rows, columns, outputs), and their bases of shape (outputs,)."""
+    rows, columns = values.shape
+    told = model.booster.predict(values, pred_contrib=True, num_threads=1)
+    by_output = np.asarray(told).reshape(rows, model.outputs, columns + 1)
+    return by_output[:, :, :-1].transpose(0, 2, 1), by_output[0, :, -1].copy()
+
+
+def gain(model: LightGBMModel) -> Floats:
+    """Total gain of the splits on each column, shape (columns,)."""
+    return np.asarray(model.booster.feature_importance("gain"), dtype=np.float64)
