@@ -27,9 +27,10 @@ Reason = Literal[
     "trainer_error",
     "out_of_memory",
     "worker_died",
+    "no_record",
 ]
 """Why a partition has no model. The first seven are skips: nothing went wrong, there is just no
-model to be had. The last three are failures."""
+model to be had. The last four are failures."""
 
 
 def canonical_json(value: Json) -> str:
@@ -249,7 +250,8 @@ class PartitionRecord:
         status: ``trained``, ``skipped`` or ``failed``.
         reason: typed; empty when trained.
         message: for people; stripped of paths and addresses.
-        fit: cache key of models and metrics; empty unless trained.
+        fit: cache key of models and metrics, or of the finding that there is nothing to train;
+            empty where the rows were not even read.
         explanation: cache key of the explanations; empty unless trained.
     """
 

@@ -8,8 +8,9 @@ from __future__ import annotations
 import os
 import uuid
 from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
-from typing import Protocol
+from typing import BinaryIO, Protocol
 
 from steps.errors import MissingInputError, OutputError, SpecError, Problem
 
@@ -29,6 +30,13 @@ class Storage(Protocol):
 
     def write(self, uri: str, content: bytes) -> None:
         """Create or replace the object, atomically.
+
+        Raises:
+            OutputError: the place cannot be written.
+        """
+
+    def writer(self, uri: str) -> AbstractContextManager[BinaryIO]:
+        """A stream for an object too large for memory; it appears when the block ends well.
 
         Raises:
             OutputError: the place cannot be written.
@@ -55,16 +63,24 @@ class LocalStorage:
             raise MissingInputError(f"There is no file {uri!r}.") from error
 
     def write(self, uri: str, content: bytes) -> None:
-        """See ``Storage.write``: a temporary file beside it, then a rename."""
+        """See ``Storage.write``."""
+        with self.writer(uri) as stream:
+            stream.write(content)
+
+    @contextmanager
+    def writer(self, uri: str) -> Iterator[BinaryIO]:
+        """See ``Storage.writer``: a temporary file beside it, then a rename."""
         path = Path(uri)
         temporary = path.with_name(f"{TEMPORARY_PREFIX}{uuid.uuid4().hex}")
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
-            temporary.write_bytes(content)
-            os.replace(temporary, path)
+            with temporary.open("wb") as stream:
+                yield stream
+            temporary.replace(path)
         except OSError as error:
-            temporary.unlink(missing_ok=True)
             raise output_error(uri, error) from error
+        finally:
+            temporary.unlink(missing_ok=True)
 
     def exists(self, uri: str) -> bool:
         """See ``Storage.exists``."""

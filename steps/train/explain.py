@@ -27,6 +27,12 @@ from steps.train.trainer import Features, Floats, ShapValues, Trainer
 
 AnyTrainer = Trainer[Any, Any]
 
+_CELLS_AT_ONCE = 4 << 20
+"""Cells of a feature matrix that are predicted in one call; 32 MiB."""
+
+_ROWS_AT_ONCE = 8192
+"""Rows whose response curves are held at once."""
+
 
 @dataclass(frozen=True)
 class Seen:
@@ -186,27 +192,37 @@ def _permutation(work: Explained, seen: Seen) -> Floats:
 
     Breiman, "Random forests", Machine Learning 45, 2001; dividing by the loss of the best constant
     is what makes partitions of different size and spread comparable. The loss is the squared
-    error, or the log loss of classes. All shuffles are predicted in one call.
+    error, or the log loss of classes.
 
     Returns:
         Shape (features,); NaN where the constant has no loss.
     """
-    columns = len(work.frame.features.names)
-    repeats = work.config.permutation_importance
-    stacked = np.tile(seen.features.values, (columns * repeats + 1, 1))
-    blocks = stacked.reshape(columns * repeats + 1, len(seen.rows), columns)
-    for column in range(columns):
-        for repeat in range(repeats):
-            order = _shuffle(work, seen, column, repeat)
-            blocks[column * repeats + repeat, :, column] = seen.features.values[order, column]
-    tall = Features(seen.features.names, stacked, seen.features.levels)
-    raw = work.trainer.predict(seen.model, tall).reshape(len(blocks), len(seen.rows), -1)
-    losses = np.array([_loss(work, seen, respond(work.task, block)) for block in raw])
+    columns, repeats = len(work.frame.features.names), work.config.permutation_importance
     constant = _constant_loss(work, seen)
     if not constant:
         return np.full(columns, np.nan)
-    grown = (losses[:-1] - losses[-1]).reshape(columns, repeats).mean(axis=1)
+    jobs = [(column, repeat) for column in range(columns) for repeat in range(repeats)]
+    at_once = max(1, _CELLS_AT_ONCE // seen.features.values.size)
+    losses = [
+        loss
+        for start in range(0, len(jobs), at_once)
+        for loss in _shuffled_losses(work, seen, jobs[start : start + at_once])
+    ]
+    base = _loss(work, seen, respond(work.task, work.trainer.predict(seen.model, seen.features)))
+    grown = (np.array(losses) - base).reshape(columns, repeats).mean(axis=1)
     return np.asarray(grown / constant)
+
+
+def _shuffled_losses(work: Explained, seen: Seen, jobs: list[tuple[int, int]]) -> list[float]:
+    """The loss with a feature's values shuffled, for each (column, repeat); one prediction."""
+    rows, columns = seen.features.values.shape
+    stacked = np.tile(seen.features.values, (len(jobs), 1))
+    blocks = stacked.reshape(len(jobs), rows, columns)
+    for block, (column, repeat) in zip(blocks, jobs, strict=True):
+        block[:, column] = seen.features.values[_shuffle(work, seen, column, repeat), column]
+    tall = Features(seen.features.names, stacked, seen.features.levels)
+    raw = work.trainer.predict(seen.model, tall).reshape(len(jobs), rows, -1)
+    return [_loss(work, seen, respond(work.task, block)) for block in raw]
 
 
 def _shuffle(work: Explained, seen: Seen, column: int, repeat: int) -> NDArray[np.intp]:
@@ -281,9 +297,15 @@ def _add_curves(rows: Rows, work: Explained, column: int, grid: FeatureGrid, sca
 def _curve(work: Explained, fold: int, column: int, points: Floats, scale: str) -> Floats:
     """Shape (points, outputs)."""
     seen = work.folds[fold]
-    raw = work.trainer.response_curves(seen.model, seen.features, column, points)
-    answers = respond(work.task, raw) if scale == "probability" else raw
-    return _row_mean(work, fold, answers)
+    weight = weights_of(work.frame)[seen.rows]
+    total: Floats = np.zeros(())
+    for start in range(0, len(seen.rows), _ROWS_AT_ONCE):
+        block = slice(start, start + _ROWS_AT_ONCE)
+        rows = seen.features if len(seen.rows) <= _ROWS_AT_ONCE else seen.features.take(block)
+        raw = work.trainer.response_curves(seen.model, rows, column, points)
+        answers = respond(work.task, raw) if scale == "probability" else raw
+        total = total + np.tensordot(weight[block], answers, axes=1)
+    return total / weight.sum()
 
 
 def support_of(frame: Frame, column: int, grid: FeatureGrid) -> tuple[Integers, NDArray[np.bool_]]:

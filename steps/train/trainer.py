@@ -26,7 +26,9 @@ Task = Literal["regression", "binary", "multiclass"]
 class TrainerParams(BaseModel):
     """Base of a trainer's parameters: unknown keys are errors, values are never guessed at."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+    model_config = ConfigDict(
+        extra="forbid", frozen=True, strict=True, use_attribute_docstrings=True
+    )
 
 
 ParamsT = TypeVar("ParamsT", bound=BaseModel)
@@ -117,6 +119,7 @@ class Trainer(ABC, Generic[ParamsT, ModelT]):
         Params: a pydantic model of the trainer's parameters (``trainer.params`` of the spec).
         tasks: the tasks that it can do.
         libraries: distributions whose versions shape the model; a new version is fitted anew.
+        preload: heavy modules that the workers' server imports once, before it forks them.
         suffix: file suffix of a saved model.
         version: raise it when the plug-in's own code would give another model.
     """
@@ -124,6 +127,7 @@ class Trainer(ABC, Generic[ParamsT, ModelT]):
     Params: ClassVar[type[BaseModel]]
     tasks: ClassVar[frozenset[Task]] = frozenset({"regression", "binary", "multiclass"})
     libraries: ClassVar[tuple[str, ...]] = ()
+    preload: ClassVar[tuple[str, ...]] = ()
     suffix: ClassVar[str] = ".pickle"
     version: ClassVar[int] = 1
 

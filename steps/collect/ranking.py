@@ -1,0 +1,75 @@
+"""One short line per partition, and their order from best to worst."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from steps.records import PartitionRecord
+
+
+@dataclass(frozen=True)
+class Line:
+    """A row of the table ``partitions``, without its rank; see ``steps.schema``."""
+
+    partition_id: str
+    partition: str
+    status: str
+    reason: str
+    message: str
+    rows: int
+    rows_without_target: int
+    folds: int | None = None
+    metric: str | None = None
+    value: float | None = None
+    constant_value: float | None = None
+    skill: float | None = None
+    skill_low: float | None = None
+    skill_high: float | None = None
+
+    @classmethod
+    def of(
+        cls, record: PartitionRecord, rows: int, without_target: int, tables: dict[str, Any]
+    ) -> Line:
+        """The line of a partition; ``tables`` are its rows by table, empty unless trained."""
+        return cls(
+            record.key.partition_id,
+            record.key.text,
+            record.status,
+            record.reason,
+            record.message,
+            rows,
+            without_target,
+            **(_headline(tables) if tables else {}),
+        )
+
+    def cells(self) -> dict[str, Any]:
+        """Values by column."""
+        return asdict(self)
+
+
+def _headline(tables: dict[str, Any]) -> dict[str, Any]:
+    """The first metric of the task, pooled."""
+    metrics = tables["metrics"]
+    row = metrics["scope"].index("pooled")
+    names = ("metric", "value", "constant_value", "skill", "skill_low", "skill_high")
+    return {"folds": tables["folds"], **{name: metrics[name][row] for name in names}}
+
+
+def ranked(lines: list[Line]) -> list[Line]:
+    """Trained partitions, best first: by the lower bound of the interval of skill.
+
+    A partition whose bound is undefined comes last; equal ones in order of their identifier.
+    """
+    trained = [line for line in lines if line.status == "trained"]
+
+    def position(line: Line) -> tuple[bool, float, str]:
+        return line.skill_low is None, -(line.skill_low or 0.0), line.partition_id
+
+    return sorted(trained, key=position)
+
+
+def worst(lines: list[Line], count: int) -> list[Line]:
+    """Those of which one can be surest that they are bad: by the upper bound, lowest first."""
+    known = [line for line in lines if line.status == "trained" and line.skill_high is not None]
+    return sorted(known, key=lambda line: (line.skill_high, line.partition_id))[:count]

@@ -1,0 +1,324 @@
+"""The collect step: from one record per partition to result tables, a report and an outcome.
+
+It streams: one partition's record and explanation are held at a time, and one short line for each.
+"""
+
+from __future__ import annotations
+
+import json
+import platform
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import ExitStack
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.csv as pa_csv
+import pyarrow.parquet as pq
+
+from steps.collect.ranking import Line, ranked
+from steps.collect.report import RunFacts, build_report
+from steps.collect.tables import TableWriter
+from steps.contract import DatasetLayout, ProjectLayout, RunLayout
+from steps.progress import Progress
+from steps.records import (
+    Attempt,
+    PartitionEntry,
+    PartitionIndex,
+    PartitionRecord,
+    RunRecord,
+    RunRequest,
+    canonical_json,
+)
+from steps.schema import SCHEMA_VERSION, TABLES
+from steps.storage import Storage
+from steps.store import ExperimentStore
+from steps.table.grid import Grid
+
+_PER_PARTITION = ("metrics", "importance", "partial_dependence", "shap_summary", "shap_by_value")
+
+
+@dataclass(frozen=True)
+class CollectResult:
+    """What came of a run.
+
+    Attributes:
+        counts: partitions by status.
+        reasons: skipped and failed partitions by reason.
+        rows_without_target: rows that could not be used.
+        ranking: trained partitions, best first, as ``ranked`` orders them.
+        metric: the headline metric.
+        too_many_failed: a larger share failed than the spec allows.
+    """
+
+    counts: dict[str, int]
+    reasons: dict[str, int]
+    rows_without_target: int
+    ranking: list[Line]
+    metric: str
+    too_many_failed: bool
+
+
+def collect(
+    project: ProjectLayout,
+    run: RunLayout,
+    storage: Storage,
+    store: ExperimentStore,
+    progress: Progress,
+    source: str,
+) -> CollectResult:
+    """Write the tables, operations and report of a run, and tell the store.
+
+    Args:
+        project: where the project's artifacts lie.
+        run: where the run's artifacts lie.
+        storage: of both.
+        store: is told the outcome.
+        progress: told of every partition.
+        source: where the data came from, for people.
+
+    Raises:
+        MissingInputError: the run is not there.
+        OutputError: the artifact root cannot be written.
+    """
+    request = RunRequest.from_json(storage.read(run.request))
+    dataset = project.dataset(request.dataset)
+    index = PartitionIndex.from_json(storage.read(dataset.index))
+    progress.begin("collect", "partitions", len(index.entries))
+    lines = _write_partition_tables(_Reader(project, run, storage, request, index), progress)
+    progress.end()
+    _write_small_tables(request, index, dataset, run, storage, lines)
+    result = _result(request, lines)
+    facts = _write_operations(request, run, storage, result, source)
+    write_report(run, storage, facts)
+    _finish(request, run, storage, store, facts, result)
+    return result
+
+
+def write_report(run: RunLayout, storage: Storage, facts: RunFacts) -> None:
+    """Make the report anew from the tables of a run."""
+
+    def read(name: str, columns: list[str]) -> pa.Table:
+        content = pa.BufferReader(storage.read(run.table(name, "parquet")))
+        return pq.read_table(content, columns=columns)
+
+    html = build_report(read, facts)
+    storage.write(run.report, html.encode("utf-8", "surrogatepass"))
+
+
+def read_facts(run: RunLayout, storage: Storage) -> RunFacts:
+    """What a finished run said of itself.
+
+    Raises:
+        MissingInputError: there is no finished run.
+    """
+    return RunFacts(**json.loads(storage.read(run.operations("run.json")))["facts"])
+
+
+# --- reading --------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class _Reader:
+    project: ProjectLayout
+    run: RunLayout
+    storage: Storage
+    request: RunRequest
+    index: PartitionIndex
+
+    def records(self) -> Iterator[tuple[PartitionEntry, PartitionRecord]]:
+        """All partitions of the index in its order; one without a record has failed."""
+        for entry in self.index.entries:
+            uri = self.run.record(entry.key.partition_id)
+            if self.storage.exists(uri):
+                yield entry, PartitionRecord.from_json(self.storage.read(uri))
+            else:
+                message = "The train step left no record of it."
+                yield entry, PartitionRecord(entry.key, "failed", "no_record", message)
+
+    def tables_of(self, record: PartitionRecord) -> dict[str, Any]:
+        """A trained partition's rows by table, and how many folds it had."""
+        cache = self.project.cache
+        fit = json.loads(self.storage.read(cache.fit(record.fit)))
+        explanation = json.loads(self.storage.read(cache.explanation(record.explanation)))
+        return {**explanation, **fit}
+
+
+# --- tables ---------------------------------------------------------------------------------
+
+
+def _write_partition_tables(reader: _Reader, progress: Progress) -> list[Line]:
+    target = reader.index.column_position(reader.request.roles.target)
+    lines = []
+    with ExitStack() as stack:
+        writers = {
+            name: stack.enter_context(TableWriter(TABLES[name], reader.run, reader.storage))
+            for name in _PER_PARTITION
+        }
+        for entry, record in reader.records():
+            tables = reader.tables_of(record) if record.status == "trained" else {}
+            for name, writer in writers.items():
+                writer.add(
+                    tables.get(name, {}),
+                    partition_id=entry.key.partition_id,
+                    partition=entry.key.text,
+                )
+            lines.append(Line.of(record, entry.rows, entry.missing[target], tables))
+            progress.advance(1)
+    return lines
+
+
+def _write_small_tables(
+    request: RunRequest,
+    index: PartitionIndex,
+    dataset: DatasetLayout,
+    run: RunLayout,
+    storage: Storage,
+    lines: list[Line],
+) -> None:
+    ranks = {line.partition_id: i + 1 for i, line in enumerate(ranked(lines))}
+    rows = [line.cells() | {"rank": ranks.get(line.partition_id)} for line in lines]
+    _write_table("partitions", rows, run, storage)
+    statistics = json.loads(storage.read(dataset.statistics))
+    grid = Grid.from_json(storage.read(dataset.grid(request.grid)))
+    sample = pa.ipc.open_file(pa.BufferReader(storage.read(dataset.sample))).read_all()
+    types = {column.name: column.type for column in index.columns}
+    features = [
+        _feature_row(name, types[name], statistics[name], sample, grid, request)
+        for name in request.roles.features
+    ]
+    _write_table("features", features, run, storage)
+    _write_table("experiment", [_experiment_row(request, index, lines)], run, storage)
+
+
+def _write_table(name: str, rows: list[dict[str, Any]], run: RunLayout, storage: Storage) -> None:
+    columns = {column: [row[column] for row in rows] for column in TABLES[name].names}
+    with TableWriter(TABLES[name], run, storage) as writer:
+        writer.add(columns)
+
+
+def _feature_row(
+    name: str, kind: str, summary: dict[str, Any], sample: pa.Table, grid: Grid, request: RunRequest
+) -> dict[str, Any]:
+    known = summary["rows"] - summary["missing"]
+    return {
+        "feature": name,
+        "type": kind,
+        "categorical": name in request.roles.categorical,
+        "rows": summary["rows"],
+        "missing": summary["missing"],
+        "min": summary["low"],
+        "max": summary["high"],
+        "mean": summary["total"] / known if known and kind != "string" else None,
+        "sampled_distinct": len(sample.column(name).drop_null().unique()),
+        "grid_size": len(grid[name].values),
+    }
+
+
+def _experiment_row(request: RunRequest, index: PartitionIndex, lines: list[Line]) -> dict[str, Any]:
+    counts = Counter(line.status for line in lines)
+    return {
+        "schema_version": SCHEMA_VERSION,
+        "project": request.project,
+        "experiment": request.experiment,
+        "spec_hash": request.spec_hash,
+        "dataset": index.content,
+        "partition_by": request.roles.partition_by,
+        "target": request.roles.target,
+        "task": request.task,
+        "positive_class": request.classes[-1] if request.task == "binary" else None,
+        "trainer": request.trainer["name"],
+        "trainer_params": canonical_json(request.trainer["params"]),
+        "evaluate": canonical_json(request.evaluate),
+        "explain": canonical_json(request.explain),
+        "versions": canonical_json(request.versions),
+        "rows": index.rows,
+        "rows_without_target": sum(line.rows_without_target for line in lines),
+        "partitions": len(lines),
+        **{status: counts[status] for status in ("trained", "skipped", "failed")},
+    }
+
+
+# --- outcome --------------------------------------------------------------------------------
+
+
+def _result(request: RunRequest, lines: list[Line]) -> CollectResult:
+    counts = Counter(line.status for line in lines)
+    reasons = Counter(line.reason for line in lines if line.reason)
+    ranking = ranked(lines)
+    return CollectResult(
+        counts={status: counts[status] for status in ("trained", "skipped", "failed")},
+        reasons=dict(sorted(reasons.items())),
+        rows_without_target=sum(line.rows_without_target for line in lines),
+        ranking=ranking,
+        metric=ranking[0].metric or "" if ranking else "",
+        too_many_failed=counts["failed"] > request.max_failed_fraction * len(lines),
+    )
+
+
+def _write_operations(
+    request: RunRequest, run: RunLayout, storage: Storage, result: CollectResult, source: str
+) -> RunFacts:
+    names = storage.names(run.attempts)
+    attempts = [
+        Attempt.from_json(storage.read(run.attempt(*_attempt_of(name)))) for name in names
+    ]
+    started = json.loads(storage.read(run.operations("started.json")))["started"]
+    ended = datetime.now(UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
+    last = {attempt.partition_id: attempt for attempt in attempts}
+    cached = sum(a.outcome == "trained" and a.cached != "none" for a in last.values())
+    seconds = (datetime.fromisoformat(ended) - datetime.fromisoformat(started)).total_seconds()
+    facts = RunFacts(
+        run=request.run,
+        started=started,
+        ended=ended,
+        seconds=seconds,
+        cached=cached,
+        fitted=result.counts["trained"] - cached,
+        source=source,
+        tables=f"{run.base}/tables",
+        version=request.versions["refeed"],
+    )
+    about = {"facts": asdict(facts), "counts": result.counts, "machine": platform.machine()}
+    storage.write(run.operations("run.json"), canonical_json(about).encode("utf-8", "surrogatepass"))
+    _write_attempts(run, storage, request.run, attempts)
+    return facts
+
+
+def _attempt_of(name: str) -> tuple[str, int]:
+    partition_id, _, number = name.removesuffix(".json").rpartition("-")
+    return partition_id, int(number)
+
+
+def _write_attempts(
+    run: RunLayout, storage: Storage, run_id: str, attempts: list[Attempt]
+) -> None:
+    table = pa.Table.from_pylist([{"run": run_id, **asdict(attempt)} for attempt in attempts])
+    with storage.writer(run.operations("attempts.csv")) as stream:
+        if attempts:
+            pa_csv.write_csv(table, stream, pa_csv.WriteOptions(eol="\r\n"))
+
+
+def _finish(
+    request: RunRequest,
+    run: RunLayout,
+    storage: Storage,
+    store: ExperimentStore,
+    facts: RunFacts,
+    result: CollectResult,
+) -> None:
+    record = RunRecord(
+        project=request.project,
+        experiment=request.experiment,
+        run=request.run,
+        spec_hash=request.spec_hash,
+        dataset=request.dataset,
+        status="failed" if result.too_many_failed else "finished",
+        started=facts.started,
+        ended=facts.ended,
+        counts=result.counts,
+    )
+    storage.write(run.done, record.to_json().encode())
+    store.put(record)

@@ -1,0 +1,128 @@
+"""Writing result tables as CSV and Parquet, a few partitions at a time."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
+from types import TracebackType
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.csv as pa_csv
+import pyarrow.parquet as pq
+
+from steps.contract import RunLayout
+from steps.schema import ResultTable
+from steps.storage import Storage
+
+_ARROW = {
+    "text": pa.string(),
+    "integer": pa.int64(),
+    "number": pa.float64(),
+    "boolean": pa.bool_(),
+}
+_ROWS_PER_GROUP = 1 << 16
+
+_FORMULA = re.compile(r"^[\s\x00]*[=+\-@\uff1d\uff0b\uff0d\uff20|%]|^[\t\r\n']")
+_NUMBER = re.compile(r"^[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?$")
+
+
+def harmless(text: str) -> str:
+    """A text cell that no spreadsheet runs as a formula.
+
+    The rule: a cell that begins (after white space) with one of ``= + - @ | %`` or their full-width
+    forms, or with a tab, a line end or an apostrophe, gets an apostrophe in front, unless it is a
+    plain number. So one leading apostrophe is never part of the value. NUL, which many readers take
+    for the end, becomes U+2400. Parquet holds the value as it is.
+    """
+    if _FORMULA.match(text) and not _NUMBER.match(text):
+        text = f"'{text}"
+    return text.replace("\x00", "\u2400")
+
+
+def arrow_schema_of(table: ResultTable) -> pa.Schema:
+    """The Parquet schema of a result table."""
+    return pa.schema([(column.name, _ARROW[column.type]) for column in table.columns])
+
+
+class TableWriter:
+    """Writes one result table in both formats; rows come in order, in batches of columns.
+
+    CSV follows RFC 4180: a header line, commas, CRLF, quoted text; UTF-8, empty where undefined.
+    """
+
+    def __init__(self, table: ResultTable, run: RunLayout, storage: Storage) -> None:
+        self.table, self.schema = table, arrow_schema_of(table)
+        self._uris = {suffix: run.table(table.name, suffix) for suffix in ("csv", "parquet")}
+        self._storage = storage
+        self._stack = ExitStack()
+        self._waiting: list[pa.Table] = []
+        self._rows = 0
+
+    def __enter__(self) -> TableWriter:
+        streams = {
+            suffix: self._stack.enter_context(self._storage.writer(uri))
+            for suffix, uri in self._uris.items()
+        }
+        options = pa_csv.WriteOptions(eol="\r\n")
+        self._csv = self._stack.enter_context(
+            pa_csv.CSVWriter(streams["csv"], self.schema, write_options=options)
+        )
+        self._parquet = self._stack.enter_context(pq.ParquetWriter(streams["parquet"], self.schema))
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        if error is None:
+            self._flush()
+        self._stack.__exit__(kind, error, trace)
+
+    def add(self, columns: Mapping[str, Sequence[Any]], **constants: str) -> None:
+        """Add rows.
+
+        Args:
+            columns: values by column, all of one length.
+            constants: columns that have one value in all these rows.
+        """
+        rows = len(next(iter(columns.values()), ()))
+        if not rows:
+            return
+        arrays = [
+            pa.repeat(pa.scalar(constants[field.name], field.type), rows)
+            if field.name in constants
+            else pa.array(columns[field.name], field.type)
+            for field in self.schema
+        ]
+        self._waiting.append(pa.Table.from_arrays(arrays, schema=self.schema))
+        self._rows += rows
+        if self._rows >= _ROWS_PER_GROUP:
+            self._flush()
+
+    def _flush(self) -> None:
+        if self._waiting:
+            table = pa.concat_tables(self._waiting)
+            self._parquet.write_table(table, row_group_size=table.num_rows)
+            self._csv.write_table(_harmless_table(table))
+        self._waiting, self._rows = [], 0
+
+
+def _harmless_table(table: pa.Table) -> pa.Table:
+    columns = [
+        _harmless_column(column) if pa.types.is_string(column.type) else column
+        for column in table.columns
+    ]
+    return pa.Table.from_arrays(columns, names=table.column_names)
+
+
+def _harmless_column(column: pa.ChunkedArray) -> pa.Array:
+    """Each distinct text is looked at once."""
+    encoded = column.combine_chunks().dictionary_encode()
+    if isinstance(encoded, pa.ChunkedArray):  # pragma: no cover - older pyarrow
+        encoded = encoded.combine_chunks()
+    texts = [harmless(text) for text in encoded.dictionary.to_pylist()]
+    return pa.array(texts, pa.string()).take(encoded.indices)
