@@ -48,7 +48,7 @@ class Synthetic:
         self.trained = [i for i, status in enumerate(self.status) if status == "trained"]
         self.rows = np.round(10 ** self.rng.uniform(1.8, 4.3, self.partitions)).astype(int)
         self.effect = 0.4 * np.exp(-0.45 * np.arange(self.features))
-        self.strength = self.rng.gamma(3, 0.3, (self.partitions, self.features)) * self.effect
+        self.strength = self.rng.gamma(8, 0.12, (self.partitions, self.features)) * self.effect
         self.classes = {"regression": [""], "binary": ["no", "yes"]}.get(self.task, list("abcd"))
         self.scale = "target" if self.task == "regression" else "log_odds"
         makers: dict[str, Callable[[], Columns]] = {
@@ -174,7 +174,7 @@ class Synthetic:
                 "value": centred + 0.25 + 0.1 * class_,
                 "fold_sd": np.abs(noise) * unit,
                 "centred": centred,
-                "centred_fold_sd": unit * (0.2 + np.abs(noise)),
+                "centred_fold_sd": unit * (0.6 + np.abs(noise)),
                 "support": support,
                 "extrapolated": support == 0,
                 "scale": np.full(len(at), "target" if self.task == "regression" else "probability"),

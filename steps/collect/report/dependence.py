@@ -38,6 +38,7 @@ class DependencePanel:
     class_: str
     unusual: int
     judged: int
+    every: int
     named: tuple[tuple[str, str], ...]
 
 
@@ -92,6 +93,7 @@ def _panel(curves: Curves, trained: Sequence[Partition], ident: str, every: int)
         class_=curves.class_,
         unusual=len(unusual),
         judged=int(np.isfinite(away).sum()),
+        every=every,
         named=tuple((trained[index].name, fixed(away[index], 1)) for index in unusual[:MOST_UNUSUAL]),
     )
 

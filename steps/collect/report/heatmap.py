@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -11,8 +12,8 @@ from numpy.typing import NDArray
 
 from steps.collect.report.data import Importance, Partition
 from steps.collect.report.order import clustered_order
-from steps.collect.report.svg import coordinate, element, join, label, picture
-from steps.collect.report.text import count, number
+from steps.collect.report.svg import coordinate, element, join, label, name_room, picture
+from steps.collect.report.text import count, fixed, number
 
 MOST_FEATURES = 40
 """Features that are drawn, by the median over partitions."""
@@ -20,8 +21,9 @@ MOST_FEATURES = 40
 COLOURS = 8
 """Colours above 0; a ninth is for 0 and below."""
 
-_LEFT, _RIGHT, _TOP, _ROW = 150, 118, 26, 18
+_RIGHT, _TOP, _ROW = 118, 26, 18
 _NAMED = 100
+_FEATURE, _PARTITION = 18, 10
 
 
 @dataclass(frozen=True)
@@ -76,39 +78,40 @@ def colour_path(cells: NDArray[np.int64], colour: int) -> str:
 
 
 def _legend(edges: Sequence[float]) -> tuple[tuple[int, str], ...]:
-    above = [(colour + 1, f"> {number(edge, 2)}") for colour, edge in enumerate(edges)]
-    return ((0, "≤ 0"), *above)
+    above = [(colour + 1, number(edge, 2)) for colour, edge in enumerate(edges)]
+    return ((0, "≤ 0"), (1, "> 0"), *above[1:])
 
 
 def _chart(
     cells: NDArray[np.int64], names: Sequence[str], medians: Sequence[float], order: Sequence[Partition]
 ) -> Markup:
-    step = min(max(820 / len(order), 1.0), 44.0)
+    step, left = min(max(820 / len(order), 1.0), 44.0), name_room(names, _FEATURE)
     named = len(order) <= _NAMED
-    across, bottom = _LEFT + step * len(order), _TOP + _ROW * len(names)
+    across, bottom = left + step * len(order), _TOP + _ROW * len(names)
+    below = name_room((each.name for each in order), _PARTITION) if named else 26
     return picture(
         "heat",
-        (across + _RIGHT, bottom + (84 if named else 26)),
+        (across + _RIGHT, bottom + below),
         f"Importance of {count(len(names))} features in {count(len(order))} partitions",
-        "A row for each feature, a column for each partition, both in clustered order; the darker "
-        "the cell, the more important the feature. Bars on the right: median over partitions. "
+        "A row for each feature, a column for each partition, both in clustered order; the stronger "
+        "the colour, the more important the feature. Bars on the right: median over partitions. "
         "The numbers stand in the table importance.",
-        _cells(cells, step),
-        *(label(_LEFT - 8, _TOP + _ROW * (row + 0.5) + 4, name, "name end", 20) for row, name in enumerate(names)),
+        _cells(cells, left, step),
+        *(label(left - 8, _TOP + _ROW * (row + 0.5) + 4, name, "name end", _FEATURE) for row, name in enumerate(names)),
         _bars(medians, across + 14),
-        *(_column(each, _LEFT + step * index, step, bottom, named) for index, each in enumerate(order)),
-        _foot(across, bottom, named),
+        *(_column(each, left + step * index, step, bottom, named) for index, each in enumerate(order)),
+        *([] if named else [label((left + across) / 2, bottom + 18, "partitions, like beside like", "axis mid")]),
         wide=True,
     )
 
 
-def _cells(cells: NDArray[np.int64], step: float) -> Markup:
+def _cells(cells: NDArray[np.int64], left: float, step: float) -> Markup:
     paths = [
         element("path", d=path, class_=f"h{colour}")
         for colour in range(COLOURS + 1)
         if (path := colour_path(cells, colour))
     ]
-    move = f"translate({_LEFT} {_TOP}) scale({coordinate(step, 4)} {_ROW})"
+    move = f"translate({coordinate(left)} {_TOP}) scale({coordinate(step, 4)} {_ROW})"
     return element("g", *paths, transform=move, class_="cells") if paths else Markup("")
 
 
@@ -121,21 +124,17 @@ def _column(each: Partition, x: float, step: float, bottom: float, named: bool) 
     angle = -45 if step > 20 else -90  # noqa: PLR2004 - slanted names need this much room
     at = f"translate({coordinate(x + step / 2 + 3.5)} {coordinate(bottom + 8)}) rotate({angle})"
     small = "name end" if step > 11 else "name end small"  # noqa: PLR2004 - else lines would touch
-    return box + label(0, 0, each.name, small, 10, transform=at)
+    return box + label(0, 0, each.name, small, _PARTITION, transform=at)
 
 
 def _bars(medians: Sequence[float], left: float) -> Markup:
     """Medians over partitions; a negative one is a bar of no length with its number."""
     top = max([value for value in medians if np.isfinite(value)] + [1e-12])
+    decimals = max(0, 2 - math.floor(math.log10(top)))
     bars = []
     for row, value in enumerate(medians):
         y, length = _TOP + _ROW * row, 46 * max(float(np.nan_to_num(value)), 0.0) / top
         bars.append(element("rect", x=left, y=y + 4, width=length, height=_ROW - 8, class_="bar"))
-        bars.append(label(left + length + 5, y + _ROW / 2 + 4, number(value, 2), "tick"))
+        bars.append(label(left + length + 5, y + _ROW / 2 + 4, fixed(value, min(decimals, 5)), "tick"))
     return join([label(left, _TOP - 8, "median", "axis"), *bars])
 
-
-def _foot(across: float, bottom: float, named: bool) -> Markup:
-    if named:
-        return Markup("")
-    return label((_LEFT + across) / 2, bottom + 18, "partitions, like beside like", "axis mid")

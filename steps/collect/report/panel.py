@@ -20,11 +20,12 @@ from steps.collect.report.svg import (
     join,
     label,
     line_path,
+    name_room,
     picture,
     scale_over,
     spread,
 )
-from steps.collect.report.text import count, elide, number, width
+from steps.collect.report.text import count, elide, plain, width
 
 MOST_LEVELS = 20
 """Levels of a categorical feature that are drawn: those that most partitions have."""
@@ -74,7 +75,7 @@ class Panel:
 def line_panel(panel: Panel) -> Markup:
     """Lines over a numeric grid whose points stand at even steps, labelled in data units."""
     across, top, bottom, left = 400, 8, 218, 52
-    right = across - (8 + 6.6 * _NAME if panel.named else 12)
+    right = across - (name_room((name for _, name in panel.named), _NAME) if panel.named else 12)
     scale = scale_over(panel.values(), bottom, top)
     cells = len(panel.labels)
     xs = [left + 8 + (right - left - 16) * (cell / (cells - 1) if cells > 1 else 0.5) for cell in range(cells)]
@@ -100,7 +101,8 @@ def line_panel(panel: Panel) -> Markup:
 def level_panel(panel: Panel) -> Markup:
     """A strip for each level, the highest consensus first; a tick for each partition."""
     levels = _levels(panel)
-    across, top, row, left = 400, 8, 18, 104
+    across, top, row = 400, 8, 18
+    left = name_room((panel.labels[level] for level in levels), 14)
     bottom = top + row * len(levels)
     scale = scale_over(panel.values(), left + 4, across - 10)
     ys = {level: top + row * index for index, level in enumerate(levels)}
@@ -175,7 +177,7 @@ def _band(panel: Panel, xs: Sequence[float], scale: Scale) -> Markup:
 def _grid_labels(panel: Panel, xs: Sequence[float], bottom: float) -> Markup:
     """As many of the grid's values as fit, always the first."""
     texts = [_grid_text(text, value) for text, value in zip(panel.labels, panel.numbers.tolist(), strict=True)]
-    widest = max(width(text) for text in texts) * 6.4 + 10
+    widest = max(width(text) for text in texts) * 7 + 10
     step = (xs[-1] - xs[0]) / max(len(xs) - 1, 1)
     every = max(1, int(-(-widest // step)) if step else 1, -(-len(texts) // 7))
     marks = "".join(f"M{coordinate(x)} {coordinate(bottom)}v4" for x in xs[::every])
@@ -186,12 +188,11 @@ def _grid_labels(panel: Panel, xs: Sequence[float], bottom: float) -> Markup:
 
 
 def _grid_text(text: str, value: float) -> str:
-    """A number in three digits; a date as its day."""
+    """A number in few digits; a date as its day; a level as it is."""
     try:
-        plain = float(text)
+        return plain(float(text))
     except ValueError:
         return elide(text[:10] if np.isfinite(value) else text, 12)
-    return number(plain, 3 if plain % 1 else 6).removesuffix(".000")
 
 
 def _end_names(panel: Panel, xs: Sequence[float], scale: Scale, right: float) -> Markup:

@@ -19,6 +19,7 @@ from steps.collect.report.svg import (
     element,
     join,
     label,
+    name_room,
     picture,
     scale_over,
     spread,
@@ -33,6 +34,7 @@ strip in which only notable partitions are named."""
 _ROW = 16
 _TRIMMED = 50
 _NOTABLE = 3
+_SCATTERED = 8
 _NAME = 15
 
 
@@ -52,14 +54,14 @@ def skill_charts(partitions: Sequence[Partition]) -> SkillCharts:
         return SkillCharts((), None, 0)
     low, high = skill_range(scored)
     ranked = _columns(scored, low, high) if len(scored) <= MANY else (_strip(scored, low, high),)
-    scatter = _against_rows(scored, low, high) if len(scored) > 2 else None  # noqa: PLR2004
+    scatter = _against_rows(scored, low, high) if len(scored) >= _SCATTERED else None
     return SkillCharts(ranked, scatter, sum(not low <= each.skill <= high for each in scored))
 
 
 def skill_range(scored: Sequence[Partition]) -> tuple[float, float]:
-    """The axis: all intervals, without the outermost if there are many, never below -1.
+    """The axis: all intervals, without the outermost if there are many, within -1 to 1.
 
-    Skill has no lower bound, so one hopeless partition could press all others into a line.
+    Skill is at most 1, though the interval's normal approximation may pass it. It has no lower bound, so one hopeless partition could press all others into a line.
     """
     ends = np.array([[each.low, each.high, each.skill, each.skill] for each in scored])
     ends = np.where(np.isfinite(ends), ends, ends[:, 2:3])
@@ -67,7 +69,7 @@ def skill_range(scored: Sequence[Partition]) -> tuple[float, float]:
     low = min(float(np.quantile(ends.min(axis=1), trim)), 0.0)
     high = max(float(np.quantile(ends.max(axis=1), 1 - trim)), 0.0)
     room = 0.04 * (high - low) or 0.1
-    return max(low - room, -1.0), high + room
+    return max(low - room, -1.0), min(high + room, 1.0)
 
 
 def best_of(partitions: Iterable[Partition]) -> list[Partition]:
@@ -108,7 +110,7 @@ def _columns(scored: Sequence[Partition], low: float, high: float) -> tuple[Mark
 def _column(
     part: Sequence[Partition], bounds: tuple[float, float], start: int, size: int, marked: set[int]
 ) -> Markup:
-    across, left, top = 400, 112, 8
+    across, top, left = 400, 8, name_room((each.name for each in part), _NAME)
     bottom = top + _ROW * size + 4
     scale = Scale(*bounds, left, across - 12)
     last = start + len(part)
@@ -199,25 +201,24 @@ def _strip_hover(each: Partition, x: float, ends: tuple[float, float], step: flo
 
 
 def _strip_names(scored: Sequence[Partition], xs: Sequence[float], scale: Scale) -> Markup:
-    """Names of the notable: the best in the empty corner above the fall, the worst below it."""
-    place = {each.identifier: x for each, x in zip(scored, xs, strict=True)}
-    best, worst = best_of(scored)[:_NOTABLE], worst_of(scored)[:_NOTABLE]
-    above = [
-        _led(each, (place[each.identifier], scale.clip(each.high)), (150 + 130 * index, 22), "start")
-        for index, each in enumerate(sorted(best, key=lambda each: -each.skill))
-    ]
-    worst = [each for each in worst if each not in best]
-    below = [
-        _led(each, (place[each.identifier], scale.clip(each.low)), (1100 - 130 * index, 322), "end")
-        for index, each in enumerate(sorted(worst, key=lambda each: each.skill))
-    ]
-    return join([*above, *below])
+    """Names of the notable, on the side of the strip on which the others fall away."""
+    place = {each.identifier: (x, scale.clip(each.skill)) for each, x in zip(scored, xs, strict=True)}
+    best = best_of(scored)[:_NOTABLE]
+    worst = [each for each in worst_of(scored)[:_NOTABLE] if each not in best]
+    return _led(best, place, 26) + _led(worst, place, -26)
 
 
-def _led(each: Partition, start: Point, at: Point, anchor: str) -> Markup:
-    bend = 5 if at[1] < start[1] else -13
-    line = f"M{coordinate(start[0])} {coordinate(start[1])}L{coordinate(at[0])} {coordinate(at[1] + bend)}"
-    return element("path", d=line, class_="leader") + label(*at, each.name, f"name halo {anchor}", 16)
+def _led(chosen: Sequence[Partition], place: dict[str, Point], away: float) -> Markup:
+    """A name for each, ``away`` from its dot, joined to it by a line."""
+    dots = [place[each.identifier] for each in chosen]
+    heights = spread([y for _, y in dots], 16, 18, 324)
+    names = []
+    for each, (x, y), height in zip(chosen, dots, heights, strict=True):
+        line = f"M{coordinate(x)} {coordinate(y)}L{coordinate(x + away)} {coordinate(height)}"
+        anchor = "name halo" if away > 0 else "name halo end"
+        names.append(element("path", d=line, class_="leader"))
+        names.append(label(x + away * 1.15, height + 4, each.name, anchor, 16))
+    return join(names)
 
 
 def _against_rows(scored: Sequence[Partition], low: float, high: float) -> Markup:
@@ -259,13 +260,11 @@ def _scatter_dot(each: Partition, at: Point, total: int) -> Markup:
 def _scatter_names(
     scored: Sequence[Partition], points: dict[str, Point], across: Point, down: Point
 ) -> Markup:
-    """Names of best, worst and largest, at the side that has room, moved apart where they touch."""
+    """Names of best and worst, at the side that has room, moved apart where they touch."""
     chosen = {
         each.identifier: each
         for each in (
-            best_of(scored)[:_NOTABLE]
-            + worst_of(scored)[:_NOTABLE]
-            + sorted(scored, key=lambda each: (-np.nan_to_num(each.rows), each.identifier))[:2]
+            best_of(scored)[:_NOTABLE] + worst_of(scored)[:_NOTABLE]
         )
     }
     keys = list(chosen)

@@ -14,7 +14,7 @@ from markupsafe import Markup, escape
 
 from steps.collect.report.text import elide, number, visible, width
 
-COLUMN_WIDTH = 6.4
+COLUMN_WIDTH = 7.4
 """Units that a column of text takes at the charts' font size of 12 units."""
 
 Child = str | Markup
@@ -200,5 +200,10 @@ def spread(places: Sequence[float], gap: float, low: float, high: float) -> list
 
 
 def text_width(text: str) -> float:
-    """Units that ``text`` takes at the charts' font size."""
+    """Units that ``text`` takes at the charts' font size, rather too many than too few."""
     return width(text) * COLUMN_WIDTH
+
+
+def name_room(names: Iterable[str], columns: int) -> float:
+    """Units that the longest of the elided names takes, and a gap."""
+    return 14 + max((text_width(elide(name, columns)) for name in names), default=0.0)

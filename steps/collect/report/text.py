@@ -20,6 +20,7 @@ _HIDDEN = frozenset({"Cc", "Cf", "Cn", "Co", "Cs", "Zl", "Zp"})
 _JOINERS = frozenset("\u200c\u200d")
 _DELETE = 0x7F
 _MICRO, _MEGA = 1e-4, 1e6
+_GROUPED = 10_000
 _MINUTE, _HOUR = 60, 3600
 
 
@@ -96,6 +97,14 @@ def fixed(value: float | None, decimals: int = 3) -> str:
     if abs(value) >= _MEGA:
         return number(value)
     return _minus(f"{value + 0.0:,.{decimals}f}")
+
+
+def plain(value: float) -> str:
+    """A value on an axis: no more digits than it has, at most four; years without a comma."""
+    if value == round(value) and abs(value) < _MEGA:
+        return _minus(f"{value:.0f}" if abs(value) < _GROUPED else f"{value:,.0f}")
+    text = number(value, 4)
+    return text if "e" in text else text.rstrip("0").rstrip(".")
 
 
 def count(value: float | None) -> str:
