@@ -144,7 +144,7 @@ def _change(block: _Block, own: slice, right: Bools, inside: Bools, nested: int)
 
 
 def _inside(forest: Forest, nodes: slice, right: Bools) -> Bools:
-    """I_n of the points, shape (nodes, points): whether all conditions on the column above n hold."""
+    """I_n of the points, shape (nodes, points): whether the column's conditions above n hold."""
     inside = np.ones_like(right)
     depth = forest.same_depth[nodes]
     for level in range(1, depth.max(initial=0) + 1):

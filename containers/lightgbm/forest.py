@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -196,12 +197,14 @@ class _RawTrees:
         if not len(nodes):
             return np.zeros((len(self.column), 0), dtype=np.bool_)
         # One line per tree with categorical nodes; `threshold` counts a tree's sets from zero.
-        bounds = [np.array(line.split(), dtype=np.int64) for line in _lines(trees, "cat_boundaries")]
+        bounds = [
+            np.array(line.split(), dtype=np.int64) for line in _lines(trees, "cat_boundaries")
+        ]
         words = [np.array(line.split(), dtype="<u4") for line in _lines(trees, "cat_threshold")]
         sets = [
             tree_words[start:stop]
             for tree_bounds, tree_words in zip(bounds, words, strict=True)
-            for start, stop in zip(tree_bounds[:-1], tree_bounds[1:], strict=True)
+            for start, stop in pairwise(tree_bounds)
         ]
         tree_of_set = np.repeat(np.unique(self.tree[nodes]), [len(b) - 1 for b in bounds])
         first_set = np.searchsorted(tree_of_set, self.tree[nodes])
@@ -234,7 +237,9 @@ class _RawTrees:
             right=slots[self.right[order]],
             parent=rank[parent[order]],
             is_right=is_right[order],
-            levels=tuple(np.flatnonzero(depth == level) for level in range(depth.max(initial=-1) + 1)),
+            levels=tuple(
+                np.flatnonzero(depth == level) for level in range(depth.max(initial=-1) + 1)
+            ),
             roots=tuple(slots[root[output :: self.outputs]] for output in range(self.outputs)),
             same=rank[same[order]],
             same_right=same_right[order],

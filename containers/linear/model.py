@@ -1,0 +1,97 @@
+"""A fitted linear model: scores, curves and SHAP values in closed form. Numpy only."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from containers.linear.encoding import CategoricalColumn, Column, Encoding, NumericColumn
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    Floats = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class LinearModel:
+    """Scores are ``intercept + terms @ coefficients``.
+
+    Attributes:
+        encoding: from features to terms.
+        coefficients: shape (terms, outputs).
+        intercept: shape (outputs,).
+        background: mean of the training terms, shape (terms,).
+    """
+
+    encoding: Encoding
+    coefficients: Floats
+    intercept: Floats
+    background: Floats
+
+    def scores(self, values: Floats) -> Floats:
+        """Shape (rows, columns) to (rows, outputs)."""
+        scores: Floats = self.encoding.encode(values) @ self.coefficients + self.intercept
+        return scores
+
+    def effect(self, column: int, values: Floats) -> Floats:
+        """What values of one column add to the scores, shape (values, outputs)."""
+        own = self.encoding.slices[column]
+        effect: Floats = self.encoding.columns[column].encode(values) @ self.coefficients[own]
+        return effect
+
+    def curves(self, values: Floats, column: int, points: Floats) -> Floats:
+        """Scores with one column set to each point, shape (rows, points, outputs)."""
+        others = self.scores(values) - self.effect(column, values[:, column])
+        return others[:, None, :] + self.effect(column, points)[None, :, :]
+
+    def contributions(self, values: Floats) -> tuple[Floats, Floats]:
+        """SHAP values, and the score at the background.
+
+        Of a sum of one effect per feature, with features taken as independent, the Shapley value is
+        the effect less its mean over the background (Lundberg & Lee 2017, corollary 1). Effects are
+        linear in the terms, so the mean of the training terms is background enough.
+
+        Returns:
+            Shapes (rows, columns, outputs) and (outputs,).
+        """
+        effects = [
+            self.effect(position, values[:, position])
+            - self.background[own] @ self.coefficients[own]
+            for position, own in enumerate(self.encoding.slices)
+        ]
+        base: Floats = self.intercept + self.background @ self.coefficients
+        return np.stack(effects, axis=1), base
+
+    def to_json(self) -> bytes:
+        """As JSON; Python writes floats so that they are read back bit by bit."""
+        content = {
+            "columns": [asdict(column) for column in self.encoding.columns],
+            "coefficients": self.coefficients.tolist(),
+            "intercept": self.intercept.tolist(),
+            "background": self.background.tolist(),
+        }
+        return json.dumps(content, allow_nan=False).encode()
+
+    @classmethod
+    def from_json(cls, content: bytes) -> LinearModel:
+        """Read what ``to_json`` wrote."""
+        read = json.loads(content)
+        intercept = np.array(read["intercept"], dtype=np.float64)
+        encoding = Encoding(tuple(_column(column) for column in read["columns"]))
+        coefficients = np.array(read["coefficients"], dtype=np.float64)
+        return cls(
+            encoding=encoding,
+            coefficients=coefficients.reshape(encoding.terms, len(intercept)),
+            intercept=intercept,
+            background=np.array(read["background"], dtype=np.float64),
+        )
+
+
+def _column(fields: dict[str, Any]) -> Column:
+    if "levels" in fields:
+        return CategoricalColumn(tuple(fields["levels"]))
+    return NumericColumn(**fields)
