@@ -45,9 +45,7 @@ def mixed_data(task: Task, rows: int = 200, seed: int = 0) -> TrainingData:
     target = score if task == "regression" else np.digitize(score, [0.2, 1.3])
     if task == "binary":
         target = np.minimum(target, 1)
-    return TrainingData(
-        features, target.astype(np.float64), None, task, CLASSES[task], seed=seed
-    )
+    return TrainingData(features, target.astype(np.float64), None, task, CLASSES[task], seed=seed)
 
 
 def numeric_data(values: Floats, target: Floats, task: Task = "regression") -> TrainingData:
