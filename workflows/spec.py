@@ -55,7 +55,7 @@ class ExperimentSpec(SpecPart):
     def identity(self) -> dict[str, Any]:
         """What decides the results: all but URIs and execution."""
         raw = self.model_dump(mode="json", exclude={"execution": True, "output": True})
-        for name in ("source", "format"):
+        for name in ("source", "format", "types", "null_values"):  # how rows come, not which
             raw["dataset"].pop(name)
         return raw
 

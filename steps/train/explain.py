@@ -111,7 +111,7 @@ def explain(work: Explained) -> dict[str, Rows]:
     return {name: dict(rows) for name, rows in tables.items()}
 
 
-def _put(rows: Rows, **cells: Any) -> None:  # noqa: ANN401 - cells of any column
+def _put(rows: Rows, /, **cells: Any) -> None:  # noqa: ANN401 - cells of any column
     for name, cell in cells.items():
         rows[name].append(cell)
 

@@ -1,0 +1,209 @@
+"""A run on this machine: the same steps that containers run elsewhere, one after the other."""
+
+from __future__ import annotations
+
+import fcntl
+import secrets
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from pathlib import Path
+
+from steps.collect.step import CollectResult, collect
+from steps.contract import ProjectLayout, RunLayout
+from steps.errors import SpecError, TooManyFailuresError
+from steps.log import RunLog
+from steps.progress import Progress, Silent
+from steps.records import RunRecord, RunRequest, canonical_json
+from steps.split.shards import pack
+from steps.split.step import SplitResult, split
+from steps.storage import Storage, storage_for
+from steps.store import SqliteStore
+from steps.train.step import TrainResult, train
+from steps.train.worker import WorkerSetup
+from workflows.plan import run_request, split_request, trainer_config
+from workflows.spec import ExperimentSpec
+from workflows.specfile import LoadedSpec, load_spec
+
+
+@dataclass(frozen=True)
+class RunSummary:
+    """What a run did and where it is.
+
+    Attributes:
+        run: its id.
+        layout: where its artifacts lie.
+        resumed: it went on with a run that had been stopped.
+        reused: the data set was there already; no source row was read.
+        partitions: of the data set.
+        rows: of the data set.
+        trained: what the train step did.
+        collected: what came of it.
+    """
+
+    run: str
+    layout: RunLayout
+    resumed: bool
+    reused: bool
+    partitions: int
+    rows: int
+    trained: TrainResult
+    collected: CollectResult
+
+    def raise_for_failures(self) -> None:
+        """Raise if more partitions failed than the spec allows.
+
+        Raises:
+            TooManyFailuresError: with the share.
+        """
+        if self.collected.too_many_failed:
+            failed = self.collected.counts["failed"]
+            raise TooManyFailuresError(
+                f"{failed} of {self.partitions} partitions failed, more than "
+                "execution.max_failed_fraction allows. The tables are written all the same.",
+                hint=f"The reasons are in {self.layout.table('partitions', 'csv')}.",
+            )
+
+
+def run(
+    spec: LoadedSpec | str | Path,
+    *,
+    overrides: Sequence[str] = (),
+    progress: Progress | None = None,
+) -> RunSummary:
+    """Run an experiment on this machine, or go on with a run of it that was stopped.
+
+    Args:
+        spec: path of a spec file, or the spec as ``load_spec`` returned it.
+        overrides: such as ``dataset.source=other.parquet``; only with a path.
+        progress: told how far it has come.
+
+    Raises:
+        RefeedError: see ``steps.errors``; all that is finished is kept.
+    """
+    loaded = spec if isinstance(spec, LoadedSpec) else load_spec(spec, overrides)
+    try:
+        return _Local(loaded, progress or Silent()).run()
+    except SpecError as error:
+        raise loaded.locate(error) from None
+
+
+def split_only(spec: LoadedSpec, progress: Progress | None = None) -> SplitResult:
+    """Make the data set alone; ``run`` finds it.
+
+    Raises:
+        RefeedError: see ``steps.errors``.
+    """
+    local = _Local(spec, progress or Silent())
+    try:
+        return local.split()
+    except SpecError as error:
+        raise spec.locate(error) from None
+
+
+class _Local:
+    def __init__(self, loaded: LoadedSpec, progress: Progress) -> None:
+        self.spec: ExperimentSpec = loaded.spec
+        self.progress = progress
+        self.project = ProjectLayout(self.spec.output, self.spec.project)
+        self.storage: Storage = storage_for(self.spec.output)
+        self.store = SqliteStore(self.project.store)
+
+    def split(self) -> SplitResult:
+        return split(split_request(self.spec), self.project, self.storage, self.progress)
+
+    def run(self) -> RunSummary:
+        trainer_config(self.spec)  # a wrong parameter should not cost a split first
+        made = self.split()
+        request = run_request(self.spec, made, "")
+        with self._claim(request) as (request, resumed):
+            layout = self.project.run(request.experiment, request.run)
+            if not resumed:
+                self._begin(request, made, layout)
+            trained = self._train(request, layout)
+            with RunLog(self.storage, layout.log("collect"), "collect") as log:
+                source = self.spec.dataset.source
+                collected = collect(
+                    self.project, layout, self.storage, self.store, self.progress, Path(source).name
+                )
+                log.event("collected", counts=collected.counts, reasons=collected.reasons)
+        index = made.index
+        return RunSummary(
+            request.run, layout, resumed, made.reused, len(index.entries), index.rows, trained, collected
+        )
+
+    def _begin(self, request: RunRequest, made: SplitResult, layout: RunLayout) -> None:
+        """Write what the steps read; the request last, for with it the run can be gone on with."""
+        started = datetime.now(UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
+        begun = canonical_json({"started": started}).encode()
+        self.storage.write(layout.operations("started.json"), begun)
+        for number, ids in enumerate(pack(made.index.entries, self.spec.execution.shards)):
+            self.storage.write(layout.shard(number), canonical_json(ids).encode())
+        text = self.spec.model_dump_json(indent=2)
+        self.storage.write(layout.operations("spec.json"), text.encode("utf-8", "surrogatepass"))
+        self.storage.write(layout.request, request.to_json().encode("utf-8", "surrogatepass"))
+        self.store.put(
+            RunRecord(
+                request.project,
+                request.experiment,
+                request.run,
+                request.spec_hash,
+                request.dataset,
+                "running",
+                started,
+            )
+        )
+
+    def _train(self, request: RunRequest, layout: RunLayout) -> TrainResult:
+        setup = WorkerSetup(self.spec.output, request.project, request.experiment, request.run)
+        total = TrainResult()
+        shards = len(self.storage.names(f"{layout.base}/shards"))
+        with RunLog(self.storage, layout.log("train"), "train") as log:
+            for number in range(shards):
+                part = train(setup, number, self.spec.execution.workers, self.progress)
+                total.statuses += part.statuses
+                total.cached += part.cached
+                total.finished += part.finished
+                log.event("shard", number=number, statuses=part.statuses, cached=part.cached)
+        return total
+
+    @contextmanager
+    def _claim(self, request: RunRequest) -> Iterator[tuple[RunRequest, bool]]:
+        """A run of this request that was stopped, else a new one; nobody else works on it."""
+        folder = self.project.runs(request.experiment)
+        for run_id in reversed(self.storage.names(folder)):
+            if self._is_unfinished(request, run_id):
+                with _lock(Path(folder, run_id)) as mine:
+                    if mine and self._is_unfinished(request, run_id):
+                        yield replace(request, run=run_id), True
+                        return
+        run_id = new_run_id()
+        with _lock(Path(folder, run_id)):
+            yield replace(request, run=run_id), False
+
+    def _is_unfinished(self, request: RunRequest, run_id: str) -> bool:
+        layout = self.project.run(request.experiment, run_id)
+        if self.storage.exists(layout.done) or not self.storage.exists(layout.request):
+            return False
+        found = RunRequest.from_json(self.storage.read(layout.request))
+        same = replace(request, run=run_id, max_failed_fraction=found.max_failed_fraction)
+        return found == same
+
+
+def new_run_id() -> str:
+    """An id that sorts by time and is unlike any other of the same second."""
+    return f"{datetime.now(UTC):%Y%m%dT%H%M%S}-{secrets.token_hex(2)}"
+
+
+@contextmanager
+def _lock(folder: Path) -> Iterator[bool]:
+    """Whether this process now holds the run; the system lets go of it when the process ends."""
+    folder.mkdir(parents=True, exist_ok=True)
+    with (folder / ".lock").open("w") as handle:
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            yield False
+            return
+        yield True
