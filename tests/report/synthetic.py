@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pyarrow as pa
 
 from steps.schema import TABLES
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
 
 GRID = 20
 LEVELS = ("AA", "B6", "DL", "EV", "MQ", "UA", "US", "WN")
@@ -41,7 +43,10 @@ class Synthetic:
         self.rng = np.random.default_rng(self.seed)
         self.keys = [*self.names, *(f"P{i:03d}" for i in range(len(self.names), self.partitions))]
         start = len(self.feature_names)
-        self.columns = [*self.feature_names, *(f"feature_{i:02d}" for i in range(start, self.features))]
+        self.columns = [
+            *self.feature_names,
+            *(f"feature_{i:02d}" for i in range(start, self.features)),
+        ]
         self.columns = self.columns[: self.features]
         self.ids = [f"p{i:020x}" for i in range(self.partitions)]
         self.status = [_status(i) for i in range(self.partitions)]
@@ -91,13 +96,22 @@ class Synthetic:
         trained = np.array([status == "trained" for status in self.status])
         share = self.strength.sum(axis=1)
         noise = self.rng.normal(0, 1, self.partitions) * 3 / np.sqrt(self.rows)
-        skill = np.where(trained, 0.5 * share / (1 + share) - 2 / np.sqrt(self.rows) + noise, np.nan)
+        skill = np.where(
+            trained, 0.5 * share / (1 + share) - 2 / np.sqrt(self.rows) + noise, np.nan
+        )
         half = 5 / np.sqrt(self.rows)
         rank = np.full(self.partitions, np.nan)
-        order = np.argsort(np.where(trained, -(skill - half), np.inf), kind="stable")[: trained.sum()]
+        order = np.argsort(np.where(trained, -(skill - half), np.inf), kind="stable")[
+            : trained.sum()
+        ]
         rank[order] = np.arange(1, len(order) + 1)
+        metric = "rmse" if self.task == "regression" else "log_loss"
         reasons = {"trained": "", "skipped": "too_few_rows", "failed": "trainer_error"}
-        words = {"trained": "", "skipped": "9 rows; 50 are needed.", "failed": "ValueError: <b>no</b>"}
+        words = {
+            "trained": "",
+            "skipped": "9 rows; 50 are needed.",
+            "failed": "ValueError: <b>no</b>",
+        }
         return {
             "partition_id": self.ids,
             "partition": self.keys,
@@ -106,8 +120,8 @@ class Synthetic:
             "message": [words[status] for status in self.status],
             "rows": self.rows,
             "rows_without_target": self.rows // 50,
-            "folds": np.where(trained, 5, None),
-            "metric": np.where(trained, "rmse" if self.task == "regression" else "log_loss", None),
+            "folds": [5 if each else None for each in trained],
+            "metric": [metric if each else None for each in trained],
             "value": 40 * (1 - skill),
             "constant_value": np.where(trained, 40.0, np.nan),
             "skill": skill,
@@ -131,7 +145,7 @@ class Synthetic:
         }
 
     def _is_level(self, feature: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
-        return feature % 4 == 3
+        return np.asarray(feature % 4 == 3)
 
     def _grid(self, *outer: int) -> tuple[np.ndarray[Any, Any], ...]:
         """Partition, feature, cell and the ``outer`` axes; levels have fewer cells than numbers."""
@@ -157,7 +171,9 @@ class Synthetic:
         """The curve behind the data; centred on the whole grid."""
         x = cell / (GRID - 1) - 0.5
         bend = np.where((at == 2) & (feature == 0) & (self.partitions >= 5), -1.5, 1.0)
-        curve = np.where(self._is_level(feature), np.sin(cell * 2.4), np.tanh(4 * x) + 0.2 * np.sin(9 * x))
+        curve = np.where(
+            self._is_level(feature), np.sin(cell * 2.4), np.tanh(4 * x) + 0.2 * np.sin(9 * x)
+        )
         return 20 * bend * self.strength[at, feature] * curve
 
     def _partial_dependence(self) -> Columns:

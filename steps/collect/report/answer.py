@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 from markupsafe import Markup
 
-from steps.collect.report.data import Importance, Partition
 from steps.collect.report.skill import best_of, verdict, worst_of
 from steps.collect.report.svg import element
 from steps.collect.report.text import count, elide, fixed, plural
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from steps.collect.report.data import Importance, Partition
 
 METHOD_WORDS = {
     "permutation": "permutation importance",
@@ -66,7 +70,9 @@ def skill_sentence(partitions: Sequence[Partition]) -> str:
     scores = scores_of(partitions)
     trained = sum(each.trained for each in partitions)
     if not trained:
-        return f"No model was trained: none of {plural(len(partitions), 'partition')} could be used."
+        return (
+            f"No model was trained: none of {plural(len(partitions), 'partition')} could be used."
+        )
     if not scores.scored:
         return f"{plural(trained, 'model')} trained, but skill is not defined for any of them."
     if scores.scored == 1:
@@ -74,8 +80,8 @@ def skill_sentence(partitions: Sequence[Partition]) -> str:
         return f"The one model {verb} the best constant: skill {fixed(scores.median, 2)}."
     beaten = f"{count(scores.above)} of {plural(scores.scored, 'partition')}"
     return (
-        f"The models beat the best constant in {beaten}, in {count(scores.better)} of them clearly; "
-        f"median skill {fixed(scores.median, 2)}."
+        f"The models beat the best constant in {beaten}, "
+        f"in {count(scores.better)} of them clearly; median skill {fixed(scores.median, 2)}."
     )
 
 
@@ -96,7 +102,9 @@ def importance_sentence(importance: Importance | None) -> Markup:
     overall = importance.ranking[0]
     firsts = first_counts(importance)
     judged = sum(firsts.values())
-    return Markup("The most important feature overall is {} (by {}); it ranks first in {} of {}.").format(
+    return Markup(
+        "The most important feature overall is {} (by {}); it ranks first in {} of {}."
+    ).format(
         name(importance.features[overall]),
         METHOD_WORDS[importance.method],
         count(firsts[overall]),

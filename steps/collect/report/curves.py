@@ -24,7 +24,8 @@ MINIMUM_CELLS = 2
 
 def usable_cells(centred: Floats, support: Floats, extrapolated: Bools) -> Bools:
     """Cells in which a partition's curve may be read: rows in it, within range, a value."""
-    return (support > 0) & ~extrapolated & np.isfinite(centred)
+    result: Bools = (support > 0) & ~extrapolated & np.isfinite(centred)
+    return result
 
 
 def common_cells(usable: Bools) -> Bools:
@@ -35,7 +36,8 @@ def common_cells(usable: Bools) -> Bools:
     """
     others = usable.any(axis=1).sum() - 1
     having = usable.sum(axis=0) - usable  # others that can be read in the cell, for each p
-    return usable & (having >= max(others / 2, 1))
+    common: Bools = usable & (having >= max(others / 2, 1))
+    return common
 
 
 def consensus(centred: Floats, usable: Bools) -> Floats:

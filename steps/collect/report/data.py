@@ -32,10 +32,10 @@ class Partition:
     status: str
     reason: str
     message: str
+    metric: str
     rows: float
     rows_without_target: float
     folds: float
-    metric: str
     value: float
     constant: float
     skill: float
@@ -121,17 +121,14 @@ def read_experiment(read: Reader) -> Mapping[str, Any]:
 
 
 def read_partitions(read: Reader) -> tuple[Partition, ...]:
-    """All partitions, as the table orders them."""
+    """All partitions, as the table orders them; the columns are in the order of the fields."""
     texts = ["partition_id", "partition", "status", "reason", "message", "metric"]
     numbers = ["rows", "rows_without_target", "folds", "value", "constant_value"]
     numbers += ["skill", "skill_low", "skill_high", "rank"]
     table = read("partitions", texts + numbers)
-    columns = [texts_of(table, name) for name in texts] + [
-        numbers_of(table, name).tolist() for name in numbers
-    ]
-    return tuple(
-        Partition(*row[:5], *row[6:9], row[5], *row[9:]) for row in zip(*columns, strict=True)
-    )
+    columns: list[list[Any]] = [texts_of(table, name) for name in texts]
+    columns += [numbers_of(table, name).tolist() for name in numbers]
+    return tuple(Partition(*row) for row in zip(*columns, strict=True))
 
 
 def read_importance(read: Reader, trained: Sequence[Partition]) -> dict[str, Importance]:
@@ -148,19 +145,26 @@ def _importance(table: pa.Table, method: str, trained: Sequence[Partition]) -> I
         return None
     features = _distinct(table, "feature")
     shape = (len(trained), len(features))
-    places = (codes_of(table, "partition_id", _identifiers(trained)), codes_of(table, "feature", features))
+    places = (
+        codes_of(table, "partition_id", _identifiers(trained)),
+        codes_of(table, "feature", features),
+    )
     scale = next((scale for scale in texts_of(table, "scale") if scale), "")
     return Importance(method, scale, tuple(features), _laid_out(shape, places, values))
 
 
-def read_curves(read: Reader, trained: Sequence[Partition], features: Sequence[str]) -> list[Curves]:
+def read_curves(
+    read: Reader, trained: Sequence[Partition], features: Sequence[str]
+) -> list[Curves]:
     """Partial dependence on ``features``: one ``Curves`` for each feature and class."""
     names = ["partition_id", "feature", "class", "grid_index", "grid_value", "grid_number", "value"]
     names += ["centred", "centred_fold_sd", "support", "extrapolated", "scale"]
     return _curves(_only(read("partial_dependence", names), features, trained), trained)
 
 
-def read_shap_curves(read: Reader, trained: Sequence[Partition], features: Sequence[str]) -> list[Curves]:
+def read_shap_curves(
+    read: Reader, trained: Sequence[Partition], features: Sequence[str]
+) -> list[Curves]:
     """SHAP against the feature's value, in the form of curves; support is the rows explained."""
     names = ["partition_id", "feature", "class", "grid_index", "grid_value", "grid_number", "mean"]
     names += ["fold_sd", "rows", "scale"]
@@ -178,7 +182,9 @@ def _curves(table: pa.Table, trained: Sequence[Partition]) -> list[Curves]:
         for feature in _distinct(table, "feature")
         for class_ in classes
     ]
-    return [_one_curves(part, feature, class_, trained) for feature, class_, part in groups if len(part)]
+    return [
+        _one_curves(part, feature, class_, trained) for feature, class_, part in groups if len(part)
+    ]
 
 
 def _one_curves(table: pa.Table, feature: str, class_: str, trained: Sequence[Partition]) -> Curves:
@@ -209,7 +215,10 @@ def _one_curves(table: pa.Table, feature: str, class_: str, trained: Sequence[Pa
 
 @dataclass(frozen=True)
 class ShapSummary:
-    """SHAP values of one class (empty for a regression); arrays are (trained partitions, features)."""
+    """SHAP values of one class; arrays are (trained partitions, features).
+
+    The class is empty for a regression.
+    """
 
     class_: str
     scale: str
@@ -233,7 +242,10 @@ def _one_summary(
     table: pa.Table, class_: str, features: list[str], trained: Sequence[Partition]
 ) -> ShapSummary:
     shape = (len(trained), len(features))
-    places = (codes_of(table, "partition_id", _identifiers(trained)), codes_of(table, "feature", features))
+    places = (
+        codes_of(table, "partition_id", _identifiers(trained)),
+        codes_of(table, "feature", features),
+    )
     return ShapSummary(
         class_=class_,
         scale=next((scale for scale in texts_of(table, "scale") if scale), ""),

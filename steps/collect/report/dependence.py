@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
-from markupsafe import Markup
 
 from steps.collect.report.curves import Bools, Floats, consensus, distances
-from steps.collect.report.data import Curves, Partition
 from steps.collect.report.panel import Panel, level_panel, line_panel
 from steps.collect.report.text import fixed
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from markupsafe import Markup
+
+    from steps.collect.report.data import Curves, Partition
 
 MOST_FEATURES = 6
 MOST_CLASSES = 3
@@ -50,7 +55,9 @@ def classes_to_show(curves: Sequence[Curves], positive: str) -> list[str]:
     classes = list(dict.fromkeys(each.class_ for each in curves))
     if positive in classes:
         return [positive]
-    weight = {class_: _predicted([each for each in curves if each.class_ == class_]) for class_ in classes}
+    weight = {
+        class_: _predicted([each for each in curves if each.class_ == class_]) for class_ in classes
+    }
     return sorted(classes, key=lambda class_: (-weight[class_], class_))[:MOST_CLASSES]
 
 
@@ -61,16 +68,24 @@ def _predicted(curves: Sequence[Curves]) -> float:
 
 
 def dependence_panels(
-    curves: Sequence[Curves], features: Sequence[str], classes: Sequence[str], trained: Sequence[Partition]
+    curves: Sequence[Curves],
+    features: Sequence[str],
+    classes: Sequence[str],
+    trained: Sequence[Partition],
 ) -> list[DependencePanel]:
     """A panel for each feature and class, in the given order of the features."""
     found: Mapping[tuple[str, str], Curves] = {(each.feature, each.class_): each for each in curves}
     chosen = [
-        found[feature, class_] for feature in features for class_ in classes if (feature, class_) in found
+        found[feature, class_]
+        for feature in features
+        for class_ in classes
+        if (feature, class_) in found
     ]
     drawable = [each for each in chosen if each.usable.any()]
     every = -(-len(trained) * len(drawable) // MOST_LINES)
-    return [_panel(each, trained, f"pd-{index}", max(every, 1)) for index, each in enumerate(drawable)]
+    return [
+        _panel(each, trained, f"pd-{index}", max(every, 1)) for index, each in enumerate(drawable)
+    ]
 
 
 def _panel(curves: Curves, trained: Sequence[Partition], ident: str, every: int) -> DependencePanel:
@@ -94,7 +109,9 @@ def _panel(curves: Curves, trained: Sequence[Partition], ident: str, every: int)
         unusual=len(unusual),
         judged=int(np.isfinite(away).sum()),
         every=every,
-        named=tuple((trained[index].name, fixed(away[index], 1)) for index in unusual[:MOST_UNUSUAL]),
+        named=tuple(
+            (trained[index].name, fixed(away[index], 1)) for index in unusual[:MOST_UNUSUAL]
+        ),
     )
 
 

@@ -3,17 +3,22 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 from markupsafe import Markup
-from numpy.typing import NDArray
 
-from steps.collect.report.data import Importance, Partition
 from steps.collect.report.order import clustered_order
 from steps.collect.report.svg import coordinate, element, join, label, name_room, picture
 from steps.collect.report.text import count, fixed, number
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from numpy.typing import NDArray
+
+    from steps.collect.report.data import Importance, Partition
 
 MOST_FEATURES = 40
 """Features that are drawn, by the median over partitions."""
@@ -83,7 +88,10 @@ def _legend(edges: Sequence[float]) -> tuple[tuple[int, str], ...]:
 
 
 def _chart(
-    cells: NDArray[np.int64], names: Sequence[str], medians: Sequence[float], order: Sequence[Partition]
+    cells: NDArray[np.int64],
+    names: Sequence[str],
+    medians: Sequence[float],
+    order: Sequence[Partition],
 ) -> Markup:
     step, left = min(max(820 / len(order), 1.0), 44.0), name_room(names, _FEATURE)
     named = len(order) <= _NAMED
@@ -93,14 +101,26 @@ def _chart(
         "heat",
         (across + _RIGHT, bottom + below),
         f"Importance of {count(len(names))} features in {count(len(order))} partitions",
-        "A row for each feature, a column for each partition, both in clustered order; the stronger "
-        "the colour, the more important the feature. Bars on the right: median over partitions. "
-        "The numbers stand in the table importance.",
+        "A row for each feature, a column for each partition, both in clustered order; the "
+        "stronger the colour, the more important the feature. Bars on the right: "
+        "median over partitions. The numbers stand in the table importance.",
         _cells(cells, left, step),
-        *(label(left - 8, _TOP + _ROW * (row + 0.5) + 4, name, "name end", _FEATURE) for row, name in enumerate(names)),
+        *(
+            label(left - 8, _TOP + _ROW * (row + 0.5) + 4, name, "name end", _FEATURE)
+            for row, name in enumerate(names)
+        ),
         _bars(medians, across + 14),
-        *(_column(each, left + step * index, step, bottom, named) for index, each in enumerate(order)),
-        *([] if named else [label((left + across) / 2, bottom + 18, "partitions, like beside like", "axis mid")]),
+        *(
+            _column(each, left + step * index, step, bottom, named)
+            for index, each in enumerate(order)
+        ),
+        *(
+            []
+            if named
+            else [
+                label((left + across) / 2, bottom + 18, "partitions, like beside like", "axis mid")
+            ]
+        ),
         wide=True,
     )
 
@@ -117,7 +137,13 @@ def _cells(cells: NDArray[np.int64], left: float, step: float) -> Markup:
 
 def _column(each: Partition, x: float, step: float, bottom: float, named: bool) -> Markup:
     box = element(
-        "rect", element("title", each.name), x=x, y=_TOP, width=step, height=bottom - _TOP, class_="hit"
+        "rect",
+        element("title", each.name),
+        x=x,
+        y=_TOP,
+        width=step,
+        height=bottom - _TOP,
+        class_="hit",
     )
     if not named:
         return box
@@ -135,6 +161,7 @@ def _bars(medians: Sequence[float], left: float) -> Markup:
     for row, value in enumerate(medians):
         y, length = _TOP + _ROW * row, 46 * max(float(np.nan_to_num(value)), 0.0) / top
         bars.append(element("rect", x=left, y=y + 4, width=length, height=_ROW - 8, class_="bar"))
-        bars.append(label(left + length + 5, y + _ROW / 2 + 4, fixed(value, min(decimals, 5)), "tick"))
+        bars.append(
+            label(left + length + 5, y + _ROW / 2 + 4, fixed(value, min(decimals, 5)), "tick")
+        )
     return join([label(left, _TOP - 8, "median", "axis"), *bars])
-

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
@@ -22,10 +22,12 @@ from steps.collect.report.data import (
     read_shap_curves,
     read_shap_summary,
 )
-from steps.collect.report.facts import RunFacts
 from steps.collect.report.heatmap import heat_map
 from steps.collect.report.shapley import MOST_PANELS, shap_chart, shap_panels
 from steps.collect.report.skill import best_of, skill_charts, verdict, worst_of
+
+if TYPE_CHECKING:
+    from steps.collect.report.facts import RunFacts
 
 MOST_ROWS = 200
 """Partitions in the table of all."""
@@ -83,7 +85,13 @@ def _environment() -> Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    helpers: Sequence[Callable[..., Any]] = (text.count, text.fixed, text.number, text.plural, text.duration)
+    helpers: Sequence[Callable[..., Any]] = (
+        text.count,
+        text.fixed,
+        text.number,
+        text.plural,
+        text.duration,
+    )
     environment.filters |= {helper.__name__: helper for helper in helpers} | {"name": answer.name}
     environment.globals |= {"scales": SCALES, "methods": answer.METHOD_WORDS, "verdict": verdict}
     return environment
@@ -129,7 +137,13 @@ def _explanations(
 ) -> dict[str, Any]:
     """Partial dependence and SHAP, of the most important features first."""
     if not trained:
-        return {"dependence": [], "dependence_scale": "", "shap": [], "shap_panels": [], "shap_scale": ""}
+        return {
+            "dependence": [],
+            "dependence_scale": "",
+            "shap": [],
+            "shap_panels": [],
+            "shap_scale": "",
+        }
     summaries = read_shap_summary(read, trained)
     ranked = [importance.features[index] for index in importance.ranking] if importance else []
     # Without any importance the tables' own order decides; all their features are candidates.
@@ -142,7 +156,9 @@ def _explanations(
     return {
         "dependence": dependence.dependence_panels(curves, candidates, classes, trained),
         "dependence_scale": curves[0].scale if curves else "",
-        "shap": [(each.class_, shap_chart(each, f"shap-sum-{at}")) for at, each in enumerate(summaries)],
+        "shap": [
+            (each.class_, shap_chart(each, f"shap-sum-{at}")) for at, each in enumerate(summaries)
+        ],
         "shap_panels": shap_panels(shap_curves, candidates, shap_class),
         "shap_scale": summaries[0].scale if summaries else "",
     }
@@ -152,7 +168,9 @@ def _chosen(summaries: Sequence[Any], classes: Sequence[str], positive: str) -> 
     """The classes that partial dependence shows, if SHAP has them; else the first few."""
     wanted = [positive] if any(each.class_ == positive for each in summaries) else list(classes)
     found = {each.class_: each for each in summaries}
-    return [found[class_] for class_ in wanted if class_ in found] or list(summaries[: dependence.MOST_CLASSES])
+    return [found[class_] for class_ in wanted if class_ in found] or list(
+        summaries[: dependence.MOST_CLASSES]
+    )
 
 
 def _features(read: Reader) -> list[str]:
@@ -167,7 +185,10 @@ def _without_model(partitions: Sequence[Partition]) -> dict[str, Any]:
         "failed": failed,
         "skipped": sorted(skipped, key=lambda each: (each.reason, -each.rows))[:MOST_SKIPPED],
         "skipped_total": len(skipped),
-        "reasons": [(f"{status}: {reason}", text.count(times)) for (status, reason), times in sorted(reasons.items())],
+        "reasons": [
+            (f"{status}: {reason}", text.count(times))
+            for (status, reason), times in sorted(reasons.items())
+        ],
     }
 
 

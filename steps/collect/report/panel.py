@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
+from typing import TYPE_CHECKING
 
 import numpy as np
 from markupsafe import Markup
 
-from steps.collect.report.curves import Floats
 from steps.collect.report.svg import (
     Point,
     Scale,
@@ -26,6 +25,11 @@ from steps.collect.report.svg import (
     spread,
 )
 from steps.collect.report.text import count, elide, plain, width
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from steps.collect.report.curves import Floats
 
 MOST_LEVELS = 20
 """Levels of a categorical feature that are drawn: those that most partitions have."""
@@ -63,7 +67,7 @@ class Panel:
     high: Floats | None = None
 
     def values(self) -> list[float]:
-        """What the scale spans: all but the outermost lines if there are many, and all that is named."""
+        """What the scale spans: all that is named, and the lines without the outermost if many."""
         finite = self.lines[np.isfinite(self.lines)]
         trim = 0.002 if len(self.lines) > _TRIMMED else 0.0
         ends = np.quantile(finite, [trim, 1 - trim]).tolist() if finite.size else []
@@ -78,7 +82,10 @@ def line_panel(panel: Panel) -> Markup:
     right = across - (name_room((name for _, name in panel.named), _NAME) if panel.named else 12)
     scale = scale_over(panel.values(), bottom, top)
     cells = len(panel.labels)
-    xs = [left + 8 + (right - left - 16) * (cell / (cells - 1) if cells > 1 else 0.5) for cell in range(cells)]
+    xs = [
+        left + 8 + (right - left - 16) * (cell / (cells - 1) if cells > 1 else 0.5)
+        for cell in range(cells)
+    ]
     return picture(
         panel.ident,
         (across, bottom + 24),
@@ -89,9 +96,14 @@ def line_panel(panel: Panel) -> Markup:
         _clipped(
             (left, top, right - left, bottom - top),
             _band(panel, xs, scale),
-            _thin(panel, [line_path(_points(xs, line, scale)) for line in panel.lines[:: panel.every]]),
+            _thin(
+                panel, [line_path(_points(xs, line, scale)) for line in panel.lines[:: panel.every]]
+            ),
             _curve(xs, panel.middle, scale, "middle"),
-            *(_curve(xs, panel.lines[index], scale, f"n{rank} named") for rank, (index, _) in enumerate(panel.named)),
+            *(
+                _curve(xs, panel.lines[index], scale, f"n{rank} named")
+                for rank, (index, _) in enumerate(panel.named)
+            ),
         ),
         _grid_labels(panel, xs, bottom),
         _end_names(panel, xs, scale, right),
@@ -105,7 +117,7 @@ def level_panel(panel: Panel) -> Markup:
     left = name_room((panel.labels[level] for level in levels), 14)
     bottom = top + row * len(levels)
     scale = scale_over(panel.values(), left + 4, across - 10)
-    ys = {level: top + row * index for index, level in enumerate(levels)}
+    ys: dict[int, float] = {level: top + row * index for index, level in enumerate(levels)}
     lines = panel.lines[:: panel.every]
     return picture(
         panel.ident,
@@ -114,15 +126,24 @@ def level_panel(panel: Panel) -> Markup:
         _description(panel, "A strip for each level, the highest consensus on top."),
         axis_x(scale, top, bottom, 5),
         _zero(f"M{coordinate(scale(0))} {top}V{bottom}"),
-        *(label(left - 6, y + row / 2 + 4, panel.labels[level], "name end", 14) for level, y in ys.items()),
+        *(
+            label(left - 6, y + row / 2 + 4, panel.labels[level], "name end", 14)
+            for level, y in ys.items()
+        ),
         _clipped(
             (left, top, across - left, bottom - top),
             _thin(panel, ["".join(_ticks(line, ys, scale, (4, 10))) for line in lines]),
             _spans(panel, ys, scale),
             _ticks_of(panel.middle, ys, scale, "middle flat"),
-            *(_level_dots(panel.lines[index], ys, scale, rank) for rank, (index, _) in enumerate(panel.named)),
+            *(
+                _level_dots(panel.lines[index], ys, scale, rank)
+                for rank, (index, _) in enumerate(panel.named)
+            ),
         ),
-        *(_key(rank, name, (left, bottom + 34 + 17 * rank)) for rank, (_, name) in enumerate(panel.named)),
+        *(
+            _key(rank, name, (left, bottom + 34 + 17 * rank))
+            for rank, (_, name) in enumerate(panel.named)
+        ),
     )
 
 
@@ -139,12 +160,15 @@ def _zero(path: str) -> Markup:
 def _clipped(box: tuple[float, float, float, float], *children: Markup) -> Markup:
     """A nested svg clips what leaves it, without the ``url()`` that a clip path needs."""
     x, y, across, down = (coordinate(side) for side in box)
-    return element("svg", *children, x=x, y=y, width=across, height=down, viewBox=f"{x} {y} {across} {down}")
+    return element(
+        "svg", *children, x=x, y=y, width=across, height=down, viewBox=f"{x} {y} {across} {down}"
+    )
 
 
 def _points(xs: Sequence[float], line: Floats, scale: Scale) -> list[Point | None]:
     return [
-        (x, scale(value)) if np.isfinite(value) else None for x, value in zip(xs, line.tolist(), strict=True)
+        (x, scale(value)) if np.isfinite(value) else None
+        for x, value in zip(xs, line.tolist(), strict=True)
     ]
 
 
@@ -157,7 +181,9 @@ def _thin(panel: Panel, paths: Sequence[str]) -> Markup:
     drawn = [element("path", d=path) for path in paths if path]
     crowd = "crowd" if len(drawn) > _TRIMMED else "few"
     kind = "dense" if len(drawn) > 300 else crowd  # noqa: PLR2004 - thinner still
-    return element("g", *drawn, class_=f"thins {kind}") if drawn and panel.low is None else Markup("")
+    return (
+        element("g", *drawn, class_=f"thins {kind}") if drawn and panel.low is None else Markup("")
+    )
 
 
 def _band(panel: Panel, xs: Sequence[float], scale: Scale) -> Markup:
@@ -176,7 +202,10 @@ def _band(panel: Panel, xs: Sequence[float], scale: Scale) -> Markup:
 
 def _grid_labels(panel: Panel, xs: Sequence[float], bottom: float) -> Markup:
     """As many of the grid's values as fit, always the first."""
-    texts = [_grid_text(text, value) for text, value in zip(panel.labels, panel.numbers.tolist(), strict=True)]
+    texts = [
+        _grid_text(text, value)
+        for text, value in zip(panel.labels, panel.numbers.tolist(), strict=True)
+    ]
     widest = max(width(text) for text in texts) * 7 + 10
     step = (xs[-1] - xs[0]) / max(len(xs) - 1, 1)
     every = max(1, int(-(-widest // step)) if step else 1, -(-len(texts) // 7))
@@ -258,5 +287,7 @@ def _level_dots(line: Floats, ys: dict[int, float], scale: Scale, rank: int) -> 
 
 
 def _key(rank: int, name: str, at: Point) -> Markup:
-    dot = element("g", element("circle", cx=at[0] + 4, cy=at[1] - 4, r=3.4), class_=f"n{rank} marks")
+    dot = element(
+        "g", element("circle", cx=at[0] + 4, cy=at[1] - 4, r=3.4), class_=f"n{rank} marks"
+    )
     return dot + label(at[0] + 13, at[1], name, f"name n{rank}", 40)

@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
-from markupsafe import Markup
 
-from steps.collect.report.curves import Floats
 from steps.collect.report.data import Curves, ShapSummary, column_quantile
 from steps.collect.report.panel import Panel, level_panel, line_panel
 from steps.collect.report.svg import Scale, axis_x, coordinate, element, label, picture, scale_over
 from steps.collect.report.text import count, number
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from markupsafe import Markup
+
+    from steps.collect.report.curves import Floats
 
 MOST_FEATURES = 20
 MOST_PANELS = 6
@@ -35,7 +40,10 @@ def shap_chart(summary: ShapSummary, ident: str) -> Markup:
     sizes, signed = _quartiles(summary.mean_abs)[:, order], _quartiles(summary.mean)[:, order]
     first = scale_over([0.0, *sizes.ravel()], left, 440)
     second = scale_over([0.0, *signed.ravel()], 480, 770)
-    names = (label(left - 8, top + row * (at + 0.5) + 4, summary.features[index], "name end", 20) for at, index in enumerate(order))
+    names = (
+        label(left - 8, top + row * (at + 0.5) + 4, summary.features[index], "name end", 20)
+        for at, index in enumerate(order)
+    )
     return picture(
         ident,
         (784, bottom + 22),
@@ -58,12 +66,16 @@ def _quartiles(values: Floats) -> Floats:
 def _dots(quartiles: Floats, scale: Scale, top: float, row: float) -> list[Markup]:
     bottom = top + row * quartiles.shape[1]
     drawn = [axis_x(scale, top, bottom, 5)]
-    drawn.append(element("path", d=f"M{coordinate(scale(0))} {top}V{coordinate(bottom)}", class_="base"))
+    drawn.append(
+        element("path", d=f"M{coordinate(scale(0))} {top}V{coordinate(bottom)}", class_="base")
+    )
     for index, (low, middle, high) in enumerate(quartiles.T.tolist()):
         if np.isfinite(middle):
             y = top + row * (index + 0.5)
             line = f"M{coordinate(scale(low))} {coordinate(y)}H{coordinate(scale(high))}"
-            title = element("title", f"median {number(middle)}, quartiles {number(low)} and {number(high)}")
+            title = element(
+                "title", f"median {number(middle)}, quartiles {number(low)} and {number(high)}"
+            )
             drawn.append(element("path", d=line, class_="interval"))
             drawn.append(element("circle", title, cx=scale(middle), cy=y, r=3.6, class_="dot"))
     return [element("g", *drawn, class_="better")]
@@ -74,7 +86,10 @@ def shap_panels(curves: Sequence[Curves], features: Sequence[str], class_: str) 
     found = {each.feature: each for each in curves if each.class_ == class_}
     chosen = [found[feature] for feature in features if feature in found]
     drawable = [each for each in chosen if each.usable.any()][:MOST_PANELS]
-    return [ShapPanel(_panel(each, f"shap-{index}"), each.feature) for index, each in enumerate(drawable)]
+    return [
+        ShapPanel(_panel(each, f"shap-{index}"), each.feature)
+        for index, each in enumerate(drawable)
+    ]
 
 
 def _panel(curves: Curves, ident: str) -> Markup:

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 from markupsafe import Markup
 
-from steps.collect.report.data import Partition
 from steps.collect.report.svg import (
     Point,
     Scale,
@@ -26,6 +25,11 @@ from steps.collect.report.svg import (
     text_width,
 )
 from steps.collect.report.text import count, elide, fixed
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from steps.collect.report.data import Partition
 
 FEW, MANY = 24, 120
 """Up to FEW partitions stand in one column, up to MANY in three with a name each; then it is a
@@ -61,7 +65,8 @@ def skill_charts(partitions: Sequence[Partition]) -> SkillCharts:
 def skill_range(scored: Sequence[Partition]) -> tuple[float, float]:
     """The axis: all intervals, without the outermost if there are many, within -1 to 1.
 
-    Skill is at most 1, though the interval's normal approximation may pass it. It has no lower bound, so one hopeless partition could press all others into a line.
+    Skill is at most 1, though the interval's normal approximation may pass it. It has no lower
+    bound, so one hopeless partition could press all others into a line.
     """
     ends = np.array([[each.low, each.high, each.skill, each.skill] for each in scored])
     ends = np.where(np.isfinite(ends), ends, ends[:, 2:3])
@@ -94,7 +99,8 @@ def verdict(partition: Partition) -> str:
 def summary_of(partition: Partition) -> str:
     """A partition's skill in one line, for the tooltips."""
     interval = f"{fixed(partition.low)} to {fixed(partition.high)}"
-    return f"{partition.name}: skill {fixed(partition.skill)} ({interval}), {count(partition.rows)} rows"
+    skill, rows = fixed(partition.skill), count(partition.rows)
+    return f"{partition.name}: skill {skill} ({interval}), {rows} rows"
 
 
 def _columns(scored: Sequence[Partition], low: float, high: float) -> tuple[Markup, ...]:
@@ -128,7 +134,9 @@ def _column(
 
 
 def _zero_line(x: float, top: float, bottom: float) -> Markup:
-    return element("path", d=f"M{coordinate(x)} {coordinate(top)}V{coordinate(bottom)}", class_="zero")
+    return element(
+        "path", d=f"M{coordinate(x)} {coordinate(top)}V{coordinate(bottom)}", class_="zero"
+    )
 
 
 def _row(each: Partition, scale: Scale, y: float, marked: set[int]) -> Markup:
@@ -147,7 +155,9 @@ def _row(each: Partition, scale: Scale, y: float, marked: set[int]) -> Markup:
 def _interval(each: Partition, scale: Scale, y: float) -> Markup:
     if not (math.isfinite(each.low) and math.isfinite(each.high)):
         return Markup("")
-    ends = f"M{coordinate(scale.clip(each.low))} {coordinate(y)}H{coordinate(scale.clip(each.high))}"
+    ends = (
+        f"M{coordinate(scale.clip(each.low))} {coordinate(y)}H{coordinate(scale.clip(each.high))}"
+    )
     return element("path", d=ends, class_="interval")
 
 
@@ -162,25 +172,33 @@ def _dot(each: Partition, scale: Scale, y: float) -> Markup:
 def _strip(scored: Sequence[Partition], low: float, high: float) -> Markup:
     across, top, bottom, left = 1240, 10, 330, 52
     scale = Scale(low, high, bottom, top)
-    xs = [left + 10 + (across - left - 20) * (index + 0.5) / len(scored) for index in range(len(scored))]
+    xs = [
+        left + 10 + (across - left - 20) * (index + 0.5) / len(scored)
+        for index in range(len(scored))
+    ]
     return picture(
         "skill-strip",
         (across, bottom + 30),
         f"Skill of {count(len(scored))} partitions, in falling order",
-        "Partitions from left to right by falling skill: a dot at the skill and a line over its 90 % "
-        "interval. The numbers stand in the table partitions.",
+        "Partitions from left to right by falling skill: a dot at the skill and a line over its "
+        "90 % interval. The numbers stand in the table partitions.",
         axis_y(scale, left, across),
         *(_strip_kind(scored, xs, scale, kind) for kind in ("unsure", "worse", "better")),
         element("path", d=f"M{left} {coordinate(scale(0))}H{across}", class_="zero"),
         label(left + 6, scale(0) + 15, "0: no better than the best constant", "tick halo"),
-        *(_strip_hover(each, x, (top, bottom), across / len(scored)) for each, x in zip(scored, xs, strict=True)),
+        *(
+            _strip_hover(each, x, (top, bottom), across / len(scored))
+            for each, x in zip(scored, xs, strict=True)
+        ),
         _strip_names(scored, xs, scale),
         label(across / 2, bottom + 22, "partitions in falling order of skill", "axis mid"),
         wide=True,
     )
 
 
-def _strip_kind(scored: Sequence[Partition], xs: Sequence[float], scale: Scale, kind: str) -> Markup:
+def _strip_kind(
+    scored: Sequence[Partition], xs: Sequence[float], scale: Scale, kind: str
+) -> Markup:
     chosen = [(each, x) for each, x in zip(scored, xs, strict=True) if verdict(each) == kind]
     lines = "".join(
         f"M{coordinate(x)} {coordinate(scale.clip(each.low))}V{coordinate(scale.clip(each.high))}"
@@ -202,7 +220,9 @@ def _strip_hover(each: Partition, x: float, ends: tuple[float, float], step: flo
 
 def _strip_names(scored: Sequence[Partition], xs: Sequence[float], scale: Scale) -> Markup:
     """Names of the notable, on the side of the strip on which the others fall away."""
-    place = {each.identifier: (x, scale.clip(each.skill)) for each, x in zip(scored, xs, strict=True)}
+    place = {
+        each.identifier: (x, scale.clip(each.skill)) for each, x in zip(scored, xs, strict=True)
+    }
     best = best_of(scored)[:_NOTABLE]
     worst = [each for each in worst_of(scored)[:_NOTABLE] if each not in best]
     return _led(best, place, 26) + _led(worst, place, -26)
@@ -226,7 +246,10 @@ def _against_rows(scored: Sequence[Partition], low: float, high: float) -> Marku
     scale = Scale(low, high, bottom, top)
     logs = [math.log10(max(each.rows, 1)) if math.isfinite(each.rows) else 0.0 for each in scored]
     rows = scale_over(logs, left + 6, across - 8)
-    points = {each.identifier: (rows(log), scale.clip(each.skill)) for each, log in zip(scored, logs, strict=True)}
+    points = {
+        each.identifier: (rows(log), scale.clip(each.skill))
+        for each, log in zip(scored, logs, strict=True)
+    }
     return picture(
         "skill-rows",
         (across, bottom + 42),
@@ -245,7 +268,11 @@ def _log_ticks(scale: Scale, top: float, bottom: float) -> Markup:
     factors = (1,) if scale.high - scale.low > 2 else (1, 2, 5)  # noqa: PLR2004 - decades
     decades = range(math.floor(scale.low), math.ceil(scale.high) + 1)
     values = [factor * 10.0**decade for decade in decades for factor in factors]
-    places = [(scale(math.log10(each)), each) for each in values if scale.low <= math.log10(each) <= scale.high]
+    places = [
+        (scale(math.log10(each)), each)
+        for each in values
+        if scale.low <= math.log10(each) <= scale.high
+    ]
     lines = "".join(f"M{coordinate(x)} {coordinate(top)}V{coordinate(bottom)}" for x, _ in places)
     texts = (label(x, bottom + 16, count(each), "tick mid") for x, each in places)
     return element("path", d=lines or "M0 0", class_="grid") + join(texts)
@@ -262,10 +289,7 @@ def _scatter_names(
 ) -> Markup:
     """Names of best and worst, at the side that has room, moved apart where they touch."""
     chosen = {
-        each.identifier: each
-        for each in (
-            best_of(scored)[:_NOTABLE] + worst_of(scored)[:_NOTABLE]
-        )
+        each.identifier: each for each in (best_of(scored)[:_NOTABLE] + worst_of(scored)[:_NOTABLE])
     }
     keys = list(chosen)
     ys = spread([points[key][1] + 4 for key in keys], 14, down[0] + 8, down[1] - 3)
@@ -274,5 +298,13 @@ def _scatter_names(
         x, start = points[key][0], points[key][0] + 7
         room = across[1] - start
         left = text_width(elide(chosen[key].name, _NAME)) > room
-        names.append(label(x - 7 if left else start, y, chosen[key].name, f"name halo{' end' if left else ''}", _NAME))
+        names.append(
+            label(
+                x - 7 if left else start,
+                y,
+                chosen[key].name,
+                f"name halo{' end' if left else ''}",
+                _NAME,
+            )
+        )
     return join(names)

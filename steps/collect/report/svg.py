@@ -7,12 +7,16 @@ attributes are made visible and escaped in one place, ``element``.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
+from typing import TYPE_CHECKING
 
 from markupsafe import Markup, escape
 
-from steps.collect.report.text import elide, number, visible, width
+from steps.collect.report.text import MINUS, elide, number, visible, width
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
 
 COLUMN_WIDTH = 7.4
 """Units that a column of text takes at the charts' font size of 12 units."""
@@ -22,7 +26,7 @@ Point = tuple[float, float]
 
 
 def element(tag: str, *children: Child, **attributes: float | str) -> Markup:
-    """One element. ``_`` in an attribute's name is ``-``; a trailing one is dropped (``class_``)."""
+    """One element. ``_`` in an attribute's name is ``-``, but a trailing one is dropped."""
     pairs = Markup("").join(
         Markup(' {}="{}"').format(name.rstrip("_").replace("_", "-"), _attribute(value))
         for name, value in attributes.items()
@@ -51,7 +55,12 @@ def coordinate(value: float, decimals: int = 1) -> str:
 
 
 def picture(
-    ident: str, size: tuple[float, float], title: str, description: str, *children: Child, wide: bool = False
+    ident: str,
+    size: tuple[float, float],
+    title: str,
+    description: str,
+    *children: Child,
+    wide: bool = False,
 ) -> Markup:
     """A whole chart, with a text alternative.
 
@@ -71,7 +80,9 @@ def picture(
     )
 
 
-def label(x: float, y: float, text: str, class_: str = "", columns: int = 80, **more: float | str) -> Markup:
+def label(
+    x: float, y: float, text: str, class_: str = "", columns: int = 80, **more: float | str
+) -> Markup:
     """Text, elided to ``columns``; where that hides anything, all of it is in a ``<title>``."""
     shown = elide(text, columns)
     full = (element("title", text),) if shown != text else ()
@@ -118,25 +129,29 @@ def nice_ticks(low: float, high: float, most: int = 5) -> list[float]:
         first, last = math.ceil(low / step - 1e-9), math.floor(high / step + 1e-9)
         if last - first < most:
             break
-    return [round(index * step, 12 - math.floor(math.log10(step))) for index in range(first, last + 1)]
+    return [
+        round(index * step, 12 - math.floor(math.log10(step))) for index in range(first, last + 1)
+    ]
 
 
 def tick_texts(ticks: Sequence[float]) -> list[str]:
     """The ticks, all with as many decimals as their step needs."""
     if not ticks:
         return []
-    step = min((b - a for a, b in zip(ticks, ticks[1:], strict=False)), default=abs(ticks[0]) or 1)
+    step = min((b - a for a, b in pairwise(ticks)), default=abs(ticks[0]) or 1)
     decimals = max(0, -math.floor(math.log10(step) + 1e-9))
     largest = max(map(abs, ticks))
     if decimals > 4 or largest >= 1e6:  # noqa: PLR2004 - longer ones do not fit beside an axis
         return [number(tick, 2) for tick in ticks]
-    return [f"{tick:,.{decimals}f}".replace("-", "−") for tick in ticks]
+    return [f"{tick:,.{decimals}f}".replace("-", MINUS) for tick in ticks]
 
 
 def axis_x(scale: Scale, top: float, bottom: float, most: int = 5) -> Markup:
     """Vertical grid lines with their values below."""
     ticks = scale.ticks(most)
-    lines = "".join(f"M{coordinate(scale(tick))} {coordinate(top)}V{coordinate(bottom)}" for tick in ticks)
+    lines = "".join(
+        f"M{coordinate(scale(tick))} {coordinate(top)}V{coordinate(bottom)}" for tick in ticks
+    )
     texts = (
         label(scale(tick), bottom + 15, text, "tick mid")
         for tick, text in zip(ticks, tick_texts(ticks), strict=True)
@@ -147,7 +162,9 @@ def axis_x(scale: Scale, top: float, bottom: float, most: int = 5) -> Markup:
 def axis_y(scale: Scale, left: float, right: float, most: int = 5) -> Markup:
     """Horizontal grid lines with their values on the left."""
     ticks = scale.ticks(most)
-    lines = "".join(f"M{coordinate(left)} {coordinate(scale(tick))}H{coordinate(right)}" for tick in ticks)
+    lines = "".join(
+        f"M{coordinate(left)} {coordinate(scale(tick))}H{coordinate(right)}" for tick in ticks
+    )
     texts = (
         label(left - 6, scale(tick) + 4, text, "tick end")
         for tick, text in zip(ticks, tick_texts(ticks), strict=True)

@@ -8,13 +8,18 @@ from __future__ import annotations
 
 import math
 import unicodedata
-from collections.abc import Iterable
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
 
 EMPTY = "(empty)"
 """Shown for the empty string, which would otherwise leave a blank nobody can read."""
 
-NONE = "–"
+NONE = "\N{EN DASH}"
 """Shown for a number that is not there."""
+
+MINUS = "\N{MINUS SIGN}"
 
 _HIDDEN = frozenset({"Cc", "Cf", "Cn", "Co", "Cs", "Zl", "Zp"})
 _JOINERS = frozenset("\u200c\u200d")
@@ -35,7 +40,9 @@ def visible(text: str) -> str:
         return EMPTY
     last = len(text) - 1
     return "".join(
-        "␣" if char.isspace() and char.isprintable() and index in (0, last) else _picture(text, index)
+        "␣"
+        if char.isspace() and char.isprintable() and index in (0, last)
+        else _picture(text, index)
         for index, char in enumerate(text)
     )
 
@@ -130,4 +137,4 @@ def duration(seconds: float) -> str:
 
 
 def _minus(text: str) -> str:
-    return text.replace("-", "−") if text.strip("-0.,") else text.lstrip("-")
+    return text.replace("-", MINUS) if text.strip("-0.,") else text.lstrip("-")
