@@ -16,6 +16,7 @@ from sklearn.base import BaseEstimator, ClassifierMixin, RegressorMixin
 from sklearn.inspection import partial_dependence
 from trainer_support import (
     TASKS,
+    assert_exact,
     brute_curves,
     heavy_imports,
     mixed_data,
@@ -35,8 +36,6 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     Floats = NDArray[np.float64]
-
-EXACT = {"rtol": 1e-9, "atol": 1e-9}
 
 
 def trainer_of(**params: Any) -> LightGBMTrainer:
@@ -73,7 +72,7 @@ class _Regressor(RegressorMixin, BaseEstimator):  # type: ignore[misc]
         return np.asarray(self.booster_.predict(values, num_threads=1))
 
 
-class _Classifier(ClassifierMixin, _Regressor):
+class _Classifier(ClassifierMixin, _Regressor):  # type: ignore[misc]
     def predict_proba(self, values: Floats) -> Floats:
         told = np.asarray(self.booster_.predict(values, num_threads=1))
         return np.column_stack([1 - told, told]) if told.ndim == 1 else told
@@ -120,7 +119,7 @@ def test_mean_curves_are_sklearns_partial_dependence(
         )["average"]
         raw = trainer.response_curves(model, data.features, column, points)
         told = probabilities(raw) if scale == "predict_proba" else raw
-        np.testing.assert_allclose(told.mean(axis=0).T, expected, **EXACT)
+        assert_exact(told.mean(axis=0).T, expected)
     assert model.booster.num_trees() > 0
     assert np.ptp(expected) > 0  # the case is not trivial
 
@@ -168,7 +167,7 @@ def test_curves_are_predictions_row_by_row(
         points = np.array(extra) if levels is None else points_of(data.features, column)
         told = trainer.response_curves(model, data.features, column, points)
         expected = brute_curves(trainer, model, data.features, column, points)
-        np.testing.assert_allclose(told, expected, **EXACT)
+        assert_exact(told, expected)
 
 
 @pytest.mark.parametrize("options", [{"zero_as_missing": True}, {"use_missing": False}, {}])
@@ -184,7 +183,7 @@ def test_curves_follow_each_meaning_of_missing(options: dict[str, bool]) -> None
         points = points_of(data.features, column)
         told = trainer.response_curves(model, data.features, column, points)
         expected = brute_curves(trainer, model, data.features, column, points)
-        np.testing.assert_allclose(told, expected, **EXACT)
+        assert_exact(told, expected)
     kinds = {bits >> 2 & 3 for bits in _decision_types(text) if not bits & 1}
     assert kinds == {"zero_as_missing": {1}, "use_missing": {0}}.get(next(iter(options), ""), {2})
 
@@ -208,7 +207,7 @@ def test_sets_of_many_levels() -> None:
         points = points_of(features, column)
         told = trainer.response_curves(model, features, column, points)
         expected = brute_curves(trainer, model, features, column, points)
-        np.testing.assert_allclose(told, expected, **EXACT)
+        assert_exact(told, expected)
 
 
 def _chain(depth: int) -> str:
@@ -248,7 +247,7 @@ def test_trees_deeper_than_a_machine_word() -> None:
         points = np.linspace(0, 1.1, 40)
         told = trainer.response_curves(model, features, column, points)
         expected = brute_curves(trainer, model, features, column, points)
-        np.testing.assert_allclose(told, expected, **EXACT)
+        assert_exact(told, expected)
 
 
 def test_curves_do_not_depend_on_the_blocks(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -263,7 +262,7 @@ def test_curves_do_not_depend_on_the_blocks(monkeypatch: pytest.MonkeyPatch) -> 
         again = data.features.take(slice(None))
         for _ in range(2):
             told = trainer.response_curves(model, again, 0, points)
-            np.testing.assert_allclose(told, whole, **EXACT)
+            assert_exact(told, whole)
 
 
 def test_other_rows_get_other_curves() -> None:
@@ -274,7 +273,7 @@ def test_other_rows_get_other_curves() -> None:
     trainer.response_curves(model, data.features, 0, points)
     half = data.features.take(np.arange(100) * 2)
     told = trainer.response_curves(model, half, 0, points)
-    np.testing.assert_allclose(told, brute_curves(trainer, model, half, 0, points), **EXACT)
+    assert_exact(told, brute_curves(trainer, model, half, 0, points))
 
 
 # SHAP values
@@ -342,8 +341,8 @@ def test_shap_values_are_shapley_values(task: Task) -> None:
     for output in range(outputs):
         for row in range(12):
             phi, base = _exact_shapley(trees[output::outputs], rows.values[row])
-            np.testing.assert_allclose(told.values[row, :, output], phi, **EXACT)
-            np.testing.assert_allclose(told.base[output], base, **EXACT)
+            assert_exact(told.values[row, :, output], phi)
+            assert_exact(told.base[output], base)
 
 
 @pytest.mark.parametrize("task", TASKS)
@@ -354,7 +353,7 @@ def test_shap_values_add_up_to_the_raw_score(task: Task) -> None:
     told = trainer.shap_values(model, data.features)
     assert told.values.shape == (300, 4, data.outputs)
     total = told.values.sum(axis=1) + told.base
-    np.testing.assert_allclose(total, trainer.predict(model, data.features), **EXACT)
+    assert_exact(total, trainer.predict(model, data.features))
 
 
 # Fitting, saving
@@ -493,12 +492,12 @@ def test_awkward_data_is_fitted_in_silence(
     assert scores.shape == (data.features.rows, data.outputs)
     assert np.isfinite(scores).all()
     shap = trainer.shap_values(model, data.features)
-    np.testing.assert_allclose(shap.values.sum(axis=1) + shap.base, scores, **EXACT)
+    assert_exact(shap.values.sum(axis=1) + shap.base, scores)
     points = np.array([0.0, 7.0, np.nan])
     for column in range(data.features.values.shape[1]):
         told = trainer.response_curves(model, data.features, column, points)
         expected = brute_curves(trainer, model, data.features, column, points)
-        np.testing.assert_allclose(told, expected, **EXACT)
+        assert_exact(told, expected)
     assert capfd.readouterr() == ("", "")
 
 
@@ -528,7 +527,7 @@ def test_names_may_be_anything() -> None:
 def test_weights_count() -> None:
     data = mixed_data("regression")
     heavy = TrainingData(
-        data.features, data.target, 1.0 + (data.target > 1), "regression", (), data.seed
+        data.features, data.target, np.where(data.target > 1, 2.0, 1.0), "regression", (), data.seed
     )
     trainer = trainer_of(rounds=1)
     lighter, heavier = (

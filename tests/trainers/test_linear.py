@@ -20,6 +20,7 @@ from sklearn.preprocessing import OneHotEncoder, StandardScaler
 from trainer_support import (
     CLASSES,
     TASKS,
+    assert_exact,
     brute_curves,
     heavy_imports,
     mixed_data,
@@ -36,8 +37,6 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     Floats = NDArray[np.float64]
-
-EXACT = {"rtol": 1e-9, "atol": 1e-9}
 
 
 def trainer_of(**params: Any) -> LinearTrainer:
@@ -127,7 +126,7 @@ def test_lasso_of_alpha_one_is_a_constant() -> None:
     data = mixed_data("regression")
     trainer = trainer_of(alpha=1.0, l1_ratio=1.0)
     told = trainer.predict(trainer.fit(data), data.features)
-    np.testing.assert_allclose(told, data.target.mean(), **EXACT)
+    assert_exact(told, data.target.mean())
 
 
 # Explanations
@@ -149,13 +148,11 @@ def test_shap_values_are_those_of_shap(task: Task) -> None:
     expected = np.zeros((200, 4, data.outputs))
     for term, owner in enumerate(owners):
         expected[:, owner] += terms[:, term]
-    np.testing.assert_allclose(told.values, expected, **EXACT)
-    np.testing.assert_allclose(told.base, np.ravel(explainer.expected_value), **EXACT)
+    assert_exact(told.values, expected)
+    assert_exact(told.base, np.ravel(explainer.expected_value))
     total = told.values.sum(axis=1) + told.base
-    np.testing.assert_allclose(total, trainer.predict(model, data.features), **EXACT)
-    np.testing.assert_allclose(
-        told.base, trainer.predict(model, data.features).mean(axis=0), **EXACT
-    )
+    assert_exact(total, trainer.predict(model, data.features))
+    assert_exact(told.base, trainer.predict(model, data.features).mean(axis=0))
 
 
 @settings(max_examples=25, deadline=None)
@@ -169,11 +166,11 @@ def test_curves_are_predictions_row_by_row(task: Task, seed: int, rows: int) -> 
         points = points[np.isnan(points) | (np.abs(points) < 1e9)]
         told = trainer.response_curves(model, data.features, column, points)
         expected = brute_curves(trainer, model, data.features, column, points)
-        np.testing.assert_allclose(told, expected, **EXACT)
+        assert_exact(told, expected)
 
 
 def test_missing_and_unseen_values() -> None:
-    """A missing number is the median; a missing level has its own effect, an unseen one has none."""
+    """A missing number is the median; a missing level has its own effect, an unseen one none."""
     data = mixed_data("regression")
     trainer = trainer_of()
     model = trainer.fit(data)
@@ -280,9 +277,9 @@ def test_a_reloaded_model_is_the_same_to_the_last_bit(task: Task) -> None:
             trainer.response_curves(each, hostile, column, points) for each in (fitted, reloaded)
         )
         assert np.array_equal(one, two)
-    one, two = (trainer.shap_values(each, hostile) for each in (fitted, reloaded))
-    assert np.array_equal(one.values, two.values)
-    assert np.array_equal(one.base, two.base)
+    before, after = (trainer.shap_values(each, hostile) for each in (fitted, reloaded))
+    assert np.array_equal(before.values, after.values)
+    assert np.array_equal(before.base, after.base)
     assert set(json.loads(content)) == {"columns", "coefficients", "intercept", "background"}
 
 

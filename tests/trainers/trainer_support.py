@@ -48,11 +48,11 @@ def mixed_data(task: Task, rows: int = 200, seed: int = 0) -> TrainingData:
     return TrainingData(features, target.astype(np.float64), None, task, CLASSES[task], seed=seed)
 
 
-def numeric_data(values: Floats, target: Floats, task: Task = "regression") -> TrainingData:
+def numeric_data(values: Floats, target: NDArray[Any], task: Task = "regression") -> TrainingData:
     """Numeric columns, named by their positions."""
     columns = values.shape[1]
     features = Features(tuple(map(str, range(columns))), values, (None,) * columns)
-    return TrainingData(features, target, None, task, CLASSES[task], seed=0)
+    return TrainingData(features, target.astype(np.float64), None, task, CLASSES[task], seed=0)
 
 
 def points_of(features: Features, column: int) -> Floats:
@@ -69,6 +69,11 @@ def brute_curves(
 ) -> Floats:
     """The base class's way: one prediction per point."""
     return Trainer.response_curves(trainer, model, features, column, points)
+
+
+def assert_exact(told: Any, expected: Any) -> None:
+    """Equal but for rounding."""
+    np.testing.assert_allclose(told, expected, rtol=1e-9, atol=1e-9)
 
 
 def run_python(code: str) -> str:
