@@ -114,12 +114,13 @@ def _scratch(project: ProjectLayout) -> tempfile.TemporaryDirectory[str]:
     base = Path(project.scratch)
     base.mkdir(parents=True, exist_ok=True)
     for left in base.iterdir():
-        if not _alive(left.name.split("-")[0]):
+        if not alive(left.name.split("-")[0]):
             shutil.rmtree(left, ignore_errors=True)
     return tempfile.TemporaryDirectory(dir=base, prefix=f"{os.getpid()}-", ignore_cleanup_errors=True)
 
 
-def _alive(process: str) -> bool:
+def alive(process: str) -> bool:
+    """Whether a process of that id is there."""
     return process.isdigit() and Path("/proc", process).exists()
 
 

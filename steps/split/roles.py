@@ -45,10 +45,9 @@ def resolve_roles(
     return roles
 
 
-def wanted_columns(config: DatasetConfig, roles: Roles) -> list[str]:
-    """The columns that the data set holds, sorted; all of them where the spec names no features."""
+def wanted_columns(roles: Roles) -> list[str]:
+    """The columns that the data set holds, sorted."""
     named = [roles.partition_by, roles.target, roles.weight, roles.group, roles.time]
-    del config
     return sorted({name for name in (*named, *roles.features) if name is not None})
 
 

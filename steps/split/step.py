@@ -91,14 +91,24 @@ def split(
 
 
 def source_types(source: Source) -> dict[str, str]:
-    """Canonical type of each column of a source; a column that has none is left out."""
+    """Canonical type of each column of a source; ``?`` where no model can use it."""
     types = {}
     for field in source.schema():
         try:
             types[field.name] = canonical_type(field.name, field.type)
-        except DataError:  # it matters only if the spec wants the column, see _plan
-            continue
+        except DataError:  # it matters only if the spec wants the column, see column_types
+            types[field.name] = "?"
     return types
+
+
+def column_types(source: Source, roles: Roles) -> dict[str, str]:
+    """Canonical types of the columns that play a role, sorted by name.
+
+    Raises:
+        DataError: one of them has a type that no model can use.
+    """
+    fields = {field.name: field.type for field in source.schema()}
+    return {name: canonical_type(name, fields[name]) for name in wanted_columns(roles)}
 
 
 def _source_hash(source: Source, request: SplitRequest) -> str:
@@ -120,14 +130,9 @@ def _linked(link: str, project: ProjectLayout, storage: Storage) -> PartitionInd
 
 
 def _plan(source: Source, request: SplitRequest) -> SplitPlan:
-    schema = source.schema()
     config = request.config
-    types = {field.name: "?" for field in schema} | source_types(source)
-    roles = resolve_roles(config, request.group, request.time, types)
-    fields = {field.name: field.type for field in schema}
-    columns = tuple(
-        Column(name, canonical_type(name, fields[name])) for name in wanted_columns(config, roles)
-    )
+    roles = resolve_roles(config, request.group, request.time, source_types(source))
+    columns = tuple(Column(*item) for item in column_types(source, roles).items())
     return SplitPlan(columns, config.partition_by, config.format)
 
 

@@ -1,0 +1,37 @@
+"""``refeed validate``: what the spec will meet in its data."""
+
+from __future__ import annotations
+
+from steps.progress import Progress
+from steps.split.advice import look, warnings_of
+from steps.split.roles import resolve_roles, resolve_task
+from steps.split.source import open_source
+from steps.split.step import column_types, source_types
+from workflows.spec import ExperimentSpec
+
+
+def advise(spec: ExperimentSpec, progress: Progress) -> dict[str, list[str]]:
+    """Warnings and notes about a spec's data.
+
+    Raises:
+        RefeedError: the data cannot be used as the spec wants it.
+    """
+    source = open_source(spec.dataset)
+    roles = resolve_roles(
+        spec.dataset, spec.evaluate.group, spec.evaluate.time, source_types(source)
+    )
+    types = column_types(source, roles)
+    found = look(source, types, roles, progress)
+    target = found.summary.columns[roles.target]
+    task, classes = resolve_task(spec.task, roles.target, types[roles.target], target.levels)
+    rows = found.partition_rows
+    small = sum(count < spec.dataset.min_rows for count in rows.values())
+    predicts = f" ({', '.join(classes)})" if classes else ""
+    notes = [
+        f"task: {task}{predicts}",
+        f"{found.rows:,} rows, {target.missing:,} of them without {roles.target!r}",
+        f"{len(rows):,} partitions by {roles.partition_by!r}, {small:,} of them with fewer than "
+        f"{spec.dataset.min_rows} rows that have a target: these will be skipped",
+        f"{len(roles.features)} features, {len(roles.categorical)} of them categorical",
+    ]
+    return {"warnings": list(warnings_of(found, roles, task)), "notes": notes}

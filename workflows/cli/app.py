@@ -1,0 +1,287 @@
+"""The command ``refeed``: one function per command, errors and exit codes in one place.
+
+Heavy libraries are imported inside the commands that need them, so that ``--help`` and
+``validate --spec-only`` answer at once.
+"""
+
+from __future__ import annotations
+
+import json
+import signal
+import sys
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from steps.errors import RefeedError, SpecError
+from workflows.cli import console
+
+app = typer.Typer(
+    name="refeed",
+    help="One model per partition of a table, hundreds at once, laid side by side.",
+    epilog="Exit codes: 0 success, 2 wrong command line, 3 too many partitions failed, 65 bad spec "
+    "or data, 66 something is missing, 73 the output cannot be written, 75 try again, 130 Ctrl-C.",
+    no_args_is_help=True,
+    rich_markup_mode="rich",
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+Spec = Annotated[Path, typer.Argument(help="The experiment spec, a YAML file.", show_default=False)]
+Overrides = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--set",
+        metavar="FIELD=VALUE",
+        help="Override a field of the spec, e.g. --set dataset.source=new.parquet. The value is "
+        "YAML. May be given more than once.",
+        show_default=False,
+    ),
+]
+AsJson = Annotated[bool, typer.Option("--json", help="Print the result as JSON, for scripts.")]
+
+
+def main() -> None:
+    """Run the command line; every error that Refeed knows ends with its exit code."""
+    signal.signal(signal.SIGTERM, _interrupt)
+    try:
+        app()
+    except RefeedError as error:
+        console.print_error(error)
+        sys.exit(error.exit_code)
+    except BrokenPipeError:
+        sys.exit(0)
+
+
+def _interrupt(_number: int, _frame: object) -> None:
+    raise KeyboardInterrupt
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        from refeed import __version__
+
+        typer.echo(f"refeed {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _options(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version.")
+    ] = False,
+) -> None:
+    del version
+
+
+def _print_json(value: dict[str, Any]) -> None:
+    typer.echo(json.dumps(value, indent=2, ensure_ascii=False))
+
+
+@app.command(
+    epilog="Example: refeed init flights.parquet --target arr_delay --partition-by dest > spec.yaml"
+)
+def init(
+    table: Annotated[str, typer.Argument(help="A Parquet or CSV file, or a directory of them.")],
+    partition_by: Annotated[
+        str | None, typer.Option(help="Column that names the partition; guessed if not given.")
+    ] = None,
+    target: Annotated[
+        str | None, typer.Option(help="Column to predict; guessed if not given.")
+    ] = None,
+    name: Annotated[str | None, typer.Option(help="Name of the experiment.")] = None,
+    output: Annotated[
+        Path | None, typer.Option("-o", "--output", help="File to write; default: print it.")
+    ] = None,
+    force: Annotated[bool, typer.Option("--force", help="Replace the file if it exists.")] = False,
+) -> None:
+    """Write a commented spec for a table, its columns and types filled in."""
+    from workflows.init import draft
+
+    text = draft(table, partition_by, target, name, output.parent if output else Path())
+    if output is None:
+        typer.echo(text, nl=False)
+        return
+    if output.exists() and not force:
+        raise RefeedError(f"{output} is there already.", hint="Replace it with --force.")
+    output.write_text(text, encoding="utf-8")
+    console.err.print(f"Wrote {output}. Next: refeed validate {output}", markup=False)
+
+
+@app.command(epilog="Example: refeed validate examples/flights/spec.yaml")
+def validate(
+    spec: Spec,
+    overrides: Overrides = None,
+    spec_only: Annotated[
+        bool, typer.Option("--spec-only", help="Do not look at the data: quick, no heavy import.")
+    ] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Check a spec, and its data: leakage, id-like categories, constants, partitions too small."""
+    from workflows.specfile import load_spec
+
+    loaded = load_spec(spec, overrides or ())
+    try:
+        advice = _advice(loaded.spec, spec_only)
+    except SpecError as error:
+        raise loaded.locate(error) from None
+    if as_json:
+        _print_json({"spec": str(spec), "valid": True, **advice})
+        return
+    for warning in advice["warnings"]:
+        console.out.print(f"[yellow]warning:[/] {console.escape(console.visible(warning))}")
+    for note in advice["notes"]:
+        console.out.print(note, markup=False)
+    console.out.print("[green]valid[/]", console.escape(str(spec)))
+
+
+def _advice(spec: Any, spec_only: bool) -> dict[str, list[str]]:  # noqa: ANN401 - light path
+    from steps.train.registry import check_params
+
+    check_params(spec.trainer.name, spec.trainer.params)
+    if spec_only:
+        return {"warnings": [], "notes": []}
+    from workflows.advice import advise
+
+    return advise(spec, console.progress())
+
+
+@app.command(epilog="Example: refeed split examples/flights/spec.yaml")
+def split(spec: Spec, overrides: Overrides = None, as_json: AsJson = False) -> None:
+    """Make the data set alone; run finds and reuses it."""
+    from workflows.local import split_only
+    from workflows.specfile import load_spec
+
+    loaded = load_spec(spec, overrides or ())
+    made = split_only(loaded, console.progress())
+    facts = {
+        "dataset": made.index.dataset,
+        "reused": made.reused,
+        "partitions": len(made.index.entries),
+        "rows": made.index.rows,
+        "folder": f"{loaded.spec.output}/{loaded.spec.project}/datasets/{made.index.dataset}",
+    }
+    if as_json:
+        _print_json(facts)
+        return
+    verb = "Found" if made.reused else "Made"
+    console.out.print(
+        f"{verb} the data set {made.index.dataset}: {made.index.rows:,} rows in "
+        f"{len(made.index.entries):,} partitions, in {facts['folder']}",
+        markup=False,
+    )
+
+
+@app.command(
+    epilog="Examples: refeed run spec.yaml    refeed run spec.yaml --set trainer.name=linear"
+)
+def run(
+    spec: Spec,
+    overrides: Overrides = None,
+    workers: Annotated[
+        int | None, typer.Option(min=1, help="Processes that train at once; default: all cores.")
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Split, train, explain and compare on this machine. Run again to go on where it stopped."""
+    from workflows.cli import summary
+    from workflows.local import run as run_here
+    from workflows.specfile import load_spec
+
+    changes = [*(overrides or ()), *([f"execution.workers={workers}"] if workers else [])]
+    try:
+        result = run_here(load_spec(spec, changes), progress=console.progress())
+    except KeyboardInterrupt:
+        console.err.print("\nStopped. All that is finished is kept: run the same command to go on.")
+        sys.exit(130)
+    if as_json:
+        _print_json(summary.as_json(result))
+    else:
+        summary.print_summary(result)
+    result.raise_for_failures()
+
+
+@app.command(
+    epilog="Examples: refeed report spec.yaml    refeed report spec.yaml --run 20260101T120000-ab12"
+)
+def report(
+    spec: Spec,
+    overrides: Overrides = None,
+    run_id: Annotated[
+        str | None, typer.Option("--run", help="Id of a run; default: the newest that ended.")
+    ] = None,
+    list_runs: Annotated[bool, typer.Option("--list", help="List the runs instead.")] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Find past runs of an experiment, and make the report of one anew from its tables."""
+    from workflows.history import find_run, make_report, past_runs
+    from workflows.specfile import load_spec
+
+    loaded = load_spec(spec, overrides or ()).spec
+    if list_runs:
+        from workflows.cli import summary
+
+        runs = past_runs(loaded)
+        if as_json:
+            _print_json({"runs": [json.loads(record.to_json()) for record in runs]})
+        else:
+            summary.print_runs(runs)
+        return
+    path = make_report(loaded, find_run(loaded, run_id))
+    if as_json:
+        _print_json({"report": path})
+    else:
+        typer.echo(path)
+
+
+@app.command(epilog="Examples: refeed trainers    refeed trainers lightgbm")
+def trainers(
+    name: Annotated[
+        str | None, typer.Argument(help="A trainer, to see its parameters.", show_default=False)
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """List the installed trainers, or the parameters of one."""
+    from steps.train.registry import installed, load_class
+    from workflows.cli import summary
+
+    if name is None:
+        found = {key: point.value for key, point in installed().items()}
+        if as_json:
+            _print_json({"trainers": found})
+        else:
+            summary.print_trainers(found)
+        return
+    model = load_class(name).Params
+    if as_json:
+        _print_json(model.model_json_schema())
+    else:
+        summary.print_params(name, model)
+
+
+@app.command(epilog="Example: refeed gc spec.yaml --dry-run --keep 5")
+def gc(
+    spec: Spec,
+    overrides: Overrides = None,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Only say what would be removed.")
+    ] = False,
+    keep: Annotated[
+        int | None, typer.Option(min=1, help="Newest runs to keep per experiment; default: all.")
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Remove what no kept run of the project refers to: data sets, models, explanations."""
+    from workflows.cli import summary
+    from workflows.garbage import find_garbage, remove
+    from workflows.specfile import load_spec
+
+    found = find_garbage(load_spec(spec, overrides or ()).spec, keep)
+    if not dry_run:
+        remove(found)
+    facts = {"removed": not dry_run, "bytes": found.bytes, "folders": found.folders}
+    if as_json:
+        _print_json(facts)
+    else:
+        summary.print_garbage(found, dry_run)

@@ -1,0 +1,46 @@
+"""Past runs, found through the experiment store."""
+
+from __future__ import annotations
+
+from steps.collect.step import read_facts, write_report
+from steps.contract import ProjectLayout, RunLayout
+from steps.errors import MissingInputError
+from steps.records import RunRecord
+from steps.storage import storage_for
+from steps.store import SqliteStore
+from workflows.spec import ExperimentSpec
+
+
+def past_runs(spec: ExperimentSpec) -> list[RunRecord]:
+    """The runs of the spec's experiment, the newest first."""
+    return SqliteStore(ProjectLayout(spec.output, spec.project).store).runs(spec.name)
+
+
+def find_run(spec: ExperimentSpec, run: str | None) -> RunRecord:
+    """A run by its id, or the newest that ended.
+
+    Raises:
+        MissingInputError: there is none.
+    """
+    runs = past_runs(spec)
+    for record in runs:
+        if record.run == run or (run is None and record.status != "running"):
+            return record
+    known = ", ".join(record.run for record in runs[:5]) or "none yet"
+    what = f"no run {run!r}" if run else "no run that has ended"
+    raise MissingInputError(
+        f"There is {what} of {spec.name!r} in {spec.output!r}; the newest are: {known}.",
+        hint="`refeed report SPEC --list` lists them all, `refeed run SPEC` makes one.",
+    )
+
+
+def make_report(spec: ExperimentSpec, record: RunRecord) -> str:
+    """Make the report of a run anew from its tables; returns where it is.
+
+    Raises:
+        MissingInputError: the run's tables are gone.
+    """
+    storage = storage_for(spec.output)
+    layout: RunLayout = ProjectLayout(spec.output, spec.project).run(record.experiment, record.run)
+    write_report(layout, storage, read_facts(layout, storage))
+    return layout.report
