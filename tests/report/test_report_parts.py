@@ -9,7 +9,6 @@ from steps.collect.report import svg, text
 from steps.collect.report.heatmap import colour_cells, colour_edges, colour_path
 from steps.collect.report.order import MOST_CLUSTERED, MOST_OPTIMAL, clustered_order
 
-
 MINUS = text.MINUS
 
 

@@ -51,7 +51,8 @@ def heat_map(importance: Importance, trained: Sequence[Partition]) -> HeatMap:
     columns, rows = clustered_order(rooted), clustered_order(rooted.T)
     cells = colour_cells(values[np.ix_(columns, rows)].T, edges)
     names = [importance.features[chosen[row]] for row in rows]
-    medians = [float(importance.medians[chosen[row]]) for row in rows]
+    overall = importance.medians
+    medians = [float(overall[chosen[row]]) for row in rows]
     chart = _chart(cells, names, medians, [trained[column] for column in columns])
     return HeatMap(chart, _legend(edges), len(chosen), len(importance.features) - len(chosen))
 

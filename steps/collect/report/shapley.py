@@ -9,7 +9,16 @@ import numpy as np
 
 from steps.collect.report.data import Curves, ShapSummary, column_quantile
 from steps.collect.report.panel import Panel, level_panel, line_panel
-from steps.collect.report.svg import Scale, axis_x, coordinate, element, label, picture, scale_over
+from steps.collect.report.svg import (
+    Scale,
+    axis_x,
+    coordinate,
+    element,
+    label,
+    name_room,
+    picture,
+    scale_over,
+)
 from steps.collect.report.text import count, number
 
 if TYPE_CHECKING:
@@ -21,6 +30,8 @@ if TYPE_CHECKING:
 
 MOST_FEATURES = 20
 MOST_PANELS = 6
+
+_TOP, _ROW, _NAME = 26, 18, 20
 
 
 @dataclass(frozen=True)
@@ -35,26 +46,24 @@ def shap_chart(summary: ShapSummary, ident: str) -> Markup:
     """Mean |SHAP| and mean SHAP per feature: median and quartiles over partitions."""
     size = column_quantile(summary.mean_abs, 0.5)
     order = np.argsort(-np.nan_to_num(size, nan=-1.0), kind="stable")[:MOST_FEATURES].tolist()
-    top, row, left = 26, 18, 150
-    bottom = top + row * len(order)
+    names = [summary.features[index] for index in order]
+    left = name_room(names, _NAME)
+    middle, end = left + 330, left + 630
     sizes, signed = _quartiles(summary.mean_abs)[:, order], _quartiles(summary.mean)[:, order]
-    first = scale_over([0.0, *sizes.ravel()], left, 440)
-    second = scale_over([0.0, *signed.ravel()], 480, 770)
-    names = (
-        label(left - 8, top + row * (at + 0.5) + 4, summary.features[index], "name end", 20)
-        for at, index in enumerate(order)
-    )
     return picture(
         ident,
-        (784, bottom + 22),
+        (end + 14, _TOP + _ROW * len(order) + 22),
         f"SHAP values of {count(len(order))} features",
         "Per feature the median over partitions as a dot, its quartiles as a line: mean absolute "
         "SHAP value on the left, mean signed one on the right.",
-        label(left, top - 10, "mean |SHAP|: how much", "axis"),
-        label(480, top - 10, "mean SHAP: in which direction", "axis"),
-        *names,
-        *_dots(sizes, first, top, row),
-        *_dots(signed, second, top, row),
+        label(left, _TOP - 10, "mean |SHAP|: how much", "axis"),
+        label(middle, _TOP - 10, "mean SHAP: in which direction", "axis"),
+        *(
+            label(left - 8, _TOP + _ROW * (at + 0.5) + 4, name, "name end", _NAME)
+            for at, name in enumerate(names)
+        ),
+        *_dots(sizes, scale_over([0.0, *sizes.ravel()], left, middle - 40)),
+        *_dots(signed, scale_over([0.0, *signed.ravel()], middle, end)),
         wide=True,
     )
 
@@ -63,15 +72,15 @@ def _quartiles(values: Floats) -> Floats:
     return np.stack([column_quantile(values, share) for share in (0.25, 0.5, 0.75)])
 
 
-def _dots(quartiles: Floats, scale: Scale, top: float, row: float) -> list[Markup]:
-    bottom = top + row * quartiles.shape[1]
-    drawn = [axis_x(scale, top, bottom, 5)]
+def _dots(quartiles: Floats, scale: Scale) -> list[Markup]:
+    bottom = _TOP + _ROW * quartiles.shape[1]
+    drawn = [axis_x(scale, _TOP, bottom, 5)]
     drawn.append(
-        element("path", d=f"M{coordinate(scale(0))} {top}V{coordinate(bottom)}", class_="base")
+        element("path", d=f"M{coordinate(scale(0))} {_TOP}V{coordinate(bottom)}", class_="base")
     )
     for index, (low, middle, high) in enumerate(quartiles.T.tolist()):
         if np.isfinite(middle):
-            y = top + row * (index + 0.5)
+            y = _TOP + _ROW * (index + 0.5)
             line = f"M{coordinate(scale(low))} {coordinate(y)}H{coordinate(scale(high))}"
             title = element(
                 "title", f"median {number(middle)}, quartiles {number(low)} and {number(high)}"

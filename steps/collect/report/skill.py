@@ -288,9 +288,8 @@ def _scatter_names(
     scored: Sequence[Partition], points: dict[str, Point], across: Point, down: Point
 ) -> Markup:
     """Names of best and worst, at the side that has room, moved apart where they touch."""
-    chosen = {
-        each.identifier: each for each in (best_of(scored)[:_NOTABLE] + worst_of(scored)[:_NOTABLE])
-    }
+    most = 1 if len(scored) <= FEW else _NOTABLE  # the few are all named beside it already
+    chosen = {each.identifier: each for each in best_of(scored)[:most] + worst_of(scored)[:most]}
     keys = list(chosen)
     ys = spread([points[key][1] + 4 for key in keys], 14, down[0] + 8, down[1] - 3)
     names = []

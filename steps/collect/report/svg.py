@@ -18,7 +18,7 @@ from steps.collect.report.text import MINUS, elide, number, visible, width
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-COLUMN_WIDTH = 7.4
+COLUMN_WIDTH = 7.8
 """Units that a column of text takes at the charts' font size of 12 units."""
 
 Child = str | Markup
@@ -67,7 +67,7 @@ def picture(
     A ``wide`` chart keeps its size and scrolls in its container; any other scales with its column.
     """
     across, down = size
-    limit = f"width:{across:.0f}px" if wide else f"max-width:{across * 1.25:.0f}px"
+    limit = f"width:{across:.0f}px" if wide else f"max-width:{across * 1.1:.0f}px"
     return element(
         "svg",
         element("title", title, id=f"{ident}-title"),
