@@ -6,7 +6,7 @@ from pydantic import BaseModel, ConfigDict
 
 
 class SpecPart(BaseModel):
-    """A part of the spec: unknown keys are errors, types are not guessed at, values never change."""
+    """A part of the spec: unknown keys are errors, types are not guessed at, values are fixed."""
 
     model_config = ConfigDict(
         extra="forbid", frozen=True, strict=True, use_attribute_docstrings=True

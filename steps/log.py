@@ -6,6 +6,7 @@ import os
 import time
 from datetime import UTC, datetime
 from types import TracebackType
+from typing import Self
 
 from steps.records import Json, canonical_json
 from steps.storage import Storage
@@ -43,7 +44,7 @@ class RunLog:
         self._storage.write(self._uri, content.encode("utf-8", "surrogatepass"))
         self._written = time.monotonic()
 
-    def __enter__(self) -> RunLog:
+    def __enter__(self) -> Self:
         self.event("begin")
         return self
 

@@ -39,7 +39,9 @@ def canonical_json(value: Json) -> str:
     Raises:
         ValueError: for NaN or an infinity, which JSON cannot hold.
     """
-    return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
+    return json.dumps(
+        value, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False
+    )
 
 
 def digest(value: Json, length: int = 32) -> str:

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 SCHEMA_VERSION = 1
-"""Raised whenever a column is renamed, removed or changes its meaning; new columns do not raise it."""
+"""Raised when a column is renamed, removed or changes its meaning; new columns do not raise it."""
 
 ColumnType = Literal["text", "integer", "number", "boolean"]
 
@@ -53,7 +53,11 @@ _CLASS: tuple[str, ColumnType, str] = (
     "Class that the value is about; empty for a regression.",
 )
 _GRID: tuple[tuple[str, ColumnType, str], ...] = (
-    ("grid_index", "integer", "Position in the feature's grid, from 0; the same in all partitions."),
+    (
+        "grid_index",
+        "integer",
+        "Position in the feature's grid, from 0; the same in all partitions.",
+    ),
     ("grid_value", "text", "Value at that position: a number, a date, or a category's level."),
     ("grid_number", "number", "The same as a number; empty for a category."),
 )
@@ -89,7 +93,11 @@ METRICS = _table(
     ("fold", "integer", "Number of the fold, from 0; empty where pooled."),
     ("rows", "integer", "Held-out rows that it was computed on."),
     ("value", "number", "The metric."),
-    ("constant_value", "number", "The metric of the best constant for it, fitted on training folds."),
+    (
+        "constant_value",
+        "number",
+        "The metric of the best constant for it, fitted on training folds.",
+    ),
     ("skill", "number", "Share of the constant's loss that the model removes; 0 is no better."),
     ("standard_error", "number", "Of the metric, from row losses, clustered by group."),
     ("skill_standard_error", "number", "Of skill, likewise."),

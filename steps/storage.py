@@ -12,7 +12,7 @@ from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import BinaryIO, Protocol
 
-from steps.errors import MissingInputError, OutputError, SpecError, Problem
+from steps.errors import MissingInputError, OutputError, Problem, SpecError
 
 TEMPORARY_PREFIX = ".tmp-"
 """Files being written begin with this; what a killed process left is nobody's and may go."""
@@ -46,7 +46,7 @@ class Storage(Protocol):
         """Whether the object is there."""
 
     def names(self, uri: str) -> list[str]:
-        """Sorted names of the objects and folders right under a folder; empty if it is not there."""
+        """Sorted names of what lies right under a folder; empty if there is no such folder."""
 
     def delete(self, uri: str) -> None:
         """Remove the object; no error if it is not there."""
@@ -128,6 +128,16 @@ def storage_for(uri: str) -> Storage:
     """
     scheme = scheme_of(uri)
     if scheme not in _ADAPTERS:
-        raise SpecError(uri, [Problem(0, 0, "output", f"{scheme}:// is no place that this version "
-                                      "of Refeed can write; a local folder is.")])
+        raise SpecError(
+            uri,
+            [
+                Problem(
+                    0,
+                    0,
+                    "output",
+                    f"{scheme}:// is no place that this version "
+                    "of Refeed can write; a local folder is.",
+                )
+            ],
+        )
     return _ADAPTERS[scheme]()

@@ -45,7 +45,8 @@ class SqliteStore:
         """See ``ExperimentStore.put``."""
         with self._open() as connection:
             connection.execute(
-                "INSERT INTO runs VALUES (?, ?, ?) ON CONFLICT DO UPDATE SET record = excluded.record",
+                "INSERT INTO runs VALUES (?, ?, ?) "
+                "ON CONFLICT DO UPDATE SET record = excluded.record",
                 (record.experiment, record.run, record.to_json()),
             )
 

@@ -40,7 +40,11 @@ def find_garbage(spec: ExperimentSpec, keep: int | None) -> Garbage:
     keys = {key for run in kept for key in _keys(run)}
     garbage = [
         *dropped,
-        *(p for p in _children(base / "datasets") if p.name not in {*datasets, "sources", ".scratch"}),
+        *(
+            p
+            for p in _children(base / "datasets")
+            if p.name not in {*datasets, "sources", ".scratch"}
+        ),
         *(p for p in _stale_links(base / "datasets", datasets)),
         *(p for two in _children(base / "cache") for p in _children(two) if p.name not in keys),
         *base.rglob(".tmp-*"),
@@ -84,7 +88,7 @@ def _runs(folder: Path, keep: int | None) -> tuple[list[Path], list[Path]]:
     for experiment in _children(folder):
         runs = [run for run in _children(experiment) if (run / "run.json").is_file()]
         done = [run for run in runs if (run / "done.json").is_file()]
-        old = done[: -keep] if keep else []
+        old = done[:-keep] if keep else []
         dropped += old
         kept += [run for run in runs if run not in old]
     return kept, dropped

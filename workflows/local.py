@@ -130,7 +130,14 @@ class _Local:
                 log.event("collected", counts=collected.counts, reasons=collected.reasons)
         index = made.index
         return RunSummary(
-            request.run, layout, resumed, made.reused, len(index.entries), index.rows, trained, collected
+            request.run,
+            layout,
+            resumed,
+            made.reused,
+            len(index.entries),
+            index.rows,
+            trained,
+            collected,
         )
 
     def _begin(self, request: RunRequest, made: SplitResult, layout: RunLayout) -> None:

@@ -35,7 +35,7 @@ class ExperimentSpec(SpecPart):
     """The unit of isolation: data sets, cache and runs of a project lie in a folder of its own."""
     dataset: DatasetConfig
     task: Literal["auto", "regression", "binary", "multiclass"] = "auto"
-    """auto: binary where the target has two values, multiclass where it is text, else regression."""
+    """auto: binary if the target has two values, multiclass if it is text, else regression."""
     trainer: TrainerConfig = TrainerConfig()
     evaluate: EvaluateConfig = EvaluateConfig()
     explain: ExplainConfig = ExplainConfig()

@@ -116,7 +116,7 @@ def _refuse_alias_bombs(path: str, text: str) -> None:
     for event in yaml.parse(text, Loader=yaml.SafeLoader):
         aliases += isinstance(event, yaml.AliasEvent)
         if aliases > _MOST_ALIASES:
-            line = event.start_mark.line + 1
+            line = event.start_mark.line + 1 if event.start_mark else 0
             raise SpecError(path, [Problem(line, 1, "", "more than 100 YAML aliases")])
 
 
@@ -149,7 +149,7 @@ class _Reader:
             items = enumerate(node.value)
             return [self.read(item, _dotted(where, str(i))) for i, item in items]
         try:
-            return self._constructor.construct_object(node)  # type: ignore[no-untyped-call]
+            return self._constructor.construct_object(node)
         except (yaml.YAMLError, ValueError) as error:
             self.problems.append(Problem(*_place(node), where, f"not valid YAML: {error}"))
             return None
@@ -193,8 +193,17 @@ def _apply(raw: dict[str, Any], places: dict[str, Place], override: str) -> None
     name, equals, text = override.partition("=")
     parts = name.strip().split(".")
     if not equals or not all(parts):
-        raise SpecError("--set", [Problem(0, 0, "", f"{override!r} is not of the form "
-                                          "a.b=value, e.g. dataset.source=data.parquet")])
+        raise SpecError(
+            "--set",
+            [
+                Problem(
+                    0,
+                    0,
+                    "",
+                    f"{override!r} is not of the form a.b=value, e.g. dataset.source=data.parquet",
+                )
+            ],
+        )
     value, _ = _parse("--set", "value: " + text) if text.strip() else ({"value": None}, {})
     inner: Any = raw
     for part in parts[:-1]:
@@ -229,8 +238,10 @@ def _rank(details: ErrorDetails) -> int:
     return {"extra_forbidden": 0, "literal_error": 2, "is_instance_of": 3}.get(kind, 1)
 
 
-_BRANCHES = re.compile(r"^(list\[.*|ExcludedFeatures|PartialDependenceConfig|literal\[.*|str|int"
-                       r"|float|bool|nullable\[.*|constrained-.*|function-.*)$")
+_BRANCHES = re.compile(
+    r"^(list\[.*|ExcludedFeatures|PartialDependenceConfig|literal\[.*|str|int"
+    r"|float|bool|nullable\[.*|constrained-.*|function-.*)$"
+)
 
 
 def _where(details: ErrorDetails) -> str:
@@ -253,7 +264,9 @@ def _problem(details: ErrorDetails) -> Problem:
     if isinstance(value, (dict, BaseModel)):
         return Problem(0, 0, where, message, describe(where))
     shown = repr(value) if len(repr(value)) < 80 else repr(value)[:77] + "..."  # noqa: PLR2004
-    return Problem(0, 0, where, f"{shown} will not do: {message[:1].lower()}{message[1:]}", describe(where))
+    return Problem(
+        0, 0, where, f"{shown} will not do: {message[:1].lower()}{message[1:]}", describe(where)
+    )
 
 
 def _nearest_key(where: str) -> str:

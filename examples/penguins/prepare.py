@@ -1,6 +1,6 @@
 """Copies data/penguins.csv out of the package palmerpenguins.
 
-    python examples/penguins/prepare.py data/penguins.csv
+python examples/penguins/prepare.py data/penguins.csv
 """
 
 from __future__ import annotations

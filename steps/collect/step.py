@@ -217,7 +217,9 @@ def _feature_row(
     }
 
 
-def _experiment_row(request: RunRequest, index: PartitionIndex, lines: list[Line]) -> dict[str, Any]:
+def _experiment_row(
+    request: RunRequest, index: PartitionIndex, lines: list[Line]
+) -> dict[str, Any]:
     counts = Counter(line.status for line in lines)
     return {
         "schema_version": SCHEMA_VERSION,
@@ -262,9 +264,7 @@ def _write_operations(
     request: RunRequest, run: RunLayout, storage: Storage, result: CollectResult, source: str
 ) -> RunFacts:
     names = storage.names(run.attempts)
-    attempts = [
-        Attempt.from_json(storage.read(run.attempt(*_attempt_of(name)))) for name in names
-    ]
+    attempts = [Attempt.from_json(storage.read(run.attempt(*_attempt_of(name)))) for name in names]
     started = json.loads(storage.read(run.operations("started.json")))["started"]
     ended = datetime.now(UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
     last = {attempt.partition_id: attempt for attempt in attempts}
@@ -282,7 +282,9 @@ def _write_operations(
         version=request.versions["refeed"],
     )
     about = {"facts": asdict(facts), "counts": result.counts, "machine": platform.machine()}
-    storage.write(run.operations("run.json"), canonical_json(about).encode("utf-8", "surrogatepass"))
+    storage.write(
+        run.operations("run.json"), canonical_json(about).encode("utf-8", "surrogatepass")
+    )
     _write_attempts(run, storage, request.run, attempts)
     return facts
 
@@ -292,9 +294,7 @@ def _attempt_of(name: str) -> tuple[str, int]:
     return partition_id, int(number)
 
 
-def _write_attempts(
-    run: RunLayout, storage: Storage, run_id: str, attempts: list[Attempt]
-) -> None:
+def _write_attempts(run: RunLayout, storage: Storage, run_id: str, attempts: list[Attempt]) -> None:
     table = pa.Table.from_pylist([{"run": run_id, **asdict(attempt)} for attempt in attempts])
     with storage.writer(run.operations("attempts.csv")) as stream:
         if attempts:

@@ -6,7 +6,7 @@ import re
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from types import TracebackType
-from typing import Any
+from typing import Any, Self
 
 import pyarrow as pa
 import pyarrow.csv as pa_csv
@@ -60,7 +60,7 @@ class TableWriter:
         self._waiting: list[pa.Table] = []
         self._rows = 0
 
-    def __enter__(self) -> TableWriter:
+    def __enter__(self) -> Self:
         streams = {
             suffix: self._stack.enter_context(self._storage.writer(uri))
             for suffix, uri in self._uris.items()

@@ -91,8 +91,8 @@ def _id_like(found: Look, roles: Roles) -> Iterator[str]:
         levels = len(column.unique())
         if len(column) > 100 and levels > ID_LIKE * len(column):  # noqa: PLR2004 - too few to tell
             yield (
-                f"{name!r} has {levels:,} different values in {len(column):,} sampled rows, like an "
-                "identifier: a model can only learn it by heart. Leave it out of features."
+                f"{name!r} has {levels:,} different values in {len(column):,} sampled rows, like "
+                "an identifier: a model can only learn it by heart. Leave it out of features."
             )
 
 
@@ -104,7 +104,7 @@ def _leaks(found: Look, roles: Roles, task: str) -> Iterator[str]:
     half = seeded(row_hashes(sample.combine_chunks().to_batches()[0]), "half") % np.uint64(2) == 0
     for name in roles.features:
         cells = _cells(sample.column(name).combine_chunks(), name in roles.categorical)
-        share = max(_explained(cells, target, half) for target in targets)
+        share = _explained(cells, targets, half)
         if share > LEAKAGE_R2:
             yield (
                 f"{name!r} alone explains {share:.0%} of the variance of {roles.target!r}: is it "
@@ -112,20 +112,21 @@ def _leaks(found: Look, roles: Roles, task: str) -> Iterator[str]:
             )
 
 
-def _targets(column: pa.Array, task: str) -> list[Floats]:
+def _targets(column: pa.Array, task: str) -> Floats:
+    """Shape (rows, 1), or for classes an indicator of each: (rows, classes)."""
     if task == "regression":
-        return [numbers_of(column)]
+        return np.asarray(numbers_of(column)[:, None])
     texts = level_texts(column)
     codes = texts.indices.to_numpy(zero_copy_only=False)
-    return [(codes == code).astype(np.float64) for code in range(len(texts.dictionary))]
+    return np.asarray(np.eye(len(texts.dictionary))[codes])
 
 
 def _cells(column: pa.Array, categorical: bool) -> NDArray[np.intp]:
     """A coarse version of a feature: its level, or which 50th of the values it is in."""
     if categorical:
         texts = level_texts(column)
-        found: NDArray[np.intp] = (
-            texts.indices.fill_null(len(texts.dictionary)).to_numpy(zero_copy_only=False)
+        found: NDArray[np.intp] = texts.indices.fill_null(len(texts.dictionary)).to_numpy(
+            zero_copy_only=False
         )
         return found
     numbers = numbers_of(column)
@@ -136,14 +137,17 @@ def _cells(column: pa.Array, categorical: bool) -> NDArray[np.intp]:
     return np.where(np.isnan(numbers), len(edges) + 1, np.searchsorted(edges, numbers))
 
 
-def _explained(cells: NDArray[np.intp], target: Floats, half: NDArray[np.bool_]) -> float:
-    """R2 on one half of the rows of predicting by the cell's mean on the other half."""
-    count = np.bincount(cells[half], minlength=cells.max() + 1)
-    total = np.bincount(cells[half], weights=target[half], minlength=cells.max() + 1)
-    overall = target[half].mean() if half.any() else 0.0
-    means = np.where(count > 0, total / np.maximum(count, 1), overall)
-    rest = target[~half]
-    spread = ((rest - rest.mean()) ** 2).sum() if len(rest) else 0.0
-    if not spread:
+def _explained(cells: NDArray[np.intp], targets: Floats, half: NDArray[np.bool_]) -> float:
+    """R2 on one half of the rows of predicting by the cell's mean on the other half.
+
+    Of all columns of ``targets`` together: the share of their total variance.
+    """
+    learnt, told = targets[half], targets[~half]
+    if not len(learnt) or not len(told):
         return 0.0
-    return float(1 - ((rest - means[cells[~half]]) ** 2).sum() / spread)
+    count = np.bincount(cells[half], minlength=cells.max() + 1)[:, None]
+    total = np.zeros((len(count), targets.shape[1]))
+    np.add.at(total, cells[half], learnt)
+    means = np.where(count > 0, total / np.maximum(count, 1), learnt.mean(axis=0))
+    spread = float(((told - told.mean(axis=0)) ** 2).sum())
+    return float(1 - ((told - means[cells[~half]]) ** 2).sum() / spread) if spread else 0.0

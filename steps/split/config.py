@@ -44,7 +44,7 @@ class DatasetConfig(SpecPart):
     types: dict[ColumnName, CanonicalTypeName] = Field(default_factory=dict)
     """Types of columns of a CSV source, where guessing would be wrong, such as `zip: string`."""
     null_values: list[str] = Field(default_factory=lambda: [""])
-    """Unquoted CSV cells that mean missing, such as `NA`. A quoted empty cell is an empty string."""
+    """Unquoted CSV cells that mean missing, e.g. `NA`. A quoted empty cell is an empty string."""
 
     @model_validator(mode="after")
     def _roles_are_distinct(self) -> DatasetConfig:

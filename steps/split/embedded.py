@@ -21,7 +21,14 @@ import pyarrow as pa
 from steps.contract import SPLIT_VERSION, DatasetLayout, ProjectLayout
 from steps.errors import DataError
 from steps.progress import Progress
-from steps.records import Column, PartitionEntry, PartitionIndex, PartitionKey, canonical_json, digest
+from steps.records import (
+    Column,
+    PartitionEntry,
+    PartitionIndex,
+    PartitionKey,
+    canonical_json,
+    digest,
+)
 from steps.split.source import Source
 from steps.split.spill import Codes, Grouping
 from steps.storage import Storage
@@ -78,7 +85,11 @@ class Partitions:
         return sorted(keys, key=position)
 
     def _key(self, value: object) -> PartitionKey:
-        return PartitionKey("null", "") if value is None else PartitionKey(self.kind, canonical_text(value))
+        return (
+            PartitionKey("null", "")
+            if value is None
+            else PartitionKey(self.kind, canonical_text(value))
+        )
 
 
 def make_dataset(
@@ -116,7 +127,9 @@ def _scratch(project: ProjectLayout) -> tempfile.TemporaryDirectory[str]:
     for left in base.iterdir():
         if not alive(left.name.split("-")[0]):
             shutil.rmtree(left, ignore_errors=True)
-    return tempfile.TemporaryDirectory(dir=base, prefix=f"{os.getpid()}-", ignore_cleanup_errors=True)
+    return tempfile.TemporaryDirectory(
+        dir=base, prefix=f"{os.getpid()}-", ignore_cleanup_errors=True
+    )
 
 
 def alive(process: str) -> bool:
@@ -179,9 +192,7 @@ def _write(
     columns = {name: asdict(column) for name, column in scan.summary.columns.items()}
     storage.write(layout.statistics, canonical_json(columns).encode("utf-8", "surrogatepass"))
     plan = scan.plan
-    index = PartitionIndex(
-        *digests, plan.columns, plan.partition_by, plan.format, tuple(entries)
-    )
+    index = PartitionIndex(*digests, plan.columns, plan.partition_by, plan.format, tuple(entries))
     storage.write(layout.index, index.to_json().encode("utf-8", "surrogatepass"))
     return index
 
@@ -236,7 +247,9 @@ def _write_part(
 
 def _ipc(table: pa.Table) -> bytes:
     sink = pa.BufferOutputStream()
-    with pa.ipc.new_file(sink, table.schema, options=pa.ipc.IpcWriteOptions(compression="lz4")) as writer:
+    with pa.ipc.new_file(
+        sink, table.schema, options=pa.ipc.IpcWriteOptions(compression="lz4")
+    ) as writer:
         writer.write_table(table)
     content: bytes = sink.getvalue().to_pybytes()
     return content

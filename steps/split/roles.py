@@ -114,8 +114,13 @@ def _unfit(config: DatasetConfig, roles: Roles, types: Mapping[str, str]) -> lis
                 else "dataset.categorical"
             )
             problems.append(
-                Problem(0, 0, where, f"{name!r} is text, but not among categorical",
-                        f"Add {name!r} to dataset.categorical, or leave it out of features.")
+                Problem(
+                    0,
+                    0,
+                    where,
+                    f"{name!r} is text, but not among categorical",
+                    f"Add {name!r} to dataset.categorical, or leave it out of features.",
+                )
             )
     return problems
 
@@ -147,9 +152,7 @@ def resolve_task(
     if levels is None:
         raise _task_error(f"{target!r} ({kind}) has more than 64 different values: no classes")
     if task == "binary" and len(levels) > 2:  # noqa: PLR2004 - binary means two
-        raise _task_error(
-            f"{target!r} has {len(levels)} different values, a binary target has two"
-        )
+        raise _task_error(f"{target!r} has {len(levels)} different values, a binary target has two")
     return task, tuple(sorted(levels, key=lambda text: class_order(kind, text)))
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Protocol
 
@@ -142,7 +142,7 @@ class ParquetSource(_Files):
 
     def rows(self) -> int | None:
         """See ``Source.rows``."""
-        return sum(self._open(path).metadata.num_rows for path in self.files)
+        return sum(int(self._open(path).metadata.num_rows) for path in self.files)
 
     def batches(self, columns: list[str]) -> Iterator[pa.RecordBatch]:
         """See ``Source.batches``."""
@@ -168,7 +168,7 @@ class CsvSource(_Files):
     a category would spoil the models.
     """
 
-    def __init__(self, files: list[Path], types: dict[str, str], null_values: list[str]) -> None:
+    def __init__(self, files: list[Path], types: Mapping[str, str], null_values: list[str]) -> None:
         super().__init__(files)
         self.null_values = null_values
         self._types = {name: ARROW_TYPES[kind] for name, kind in types.items()}
@@ -212,8 +212,10 @@ class CsvSource(_Files):
     def _widen(self, misfit: _Misfit, declared: set[str]) -> None:
         now = self._types[misfit.column]
         wider = {pa.int64(): pa.float64(), pa.null(): pa.string()}.get(now)
-        if misfit.column in declared or wider is None or (
-            wider == pa.float64() and not _is_number(misfit.value)
+        if (
+            misfit.column in declared
+            or wider is None
+            or (wider == pa.float64() and not _is_number(misfit.value))
         ):
             raise misfit.as_error(str(now)) from misfit
         self._types[misfit.column] = wider
@@ -311,7 +313,7 @@ def _csv_error(path: Path, error: pa.ArrowInvalid) -> Exception:
         return _Misfit(path, names[int(found["number"])], found["value"], row)
     if "UTF8" in message or "UTF-8" in message:
         return DataError(
-            f"{str(path)!r} holds text that is not valid UTF-8: {message.split(';')[0]}.",
+            f"{str(path)!r} holds text that is not valid UTF-8: {message.partition(';')[0]}.",
             hint="Write it with UTF-8 encoding, e.g. iconv -f latin1 -t utf-8.",
         )
     return DataError(

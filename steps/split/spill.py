@@ -7,6 +7,7 @@ from its slice of every run.
 
 from __future__ import annotations
 
+import os
 import tempfile
 import threading
 from pathlib import Path
@@ -51,7 +52,7 @@ class DiskRun:
     def __init__(self, run: MemoryRun, folder: Path) -> None:
         handle, path = tempfile.mkstemp(dir=folder, suffix=".arrow")
         schema = run.batch.schema.append(pa.field("", pa.uint64()))
-        with open(handle, "wb") as sink, pa.ipc.new_file(sink, schema) as writer:
+        with os.fdopen(handle, "wb") as sink, pa.ipc.new_file(sink, schema) as writer:
             for code in run.codes:
                 batch, hashes = _found(run, int(code))
                 arrays = [*batch.columns, pa.array(hashes)]

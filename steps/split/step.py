@@ -178,5 +178,3 @@ def _ensure_grid(
         text = grid.to_json().encode("utf-8", "surrogatepass")
         storage.write(layout.grid(grid_hash), text)
     return grid_hash
-
-

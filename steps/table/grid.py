@@ -99,11 +99,15 @@ def numbers_of(column: pa.Array) -> NDArray[np.float64]:
 def level_texts(column: pa.Array) -> pa.Array:
     """A column as the canonical texts of its values: a dictionary array, nulls kept."""
     encoded = column.dictionary_encode()
-    texts = pa.array([canonical_text(value) for value in encoded.dictionary.to_pylist()], pa.string())
+    texts = pa.array(
+        [canonical_text(value) for value in encoded.dictionary.to_pylist()], pa.string()
+    )
     return pa.DictionaryArray.from_arrays(encoded.indices, texts)
 
 
-def make_grid(sample: pa.Table, features: Iterable[str], categorical: set[str], points: int) -> Grid:
+def make_grid(
+    sample: pa.Table, features: Iterable[str], categorical: set[str], points: int
+) -> Grid:
     """Grids of at most ``points`` values per feature."""
     return Grid(
         tuple(

@@ -91,7 +91,7 @@ def _string_bits(column: pa.Array) -> Hashes:
 
 
 def _polynomial(strings: pa.Array) -> Hashes:
-    """sum over the bytes b_i of mix(b_i + 1) * base**i, mixed with the length; modulo 2**64."""
+    """Sum over the bytes b_i of mix(b_i + 1) * base**i, mixed with the length; modulo 2**64."""
     offsets = np.frombuffer(strings.buffers()[1], np.int32)
     offsets = offsets[strings.offset : strings.offset + len(strings) + 1].astype(np.int64)
     lengths = np.diff(offsets)

@@ -91,7 +91,9 @@ class ColumnSummary:
 
     def _add_bounds(self, column: pa.Array) -> None:
         bounds = pc.min_max(column)
-        low, high = numbers_of(pa.array([bounds["min"].as_py(), bounds["max"].as_py()], column.type))
+        low, high = numbers_of(
+            pa.array([bounds["min"].as_py(), bounds["max"].as_py()], column.type)
+        )
         self.low = float(low) if self.low is None else min(self.low, float(low))
         self.high = float(high) if self.high is None else max(self.high, float(high))
 
@@ -127,8 +129,9 @@ class TableSummary:
 
 
 def column_totals(batch: pa.RecordBatch) -> list[float]:
-    """Sum of each column as numbers, nulls left out; 0 for strings. The rows' order matters to
-    the last bit, so the rows must be in canonical order.
+    """Sum of each column as numbers, nulls left out; 0 for strings.
+
+    The order matters to the last bit, so the rows must be in canonical order.
     """
     return [
         0.0

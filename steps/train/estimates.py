@@ -53,7 +53,7 @@ def mean(losses: Floats, weight: Floats) -> Estimate:
 
 
 def ratio(above: Estimate, below: Estimate) -> Estimate:
-    """above / below; undefined where below is 0."""
+    """The ratio of two estimates of the same rows; undefined where ``below`` is 0."""
     if above.value is None or below.value is None:
         return Estimate(None, None, above.reason or below.reason)
     if below.value == 0:

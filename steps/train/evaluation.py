@@ -70,9 +70,7 @@ def weights_of(frame: Frame) -> Floats:
     return np.ones(len(frame.target)) if frame.weight is None else frame.weight
 
 
-def _judge(
-    frame: Frame, fold: Fold, prediction: Floats, metrics: tuple[Metric, ...]
-) -> Judged:
+def _judge(frame: Frame, fold: Fold, prediction: Floats, metrics: tuple[Metric, ...]) -> Judged:
     weight = weights_of(frame)
     shape = (len(fold.held_out), prediction.shape[1])
     target, held = frame.target[fold.train], weight[fold.train]

@@ -92,9 +92,14 @@ def seen_rows(frame: Frame, folds: list[Fold], models: list[Any], rows: int) -> 
     chosen = np.zeros(len(frame.target), bool)
     # The frame is in order of hash, so the smallest hashes are the smallest positions.
     chosen[np.sort(held)[:rows]] = True
-    parts = [(model, fold, fold.held_out[chosen[fold.held_out]]) for model, fold in zip(models, folds, strict=True)]
+    parts = [
+        (model, fold, fold.held_out[chosen[fold.held_out]])
+        for model, fold in zip(models, folds, strict=True)
+    ]
     return [
-        Seen(model, fold, mine, frame.features.take(mine)) for model, fold, mine in parts if len(mine)
+        Seen(model, fold, mine, frame.features.take(mine))
+        for model, fold, mine in parts
+        if len(mine)
     ]
 
 
@@ -151,7 +156,9 @@ def _add_importance(rows: Rows, work: Explained, shap: list[ShapValues]) -> None
     known = [gain for gain in gains if gain is not None]
     if known:
         totals = np.array([gain.sum() for gain in known])[:, None]
-        shares = np.divide(known, totals, out=np.full((len(known), len(known[0])), np.nan), where=totals > 0)
+        shares = np.divide(
+            known, totals, out=np.full((len(known), len(known[0])), np.nan), where=totals > 0
+        )
         _importance_rows(rows, work, "gain", shares, "share_of_gain", "no_split")
     if shap:
         sizes = [np.abs(part.values).sum(axis=2) for part in shap]
@@ -305,7 +312,7 @@ def _curve(work: Explained, fold: int, column: int, points: Floats, scale: str) 
         raw = work.trainer.response_curves(seen.model, rows, column, points)
         answers = respond(work.task, raw) if scale == "probability" else raw
         total = total + np.tensordot(weight[block], answers, axes=1)
-    return total / weight.sum()
+    return np.asarray(total / weight.sum())
 
 
 def support_of(frame: Frame, column: int, grid: FeatureGrid) -> tuple[Integers, NDArray[np.bool_]]:
@@ -376,7 +383,8 @@ def _add_cells(
 ) -> None:
     found = work.frame.cells(column, grid)
     mine = [found[seen.rows] for seen in work.folds]
-    count = sum(np.bincount(part[part >= 0], minlength=len(grid.values)) for part in mine)
+    together = np.concatenate(mine)
+    count = np.bincount(together[together >= 0], minlength=len(grid.values))
     for output, label in enumerate(work.classes):
         folds = np.array(
             [
@@ -406,4 +414,5 @@ def _cell_means(work: Explained, fold: int, values: Floats, cells: Integers, cou
     weight = weights_of(work.frame)[work.folds[fold].rows][inside]
     total = np.bincount(cells[inside], weights=weight, minlength=count)
     sums = np.bincount(cells[inside], weights=weight * values[inside], minlength=count)
-    return np.divide(sums, total, out=np.full(count, np.nan), where=total > 0)
+    means: Floats = np.divide(sums, total, out=np.full(count, np.nan), where=total > 0)
+    return means

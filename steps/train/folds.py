@@ -42,9 +42,7 @@ def make_folds(frame: Frame, config: EvaluateConfig) -> list[Fold]:
     return _proper(pairs)
 
 
-def _stratified_rank(
-    frame: Frame, groups: np.ndarray, members: Integers, seed: int
-) -> Integers:
+def _stratified_rank(frame: Frame, groups: np.ndarray, members: Integers, seed: int) -> Integers:
     """Rank of each group in the order of its seeded hash, class by class.
 
     Dealt round robin, the ranks give every fold its share of each class. The class of a group is
@@ -62,8 +60,9 @@ def _stratified_rank(
 
 
 def _time_folds(frame: Frame, folds: int) -> list[Fold]:
-    """``folds + 1`` blocks of about equally many rows; each but the first is predicted from all
-    blocks before it. Rows of one time share a block.
+    """Ordered blocks, ``folds + 1`` of them, of about equally many rows.
+
+    Each but the first is predicted from all blocks before it. Rows of one time share a block.
     """
     assert frame.time is not None
     counts = np.bincount(frame.time)
@@ -80,5 +79,3 @@ def _proper(pairs: list[tuple[np.ndarray, np.ndarray]]) -> list[Fold]:
         for train, held in pairs
         if train.any() and held.any()
     ]
-
-

@@ -101,7 +101,9 @@ def make_frame(table: pa.Table, roles: Roles, classes: tuple[str, ...], max_leve
     known = np.flatnonzero(batch.column(roles.target).is_valid().to_numpy(zero_copy_only=False))
     batch, hashes = batch.take(pa.array(known)), hashes[known]
     coded = [_code(batch, name, roles, max_levels) for name in roles.features]
-    matrix = np.column_stack([values for values, _ in coded]) if coded else np.empty((len(known), 0))
+    matrix = (
+        np.column_stack([values for values, _ in coded]) if coded else np.empty((len(known), 0))
+    )
     codes = tuple(levels for _, levels in coded)
     names = tuple(levels.names if levels else None for levels in codes)
     target, present = _target(batch.column(roles.target), classes)
@@ -126,7 +128,9 @@ def _code(
     texts = level_texts(column)
     names = texts.dictionary.to_pylist()
     positions = texts.indices.fill_null(len(names)).to_numpy(zero_copy_only=False)
-    levels = level_codes(Counter(names[p] for p in positions if p < len(names)), column.type, max_levels)
+    levels = level_codes(
+        Counter(names[p] for p in positions if p < len(names)), column.type, max_levels
+    )
     table = np.array([*(levels.code(level) for level in names), np.nan])
     return table[positions], levels
 

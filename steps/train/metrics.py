@@ -110,7 +110,8 @@ def _quantile_constant(quantile: float) -> Constant:
         order = np.argsort(target, kind="stable")
         reached = np.cumsum(weight[order])
         position = np.searchsorted(reached, quantile * reached[-1] * (1 - _EPSILON))
-        return target[order][[min(int(position), len(target) - 1)]]
+        best: Floats = target[order][[min(int(position), len(target) - 1)]]
+        return best
 
     return constant
 
@@ -144,7 +145,7 @@ def _majority(target: Floats, weight: Floats, classes: int) -> Floats:
     share p is 2p / (1 + p), which grows with p, and the F1 of every other class is 0.
     """
     prior = _prior(target, weight, classes)
-    return np.eye(classes)[int(prior.argmax())]
+    return np.asarray(np.eye(classes)[int(prior.argmax())])
 
 
 def _binary_log_loss(target: Floats, prediction: Floats, weight: Floats) -> Estimate:
@@ -183,7 +184,7 @@ def _share_below(score: Floats, weight: Floats) -> Floats:
 
 
 def _average_precision(target: Floats, prediction: Floats, weight: Floats) -> Estimate:
-    """sum over thresholds of (recall step) * precision; no interpolation, as scikit-learn does."""
+    """Sum over thresholds of (recall step) * precision; no interpolation, as scikit-learn does."""
     positive = target > 0
     if not positive.any():
         return Estimate(None, None, "one_class")

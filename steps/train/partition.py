@@ -104,7 +104,8 @@ def settle_untrained(work: Work, entry: PartitionEntry) -> tuple[PartitionRecord
     elif work.storage.exists(work.cache.fit(fit_key)):
         skipped = json.loads(work.storage.read(work.cache.fit(fit_key))).get("skipped")
         if skipped:
-            return PartitionRecord(entry.key, "skipped", *skipped, fit=fit_key), "full"
+            why, message = skipped
+            return PartitionRecord(entry.key, "skipped", why, message, fit_key), "full"
     return None
 
 
@@ -126,7 +127,7 @@ def train_partition(work: Work, entry: PartitionEntry) -> tuple[PartitionRecord,
     reason = _skip_after_reading(frame, folds)
     if reason is not None:
         _write_json(work, work.cache.fit(fit_key), {"skipped": reason})
-        return PartitionRecord(entry.key, "skipped", *reason, fit=fit_key), "none"
+        return PartitionRecord(entry.key, "skipped", *reason, fit_key), "none"
     has_fit = work.storage.exists(work.cache.fit(fit_key))
     models = _load(work, fit_key) if has_fit else _fit(work, entry, frame, folds, fit_key)
     _explain(work, frame, folds, models, explanation_key)
@@ -192,8 +193,6 @@ def keys_of(work: Work, entry: PartitionEntry) -> tuple[str, str]:
     return fit_key, digest([fit_key, request.explain, work.grid.digest_of(roles.features)])
 
 
-
-
 # --- work -----------------------------------------------------------------------------------
 
 
@@ -219,9 +218,7 @@ def _training_data(work: Work, frame: Frame, rows: Any) -> TrainingData:  # noqa
     )
 
 
-def _fit(
-    work: Work, entry: PartitionEntry, frame: Frame, folds: list[Fold], key: str
-) -> Models:
+def _fit(work: Work, entry: PartitionEntry, frame: Frame, folds: list[Fold], key: str) -> Models:
     models = [work.trainer.fit(_training_data(work, frame, fold.train)) for fold in folds]
     predictions = [
         _predict(work, frame, model, fold) for model, fold in zip(models, folds, strict=True)
@@ -274,5 +271,3 @@ def _explain(work: Work, frame: Frame, folds: list[Fold], models: Models, key: s
         seed=work.evaluation.seed,
     )
     _write_json(work, work.cache.explanation(key), explain(explained))
-
-

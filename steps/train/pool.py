@@ -76,7 +76,9 @@ class Pool:
         """
         self._run_together(deque(orders))
         for suspect in sorted(self._suspects, key=lambda order: order.partition_id):
-            self._run_together(deque([Order(suspect.partition_id, suspect.attempt + 1, alone=True)]))
+            self._run_together(
+                deque([Order(suspect.partition_id, suspect.attempt + 1, alone=True)])
+            )
 
     def _run_together(self, orders: deque[Order]) -> None:
         workers: list[_Worker] = []

@@ -76,7 +76,9 @@ class _Step:
 
     def orders(self, entries: Iterable[PartitionEntry]) -> Iterator[Order]:
         """Orders for what must be computed; all else is settled on the way."""
-        finished = {name.removesuffix(".json") for name in self.work.storage.names(self.run.records)}
+        finished = {
+            name.removesuffix(".json") for name in self.work.storage.names(self.run.records)
+        }
         names = self.work.storage.names(self.run.attempts)
         tries = Counter(name.rpartition("-")[0] for name in names)
         for entry in entries:

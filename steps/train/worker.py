@@ -165,9 +165,7 @@ def write_record(work: Work, run: RunLayout, record: PartitionRecord) -> None:
     work.storage.write(run.record(record.key.partition_id), content)
 
 
-def _try(
-    work: Work, entry: PartitionEntry, order: Order
-) -> tuple[PartitionRecord, Cached, bool]:
+def _try(work: Work, entry: PartitionEntry, order: Order) -> tuple[PartitionRecord, Cached, bool]:
     """Record, cached, and whether another try is worth it."""
     try:
         record, cached = train_partition(work, entry)

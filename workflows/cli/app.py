@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
+from rich.markup import escape
 
 from steps.errors import RefeedError, SpecError
 from workflows.cli import console
@@ -130,10 +131,10 @@ def validate(
         _print_json({"spec": str(spec), "valid": True, **advice})
         return
     for warning in advice["warnings"]:
-        console.out.print(f"[yellow]warning:[/] {console.escape(console.visible(warning))}")
+        console.out.print(f"[yellow]warning:[/] {escape(console.visible(warning))}")
     for note in advice["notes"]:
         console.out.print(note, markup=False)
-    console.out.print("[green]valid[/]", console.escape(str(spec)))
+    console.out.print("[green]valid[/]", escape(str(spec)))
 
 
 def _advice(spec: Any, spec_only: bool) -> dict[str, list[str]]:  # noqa: ANN401 - light path

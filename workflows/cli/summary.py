@@ -6,9 +6,10 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from pydantic import BaseModel
+from rich.markup import escape
 from rich.table import Table
 
-from workflows.cli.console import escape, out, visible
+from workflows.cli.console import out, visible
 
 if TYPE_CHECKING:
     from steps.collect.ranking import Line
@@ -44,12 +45,14 @@ def print_summary(summary: RunSummary) -> None:
     )
     for reason, count in result.reasons.items():
         out.print(f"  {count:,} without a model: {_REASONS.get(reason, reason)}")
-    out.print(
-        f"  {result.rows_without_target:,} of {summary.rows:,} rows have no target and were left out"
-    )
+    out.print(f"  {result.rows_without_target:,} of {summary.rows:,} rows have no target: left out")
     if result.ranking:
         half = min(_SHOWN, max(1, len(result.ranking) // 2))
-        _print_lines("Best, by the lower bound of the 90 % interval of skill", result.ranking[:half], result.metric)
+        _print_lines(
+            "Best, by the lower bound of the 90 % interval of skill",
+            result.ranking[:half],
+            result.metric,
+        )
         _print_lines("Worst, by the upper bound", worst(result.ranking, half), result.metric)
     out.print(f"\nTables  {summary.layout.base}/tables", markup=False)
     out.print(f"Report  {summary.layout.report}", markup=False, style="bold")
