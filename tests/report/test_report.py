@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import time
 import xml.etree.ElementTree as ET
@@ -12,9 +13,9 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 import pytest
-from synthetic import Synthetic
 
 from steps.collect.report import RunFacts, build_report
+from tests.report.synthetic import Synthetic
 
 RUN = RunFacts(
     run="20261124T020304-ab12",
@@ -410,3 +411,32 @@ def test_only_declared_columns_are_read() -> None:
     build_report(read, RUN)
     assert "metrics" not in asked
     assert asked.count("partial_dependence") == 1
+
+
+def test_every_text_of_the_tables_and_the_run_is_escaped() -> None:
+    bad = '</p><script>alert("\u202e\x00")</script>'
+    data = Synthetic(partitions=40)
+    data = replaced(data, "partitions", message=[bad] * 40, reason=[bad] * 40, metric=[bad] * 40)
+    texts = ("project", "experiment", "spec_hash", "dataset", "partition_by", "target", "trainer")
+    data = replaced(data, "experiment", **{name: [bad] for name in (*texts, "task", "versions")})
+    data = replaced(data, "experiment", trainer_params=[json.dumps({bad: bad})])
+    data = replaced(
+        data, "partial_dependence", scale=[bad] * len(data.tables["partial_dependence"])
+    )
+    data = replaced(data, "shap_summary", scale=[bad] * len(data.tables["shap_summary"]))
+    html = build_report(data.read, RunFacts(bad, bad, bad, 1.0, 0, 0, bad, bad, bad))
+    test_page_is_well_formed_and_self_contained(html)
+    test_no_hidden_character_survives(html)
+    shown = '</p><script>alert("⟨U+202E⟩␀")</script>'
+    assert text_of(body_of(html)).count(shown) >= 20
+
+
+def test_a_named_curve_may_end_before_the_grid_does() -> None:
+    data = Synthetic(partitions=30)
+    table = data.tables["partial_dependence"]
+    cells, names = table["grid_index"].to_pylist(), table["partition"].to_pylist()
+    cut = [name == "P002" and cell > 15 for name, cell in zip(names, cells, strict=True)]
+    support = np.where(cut, 0, table["support"].to_pylist())
+    html = build_report(replaced(data, "partial_dependence", support=support).read, RUN)
+    assert "P002" in [each.text for each in _panel(html, "feature_00").iter("text")]
+    test_no_number_in_a_chart_is_undefined(html)
