@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
 
 from steps.schema import TABLES
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
 
 GRID = 20
 LEVELS = ("AA", "B6", "DL", "EV", "MQ", "UA", "US", "WN")

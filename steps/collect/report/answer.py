@@ -3,20 +3,16 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import numpy as np
 from markupsafe import Markup
 
+from steps.collect.report.data import Importance, Partition
 from steps.collect.report.skill import best_of, verdict, worst_of
 from steps.collect.report.svg import element
 from steps.collect.report.text import count, elide, fixed, plural
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
-
-    from steps.collect.report.data import Importance, Partition
 
 METHOD_WORDS = {
     "permutation": "permutation importance",

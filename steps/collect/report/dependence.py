@@ -2,21 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import numpy as np
+from markupsafe import Markup
 
 from steps.collect.report.curves import Bools, Floats, consensus, distances
+from steps.collect.report.data import Curves, Partition
 from steps.collect.report.panel import Panel, level_panel, line_panel
 from steps.collect.report.text import fixed
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
-
-    from markupsafe import Markup
-
-    from steps.collect.report.data import Curves, Partition
 
 MOST_FEATURES = 6
 MOST_CLASSES = 3

@@ -3,22 +3,17 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import numpy as np
 from markupsafe import Markup
+from numpy.typing import NDArray
 
+from steps.collect.report.data import Importance, Partition
 from steps.collect.report.order import clustered_order
 from steps.collect.report.svg import coordinate, element, join, label, name_room, picture
 from steps.collect.report.text import count, fixed, number
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    from numpy.typing import NDArray
-
-    from steps.collect.report.data import Importance, Partition
 
 MOST_FEATURES = 40
 """Features that are drawn, by the median over partitions."""

@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import numpy as np
 from scipy.cluster.hierarchy import leaves_list, linkage, optimal_leaf_ordering
 from scipy.spatial.distance import pdist
 
-if TYPE_CHECKING:
-    from steps.collect.report.curves import Floats
+from steps.collect.report.curves import Floats
 
 MOST_OPTIMAL = 300
 """Rows up to which the leaves are ordered optimally: its time grows with their cube."""

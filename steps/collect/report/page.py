@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
@@ -22,12 +22,10 @@ from steps.collect.report.data import (
     read_shap_curves,
     read_shap_summary,
 )
+from steps.collect.report.facts import RunFacts
 from steps.collect.report.heatmap import heat_map
 from steps.collect.report.shapley import MOST_PANELS, shap_chart, shap_panels
 from steps.collect.report.skill import best_of, skill_charts, verdict, worst_of
-
-if TYPE_CHECKING:
-    from steps.collect.report.facts import RunFacts
 
 MOST_ROWS = 200
 """Partitions in the table of all."""

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import TYPE_CHECKING
 
 import numpy as np
 from markupsafe import Markup
 
+from steps.collect.report.curves import Floats
 from steps.collect.report.svg import (
     Point,
     Scale,
@@ -25,11 +26,6 @@ from steps.collect.report.svg import (
     spread,
 )
 from steps.collect.report.text import count, elide, plain, width
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    from steps.collect.report.curves import Floats
 
 MOST_LEVELS = 20
 """Levels of a categorical feature that are drawn: those that most partitions have."""

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import numpy as np
+from markupsafe import Markup
 
+from steps.collect.report.curves import Floats
 from steps.collect.report.data import Curves, ShapSummary, column_quantile
 from steps.collect.report.panel import Panel, level_panel, line_panel
 from steps.collect.report.svg import (
@@ -20,13 +22,6 @@ from steps.collect.report.svg import (
     scale_over,
 )
 from steps.collect.report.text import count, number
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    from markupsafe import Markup
-
-    from steps.collect.report.curves import Floats
 
 MOST_FEATURES = 20
 MOST_PANELS = 6

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import numpy as np
 from markupsafe import Markup
 
+from steps.collect.report.data import Partition
 from steps.collect.report.svg import (
     Point,
     Scale,
@@ -25,11 +26,6 @@ from steps.collect.report.svg import (
     text_width,
 )
 from steps.collect.report.text import count, elide, fixed
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
-
-    from steps.collect.report.data import Partition
 
 FEW, MANY = 24, 120
 """Up to FEW partitions stand in one column, up to MANY in three with a name each; then it is a

@@ -7,16 +7,13 @@ attributes are made visible and escaped in one place, ``element``.
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import TYPE_CHECKING
 
 from markupsafe import Markup, escape
 
 from steps.collect.report.text import MINUS, elide, number, visible, width
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
 
 COLUMN_WIDTH = 7.8
 """Units that a column of text takes at the charts' font size of 12 units."""

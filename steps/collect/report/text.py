@@ -8,10 +8,7 @@ from __future__ import annotations
 
 import math
 import unicodedata
-from typing import TYPE_CHECKING
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable
+from collections.abc import Iterable
 
 EMPTY = "(empty)"
 """Shown for the empty string, which would otherwise leave a blank nobody can read."""
