@@ -10,6 +10,7 @@ import numpy as np
 
 from containers.lightgbm.curves import Walk
 from containers.lightgbm.forest import parse_forest
+from containers.lightgbm.shapley import Shapley
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -55,6 +56,11 @@ class LightGBMModel:
     def forest(self) -> Forest:
         """The model's trees as arrays."""
         return parse_forest(self.text)
+
+    @cached_property
+    def shapley(self) -> Shapley:
+        """What SHAP values need of the trees."""
+        return Shapley(self.forest)
 
     @property
     def outputs(self) -> int:
@@ -113,7 +119,15 @@ def predict(model: LightGBMModel, values: Floats) -> Floats:
 
 
 def contributions(model: LightGBMModel, values: Floats) -> tuple[Floats, Floats]:
-    """SHAP values of shape (rows, columns, outputs), and their bases of shape (outputs,)."""
+    """Path-dependent SHAP values.
+
+    Ours where they are faster, else LightGBM's; both are the same but for rounding.
+
+    Returns:
+        Shapes (rows, columns, outputs) and (outputs,).
+    """
+    if model.shapley.worthwhile(len(values)):
+        return model.shapley.values(values), model.shapley.base()
     rows, columns = values.shape
     told = model.booster.predict(values, pred_contrib=True, num_threads=1)
     by_output = np.asarray(told).reshape(rows, model.outputs, columns + 1)

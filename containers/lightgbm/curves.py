@@ -155,12 +155,18 @@ def _inside(forest: Forest, nodes: slice, right: Bools) -> Bools:
     return inside
 
 
-def _walk(forest: Forest, detours: _Detours, values: Floats) -> _Block:
-    """Decide every node for every row, then sum up the trees from their leaves to the roots."""
+def decide(forest: Forest, values: Floats) -> Bools:
+    """Whether each row would go right at each node, shape (nodes, rows)."""
     right = np.empty((forest.nodes, len(values)), dtype=np.bool_)
     for column in range(forest.columns):
         nodes = forest.nodes_of(column)
         right[nodes] = forest.splits.right(nodes, values[:, column])
+    return right
+
+
+def _walk(forest: Forest, detours: _Detours, values: Floats) -> _Block:
+    """Decide every node for every row, then sum up the trees from their leaves to the roots."""
+    right = decide(forest, values)
     value = np.empty((forest.nodes + len(forest.leaf_value), len(values)))
     value[forest.nodes :] = forest.leaf_value[:, None]
     step = np.empty((forest.nodes, len(values)))

@@ -105,6 +105,9 @@ class Forest:
     Attributes:
         outputs: scores per row.
         leaf_value: shape (leaves,).
+        leaf_output: the output that each leaf adds to.
+        leaf_cover: share of the tree's training rows in each leaf.
+        share: of each slot, the share of its parent's training rows; 1 at a root.
         splits: what the nodes ask.
         left: slot of each node's left child; ``right`` alike.
         right: see ``left``.
@@ -121,6 +124,9 @@ class Forest:
 
     outputs: int
     leaf_value: Floats
+    leaf_output: Ints
+    leaf_cover: Floats
+    share: Floats
     splits: Splits
     left: Ints
     right: Ints
@@ -185,6 +191,8 @@ class _RawTrees:
         self.left = self._slots(_ints(trees, "left_child"))
         self.right = self._slots(_ints(trees, "right_child"))
         self.members = self._members(trees)
+        self.inner_rows = _floats(trees, "internal_count")
+        self.leaf_rows = _floats(trees, "leaf_count")
 
     def _slots(self, child: Ints) -> Ints:
         """Children as slots; LightGBM writes leaf i of a tree as ``~i``, that is -1 - i."""
@@ -229,9 +237,13 @@ class _RawTrees:
         keys = self.column[order] * self.outputs + output[order]
         edges = np.arange((columns + 1) * self.outputs)
         root = np.where(self.leaves > 1, self.first_node[:-1], count + self.first_leaf[:-1])
+        share = self._shares()
         return Forest(
             outputs=self.outputs,
             leaf_value=self.leaf_value,
+            leaf_output=np.repeat(np.arange(len(self.leaves)) % self.outputs, self.leaves),
+            leaf_cover=self._cover(root),
+            share=np.concatenate([share[order], share[count:]]),
             splits=self._splits(order),
             left=slots[self.left[order]],
             right=slots[self.right[order]],
@@ -246,6 +258,21 @@ class _RawTrees:
             same_depth=same_depth[order],
             bounds=np.searchsorted(keys, edges).reshape(columns + 1, self.outputs),
         )
+
+    def _shares(self) -> Floats:
+        """Of each slot, in LightGBM's order: its share of its parent's training rows."""
+        rows = np.concatenate([self.inner_rows, self.leaf_rows])
+        share = np.ones(len(rows))
+        for child in (self.left, self.right):
+            share[child] = rows[child] / self.inner_rows
+        return share
+
+    def _cover(self, root: Ints) -> Floats:
+        """Each leaf's share of its tree's training rows; a tree that is a leaf may count none."""
+        rows = np.concatenate([self.inner_rows, self.leaf_rows])
+        single = np.repeat(self.leaves == 1, self.leaves)
+        whole = np.where(single, 1.0, np.repeat(rows[root], self.leaves))
+        return np.where(single, 1.0, self.leaf_rows / whole)
 
     def _parents(self) -> tuple[Ints, Bools]:
         """Each node's parent (-1 at a root), and whether it is the right child."""

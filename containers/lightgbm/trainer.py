@@ -102,7 +102,7 @@ class LightGBMTrainer(Trainer[LightGBMParams, "LightGBMModel"]):
         return model.walk(features.values).curves(column, points)
 
     def shap_values(self, model: LightGBMModel, features: Features) -> ShapValues:
-        """LightGBM's own TreeSHAP: expectations follow the training rows in each node."""
+        """Path-dependent TreeSHAP: a feature that is not known follows the training rows."""
         from containers.lightgbm import booster  # noqa: PLC0415 - heavy
 
         values, base = booster.contributions(model, features.values)

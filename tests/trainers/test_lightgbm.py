@@ -14,7 +14,12 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 from sklearn.base import BaseEstimator, ClassifierMixin, RegressorMixin
 from sklearn.inspection import partial_dependence
-from trainer_support import (
+
+from containers.lightgbm import curves, shapley
+from containers.lightgbm.booster import LightGBMModel
+from containers.lightgbm.trainer import LightGBMParams, LightGBMTrainer
+from refeed import Features, Task, Trainer, TrainingData
+from tests.trainers.support import (
     TASKS,
     assert_exact,
     brute_curves,
@@ -24,11 +29,6 @@ from trainer_support import (
     points_of,
     run_python,
 )
-
-from containers.lightgbm import curves
-from containers.lightgbm.booster import LightGBMModel
-from containers.lightgbm.trainer import LightGBMParams, LightGBMTrainer
-from refeed import Features, Task, Trainer, TrainingData
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -327,6 +327,15 @@ def _exact_shapley(trees: list[dict[str, Any]], row: Floats) -> tuple[Floats, fl
     return phi, worth[()]
 
 
+@pytest.fixture(params=["tables", "LightGBM"])
+def either_way(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
+    """SHAP values from our tables, or from LightGBM."""
+    limit = {"tables": 1e9, "LightGBM": 0.0}[request.param]
+    monkeypatch.setattr(shapley, "_MAX_OPERATIONS_PER_LOOK_UP", limit)
+    return str(request.param)
+
+
+@pytest.mark.usefixtures("either_way")
 @pytest.mark.parametrize("task", TASKS)
 def test_shap_values_are_shapley_values(task: Task) -> None:
     data = mixed_data(task, rows=120, seed=3)
@@ -345,6 +354,33 @@ def test_shap_values_are_shapley_values(task: Task) -> None:
             assert_exact(told.base[output], base)
 
 
+@settings(max_examples=100, deadline=None)
+@given(small_fits())
+def test_shap_values_from_tables_are_lightgbms(
+    fitted: tuple[LightGBMTrainer, TrainingData],
+) -> None:
+    trainer, data = fitted
+    model = trainer.fit(data)
+    values = data.features.values
+    told = model.booster.predict(values, pred_contrib=True, num_threads=1)
+    expected = np.asarray(told).reshape(len(values), data.outputs, 4).transpose(0, 2, 1)
+    assert_exact(model.shapley.values(values), expected[:, :3])
+    assert_exact(model.shapley.base(), expected[0, 3])
+
+
+def test_shap_values_of_long_paths_and_many_rows(monkeypatch: pytest.MonkeyPatch) -> None:
+    values = np.random.default_rng(0).normal(size=(1100, 20))
+    data = numeric_data(values, np.exp(values).sum(axis=1))
+    trainer = trainer_of(num_leaves=63, bagging_fraction=0.5, bagging_freq=1)
+    model = trainer.fit(data)
+    assert not model.shapley.worthwhile(100)  # LightGBM's turn
+    monkeypatch.setattr(shapley, "_CHUNK_LEAVES", 7)
+    by_lightgbm = trainer.shap_values(model, data.features.take(slice(100)))
+    assert_exact(model.shapley.values(values)[:100], by_lightgbm.values)
+    assert_exact(model.shapley.base(), by_lightgbm.base)
+
+
+@pytest.mark.usefixtures("either_way")
 @pytest.mark.parametrize("task", TASKS)
 def test_shap_values_add_up_to_the_raw_score(task: Task) -> None:
     data = mixed_data(task, rows=300)
@@ -405,7 +441,7 @@ def test_stopping_early_changes_nothing(sampling: float) -> None:
 
 SAVE = """
 import hashlib
-from trainer_support import mixed_data
+from tests.trainers.support import mixed_data
 from containers.lightgbm.trainer import LightGBMParams, LightGBMTrainer
 trainer = LightGBMTrainer(LightGBMParams(min_data_in_leaf=2, bagging_fraction=0.5, bagging_freq=1))
 for task in ("regression", "binary", "multiclass"):

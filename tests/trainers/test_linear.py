@@ -17,7 +17,11 @@ from sklearn.impute import SimpleImputer
 from sklearn.linear_model import ElasticNet, LogisticRegression, Ridge
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import OneHotEncoder, StandardScaler
-from trainer_support import (
+
+from containers.linear.solvers import NotConvergedError
+from containers.linear.trainer import LinearParams, LinearTrainer
+from refeed import Features, Task, TrainingData
+from tests.trainers.support import (
     CLASSES,
     TASKS,
     assert_exact,
@@ -28,10 +32,6 @@ from trainer_support import (
     points_of,
     run_python,
 )
-
-from containers.linear.solvers import NotConvergedError
-from containers.linear.trainer import LinearParams, LinearTrainer
-from refeed import Features, Task, TrainingData
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -285,7 +285,7 @@ def test_a_reloaded_model_is_the_same_to_the_last_bit(task: Task) -> None:
 
 SAVE = """
 import hashlib
-from trainer_support import mixed_data
+from tests.trainers.support import mixed_data
 from containers.linear.trainer import LinearParams, LinearTrainer
 trainer = LinearTrainer(LinearParams(l1_ratio=0.5, tol=1e-3))
 for task in ("regression", "binary", "multiclass"):

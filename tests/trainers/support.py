@@ -81,7 +81,7 @@ def run_python(code: str) -> str:
     done = subprocess.run(
         [sys.executable, "-c", code],
         cwd=ROOT,
-        env={"PYTHONPATH": f"{ROOT}:{Path(__file__).parent}", "PYTHONHASHSEED": "random"},
+        env={"PYTHONPATH": str(ROOT), "PYTHONHASHSEED": "random"},
         capture_output=True,
         text=True,
         check=False,
