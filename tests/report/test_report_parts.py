@@ -60,7 +60,14 @@ def test_fixed_has_no_negative_zero() -> None:
 
 @pytest.mark.parametrize(
     ("value", "shown"),
-    [(2013, "2013"), (50000, "50,000"), (0.5, "0.5"), (3.0, "3"), (-7, f"{MINUS}7")],
+    [
+        (2013, "2013"),
+        (1230.4, "1230"),
+        (50000, "50,000"),
+        (0.5, "0.5"),
+        (3.0, "3"),
+        (-7, f"{MINUS}7"),
+    ],
 )
 def test_plain(value: float, shown: str) -> None:
     assert text.plain(value) == shown

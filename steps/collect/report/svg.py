@@ -220,4 +220,4 @@ def text_width(text: str) -> float:
 
 def name_room(names: Iterable[str], columns: int) -> float:
     """Units that the longest of the elided names takes, and a gap."""
-    return 14 + max((text_width(elide(name, columns)) for name in names), default=0.0)
+    return 20 + max((text_width(elide(name, columns)) for name in names), default=0.0)

@@ -108,7 +108,8 @@ def plain(value: float) -> str:
     if value == round(value) and abs(value) < _MEGA:
         return _minus(f"{value:.0f}" if abs(value) < _GROUPED else f"{value:,.0f}")
     text = number(value, 4)
-    return text if "e" in text else text.rstrip("0").rstrip(".")
+    text = text.replace(",", "") if abs(value) < _GROUPED else text
+    return text.rstrip("0").rstrip(".") if "." in text and "e" not in text else text
 
 
 def count(value: float | None) -> str:
