@@ -51,6 +51,12 @@ class Storage(Protocol):
     def delete(self, uri: str) -> None:
         """Remove the object; no error if it is not there."""
 
+    def sweep(self, uri: str) -> None:
+        """Remove what killed writers left half written anywhere under a folder.
+
+        Only for a folder that nobody else is writing to.
+        """
+
 
 class LocalStorage:
     """The local file system; a URI is a path."""
@@ -100,6 +106,11 @@ class LocalStorage:
     def delete(self, uri: str) -> None:
         """See ``Storage.delete``."""
         Path(uri).unlink(missing_ok=True)
+
+    def sweep(self, uri: str) -> None:
+        """See ``Storage.sweep``."""
+        for left in Path(uri).rglob(f"{TEMPORARY_PREFIX}*"):
+            left.unlink(missing_ok=True)
 
 
 def output_error(uri: str, error: OSError) -> OutputError:

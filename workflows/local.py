@@ -119,7 +119,9 @@ class _Local:
         request = run_request(self.spec, made, "")
         with self._claim(request) as (request, resumed):
             layout = self.project.run(request.experiment, request.run)
-            if not resumed:
+            if resumed:
+                self.storage.sweep(layout.base)
+            else:
                 self._begin(request, made, layout)
             trained = self._train(request, layout)
             with RunLog(self.storage, layout.log("collect"), "collect") as log:

@@ -1,0 +1,1 @@
+"""Trainers that misbehave on purpose."""

@@ -1,0 +1,146 @@
+"""``tables/`` are a function of rows, resolved spec and library versions: to the byte."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.csv as pa_csv
+import pyarrow.parquet as pq
+import pytest
+from conftest import Lab, small_table
+
+from refeed import run
+from workflows.local import RunSummary
+
+TYPES = {
+    "key": "string", "number": "float64", "level": "string", "whole": "int64", "flag": "bool",
+    "day": "date", "weight": "float64", "target": "float64",
+}  # fmt: skip
+
+
+def shuffled(table: pa.Table) -> pa.Table:
+    """The rows in another order, columns too."""
+    order = pc.sort_indices(table, sort_keys=[("weight", "descending"), ("target", "ascending")])
+    return table.take(order).select(table.column_names[::-1])
+
+
+def write_csv(lab: Lab, table: pa.Table) -> dict[str, object]:
+    pa_csv.write_csv(table, lab.folder / "table.csv")
+    return {"dataset__source": "table.csv", "dataset__types": TYPES}
+
+
+def write_dictionary(lab: Lab, table: pa.Table) -> dict[str, object]:
+    columns = {
+        name: column.dictionary_encode() if name in {"key", "level"} else column
+        for name, column in zip(table.column_names, table.columns, strict=True)
+    }
+    columns["whole"] = columns["whole"].cast(pa.int32())
+    pq.write_table(pa.table(columns), lab.folder / "coded.parquet")
+    return {"dataset__source": "coded.parquet"}
+
+
+def write_directory(lab: Lab, table: pa.Table) -> dict[str, object]:
+    folder = lab.folder / "many"
+    folder.mkdir()
+    for start in range(0, table.num_rows, 100):
+        pq.write_table(table.slice(start, 100), folder / f"{start}.parquet")
+    return {"dataset__source": "many"}
+
+
+def write_shuffled(lab: Lab, table: pa.Table) -> dict[str, object]:
+    lab.write_table(shuffled(table), "shuffled.parquet")
+    return {"dataset__source": "shuffled.parquet"}
+
+
+Variant = Callable[[Lab, pa.Table], dict[str, object]]
+VARIANTS: dict[str, Variant] = {
+    "one worker": lambda _lab, _table: {"execution__workers": 1},
+    "seven shards": lambda _lab, _table: {"execution__shards": 7},
+    "csv partitions": lambda _lab, _table: {"dataset__format": "csv"},
+    "row order": write_shuffled,
+    "typed csv source": write_csv,
+    "dictionary and int32": write_dictionary,
+    "directory": write_directory,
+}
+
+
+@pytest.fixture(scope="module")
+def reference(tmp_path_factory: pytest.TempPathFactory) -> tuple[Lab, RunSummary]:
+    lab = Lab(tmp_path_factory.mktemp("reference"))
+    lab.write_table(small_table())
+    return lab, run(lab.write_spec())
+
+
+@pytest.mark.parametrize("variant", VARIANTS)
+def test_how_rows_come_changes_no_byte(
+    variant: str, lab: Lab, reference: tuple[Lab, RunSummary]
+) -> None:
+    lab.write_table(small_table())
+    changes = VARIANTS[variant](lab, small_table())
+    result = run(lab.write_spec(**changes))
+    assert result.collected.counts == {"trained": 5, "skipped": 0, "failed": 0}
+    assert lab.tables(result.layout.base) == lab.tables(reference[1].layout.base)
+
+
+def test_a_cached_run_changes_no_byte_and_reads_no_row(
+    reference: tuple[Lab, RunSummary],
+) -> None:
+    lab, first = reference
+    again = run(lab.folder / "spec.yaml")
+    assert again.run != first.run
+    assert again.reused
+    assert again.trained.cached == {"full": 5}
+    assert lab.tables(again.layout.base) == lab.tables(first.layout.base)
+
+
+def test_tables_follow_from_the_rows(lab: Lab, reference: tuple[Lab, RunSummary]) -> None:
+    """The comparison above is not empty: another row gives other tables."""
+    table = small_table()
+    changed = pc.if_else(pc.equal(pa.array(range(table.num_rows)), 3), 99.0, table["target"])
+    lab.write_table(table.set_column(table.column_names.index("target"), "target", changed))
+    result = run(lab.write_spec())
+    tables = lab.tables(result.layout.base)
+    assert tables["metrics.csv"] != lab.tables(reference[1].layout.base)["metrics.csv"]
+
+
+def test_another_trainer_reads_no_source_row(lab: Lab, monkeypatch: pytest.MonkeyPatch) -> None:
+    lab.write_table(small_table())
+    run(lab.write_spec())
+    monkeypatch.setattr("steps.split.source.ParquetSource.batches", None)  # reading would raise
+    result = run(lab.write_spec(trainer__name="linear", trainer__params={}))
+    assert result.reused
+    assert result.collected.counts["trained"] == 5
+
+
+def test_rows_added_to_some_partitions_fit_only_these(lab: Lab) -> None:
+    table = small_table(partitions=8)
+    lab.write_table(table)
+    run(lab.write_spec())
+    extra = small_table(partitions=8, rows=4, seed=9)
+    extra = extra.filter(pc.is_in(extra["key"], pa.array(["part 1", "part 4", "part 6"])))
+    lab.write_table(pa.concat_tables([table, extra]))
+    grown = run(lab.write_spec())
+    assert grown.trained.cached["none"] == 3
+    assert grown.trained.cached["none"] + grown.trained.cached["fit"] + grown.trained.cached["full"] == 8
+    fresh = run(lab.write_spec(output="elsewhere"))
+    assert fresh.trained.cached == {"none": 8}
+    assert lab.tables(grown.layout.base) == lab.tables(fresh.layout.base)
+
+
+def test_a_moved_grid_explains_anew_without_fitting(lab: Lab) -> None:
+    lab.write_table(small_table())
+    run(lab.write_spec())
+    finer = run(lab.write_spec(explain__partial_dependence={"grid": 7}))
+    assert finer.trained.cached == {"fit": 5}
+    fresh = run(lab.write_spec(explain__partial_dependence={"grid": 7}, output="elsewhere"))
+    assert lab.tables(finer.layout.base) == lab.tables(fresh.layout.base)
+
+
+def test_tables_name_no_run_clock_or_path(reference: tuple[Lab, RunSummary]) -> None:
+    lab, summary = reference
+    for name, content in lab.tables(summary.layout.base).items():
+        assert summary.run.encode() not in content, name
+        assert str(Path(summary.layout.base).parent).encode() not in content, name

@@ -1,0 +1,103 @@
+"""``kill -9`` at any instant, run again: nothing missing, nothing doubled, nothing fitted twice."""
+
+from __future__ import annotations
+
+import json
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from collections import Counter
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pytest
+from conftest import Lab, small_table
+
+PARTITIONS, KILLS_PER_RUN, RUNS = 10, 6, 5
+COMMAND = [sys.executable, "-c", "from workflows.cli.app import main; main()", "run"]
+
+
+def numbered_table() -> pa.Table:
+    """The first feature is the partition's number, so that the fit log tells who was fitted."""
+    table = small_table(PARTITIONS, rows=60)
+    number = np.repeat(np.arange(PARTITIONS, dtype=float), 60)
+    return table.set_column(table.column_names.index("number"), "number", pa.array(number))
+
+
+def fits(log: Path) -> Counter[str]:
+    """Fits by partition, from outside: the trainer itself writes them down."""
+    if not log.exists():
+        return Counter()
+    return Counter(line.split()[0] for line in log.read_text().splitlines())
+
+
+def fitted(folder: Path) -> set[str]:
+    """Partitions whose fit is committed; the model is the mean, its card names the partition."""
+    cards = [path.parent / "model-card.md" for path in folder.glob("runs/lab/cache/*/*/fit.json")]
+    return {
+        str(float(line.split("part ")[1].rstrip(" |")))
+        for card in cards
+        for line in card.read_text().splitlines()
+        if line.startswith("| Of the partition")
+    }
+
+
+def start(lab: Lab, environment: dict[str, str]) -> subprocess.Popen[bytes]:
+    return subprocess.Popen(
+        [*COMMAND, str(lab.folder / "spec.yaml"), "--json"],
+        env=environment,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        start_new_session=True,
+    )
+
+
+def finish(lab: Lab, environment: dict[str, str]) -> dict[str, object]:
+    process = start(lab, environment)
+    output, errors = process.communicate(timeout=120)
+    assert process.returncode == 0, errors.decode()
+    result: dict[str, object] = json.loads(output)
+    return result
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("seed", range(RUNS))
+def test_killed_at_random_instants(
+    seed: int, tmp_path: Path, faulty: Callable[[], dict[str, str]]
+) -> None:
+    log = tmp_path / "killed.log"
+    environment = faulty() | {"FAULTY_FIT_LOG": str(log)}
+    labs = [Lab(tmp_path / name) for name in ("killed", "whole")]
+    for lab in labs:
+        lab.folder.mkdir()
+        lab.write_table(numbered_table())
+        lab.write_spec(
+            trainer={"name": "faulty", "params": {"seconds": 0.01}}, execution__shards=2
+        )
+    killed, whole = labs
+    instants = random.Random(seed)
+    kills = 0
+    while kills < KILLS_PER_RUN:
+        done, before = fitted(killed.folder), fits(log)
+        process = start(killed, environment)
+        time.sleep(instants.uniform(0.3, 2.4))
+        if kills % 2:
+            os.killpg(process.pid, signal.SIGKILL)  # everything at once, as when a node goes
+        else:
+            os.kill(process.pid, signal.SIGKILL)  # the command only: its workers must notice
+        process.communicate()
+        kills += process.returncode == -signal.SIGKILL
+        time.sleep(0.2)  # orphans end with their parent
+        assert {name: fits(log)[name] for name in done} == {name: before[name] for name in done}
+    done, before = fitted(killed.folder), fits(log)
+    result = finish(killed, environment)
+    assert {name: fits(log)[name] for name in done} == {name: before[name] for name in done}
+    assert result["counts"] == {"trained": PARTITIONS, "skipped": 0, "failed": 0}
+    reference = finish(whole, environment)
+    assert killed.tables(str(result["folder"])) == whole.tables(str(reference["folder"]))
+    assert len(list(Path(str(result["folder"]), "records").iterdir())) == PARTITIONS
