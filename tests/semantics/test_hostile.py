@@ -1,0 +1,108 @@
+"""Hostile partition keys, column names and cells: no collision, no escape, no injection."""
+
+from __future__ import annotations
+
+import csv
+import io
+from html.parser import HTMLParser
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pytest
+from conftest import Lab, small_table
+from hypothesis import given
+from hypothesis import strategies as st
+
+from refeed import run
+from steps.collect.tables import harmless
+from steps.records import PartitionKey
+
+KEYS = [
+    "../../x", "/", ".", "..", "", "two words", "a\nnewline", "a\x00nul", "x" * 300, "🦆 emoji",
+    "A", "a", "1", "1.0", "{{workflow.name}}", "{{=1+1}}", "=cmd()", "+1+1", "@SUM(A1)",
+    "<script>alert(1)</script>", "a,b\"c'd", "-5", "é", "e\u0301", "\u202ertl", "null", "NA",
+]  # fmt: skip
+COLUMNS = ["../up", "=1+1", "<blink onload=x>", "a\nb", "{{x}}", "", "col,umn\"quote", "{\"json\": 1}"]
+ROWS = 40
+
+
+def hostile_table() -> pa.Table:
+    table = small_table(len(KEYS), rows=ROWS)
+    columns = {
+        "key": pa.array(np.repeat(KEYS, ROWS).tolist(), pa.string()),
+        "target": table["target"],
+        "day": table["day"],
+    }
+    rng = np.random.default_rng(0)
+    for i, name in enumerate(COLUMNS):
+        if i % 2:
+            columns[name] = pa.array(rng.choice(KEYS[:6], table.num_rows).tolist(), pa.string())
+        else:
+            columns[name] = pa.array(rng.normal(size=table.num_rows).round(2))
+    return pa.table(columns)
+
+
+class Tags(HTMLParser):
+    def __init__(self) -> None:
+        super().__init__()
+        self.seen: set[str] = set()
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.seen |= {tag, *(name for name, _ in attrs)}
+
+
+@pytest.mark.parametrize("part_format", ["parquet", "csv"])
+def test_hostile_values(part_format: str, lab: Lab) -> None:
+    lab.write_table(hostile_table())
+    before = {path for path in lab.folder.rglob("*")}
+    result = run(
+        lab.write_spec(dataset__features=COLUMNS, dataset__format=part_format, dataset__min_rows=5)
+    )
+    assert result.collected.counts == {"trained": len(KEYS), "skipped": 0, "failed": 0}
+    inside = lab.folder / "runs" / "lab"
+    for path in set(lab.folder.rglob("*")) - before:
+        assert path in {inside.parent, inside, lab.folder / "spec.yaml"} or inside in path.parents
+    assert not list(lab.folder.parent.glob("x")) + list(Path("/").glob("x"))
+    found = lab.read(result.layout.base, "partitions")
+    assert sorted(found["partition"].to_pylist()) == sorted(KEYS)
+    assert len(set(found["partition_id"].to_pylist())) == len(KEYS)
+    assert set(lab.read(result.layout.base, "features")["feature"].to_pylist()) == set(COLUMNS)
+    levels = set(lab.read(result.layout.base, "partial_dependence")["grid_value"].to_pylist())
+    assert set(KEYS[:6]) <= levels
+    tags = Tags()
+    tags.feed(Path(result.layout.report).read_text(encoding="utf-8", errors="surrogatepass"))
+    assert not {"script", "blink"} & tags.seen
+    assert not [name for name in tags.seen if name.startswith("on")]
+
+
+def test_csv_tables_are_rfc_4180_and_harmless(lab: Lab) -> None:
+    lab.write_table(hostile_table())
+    result = run(lab.write_spec(dataset__features=COLUMNS[:3], dataset__min_rows=5))
+    content = Path(result.layout.table("partitions", "csv")).read_bytes()
+    assert content.decode("utf-8").startswith('"partition_id","partition","status"')
+    rows = list(csv.reader(io.StringIO(content.decode("utf-8"), newline="")))
+    assert len(rows) == 1 + len(KEYS)
+    assert {len(row) for row in rows} == {len(rows[0])}
+    assert content.count(b"\r\n") == 1 + len(KEYS)
+    shown = {row[1] for row in rows[1:]}
+    assert {"'=cmd()", "'+1+1", "'@SUM(A1)", "-5", "a\u2400nul"} <= shown
+    assert not any(cell[:1] in "=+@\t\r" for cell in shown if cell)
+
+
+@given(st.text())
+def test_a_harmless_cell_begins_no_formula_and_can_be_undone(text: str) -> None:
+    cell = harmless(text)
+    stripped = cell.lstrip()
+    number = stripped.lstrip("+-").replace(".", "", 1).replace("e", "", 1)
+    assert not stripped.startswith(("=", "@")) or cell.startswith("'")
+    assert not stripped.startswith(("+", "-")) or number[:1].isdigit() or cell.startswith("'")
+    undone = cell.removeprefix("'")
+    assert undone == text.replace("\x00", "\u2400")
+
+
+@given(st.lists(st.tuples(st.sampled_from(["string", "int64", "null"]), st.text()), unique=True))
+def test_ids_are_unique_and_safe(parts: list[tuple[str, str]]) -> None:
+    ids = [PartitionKey(*part).partition_id for part in parts]
+    assert len(set(ids)) == len(ids)
+    assert all(one.isascii() and one.isalnum() and len(one) == 21 for one in ids)
