@@ -456,6 +456,14 @@ def test_another_process_saves_the_same_bytes() -> None:
     assert run_python(SAVE) == first
 
 
+def test_saved_parameters_are_those_of_every_machine() -> None:
+    trainer = trainer_of()
+    text = trainer.save(trainer.fit(mixed_data("regression"))).decode()
+    for line in ("num_threads: 1", "deterministic: 1", "force_row_wise: 1", "seed: 0"):
+        assert f"\n[{line}]\n" in text
+    assert "/" not in text  # no path of the machine that trained it
+
+
 @pytest.mark.parametrize("task", TASKS)
 def test_a_reloaded_model_is_the_same_to_the_last_bit(task: Task) -> None:
     data = mixed_data(task)
