@@ -77,6 +77,7 @@ class LightGBMTrainer(Trainer[LightGBMParams, "LightGBMModel"]):
 
     Params = LightGBMParams
     libraries: ClassVar[tuple[str, ...]] = ("lightgbm",)
+    preload: ClassVar[tuple[str, ...]] = ("containers.lightgbm.booster",)
     suffix: ClassVar[str] = ".txt"
 
     def fit(self, data: TrainingData) -> LightGBMModel:

@@ -56,6 +56,7 @@ class LinearTrainer(Trainer[LinearParams, "LinearModel"]):
 
     Params = LinearParams
     libraries: ClassVar[tuple[str, ...]] = ("scikit-learn",)
+    preload: ClassVar[tuple[str, ...]] = ("containers.linear.solvers",)
     suffix: ClassVar[str] = ".json"
 
     def fit(self, data: TrainingData) -> LinearModel:

@@ -30,8 +30,9 @@ AnyTrainer = Trainer[Any, Any]
 _CELLS_AT_ONCE = 4 << 20
 """Cells of a feature matrix that are predicted in one call; 32 MiB."""
 
-_ROWS_AT_ONCE = 8192
-"""Rows whose response curves are held at once."""
+_ROWS_AT_ONCE = 512
+"""Rows whose response curves are held at once; few enough for a trainer to keep what it has worked
+out for them in the processor's cache."""
 
 
 @dataclass(frozen=True)
@@ -263,17 +264,43 @@ def _constant_loss(work: Explained, seen: Seen) -> float:
 
 def _partial_dependence(work: Explained, config: PartialDependenceConfig) -> Rows:
     """Mean prediction with a feature set to each grid value (Friedman, Ann. Statist. 29, 2001)."""
+    drawn = [
+        (column, work.grid[name])
+        for column, name in enumerate(work.frame.features.names)
+        if work.grid[name].values and (config.features == "all" or name in config.features)
+    ]
+    folds = [_fold_curves(work, seen, drawn, config.scale) for seen in work.folds]
     rows: Rows = defaultdict(list)
-    for column, name in enumerate(work.frame.features.names):
-        grid = work.grid[name]
-        if grid.values and (config.features == "all" or name in config.features):
-            _add_curves(rows, work, column, grid, config.scale)
+    for i, (column, grid) in enumerate(drawn):
+        curves = np.array([curves[i] for curves in folds])
+        _add_curves(rows, work, column, grid, curves, config.scale)
     return rows
 
 
-def _add_curves(rows: Rows, work: Explained, column: int, grid: FeatureGrid, scale: str) -> None:
-    points = work.frame.points(column, grid)
-    curves = np.array([_curve(work, i, column, points, scale) for i in range(len(work.folds))])
+def _fold_curves(
+    work: Explained, seen: Seen, drawn: list[tuple[int, FeatureGrid]], scale: str
+) -> list[Floats]:
+    """One fold's curve of each drawn feature, shape (points, outputs).
+
+    Blocks of rows are the outer loop: a trainer may share work between the columns of one block.
+    """
+    weight = weights_of(work.frame)[seen.rows]
+    totals: list[Floats] = [np.zeros(())] * len(drawn)
+    for start in range(0, len(seen.rows), _ROWS_AT_ONCE):
+        block = slice(start, start + _ROWS_AT_ONCE)
+        rows = seen.features.take(block)
+        for i, (column, grid) in enumerate(drawn):
+            points = work.frame.points(column, grid)
+            raw = work.trainer.response_curves(seen.model, rows, column, points)
+            answers = respond(work.task, raw) if scale == "probability" else raw
+            totals[i] = totals[i] + np.tensordot(weight[block], answers, axes=1)
+    return [np.asarray(total / weight.sum()) for total in totals]
+
+
+def _add_curves(
+    rows: Rows, work: Explained, column: int, grid: FeatureGrid, curves: Floats, scale: str
+) -> None:
+    """Add the rows of one feature; ``curves`` has the shape (folds, points, outputs)."""
     support, extrapolated = support_of(work.frame, column, grid)
     weight = np.where(extrapolated, 0, support).astype(np.float64)
     weight = weight if weight.sum() else np.ones(len(weight))
@@ -299,20 +326,6 @@ def _add_curves(rows: Rows, work: Explained, column: int, grid: FeatureGrid, sca
                 extrapolated=bool(extrapolated[i]),
                 scale=unit,
             )
-
-
-def _curve(work: Explained, fold: int, column: int, points: Floats, scale: str) -> Floats:
-    """Shape (points, outputs)."""
-    seen = work.folds[fold]
-    weight = weights_of(work.frame)[seen.rows]
-    total: Floats = np.zeros(())
-    for start in range(0, len(seen.rows), _ROWS_AT_ONCE):
-        block = slice(start, start + _ROWS_AT_ONCE)
-        rows = seen.features if len(seen.rows) <= _ROWS_AT_ONCE else seen.features.take(block)
-        raw = work.trainer.response_curves(seen.model, rows, column, points)
-        answers = respond(work.task, raw) if scale == "probability" else raw
-        total = total + np.tensordot(weight[block], answers, axes=1)
-    return np.asarray(total / weight.sum())
 
 
 def support_of(frame: Frame, column: int, grid: FeatureGrid) -> tuple[Integers, NDArray[np.bool_]]:
