@@ -9,7 +9,8 @@ import sys
 from pathlib import Path
 
 import pytest
-from conftest import Lab, small_table
+
+from tests.lab import Lab, small_table
 
 ROOT = Path(__file__).parent.parent
 UV = Path(sys.executable).with_name("uv")

@@ -10,9 +10,9 @@ import pyarrow.compute as pc
 import pyarrow.csv as pa_csv
 import pyarrow.parquet as pq
 import pytest
-from conftest import Lab, small_table
 
 from refeed import run
+from tests.lab import Lab, small_table
 from workflows.local import RunSummary
 
 TYPES = {
@@ -124,7 +124,10 @@ def test_rows_added_to_some_partitions_fit_only_these(lab: Lab) -> None:
     lab.write_table(pa.concat_tables([table, extra]))
     grown = run(lab.write_spec())
     assert grown.trained.cached["none"] == 3
-    assert grown.trained.cached["none"] + grown.trained.cached["fit"] + grown.trained.cached["full"] == 8
+    assert (
+        grown.trained.cached["none"] + grown.trained.cached["fit"] + grown.trained.cached["full"]
+        == 8
+    )
     fresh = run(lab.write_spec(output="elsewhere"))
     assert fresh.trained.cached == {"none": 8}
     assert lab.tables(grown.layout.base) == lab.tables(fresh.layout.base)

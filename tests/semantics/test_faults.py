@@ -7,10 +7,10 @@ from collections.abc import Callable
 import numpy as np
 import pyarrow as pa
 import pytest
-from conftest import Lab, small_table
 
 from refeed import run
 from steps.errors import TooManyFailuresError
+from tests.lab import Lab, small_table
 
 ROWS = 60
 CODES = {

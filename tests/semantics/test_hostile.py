@@ -10,20 +10,20 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 import pytest
-from conftest import Lab, small_table
 from hypothesis import given
 from hypothesis import strategies as st
 
 from refeed import run
 from steps.collect.tables import harmless
 from steps.records import PartitionKey
+from tests.lab import Lab, small_table
 
 KEYS = [
     "../../x", "/", ".", "..", "", "two words", "a\nnewline", "a\x00nul", "x" * 300, "🦆 emoji",
     "A", "a", "1", "1.0", "{{workflow.name}}", "{{=1+1}}", "=cmd()", "+1+1", "@SUM(A1)",
     "<script>alert(1)</script>", "a,b\"c'd", "-5", "é", "e\u0301", "\u202ertl", "null", "NA",
 ]  # fmt: skip
-COLUMNS = ["../up", "=1+1", "<blink onload=x>", "a\nb", "{{x}}", "", "col,umn\"quote", "{\"json\": 1}"]
+COLUMNS = ["../up", "=1+1", "<blink onload=x>", "a\nb", "{{x}}", "", 'col,umn"quote', '{"json": 1}']
 ROWS = 40
 
 
@@ -55,7 +55,7 @@ class Tags(HTMLParser):
 @pytest.mark.parametrize("part_format", ["parquet", "csv"])
 def test_hostile_values(part_format: str, lab: Lab) -> None:
     lab.write_table(hostile_table())
-    before = {path for path in lab.folder.rglob("*")}
+    before = set(lab.folder.rglob("*"))
     result = run(
         lab.write_spec(dataset__features=COLUMNS, dataset__format=part_format, dataset__min_rows=5)
     )

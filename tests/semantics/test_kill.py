@@ -16,7 +16,8 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 import pytest
-from conftest import Lab, small_table
+
+from tests.lab import Lab, small_table
 
 PARTITIONS, KILLS_PER_RUN, RUNS = 10, 6, 5
 COMMAND = [sys.executable, "-c", "from workflows.cli.app import main; main()", "run"]
@@ -76,9 +77,7 @@ def test_killed_at_random_instants(
     for lab in labs:
         lab.folder.mkdir()
         lab.write_table(numbered_table())
-        lab.write_spec(
-            trainer={"name": "faulty", "params": {"seconds": 0.01}}, execution__shards=2
-        )
+        lab.write_spec(trainer={"name": "faulty", "params": {"seconds": 0.01}}, execution__shards=2)
     killed, whole = labs
     instants = random.Random(seed)
     kills = 0

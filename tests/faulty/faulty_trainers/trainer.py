@@ -13,7 +13,14 @@ import numpy as np
 
 from refeed import Features, Trainer, TrainerParams, TrainingData
 
-RAISES, OUT_OF_MEMORY, KILLED, EXITS, BAD_SHAPE, NOT_FINITE = 101.0, 102.0, 103.0, 104.0, 105.0, 106.0
+RAISES, OUT_OF_MEMORY, KILLED, EXITS, BAD_SHAPE, NOT_FINITE = (
+    101.0,
+    102.0,
+    103.0,
+    104.0,
+    105.0,
+    106.0,
+)
 
 
 FIT_LOG = "FAULTY_FIT_LOG"
