@@ -113,6 +113,18 @@ class LocalStorage:
             left.unlink(missing_ok=True)
 
 
+def check_writable(folder: str) -> None:
+    """Make a local folder, to find out before any work that it can be written.
+
+    Raises:
+        OutputError: it cannot.
+    """
+    try:
+        Path(folder).mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise output_error(folder, error) from error
+
+
 def output_error(uri: str, error: OSError) -> OutputError:
     """What to tell somebody whose artifact root cannot be written."""
     return OutputError(

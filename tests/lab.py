@@ -50,7 +50,7 @@ class Lab:
         pq.write_table(table, path)
         return path
 
-    def write_spec(self, name: str = "spec.yaml", **changes: Any) -> Path:
+    def write_spec(self, file: str = "spec.yaml", **changes: Any) -> Path:
         """Write a spec; dotted keys with __ for dots override the default one."""
         spec: dict[str, Any] = {
             "name": "trial",
@@ -74,7 +74,7 @@ class Lab:
             for parent in parents:
                 inner = inner.setdefault(parent, {})
             inner[last] = value
-        path = self.folder / name
+        path = self.folder / file
         path.write_text(yaml.safe_dump(spec, allow_unicode=True), encoding="utf-8")
         return path
 

@@ -18,7 +18,7 @@ from steps.progress import Progress, Silent
 from steps.records import RunRecord, RunRequest, canonical_json
 from steps.split.shards import pack
 from steps.split.step import SplitResult, split
-from steps.storage import Storage, storage_for
+from steps.storage import Storage, check_writable, storage_for
 from steps.store import SqliteStore
 from steps.train.step import TrainResult, train
 from steps.train.worker import WorkerSetup
@@ -111,6 +111,7 @@ class _Local:
         self.store = SqliteStore(self.project.store)
 
     def split(self) -> SplitResult:
+        check_writable(self.project.base)
         return split(split_request(self.spec), self.project, self.storage, self.progress)
 
     def run(self) -> RunSummary:

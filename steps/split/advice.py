@@ -10,6 +10,7 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
+from steps.errors import DataError
 from steps.progress import Progress
 from steps.records import Roles
 from steps.split.embedded import Partitions
@@ -54,11 +55,10 @@ def look(source: Source, types: dict[str, str], roles: Roles, progress: Progress
     """
     sample, summary = BottomSample(SAMPLE_ROWS), TableSummary(types)
     partitions, counts = Partitions(types[roles.partition_by]), Counter[int]()
-    schema, rows = None, 0
+    rows = 0
     progress.begin("read", "rows", source.rows())
     for raw in source.batches(list(types)):
         batch = canonical_batch(raw, types)
-        schema = batch.schema
         summary.add(batch)
         sample.add(batch, row_hashes(batch))
         codes = partitions.codes_of(batch.column(roles.partition_by))
@@ -67,10 +67,12 @@ def look(source: Source, types: dict[str, str], roles: Roles, progress: Progress
         rows += batch.num_rows
         progress.advance(batch.num_rows)
     progress.end()
+    if not rows:
+        raise DataError("The source has no rows, so there is nothing to train on.")
     by_key = {
         None if key.kind == "null" else key.text: counts[code] for key, code in partitions.sorted()
     }
-    return Look(rows, sample.table(schema or pa.schema([])), summary, by_key)
+    return Look(rows, sample.table(batch.schema), summary, by_key)
 
 
 def warnings_of(found: Look, roles: Roles, task: str) -> Iterator[str]:

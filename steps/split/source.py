@@ -273,10 +273,14 @@ class CsvSource(_Files):
 
 
 def _plain(kind: pa.DataType) -> pa.DataType:
-    """The type that a guess stands for: a time of day stays text, seconds become microseconds."""
+    """The type that a guess stands for.
+
+    Seconds become microseconds. A time of day stays text, and so does what is guessed to be binary,
+    which is text that is not UTF-8: read as text it is told with its place.
+    """
     if pa.types.is_timestamp(kind):
         return pa.timestamp("us", kind.tz)
-    return pa.string() if pa.types.is_time(kind) else kind
+    return pa.string() if pa.types.is_time(kind) or pa.types.is_binary(kind) else kind
 
 
 class _Misfit(Exception):  # noqa: N818 - turned into a DataError, or into a wider type
@@ -338,9 +342,11 @@ def _refuse_numbers_as_text(
     """Refuse a column that was guessed to be text although nearly all of it is numbers."""
     if types.get(name) != pa.string():
         return
-    cells = column.drop_null().unique().to_pylist()
-    odd = [cell for cell in cells if not _is_number(cell)]
-    if odd and len(cells) - len(odd) > _MOSTLY * len(cells):
+    known = column.drop_null()
+    counts = [(entry["values"].as_py(), entry["counts"].as_py()) for entry in known.value_counts()]
+    odd = [cell for cell, _ in counts if not _is_number(cell)]
+    numbers = sum(count for cell, count in counts if _is_number(cell))
+    if odd and numbers > _MOSTLY * len(known):
         raise _Misfit(path, name, odd[0], "").as_error("text because of a few cells")
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -27,12 +28,12 @@ def shuffled(table: pa.Table) -> pa.Table:
     return table.take(order).select(table.column_names[::-1])
 
 
-def write_csv(lab: Lab, table: pa.Table) -> dict[str, object]:
+def write_csv(lab: Lab, table: pa.Table) -> dict[str, Any]:
     pa_csv.write_csv(table, lab.folder / "table.csv")
     return {"dataset__source": "table.csv", "dataset__types": TYPES}
 
 
-def write_dictionary(lab: Lab, table: pa.Table) -> dict[str, object]:
+def write_dictionary(lab: Lab, table: pa.Table) -> dict[str, Any]:
     columns = {
         name: column.dictionary_encode() if name in {"key", "level"} else column
         for name, column in zip(table.column_names, table.columns, strict=True)
@@ -42,7 +43,7 @@ def write_dictionary(lab: Lab, table: pa.Table) -> dict[str, object]:
     return {"dataset__source": "coded.parquet"}
 
 
-def write_directory(lab: Lab, table: pa.Table) -> dict[str, object]:
+def write_directory(lab: Lab, table: pa.Table) -> dict[str, Any]:
     folder = lab.folder / "many"
     folder.mkdir()
     for start in range(0, table.num_rows, 100):
@@ -50,12 +51,12 @@ def write_directory(lab: Lab, table: pa.Table) -> dict[str, object]:
     return {"dataset__source": "many"}
 
 
-def write_shuffled(lab: Lab, table: pa.Table) -> dict[str, object]:
+def write_shuffled(lab: Lab, table: pa.Table) -> dict[str, Any]:
     lab.write_table(shuffled(table), "shuffled.parquet")
     return {"dataset__source": "shuffled.parquet"}
 
 
-Variant = Callable[[Lab, pa.Table], dict[str, object]]
+Variant = Callable[[Lab, pa.Table], dict[str, Any]]
 VARIANTS: dict[str, Variant] = {
     "one worker": lambda _lab, _table: {"execution__workers": 1},
     "seven shards": lambda _lab, _table: {"execution__shards": 7},

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -34,7 +35,7 @@ def poisoned(names: list[str]) -> pa.Table:
     return table.set_column(1, "number", pa.array(code))
 
 
-def rows_of(lab: Lab, folder: str) -> dict[str, dict[str, object]]:
+def rows_of(lab: Lab, folder: str) -> dict[str, dict[str, Any]]:
     return {row["partition"]: row for row in lab.read(folder, "partitions").to_pylist()}
 
 

@@ -46,7 +46,7 @@ def _print_problems(error: SpecError) -> None:
     err.print(f"{count} problem{'s' if count > 1 else ''} in {escape(visible(error.path))}")
     for problem in error.problems:
         place = f"{error.path}:{problem.line}:{problem.column}" if problem.line else error.path
-        where = f" [cyan]{escape(visible(problem.where))}[/]" if problem.where else ""
+        where = f" [cyan]{escape(visible(problem.where))}[/]:" if problem.where else ""
         err.print(f"[bold]{escape(visible(place))}[/]:{where} {escape(visible(problem.message))}")
         if problem.hint:
             err.print(f"    [dim]{escape(visible(problem.hint))}[/]")
