@@ -1,7 +1,7 @@
 """Makes what of the docs follows from the code: the spec, its JSON Schema, tables, errors.
 
-    python -m workflows.docs            # write
-    python -m workflows.docs --check    # fail if what is committed is out of date
+python -m workflows.docs            # write
+python -m workflows.docs --check    # fail if what is committed is out of date
 """
 
 from __future__ import annotations

@@ -96,7 +96,7 @@ def _guess_partition(types: dict[str, str], distinct: dict[str, int], target: st
             if types[key] == kind and key != target and 2 <= distinct[key] <= 2000  # noqa: PLR2004
         ]  # fmt: skip
         if candidates:
-            return max(candidates, key=lambda key: (distinct[key], key))
+            return max(candidates, key=distinct.__getitem__)
     raise DataError(
         "No column looks like the name of a partition.", hint="Name one with --partition-by."
     )

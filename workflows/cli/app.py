@@ -15,7 +15,7 @@ from typing import Annotated, Any
 import typer
 from rich.markup import escape
 
-from steps.errors import RefeedError, SpecError
+from steps.errors import OutputError, RefeedError, SpecError
 from workflows.cli import console
 
 app = typer.Typer(
@@ -105,7 +105,7 @@ def init(
         typer.echo(text, nl=False)
         return
     if output.exists() and not force:
-        raise RefeedError(f"{output} is there already.", hint="Replace it with --force.")
+        raise OutputError(f"{output} is there already.", hint="Replace it with --force.")
     output.write_text(text, encoding="utf-8")
     console.err.print(f"Wrote {output}. Next: refeed validate {output}", markup=False)
 

@@ -1,0 +1,42 @@
+"""Every example spec runs, on its real data; smaller models, so that it does not take long."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pyarrow.parquet as pq
+import pytest
+
+from refeed import run
+
+ROOT = Path(__file__).parent.parent
+SPECS = sorted(ROOT.glob("examples/*/spec.yaml"))
+EXPECTED = {
+    "flights": ({"trained": 89, "skipped": 16, "failed": 0}, 9_430),
+    "late_flights": ({"trained": 14, "skipped": 2, "failed": 0}, 9_430),
+    "penguins": ({"trained": 2, "skipped": 1, "failed": 0}, 0),
+}
+SMALLER = {"lightgbm": ["trainer.params.rounds=10", "explain.rows=100"], "linear": []}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("spec", SPECS, ids=lambda spec: spec.parent.name)
+def test_example(spec: Path, tmp_path: Path) -> None:
+    trainer = "linear" if "name: linear" in spec.read_text() else "lightgbm"
+    result = run(spec, overrides=[f"output={tmp_path}", *SMALLER[trainer]])
+    counts, without_target = EXPECTED[spec.parent.name]
+    assert result.collected.counts == counts
+    assert result.collected.rows_without_target == without_target
+    assert result.collected.ranking[0].skill_low is not None
+    assert result.collected.ranking[0].skill_low > 0
+
+
+def test_the_flights_example_learns_what_is_known_of_delays(tmp_path: Path) -> None:
+    """Delays build up over the day: the scheduled time is the most important feature."""
+    spec = ROOT / "examples" / "flights" / "spec.yaml"
+    result = run(
+        spec, overrides=[f"output={tmp_path}", "dataset.min_rows=5000", *SMALLER["lightgbm"]]
+    )
+    importance = pq.read_table(result.layout.table("importance", "parquet")).to_pandas()
+    permutation = importance[importance["method"] == "permutation"]
+    assert permutation.groupby("feature")["value"].median().idxmax() == "sched_min"
