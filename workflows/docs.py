@@ -38,8 +38,8 @@ text; UTF-8; ISO 8601; an empty cell is an undefined value).
 
 **Formulas.** A CSV cell of text that a spreadsheet would run is made harmless: if it begins (after
 white space) with one of `= + - @ | %`, their full-width forms, a tab, a line end or an apostrophe,
-and is not a plain number, it gets an apostrophe in front. To undo it, remove one leading apostrophe.
-NUL is written as U+2400. Parquet holds every value as it is.
+and is not a plain number, it gets an apostrophe in front. To undo it, remove one leading
+apostrophe. NUL is written as U+2400. Parquet holds every value as it is.
 
 `tables/` are a function of the rows, the resolved spec (without URIs and execution) and the
 versions of the libraries: two runs give the same bytes, whatever the order of rows, the number of

@@ -1,4 +1,4 @@
-"""Bad specs and bad data: one clear message, a place where there is one, an exit code, no traceback."""
+"""Bad specs and bad data: one clear message, a place, an exit code, no traceback."""
 
 from __future__ import annotations
 
@@ -118,8 +118,8 @@ def test_places_in_a_spec_are_lines_and_columns(lab: Lab) -> None:
 def parquet(**columns: Any) -> Callable[[Lab], str]:
     def write(lab: Lab) -> str:
         table = small_table(2)
-        for name, values in columns.items():
-            values = values(table.num_rows) if callable(values) else values
+        for name, given in columns.items():
+            values = given(table.num_rows) if callable(given) else given
             found = table.column_names.index(name) if name in table.column_names else None
             table = (
                 table.append_column(name, values)
@@ -162,7 +162,9 @@ def duplicate_columns(lab: Lab) -> str:
 
 def not_utf8(lab: Lab) -> str:
     bad = pa.Array.from_buffers(
-        pa.string(), 180, [None, pa.py_buffer(np.arange(181, dtype=np.int32)), pa.py_buffer(b"\xff" * 180)]
+        pa.string(),
+        180,
+        [None, pa.py_buffer(np.arange(181, dtype=np.int32)), pa.py_buffer(b"\xff" * 180)],
     )  # fmt: skip
     return parquet(level=bad)(lab)
 
