@@ -40,7 +40,7 @@ def flights() -> pd.DataFrame:
     table = table.merge(weather, on=["origin", "time_hour"], how="left", validate="many_to_one")
     date = pd.to_datetime(table[["year", "month", "day"]])
     table["date"] = date.dt.date
-    table["dow"] = date.dt.dayofweek + 1
+    table["dow"] = date.dt.day_of_week + 1
     table["sched_min"] = table["sched_dep_time"] // 100 * 60 + table["sched_dep_time"] % 100
     table["late"] = (
         (table["arr_delay"] > LATE_MINUTES).astype("boolean").mask(table["arr_delay"].isna())
