@@ -11,7 +11,7 @@ from dataclasses import dataclass
 SPLIT_VERSION = 1
 """Raised when the same source would give other part files, so that old data sets are not reused."""
 
-TRAIN_VERSION = 1
+TRAIN_VERSION = 2
 """Raised when the same rows would give another model, metric or explanation."""
 
 

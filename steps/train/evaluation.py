@@ -13,7 +13,7 @@ from steps.table.hashing import Hashes
 from steps.train.config import EvaluateConfig
 from steps.train.estimates import Estimate, interval, ratio, standard_error
 from steps.train.folds import Fold
-from steps.train.frame import Frame
+from steps.train.frame import Frame, Integers
 from steps.train.metrics import Metric, metrics_of
 from steps.train.trainer import Floats
 
@@ -57,11 +57,12 @@ def evaluate(
         _judge(frame, fold, prediction, metrics)
         for fold, prediction in zip(folds, predictions, strict=True)
     ]
+    pooled = _pooled(judged, _common_constants(frame, folds, metrics))
     rows: Rows = defaultdict(list)
     for metric in metrics:
         for number, part in enumerate(judged):
             _append(rows, metric, "fold", number, part)
-        _append(rows, metric, "pooled", None, _pooled(judged))
+        _append(rows, metric, "pooled", None, pooled)
     return dict(rows)
 
 
@@ -73,9 +74,8 @@ def weights_of(frame: Frame) -> Floats:
 def _judge(frame: Frame, fold: Fold, prediction: Floats, metrics: tuple[Metric, ...]) -> Judged:
     weight = weights_of(frame)
     shape = (len(fold.held_out), prediction.shape[1])
-    target, held = frame.target[fold.train], weight[fold.train]
     constants = {
-        metric.name: np.broadcast_to(metric.constant(target, held, len(frame.classes)), shape)
+        metric.name: np.broadcast_to(_constant(frame, metric, fold.train), shape)
         for metric in metrics
     }
     return Judged(
@@ -87,12 +87,30 @@ def _judge(frame: Frame, fold: Fold, prediction: Floats, metrics: tuple[Metric, 
     )
 
 
-def _pooled(parts: list[Judged]) -> Judged:
+def _constant(frame: Frame, metric: Metric, train: Integers) -> Floats:
+    weight = weights_of(frame)[train]
+    return metric.constant(frame.target[train], weight, len(frame.classes))
+
+
+def _common_constants(
+    frame: Frame, folds: list[Fold], metrics: tuple[Metric, ...]
+) -> dict[str, Floats]:
+    """Of the metrics that are not additive: one constant, fitted on all training rows."""
+    train = np.unique(np.concatenate([fold.train for fold in folds]))
+    return {
+        metric.name: _constant(frame, metric, train) for metric in metrics if not metric.additive
+    }
+
+
+def _pooled(parts: list[Judged], common: dict[str, Floats]) -> Judged:
+    prediction = np.concatenate([part.prediction for part in parts])
     return Judged(
         np.concatenate([part.target for part in parts]),
-        np.concatenate([part.prediction for part in parts]),
+        prediction,
         {
-            name: np.concatenate([part.constants[name] for part in parts])
+            name: np.broadcast_to(common[name], prediction.shape)
+            if name in common
+            else np.concatenate([part.constants[name] for part in parts])
             for name in parts[0].constants
         },
         np.concatenate([part.weight for part in parts]),

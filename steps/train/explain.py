@@ -91,8 +91,7 @@ def seen_rows(frame: Frame, folds: list[Fold], models: list[Any], rows: int) -> 
     """Give each fold model its share of the ``rows`` held-out rows with the smallest hashes."""
     held = np.concatenate([fold.held_out for fold in folds])
     chosen = np.zeros(len(frame.target), bool)
-    # The frame is in order of hash, so the smallest hashes are the smallest positions.
-    chosen[np.sort(held)[:rows]] = True
+    chosen[held[np.argsort(frame.keys[held], kind="stable")[:rows]]] = True
     parts = [
         (model, fold, fold.held_out[chosen[fold.held_out]])
         for model, fold in zip(models, folds, strict=True)
@@ -150,8 +149,9 @@ def _cell(value: float) -> float | None:
 
 def _add_importance(rows: Rows, work: Explained, shap: list[ShapValues]) -> None:
     if work.config.permutation_importance:
-        values = np.array([_permutation(work, seen) for seen in work.folds])
-        reason = "constant_is_perfect"
+        values = _permutation_shares(work)
+        alone = all(len(seen.rows) == 1 for seen in work.folds)
+        reason = "one_row_per_fold" if alone else "constant_is_perfect"
         _importance_rows(rows, work, "permutation", values, "share_of_constant_loss", reason)
     gains = [work.trainer.gain(seen.model) for seen in work.folds]
     known = [gain for gain in gains if gain is not None]
@@ -195,19 +195,30 @@ def _importance_rows(
         )
 
 
-def _permutation(work: Explained, seen: Seen) -> Floats:
+def _permutation_shares(work: Explained) -> Floats:
     """Growth of the loss when a feature's values are shuffled, in shares of the constant's loss.
 
     Breiman, "Random forests", Machine Learning 45, 2001; dividing by the loss of the best constant
     is what makes partitions of different size and spread comparable. The loss is the squared
-    error, or the log loss of classes.
+    error, or the log loss of classes. The constant's loss is the mean over the folds: a mean of
+    ratios would be drawn upwards by a fold in which the few explained rows happen to be alike.
 
     Returns:
-        Shape (features,); NaN where the constant has no loss.
+        Shape (folds, features); NaN where the constant has no loss.
+    """
+    growth = np.array([_growth(work, seen) for seen in work.folds])
+    constant = float(np.mean([_constant_loss(work, seen) for seen in work.folds]))
+    return growth / constant if constant else np.full(growth.shape, np.nan)
+
+
+def _growth(work: Explained, seen: Seen) -> Floats:
+    """How much a fold's loss grows per feature, mean over the shuffles.
+
+    Returns:
+        Shape (features,); NaN where one row alone leaves nothing to shuffle.
     """
     columns, repeats = len(work.frame.features.names), work.config.permutation_importance
-    constant = _constant_loss(work, seen)
-    if not constant:
+    if len(seen.rows) == 1:
         return np.full(columns, np.nan)
     jobs = [(column, repeat) for column in range(columns) for repeat in range(repeats)]
     at_once = max(1, _CELLS_AT_ONCE // seen.features.values.size)
@@ -217,8 +228,7 @@ def _permutation(work: Explained, seen: Seen) -> Floats:
         for loss in _shuffled_losses(work, seen, jobs[start : start + at_once])
     ]
     base = _loss(work, seen, respond(work.task, work.trainer.predict(seen.model, seen.features)))
-    grown = (np.array(losses) - base).reshape(columns, repeats).mean(axis=1)
-    return np.asarray(grown / constant)
+    return np.asarray((np.array(losses) - base).reshape(columns, repeats).mean(axis=1))
 
 
 def _shuffled_losses(work: Explained, seen: Seen, jobs: list[tuple[int, int]]) -> list[float]:
@@ -234,10 +244,18 @@ def _shuffled_losses(work: Explained, seen: Seen, jobs: list[tuple[int, int]]) -
 
 
 def _shuffle(work: Explained, seen: Seen, column: int, repeat: int) -> NDArray[np.intp]:
-    """A permutation that follows from the rows' content, the feature's name and the seed."""
+    """A permutation that follows from the rows' content, the feature's name and the seed.
+
+    It is one random cycle, so no row keeps its own value: each gets that of any other row with
+    equal chance. Among all permutations, one in n rows would stay as it was, and importance would
+    come out smaller by that much: most where rows are few.
+    """
     name = work.frame.features.names[column]
-    keys = seeded(work.frame.hashes[seen.rows], f"{work.seed}:{repeat}:{name}")
-    return np.argsort(keys, kind="stable")
+    keys = seeded(work.frame.keys[seen.rows], f"{work.seed}:{repeat}:{name}")
+    order = np.argsort(keys, kind="stable")
+    source = np.empty_like(order)
+    source[order] = np.roll(order, 1)
+    return source
 
 
 def _loss(work: Explained, seen: Seen, prediction: Floats) -> float:

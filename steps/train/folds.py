@@ -46,14 +46,15 @@ def _stratified_rank(frame: Frame, groups: np.ndarray, members: Integers, seed: 
     """Rank of each group in the order of its seeded hash, class by class.
 
     Dealt round robin, the ranks give every fold its share of each class. The class of a group is
-    its most frequent one.
+    the one of which it holds the largest share: where the positive rows are few, their groups are
+    told apart although negative rows are in the majority everywhere.
     """
     shuffled = seeded(groups, seed)
     classes = np.zeros(len(groups), np.intp)
     if frame.classes:
-        counts = np.zeros((len(groups), len(frame.classes)), np.intp)
+        counts = np.zeros((len(groups), len(frame.classes)))
         np.add.at(counts, (members, frame.target.astype(np.intp)), 1)
-        classes = counts.argmax(axis=1)
+        classes = (counts / counts.sum(axis=0)).argmax(axis=1)
     rank = np.empty(len(groups), np.intp)
     rank[np.lexsort((shuffled, classes))] = np.arange(len(groups))
     return rank
@@ -63,14 +64,22 @@ def _time_folds(frame: Frame, folds: int) -> list[Fold]:
     """Ordered blocks, ``folds + 1`` of them, of about equally many rows.
 
     Each but the first is predicted from all blocks before it. Rows of one time share a block.
+    Rows without a time are in none: nobody knows whether they come from the future.
     """
     assert frame.time is not None
-    counts = np.bincount(frame.time)
-    before = np.cumsum(counts) - counts
-    block = (before * (folds + 1) // max(1, len(frame.time)))[frame.time]
-    if len(np.unique(block)) <= folds:
+    counts = np.bincount(frame.time)[1:]
+    times = len(counts)
+    if times <= folds:
         return []
-    return _proper([(block < fold, block == fold) for fold in range(1, folds + 1)])
+    before = np.cumsum(counts) - counts
+    shares = counts.sum() * np.arange(1, folds + 1)
+    starts = np.searchsorted(before * (folds + 1), shares)  # at the first time at or after a share
+    # A time with more rows than a block has would leave a block empty: each has one time at least.
+    block = np.arange(folds)
+    starts = np.minimum(np.maximum.accumulate(starts - block) + block, times - folds + block)
+    block = np.searchsorted(starts, frame.time - 1, side="right")
+    block[frame.time == 0] = -1
+    return _proper([((block >= 0) & (block < fold), block == fold) for fold in range(1, folds + 1)])
 
 
 def _proper(pairs: list[tuple[np.ndarray, np.ndarray]]) -> list[Fold]:

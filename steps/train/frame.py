@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 import pyarrow as pa
@@ -11,7 +12,7 @@ from numpy.typing import NDArray
 
 from steps.records import Roles
 from steps.table.grid import FeatureGrid, cells, level_texts, numbers_of
-from steps.table.hashing import Hashes, row_hashes
+from steps.table.hashing import Hashes, mix, row_hashes
 from steps.table.parts import in_canonical_order
 from steps.train.trainer import Features, Floats
 
@@ -50,7 +51,8 @@ class Frame:
         weight: shape (rows,), or None.
         hashes: the row hashes; equal rows have equal ones.
         groups: a hash of each row's group; of the row itself where there are no groups.
-        time: rank of each row's time among the distinct times; None where no column orders.
+        time: rank of each row's time among the distinct times, from 1; 0 where it is missing. None
+            where no column orders.
         classes: of the partition, in order of their value.
     """
 
@@ -62,6 +64,16 @@ class Frame:
     groups: Hashes
     time: Integers | None
     classes: tuple[str, ...]
+
+    @cached_property
+    def keys(self) -> Hashes:
+        """The row hashes, but the second and later ones of equal rows have others.
+
+        What is sampled or shuffled by them is rows: by the hashes alone, a row that occurs a
+        thousand times would be drawn a thousand times or not at all.
+        """
+        nth = np.arange(len(self.hashes)) - np.searchsorted(self.hashes, self.hashes)
+        return np.where(nth == 0, self.hashes, mix(self.hashes ^ mix(nth.astype(np.uint64))))
 
     def points(self, column: int, grid: FeatureGrid) -> Floats:
         """The grid's values as this partition codes them; shape (points,)."""
@@ -81,9 +93,10 @@ class Frame:
         if codes is None:
             return cells(values, grid)
         table = np.full(len(codes.names) + 2, -1)
+        levels = Counter(codes.codes.values())
         for position, level in enumerate(grid.values):
             code = codes.code(level)
-            if code < len(codes.names) and codes.names[code] == level:
+            if levels[code] == 1:
                 table[code] = position
         return table[np.where(np.isnan(values), len(codes.names) + 1, values).astype(np.intp)]
 
@@ -150,8 +163,11 @@ def level_codes(counts: Counter[str], kind: pa.DataType, max_levels: int) -> Lev
 
 
 def _value_order(kind: pa.DataType, level: str) -> tuple[float, str]:
-    numeric = pa.types.is_integer(kind) or pa.types.is_floating(kind)
-    return (float(level) if numeric else 0.0, level)
+    if pa.types.is_integer(kind):
+        return int(level), level
+    if pa.types.is_timestamp(kind):  # without the Z, a whole second comes before its fractions
+        return 0.0, level.removesuffix("Z")
+    return (float(level) if pa.types.is_floating(kind) else 0.0, level)
 
 
 def _target(column: pa.Array, classes: tuple[str, ...]) -> tuple[Floats, tuple[str, ...]]:
@@ -175,7 +191,7 @@ def _groups(batch: pa.RecordBatch, group: str | None, hashes: Hashes) -> Hashes:
 
 
 def _ranks(column: pa.Array) -> Integers:
-    """Rank of each value among the distinct ones; a missing time comes first."""
+    """Rank of each value among the distinct ones, from 1; a missing time has 0."""
     encoded = column.dictionary_encode()
     order = pa.compute.sort_indices(encoded.dictionary).to_numpy()
     rank = np.empty(len(order) + 1, np.intp)

@@ -29,12 +29,16 @@ class Metric:
         score: the metric of predictions.
         constant: the best constant for the metric, given training rows.
         gain: whether larger is better; the loss is then 1 - value.
+        additive: whether the value follows from means over rows. If not, the pooled value stands
+            beside one constant for all folds: constants that differ from fold to fold rank rows
+            of one fold above those of another, or name several classes, as no constant can.
     """
 
     name: str
     score: Score
     constant: Constant
     gain: bool = False
+    additive: bool = True
 
     def loss(self, estimate: Estimate) -> Estimate:
         """The metric as a loss, 0 at best."""
@@ -97,6 +101,8 @@ def _pinball(quantile: float) -> Score:
 
 
 def _mean_constant(target: Floats, weight: Floats, _classes: int) -> Floats:
+    if np.ptp(target) == 0:  # a mean of equal numbers is off by a rounding error, no perfect one
+        return target[:1]
     return np.array([(weight * target).sum() / weight.sum()])
 
 
@@ -136,6 +142,22 @@ def _prior(target: Floats, weight: Floats, classes: int) -> Floats:
 
 def _positive_prior(target: Floats, weight: Floats, classes: int) -> Floats:
     return _prior(target, weight, classes)[1:]
+
+
+def _possible_prior(target: Floats, weight: Floats, classes: int) -> Floats:
+    """The prior; a class without training rows gets half an average row's share.
+
+    The log loss of a probability of 0 is infinite, or whatever the clipping makes of it: any
+    trainer that leaves a little to what it has not seen would shine beside such a constant.
+    """
+    counts = np.bincount(target.astype(np.intp), weights=weight, minlength=classes)
+    counts[counts == 0] = weight.mean() / 2
+    prior: Floats = counts / counts.sum()
+    return prior
+
+
+def _possible_positive_prior(target: Floats, weight: Floats, classes: int) -> Floats:
+    return _possible_prior(target, weight, classes)[1:]
 
 
 def _majority(target: Floats, weight: Floats, classes: int) -> Floats:
@@ -221,13 +243,13 @@ def _macro_f1(target: Floats, prediction: Floats, weight: Floats) -> Estimate:
 
 
 _BINARY = (
-    Metric("log_loss", _binary_log_loss, _positive_prior),
+    Metric("log_loss", _binary_log_loss, _possible_positive_prior),
     Metric("brier", _brier, _positive_prior),
-    Metric("auc", _auc, _positive_prior, gain=True),
-    Metric("average_precision", _average_precision, _positive_prior, gain=True),
+    Metric("auc", _auc, _positive_prior, gain=True, additive=False),
+    Metric("average_precision", _average_precision, _positive_prior, gain=True, additive=False),
 )
 _MULTICLASS = (
-    Metric("log_loss", _multiclass_log_loss, _prior),
+    Metric("log_loss", _multiclass_log_loss, _possible_prior),
     Metric("accuracy", _accuracy, _majority, gain=True),
-    Metric("macro_f1", _macro_f1, _majority, gain=True),
+    Metric("macro_f1", _macro_f1, _majority, gain=True, additive=False),
 )
