@@ -10,10 +10,12 @@ import json
 import os
 import shutil
 import tempfile
-from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
 import pyarrow as pa
@@ -40,6 +42,8 @@ from steps.table.types import canonical_batch, canonical_text
 
 MEMORY_BUDGET = 320 << 20
 """Bytes of rows that are held before they are spilled to disk; the peak is about three times it."""
+
+_THREADS = min(4, os.cpu_count() or 1)
 
 
 @dataclass(frozen=True)
@@ -107,11 +111,12 @@ def make_dataset(
         OutputError: the artifact root cannot be written.
     """
     with _scratch(project) as folder:
-        scan = _Scan(plan, Grouping(arrow_schema(plan.columns), Path(folder), memory_budget))
-        progress.begin("read", "rows", source.rows())
-        for batch in source.batches([column.name for column in plan.columns]):
-            scan.add(batch)
-            progress.advance(batch.num_rows)
+        rows = source.rows()
+        schema = arrow_schema(plan.columns)
+        scan = _Scan(plan, Grouping(schema, Path(folder), memory_budget, rows))
+        progress.begin("read", "rows", rows)
+        for count in scan.read(source.batches(schema.names)):
+            progress.advance(count)
         progress.end()
         dataset, content = scan.finish()
         layout = project.dataset(dataset)
@@ -149,13 +154,23 @@ class _Scan:
         self._rows = 0
         self._sums = np.zeros(2, np.uint64)
 
-    def add(self, raw: pa.RecordBatch) -> None:
-        """Take in a batch of the source."""
+    def read(self, batches: Iterator[pa.RecordBatch]) -> Iterator[int]:
+        """Take in the batches of the source, yielding the rows of each.
+
+        What needs one batch only is done ahead in threads; what adds up, in the order of batches.
+        """
+        for part in _in_order(self._look, batches, _THREADS, _THREADS + 1):
+            self._add(*part)
+            yield len(part[1])
+
+    def _look(self, raw: pa.RecordBatch) -> tuple[pa.RecordBatch, Hashes, TableSummary]:
         batch = canonical_batch(raw, self.types)
-        hashes = row_hashes(batch)
+        return batch, row_hashes(batch), self.summary.of_batch(batch)
+
+    def _add(self, batch: pa.RecordBatch, hashes: Hashes, summary: TableSummary) -> None:
         self._rows += len(hashes)
         self._sums += np.array([hashes.sum(), mix(hashes).sum()], np.uint64)
-        self.summary.add(batch)
+        self.summary.merge(summary)
         self.sample.add(batch, hashes)
         codes = self.partitions.codes_of(batch.column(self.plan.partition_by))
         self.grouping.add(batch, hashes, codes)
@@ -214,10 +229,25 @@ def _parts(
         batch, hashes = scan.grouping.rows_of(code)
         return _write_part(key, batch, hashes, scan.plan.format, layout, storage)
 
-    workers = min(4, os.cpu_count() or 1)
-    with ThreadPoolExecutor(workers) as pool:
-        for start in range(0, len(keys), 16 * workers):
-            yield from pool.map(write, keys[start : start + 16 * workers])
+    yield from _in_order(write, keys, _THREADS, 8 * _THREADS)
+
+
+Item = TypeVar("Item")
+Done = TypeVar("Done")
+
+
+def _in_order(
+    work: Callable[[Item], Done], items: Iterable[Item], threads: int, ahead: int
+) -> Iterator[Done]:
+    """``map`` in threads, no more than ``ahead`` items ahead of whoever takes the results."""
+    with ThreadPoolExecutor(threads) as pool:
+        running: deque[Future[Done]] = deque()
+        for item in items:
+            running.append(pool.submit(work, item))
+            if len(running) > ahead:
+                yield running.popleft().result()
+        while running:
+            yield running.popleft().result()
 
 
 def _write_part(

@@ -11,7 +11,7 @@ import os
 import tempfile
 import threading
 from pathlib import Path
-from typing import Protocol
+from typing import Protocol, TypeVar
 
 import numpy as np
 import pyarrow as pa
@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 from steps.table.hashing import Hashes
 
 Codes = NDArray[np.int32]
+Positions = NDArray[np.intp]
 
 
 class Run(Protocol):
@@ -78,6 +79,72 @@ def _found(run: MemoryRun, code: int) -> tuple[pa.RecordBatch, Hashes]:
     return found
 
 
+class _Numbers:
+    """A column of 64-bit cells in one array, which is sorted into a spare one: no new memory."""
+
+    def __init__(self, kind: pa.DataType, rows: int) -> None:
+        self.kind = kind
+        self.cells = np.empty(rows, np.uint64)
+        self.valid: NDArray[np.bool_] | None = None
+
+    def add(self, column: pa.Array, start: int) -> None:
+        """Take in a batch's column; ``start`` rows are in already."""
+        end = start + len(column)
+        if end > len(self.cells):
+            self.cells = _longer(self.cells, start, end)
+        raw = np.frombuffer(column.buffers()[1], np.uint64)
+        self.cells[start:end] = raw[column.offset : column.offset + len(column)]
+        if column.null_count and self.valid is None:
+            self.valid = np.ones(len(self.cells), np.bool_)
+        if self.valid is not None:
+            if end > len(self.valid):
+                self.valid = _longer(self.valid, start, end)
+            self.valid[start:end] = column.is_valid().to_numpy(zero_copy_only=False)
+
+    def sorted(self, order: Positions, spare: Hashes) -> tuple[pa.Array, Hashes]:
+        """The column in a new order, and the array that is spare from now on.
+
+        The column's next batches are written over the returned one, which must be gone by then.
+        """
+        rows = len(order)
+        if len(spare) < rows:
+            spare = np.empty(len(self.cells), np.uint64)
+        np.take(self.cells[:rows], order, out=spare[:rows], mode="clip")
+        self.cells, spare = spare, self.cells
+        valid = None
+        if self.valid is not None:
+            known = self.valid[:rows][order]
+            valid = pa.py_buffer(np.packbits(known, bitorder="little"))
+            self.valid = None
+        buffers = [valid, pa.py_buffer(self.cells[:rows])]
+        return pa.Array.from_buffers(self.kind, rows, buffers), spare
+
+
+class _Cells:
+    """A column of any other type, as the arrays that came."""
+
+    def __init__(self) -> None:
+        self.arrays: list[pa.Array] = []
+
+    def add(self, column: pa.Array, _start: int) -> None:
+        """Take in a batch's column."""
+        self.arrays.append(column)
+
+    def sorted(self, order: Positions, spare: Hashes) -> tuple[pa.Array, Hashes]:
+        """See ``_Numbers.sorted``."""
+        arrays, self.arrays = self.arrays, []
+        return pa.concat_arrays(arrays).take(pa.array(order)), spare
+
+
+T = TypeVar("T", bound=np.generic)
+
+
+def _longer(values: NDArray[T], used: int, needed: int) -> NDArray[T]:
+    longer = np.empty(max(needed, 2 * len(values)), values.dtype)
+    longer[:used] = values[:used]
+    return longer
+
+
 class Grouping:
     """Collects batches, then gives back the rows of one partition at a time.
 
@@ -85,42 +152,48 @@ class Grouping:
         schema: of the batches.
         folder: for runs that do not fit; the caller removes it.
         budget: bytes of rows held in memory before they are spilled.
+        rows: that will come, where that is known; spares growing.
     """
 
-    def __init__(self, schema: pa.Schema, folder: Path, budget: int) -> None:
+    def __init__(self, schema: pa.Schema, folder: Path, budget: int, rows: int | None) -> None:
         self.schema, self.folder, self.budget = schema, folder, budget
-        self._buffer: list[tuple[pa.RecordBatch, Hashes, Codes]] = []
-        self._bytes = 0
+        first = min(rows or 0, budget // (8 * max(1, len(schema))))
+        self._columns = [
+            _Numbers(field.type, first) if _is_number(field.type) else _Cells() for field in schema
+        ]
+        self._spare: Hashes = np.empty(0, np.uint64)
+        self._keys: list[tuple[Hashes, Codes]] = []
+        self._rows = self._bytes = 0
         self.runs: list[Run] = []
 
     def add(self, batch: pa.RecordBatch, hashes: Hashes, codes: Codes) -> None:
         """Take in a batch."""
-        self._buffer.append((batch, hashes, codes))
+        for column, cells in zip(self._columns, batch.columns, strict=True):
+            column.add(cells, self._rows)
+        self._keys.append((hashes, codes))
+        self._rows += batch.num_rows
         self._bytes += batch.nbytes
         if self._bytes >= self.budget:
             self.runs.append(DiskRun(self._sorted(), self.folder))
 
     def finish(self) -> None:
         """All batches are in: the last run may stay in memory if it is the only one."""
-        if self._buffer:
+        if self._rows:
             run = self._sorted()
             self.runs.append(DiskRun(run, self.folder) if self.runs else run)
+        self._columns, self._spare = [], np.empty(0, np.uint64)
 
     def _sorted(self) -> MemoryRun:
-        """The buffer as a run, column by column, letting go of each column as it is done."""
-        batches, hashes, codes = zip(*self._buffer, strict=True)
-        self._buffer, self._bytes = [], 0
-        all_hashes, all_codes = np.concatenate(hashes), np.concatenate(codes)
-        order = np.lexsort((all_hashes, all_codes))
-        positions = pa.array(order)
-        columns = [list(batch.columns) for batch in batches]
-        del batches
-        taken = [
-            pa.concat_arrays([batch.pop(0) for batch in columns]).take(positions)
-            for _ in self.schema
-        ]
-        batch = pa.RecordBatch.from_arrays(taken, schema=self.schema)
-        return MemoryRun(batch, all_hashes[order], all_codes[order])
+        """The buffer as a run."""
+        hashes, codes = map(np.concatenate, zip(*self._keys, strict=True))
+        order = _order(hashes, codes)
+        self._keys, self._rows, self._bytes = [], 0, 0
+        arrays = []
+        for column in self._columns:
+            array, self._spare = column.sorted(order, self._spare)
+            arrays.append(array)
+        batch = pa.RecordBatch.from_arrays(arrays, schema=self.schema)
+        return MemoryRun(batch, hashes[order], codes[order])
 
     def rows_of(self, code: int) -> tuple[pa.RecordBatch, Hashes]:
         """The rows of one partition, and their hashes; in no particular order across runs."""
@@ -129,3 +202,18 @@ class Grouping:
             return found[0]
         batches, hashes = zip(*found, strict=True)
         return pa.concat_batches(batches), np.concatenate(hashes)
+
+
+def _is_number(kind: pa.DataType) -> bool:
+    return bool(pa.types.is_primitive(kind)) and kind.bit_width == 64  # noqa: PLR2004
+
+
+def _order(hashes: Hashes, codes: Codes) -> Positions:
+    """Positions by code, then by hash; equal hashes in any order."""
+    order = np.argsort(hashes)
+    low = (codes & 0xFFFF).astype(np.uint16)  # numpy sorts 16 bits by radix
+    order = order[np.argsort(low[order], kind="stable")]
+    if codes.max(initial=0) > 0xFFFF:  # noqa: PLR2004
+        high = (codes >> 16).astype(np.uint16)
+        order = order[np.argsort(high[order], kind="stable")]
+    return order

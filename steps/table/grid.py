@@ -84,6 +84,8 @@ def numbers_of(column: pa.Array) -> NDArray[np.float64]:
 
     Booleans are 0 and 1, dates days and timestamps seconds since 1970.
     """
+    if column.type == pa.float64() and not column.null_count:
+        return np.asarray(column)
     if pa.types.is_timestamp(column.type):
         column = pc.divide(column.cast(pa.int64()).cast(pa.float64()), 1e6)
     elif pa.types.is_date(column.type):
@@ -135,11 +137,12 @@ def _numbers_grid(name: str, column: pa.ChunkedArray | pa.Array, points: int) ->
     """
     flat = _flat(column).drop_null()
     numbers = numbers_of(flat)
-    distinct, first = np.unique(numbers, return_index=True)
-    if len(distinct) > points:
+    ascending = np.sort(numbers)
+    wanted = ascending[np.append(True, ascending[1:] != ascending[:-1])[: len(ascending)]]
+    if len(wanted) > points:
         shares = (np.arange(points) + 0.5) / points
-        wanted = np.unique(np.quantile(numbers, shares, method="lower"))
-        first = first[np.searchsorted(distinct, wanted)]
+        wanted = np.unique(np.quantile(ascending, shares, method="lower"))
+    first = np.array([np.argmax(numbers == number) for number in wanted], np.intp)
     values = [canonical_text(value) for value in flat.take(pa.array(first)).to_pylist()]
     return FeatureGrid(name, False, tuple(values), tuple(map(float, numbers[first])))
 

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 Hashes = NDArray[np.uint64]
 
 _MULTIPLIER = np.uint64(0x9E3779B97F4A7C15)  # 2**64 / golden ratio, odd (Knuth, TAOCP 6.4)
+_BLOCK_ROWS = 16_384
 _STRING_BASE = np.uint64(0xD6E8FEB86659FD93)  # odd, so that its powers never vanish modulo 2**64
 
 
@@ -25,12 +26,21 @@ def mix(values: Hashes) -> Hashes:
 
     Source: Steele, Lea and Flood, "Fast splittable pseudorandom number generators", 2014.
     """
-    mixed = values ^ (values >> np.uint64(30))
-    mixed *= np.uint64(0xBF58476D1CE4E5B9)
-    mixed ^= mixed >> np.uint64(27)
-    mixed *= np.uint64(0x94D049BB133111EB)
-    mixed ^= mixed >> np.uint64(31)
+    mixed = values.copy()
+    _mix_in_place(mixed, np.empty_like(mixed))
     return mixed
+
+
+def _mix_in_place(values: Hashes, scratch: Hashes) -> None:
+    """``mix`` without new memory; ``scratch`` is as long as ``values``."""
+    np.right_shift(values, np.uint64(30), out=scratch)
+    np.bitwise_xor(values, scratch, out=values)
+    np.multiply(values, np.uint64(0xBF58476D1CE4E5B9), out=values)
+    np.right_shift(values, np.uint64(27), out=scratch)
+    np.bitwise_xor(values, scratch, out=values)
+    np.multiply(values, np.uint64(0x94D049BB133111EB), out=values)
+    np.right_shift(values, np.uint64(31), out=scratch)
+    np.bitwise_xor(values, scratch, out=values)
 
 
 def seeded(hashes: Hashes, seed: int | str) -> Hashes:
@@ -45,10 +55,22 @@ def row_hashes(batch: pa.RecordBatch) -> Hashes:
     order of columns does not matter), and the sum is mixed once more.
     """
     total = np.zeros(batch.num_rows, np.uint64)
+    scratch = np.empty((2, min(batch.num_rows, _BLOCK_ROWS)), np.uint64)
     for field, column in zip(batch.schema, batch.columns, strict=True):
         seed = _seed_of(f"{field.type}:{field.name}")
-        total += mix(_cell_bits(column) * _MULTIPLIER + seed)
+        _add_mixed(total, _cell_bits(column), seed, scratch)
     return mix(total)
+
+
+def _add_mixed(total: Hashes, bits: Hashes, seed: np.uint64, scratch: Hashes) -> None:
+    """Add ``mix(bits * _MULTIPLIER + seed)``, in blocks that stay in the processor's cache."""
+    for start in range(0, len(total), _BLOCK_ROWS):
+        block = bits[start : start + _BLOCK_ROWS]
+        mixed, spare = scratch[:, : len(block)]
+        np.multiply(block, _MULTIPLIER, out=mixed)
+        np.add(mixed, seed, out=mixed)
+        _mix_in_place(mixed, spare)
+        total[start : start + _BLOCK_ROWS] += mixed
 
 
 def _seed_of(text: str) -> np.uint64:

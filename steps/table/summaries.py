@@ -90,12 +90,14 @@ class ColumnSummary:
             self._add_levels(column)
 
     def _add_bounds(self, column: pa.Array) -> None:
-        bounds = pc.min_max(column)
-        low, high = numbers_of(
-            pa.array([bounds["min"].as_py(), bounds["max"].as_py()], column.type)
-        )
-        self.low = float(low) if self.low is None else min(self.low, float(low))
-        self.high = float(high) if self.high is None else max(self.high, float(high))
+        low, high = pc.min_max(column).as_py().values()
+        if not isinstance(low, float):
+            low, high = map(float, numbers_of(pa.array([low, high], column.type)))
+        self._widen(low, high)
+
+    def _widen(self, low: float, high: float) -> None:
+        self.low = low if self.low is None else min(self.low, low)
+        self.high = high if self.high is None else max(self.high, high)
 
     def _add_levels(self, column: pa.Array) -> None:
         assert self.levels is not None
@@ -110,6 +112,20 @@ class ColumnSummary:
                 self.levels = None
                 return
 
+    def merge(self, other: ColumnSummary) -> None:
+        """Take in the summary of other rows, all but ``total``."""
+        self.rows += other.rows
+        self.missing += other.missing
+        if other.low is not None and other.high is not None:
+            self._widen(other.low, other.high)
+        if self.levels is None or other.levels is None:
+            self.levels = None
+            return
+        for text, count in other.levels.items():
+            self.levels[text] = self.levels.get(text, 0) + count
+        if len(self.levels) > MOST_LEVELS:
+            self.levels = None
+
 
 class TableSummary:
     """A ``ColumnSummary`` per column."""
@@ -121,6 +137,24 @@ class TableSummary:
         """Take in a batch."""
         for name, column in zip(batch.schema.names, batch.columns, strict=True):
             self.columns[name].add(column)
+
+    def of_batch(self, batch: pa.RecordBatch) -> TableSummary:
+        """The summary of a batch alone, to be merged; may run beside other threads.
+
+        What is known to have too many levels is not counted again. Whether another thread has just
+        found that out makes no difference to what is merged.
+        """
+        summary = TableSummary(self.columns)
+        for name, column in self.columns.items():
+            if column.levels is None:
+                summary.columns[name].levels = None
+        summary.add(batch)
+        return summary
+
+    def merge(self, other: TableSummary) -> None:
+        """Take in the summary of other rows."""
+        for name, column in self.columns.items():
+            column.merge(other.columns[name])
 
     def add_totals(self, totals: Iterable[float]) -> None:
         """Add a partition's sums, in the order of columns; call in the order of partitions."""
