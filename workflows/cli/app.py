@@ -194,6 +194,7 @@ def run(
     try:
         result = run_here(load_spec(spec, changes), progress=console.progress())
     except KeyboardInterrupt:
+        console.clear_progress()
         console.err.print("\nStopped. All that is finished is kept: run the same command to go on.")
         sys.exit(130)
     if as_json:

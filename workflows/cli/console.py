@@ -10,10 +10,8 @@ from rich.console import Console
 from rich.markup import escape
 from rich.progress import (
     BarColumn,
-    MofNCompleteColumn,
     Progress,
     SpinnerColumn,
-    TaskID,
     TextColumn,
     TimeElapsedColumn,
     TimeRemainingColumn,
@@ -32,6 +30,7 @@ _SECONDS_BETWEEN_LINES = 5.0
 
 def print_error(error: RefeedError) -> None:
     """An error for people: what, then what to do."""
+    clear_progress()
     err.print("[bold red]error:[/]", end=" ")
     if isinstance(error, SpecError):
         _print_problems(error)
@@ -52,48 +51,57 @@ def _print_problems(error: SpecError) -> None:
             err.print(f"    [dim]{escape(visible(problem.hint))}[/]")
 
 
+def clear_progress() -> None:
+    """Stop a bar that is still moving: whatever is printed next must not get mixed up with it."""
+    for bars in list(_moving):
+        bars.end()
+
+
 def visible(text: str) -> str:
     """Text that cannot move the cursor or set colours: control characters are spelt out."""
     return "".join(c if c.isprintable() or c == "\n" else f"\\x{ord(c):02x}" for c in text)
 
 
 class Bars:
-    """Progress bars on a terminal: count, rate, time left."""
-
-    def __init__(self) -> None:
-        self._progress = Progress(
-            SpinnerColumn(),
-            TextColumn("{task.description:<8}"),
-            BarColumn(bar_width=30),
-            MofNCompleteColumn(),
-            TextColumn("{task.fields[unit]}"),
-            TextColumn("[dim]{task.fields[rate]}[/]"),
-            TimeElapsedColumn(),
-            TimeRemainingColumn(),
-            console=err,
-            transient=False,
-        )
-        self._task: TaskID | None = None
-        self._unit = ""
+    """A progress bar per step on a terminal: count, rate, time left."""
 
     def begin(self, step: str, unit: str, total: int | None) -> None:
         """See ``steps.progress.Progress``."""
-        self._unit = unit
-        self._task = self._progress.add_task(step, total=total, unit=unit, rate="")
+        self._unit, self._total = unit, total
+        self._progress = Progress(
+            SpinnerColumn(finished_text="✓"),
+            TextColumn("{task.description:<7}"),
+            BarColumn(bar_width=30, complete_style="cyan", finished_style="green"),
+            TextColumn("{task.fields[count]:<32}"),
+            TextColumn("[dim]{task.fields[rate]:>10}[/]"),
+            TimeElapsedColumn(),
+            TimeRemainingColumn(),
+            console=err,
+        )
+        self._task = self._progress.add_task(step, total=total, count=self._count(0), rate="")
         self._progress.start()
+        _moving.append(self)
 
     def advance(self, units: int, note: str = "") -> None:
         """See ``steps.progress.Progress``."""
-        assert self._task is not None
         self._progress.advance(self._task, units)
-        task = next(t for t in self._progress.tasks if t.id == self._task)
-        self._progress.update(self._task, rate=_rate(task.completed, task.elapsed or 0.0))
+        task = self._progress.tasks[0]
+        count, rate = self._count(task.completed), _rate(task.completed, task.elapsed or 0.0)
+        self._progress.update(self._task, count=count, rate=rate)
         if note:
             self._progress.console.print(f"  [yellow]{escape(visible(note))}[/]")
 
     def end(self) -> None:
         """See ``steps.progress.Progress``."""
         self._progress.stop()
+        _moving[:] = [bars for bars in _moving if bars is not self]
+
+    def _count(self, done: float) -> str:
+        of = f"/{self._total:,}" if self._total else ""
+        return f"{done:,.0f}{of} {self._unit}"
+
+
+_moving: list[Bars] = []
 
 
 class Lines:
