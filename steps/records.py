@@ -283,7 +283,8 @@ class Attempt:
     Attributes:
         partition_id: of the partition.
         attempt: counts from 1 within the run.
-        outcome: the record's status, or ``lost`` when the worker died under it.
+        outcome: the record's status; the reason where it is tried again; ``lost`` when the worker
+            died under it.
         cached: ``full`` (nothing computed), ``fit`` (only explained) or ``none``.
         seconds: wall time.
         peak_memory_mib: of the worker process so far.

@@ -34,7 +34,14 @@ def test_a_trainer_of_ones_own(lab: Lab) -> None:
     clean = lab.folder / "clean"
     command(UV, "venv", "--quiet", "--python", sys.executable, clean, folder=lab.folder)
     refeed, forest = sorted(dist.glob("*.whl"), key=lambda path: "forest" in path.name)
-    install: list[str | Path] = [UV, "pip", "install", "--quiet", "--python", clean / "bin" / "python"]
+    install: list[str | Path] = [
+        UV,
+        "pip",
+        "install",
+        "--quiet",
+        "--python",
+        clean / "bin" / "python",
+    ]
     extra = f"refeed[split,train,collect] @ {refeed.as_uri()}"
     command(*install, extra, forest, folder=lab.folder)
     lab.write_table(small_table(3))

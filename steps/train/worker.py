@@ -136,7 +136,7 @@ def _carry_out(work: Work, run: RunLayout, entry: PartitionEntry, order: Order) 
     began = time.monotonic()
     record, cached, retry = _try(work, entry, order)
     seconds = time.monotonic() - began
-    note_attempt(work, run, order, "out_of_memory" if retry else record.status, cached, seconds)
+    note_attempt(work, run, order, record.reason if retry else record.status, cached, seconds)
     if not retry:
         write_record(work, run, record)
     return Report(order, record.status, record.reason, cached, seconds, retry)
@@ -171,8 +171,8 @@ def _try(work: Work, entry: PartitionEntry, order: Order) -> tuple[PartitionReco
         record, cached = train_partition(work, entry)
     except MemoryError:
         return _failed(entry, "out_of_memory", OUT_OF_MEMORY), "none", not order.alone
-    except TransientError:
-        raise
+    except TransientError as error:  # passes by itself, or not: once more, after all others
+        return _failed(entry, "trainer_error", describe(error)), "none", not order.alone
     except Exception as error:  # noqa: BLE001 - a trainer may raise anything; the others go on
         return _failed(entry, "trainer_error", describe(error)), "none", False
     return record, cached, False

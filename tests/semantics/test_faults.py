@@ -15,10 +15,11 @@ from tests.lab import Lab, small_table
 
 ROWS = 60
 CODES = {
-    "raises": 101.0, "memory": 102.0, "killed": 103.0, "exits": 104.0, "shape": 105.0, "nan": 106.0,
+    "raises": 101.0, "transient": 107.0, "memory": 102.0, "killed": 103.0, "exits": 104.0, "shape": 105.0, "nan": 106.0,
 }  # fmt: skip
 EXPECTED = {
     "raises": "trainer_error",
+    "transient": "trainer_error",
     "memory": "out_of_memory",
     "killed": "worker_died",
     "exits": "worker_died",
@@ -60,6 +61,7 @@ def test_each_fault_has_its_type_and_the_others_are_trained(
     attempts = (lab.folder / result.layout.operations("attempts.csv")).read_text()
     assert attempts.count('"lost"') == 4  # killed and exits: once among others, once alone
     assert attempts.count('"out_of_memory"') == 1
+    assert attempts.count('"trainer_error"') == 1  # what may pass is tried again, the rest is not
 
 
 def test_one_poison_partition_among_fifty(lab: Lab, faulty: Callable[[], dict[str, str]]) -> None:

@@ -53,8 +53,8 @@ def _print_problems(error: SpecError) -> None:
 
 def clear_progress() -> None:
     """Stop a bar that is still moving: whatever is printed next must not get mixed up with it."""
-    for bars in list(_moving):
-        bars.end()
+    while _moving:
+        _moving[-1].end()
 
 
 def visible(text: str) -> str:

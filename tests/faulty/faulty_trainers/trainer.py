@@ -11,16 +11,10 @@ from typing import ClassVar
 
 import numpy as np
 
-from refeed import Features, Trainer, TrainerParams, TrainingData
+from refeed import Features, Trainer, TrainerParams, TrainingData, TransientError
 
-RAISES, OUT_OF_MEMORY, KILLED, EXITS, BAD_SHAPE, NOT_FINITE = (
-    101.0,
-    102.0,
-    103.0,
-    104.0,
-    105.0,
-    106.0,
-)
+RAISES, OUT_OF_MEMORY, KILLED, EXITS = 101.0, 102.0, 103.0, 104.0
+BAD_SHAPE, NOT_FINITE, TRANSIENT = 105.0, 106.0, 107.0
 
 
 FIT_LOG = "FAULTY_FIT_LOG"
@@ -68,6 +62,8 @@ class FaultyTrainer(Trainer[FaultyParams, float]):
 def _misbehave(code: float) -> None:
     if code == RAISES:
         raise RuntimeError(f"no luck at {Path('/tmp/some/where')} with {object()}")
+    if code == TRANSIENT:
+        raise TransientError("busy")
     if code == OUT_OF_MEMORY:
         raise MemoryError
     if code == KILLED:
