@@ -15,8 +15,14 @@ from tests.lab import Lab, small_table
 
 ROWS = 60
 CODES = {
-    "raises": 101.0, "transient": 107.0, "memory": 102.0, "killed": 103.0, "exits": 104.0, "shape": 105.0, "nan": 106.0,
-}  # fmt: skip
+    "raises": 101.0,
+    "memory": 102.0,
+    "killed": 103.0,
+    "exits": 104.0,
+    "shape": 105.0,
+    "nan": 106.0,
+    "transient": 107.0,
+}
 EXPECTED = {
     "raises": "trainer_error",
     "transient": "trainer_error",
