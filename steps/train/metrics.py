@@ -78,15 +78,15 @@ def _mae(target: Floats, prediction: Floats, weight: Floats) -> Estimate:
 
 def _r2(target: Floats, prediction: Floats, weight: Floats) -> Estimate:
     """1 - squared error / squared distance from the mean of the same rows."""
-    if len(target) < 2 or np.ptp(target) == 0:  # noqa: PLR2004 - no spread
-        return Estimate(None, None, "constant_target")
-    centre = float((weight * target).sum() / weight.sum())
+    centre = float(_mean_constant(target, weight, 0)[0])
     spread = mean((target - centre) ** 2, weight)
     error = mean(_squared(target, prediction), weight)
     assert spread.value is not None
     assert error.value is not None
     assert spread.influence is not None
     assert error.influence is not None
+    if spread.value == 0:
+        return Estimate(None, None, "constant_target")
     share = error.value / spread.value
     influence = -(error.influence - share * spread.influence) / spread.value
     return Estimate(1 - share, influence)
