@@ -47,7 +47,9 @@ def test_order_of_rows_does_not_matter_and_copies_stay_together(
         for second in range(first):
             assert not set(one[first]) & set(one[second])  # equal rows share a fold
     if one and method == "kfold":
-        assert sorted(sum(one, [])) == sorted(map(float, values))  # each is held out once
+        assert sorted(value for fold in one for value in fold) == sorted(
+            map(float, values)
+        )  # each is held out once
     if method == "kfold" and len(set(values)) < 3:
         assert one == []
 
