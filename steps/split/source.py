@@ -17,6 +17,7 @@ from steps.split.config import DatasetConfig
 from steps.table.types import ARROW_TYPES
 
 BATCH_ROWS = 65_536
+_PARQUET_BUFFER_BYTES = 1 << 20
 _CSV_BLOCK_BYTES = 8 << 20
 _CSV_LARGEST_BLOCK_BYTES = 1 << 30
 
@@ -136,7 +137,8 @@ class ParquetSource(_Files):
     @staticmethod
     def _open(path: Path) -> pq.ParquetFile:
         try:
-            return pq.ParquetFile(path)
+            # Arrow would else keep all that it has read, and a row group may be large.
+            return pq.ParquetFile(path, pre_buffer=False, buffer_size=_PARQUET_BUFFER_BYTES)
         except (pa.ArrowInvalid, OSError) as error:
             raise _damaged(path, error) from error
 

@@ -22,6 +22,9 @@ from steps.table.hashing import Hashes
 Codes = NDArray[np.int32]
 Positions = NDArray[np.intp]
 
+_SLACK_ROWS = 1 << 17
+"""The budget is exceeded by a batch; so many rows more are made room for."""
+
 
 class Run(Protocol):
     """Rows sorted by partition code, then by hash."""
@@ -157,7 +160,7 @@ class Grouping:
 
     def __init__(self, schema: pa.Schema, folder: Path, budget: int, rows: int | None) -> None:
         self.schema, self.folder, self.budget = schema, folder, budget
-        first = min(rows or 0, budget // (8 * max(1, len(schema))))
+        first = min(rows or 0, budget // (8 * max(1, len(schema))) + _SLACK_ROWS)
         self._columns = [
             _Numbers(field.type, first) if _is_number(field.type) else _Cells() for field in schema
         ]
