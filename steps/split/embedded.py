@@ -40,8 +40,8 @@ from steps.table.parts import arrow_schema, canonical_order, encode_part
 from steps.table.summaries import BottomSample, TableSummary, column_totals
 from steps.table.types import canonical_batch, canonical_text
 
-MEMORY_BUDGET = 320 << 20
-"""Bytes of rows that are held before they are spilled to disk; the peak is about three times it."""
+MEMORY_BUDGET = 512 << 20
+"""Bytes of rows that are held before they are spilled to disk; the peak is about twice it."""
 
 _THREADS = min(4, os.cpu_count() or 1)
 
