@@ -25,6 +25,10 @@ CONFIDENCE = 0.90
 """Coverage of the intervals of skill."""
 
 
+_NOTHING = float(np.finfo(np.float64).eps)
+"""Share of a loss that is no more than rounding error."""
+
+
 @dataclass(frozen=True)
 class Estimate:
     """A number and its influence values.
@@ -53,10 +57,10 @@ def mean(losses: Floats, weight: Floats) -> Estimate:
 
 
 def ratio(above: Estimate, below: Estimate) -> Estimate:
-    """The ratio of two estimates of the same rows; undefined where ``below`` is 0."""
+    """The ratio of two losses of the same rows; undefined where ``below`` is nothing beside it."""
     if above.value is None or below.value is None:
         return Estimate(None, None, above.reason or below.reason)
-    if below.value == 0:
+    if below.value <= _NOTHING * above.value:
         return Estimate(None, None, "constant_is_perfect")
     value = above.value / below.value
     if above.influence is None or below.influence is None:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from steps.train.estimates import Estimate, mean
+from steps.train.estimates import Estimate, mean, ratio
 from steps.train.trainer import Floats
 
 Score = Callable[[Floats, Floats, Floats], Estimate]
@@ -81,15 +81,10 @@ def _r2(target: Floats, prediction: Floats, weight: Floats) -> Estimate:
     centre = float(_mean_constant(target, weight, 0)[0])
     spread = mean((target - centre) ** 2, weight)
     error = mean(_squared(target, prediction), weight)
-    assert spread.value is not None
-    assert error.value is not None
-    assert spread.influence is not None
-    assert error.influence is not None
-    if spread.value == 0:
+    share = ratio(error, spread)
+    if share.value is None:
         return Estimate(None, None, "constant_target")
-    share = error.value / spread.value
-    influence = -(error.influence - share * spread.influence) / spread.value
-    return Estimate(1 - share, influence)
+    return share.mapped(1 - share.value, -1.0)
 
 
 def _pinball(quantile: float) -> Score:

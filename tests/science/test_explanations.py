@@ -473,7 +473,7 @@ def test_shap_tables_are_means_over_rows_then_folds(task: str, *, weighted: bool
                 [np.average(abs(v), weights=w) for v, w in zip(folds, weights, strict=True)]
             )
             total += size
-            for cells, values in [("mean", signed), ("mean_abs", size)]:
+            for cells, values in [("mean", np.array(signed)), ("mean_abs", size)]:
                 assert cell(summary, cells, **where) == pytest.approx(np.mean(values), abs=1e-12)
                 sd = cell(summary, f"{cells}_fold_sd", **where)
                 assert sd == pytest.approx(np.std(values, ddof=1), abs=1e-12)

@@ -72,6 +72,10 @@ def test_a_ratio_to_nothing_is_undefined() -> None:
     some, none = mean(np.arange(4.0), np.ones(4)), mean(np.zeros(4), np.ones(4))
     assert ratio(some, none).reason == "constant_is_perfect"
     assert ratio(none, some).value == 0
+    assert ratio(none, none).reason == "constant_is_perfect"
+    speck = mean(np.full(4, 1e-17), np.ones(4))  # a rounding error
+    assert ratio(some, speck).reason == "constant_is_perfect"
+    assert ratio(speck, speck).value == 1
 
 
 def delong(positive: Floats, negative: Floats) -> float:
