@@ -283,8 +283,11 @@ def test_constants_that_differ_between_folds_do_not_rank_rows() -> None:
 
 def test_the_pooled_constant_of_macro_f1_is_of_one_class() -> None:
     """In balanced data the training majority is the held-out minority, another one each time."""
-    target = np.tile([0.0, 1.0, 2.0], 20)
-    folds = [Fold(np.flatnonzero(np.arange(60) % 4 != i), np.arange(i, 60, 4)) for i in range(4)]
+    held = [
+        np.repeat([0.0, 1.0, 2.0], [8 if label == i else 6 for label in range(3)]) for i in range(3)
+    ]
+    target, number = np.concatenate(held), np.repeat(np.arange(3), 20)
+    folds = [Fold(np.flatnonzero(number != i), np.flatnonzero(number == i)) for i in range(3)]
     frame = frame_of(target, task="multiclass")
     predictions = [np.eye(3)[frame.target[fold.held_out].astype(int)] for fold in folds]
     rows = evaluate(frame, folds, predictions, "multiclass", EvaluateConfig())

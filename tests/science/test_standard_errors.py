@@ -48,6 +48,16 @@ def test_copies_of_rows_change_nothing_if_they_are_groups() -> None:
     assert thrice == pytest.approx(once, rel=1e-12)
 
 
+def test_of_a_weighted_mean_it_is_that_of_a_ratio() -> None:
+    """Cochran, Sampling Techniques (1977), equation 6.13: residuals w (l - v) over the mean w."""
+    rng = np.random.default_rng(0)
+    losses, weight = rng.gamma(1.0, size=40), rng.gamma(1.0, size=40)
+    residuals = weight * (losses - np.average(losses, weights=weight))
+    expected = residuals.std(ddof=1) / np.sqrt(40) / weight.mean()
+    told = standard_error(mean(losses, weight), labels(np.arange(40)))
+    assert told == pytest.approx(expected, rel=1e-12)
+
+
 def test_the_scale_of_the_weights_changes_nothing() -> None:
     rng = np.random.default_rng(0)
     losses, weight = rng.gamma(1.0, size=40), rng.uniform(0.1, 2, 40)
@@ -120,7 +130,7 @@ def sample(task: str, groups: int, rng: np.random.Generator, per: int = 5) -> Ju
         target,
         respond(task, raw),
         {"": np.broadcast_to(constants[task], (rows, len(constants[task])))},
-        rng.uniform(0.5, 2, rows),
+        rng.uniform(0.1, 3, rows),
         np.repeat(labels(np.arange(groups)), per),
     )
 
