@@ -196,6 +196,18 @@ def test_a_class_that_training_lacks_is_not_impossible(task: str) -> None:
         assert constant.sum() == pytest.approx(1)
 
 
+def test_to_know_nothing_but_to_leave_a_little_is_no_skill() -> None:
+    """One positive row in a hundred: the fold that holds it out is trained without any."""
+    target = np.zeros(100)
+    target[17] = 1
+    folds = halves(100)
+    smoothed = [(target[fold.train].sum() + 0.5) / (len(fold.train) + 1) for fold in folds]
+    predictions = [np.full((50, 1), share) for share in smoothed]
+    frame = frame_of(target, task="binary")
+    rows = evaluate(frame, folds, predictions, "binary", EvaluateConfig())
+    assert abs(cell(rows, "skill", metric="log_loss", scope="pooled")) < 0.02
+
+
 # --- skill -----------------------------------------------------------------------------------
 
 
