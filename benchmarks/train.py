@@ -1,0 +1,322 @@
+"""How close the train step comes to what the same fits and explanations cost by themselves.
+
+Ours is the train step as `refeed run` calls it: pool, part files read, metrics, models, cards,
+explanations and records written, progress. The limit is a bare loop on all cores: one plain process
+per core calls the same library functions on frames that it has loaded before, and writes nothing.
+Both times hold the start of the processes and their imports; the loop's hold no loading. All
+compute in one thread per process. Rounds alternate.
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import psutil
+import yaml
+
+from benchmarks.common import (
+    Row,
+    fresh,
+    median,
+    result_of,
+    say,
+    scratch,
+    seconds,
+    start_fresh,
+    write_table,
+)
+
+TARGET = 0.85
+ROWS, FEATURES = 2000, 30
+PARAMS = {"num_leaves": 15, "rounds": 30}
+"""Small models: our own overhead weighs the more."""
+ONE_THREAD = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1")
+_NO_EXPLANATION = {"partial_dependence": False, "shap": False, "permutation_importance": 0}
+
+
+# --- what is measured, each in a process of its own -------------------------------------------
+
+
+class _Done(Exception):  # noqa: N818 - stops a run when its train step has ended
+    pass
+
+
+class _Watch:
+    """A ``Progress`` that times the train step, then ends the run."""
+
+    def begin(self, step: str, unit: str, total: int | None) -> None:
+        del unit, total
+        self.step, self.began = step, time.perf_counter()
+
+    def advance(self, units: int, note: str = "") -> None:
+        assert not note, f"a partition was not trained: {units} {note}"
+
+    def end(self) -> None:
+        self.took = time.perf_counter() - self.began
+        if self.step == "train":
+            raise _Done
+
+
+def ours(spec: str, output: str) -> float:
+    """Seconds of the train step of a run."""
+    from workflows.local import run as run_refeed  # noqa: PLC0415 - not in the measuring process
+
+    watch = _Watch()
+    try:
+        run_refeed(spec, overrides=[f"output={output}"], progress=watch)
+    except _Done:
+        return watch.took
+    raise AssertionError("the run had no train step")
+
+
+def make_dataset(spec: str) -> None:
+    """Split, so that the loops find part files to load."""
+    from workflows.local import split_only  # noqa: PLC0415
+    from workflows.specfile import load_spec  # noqa: PLC0415
+
+    split_only(load_spec(spec))
+
+
+def _work(spec: str) -> Any:  # noqa: ANN401 - a Work, whose import is heavy
+    from steps.contract import ProjectLayout  # noqa: PLC0415
+    from steps.storage import storage_for  # noqa: PLC0415
+    from steps.table.grid import Grid  # noqa: PLC0415
+    from steps.train.partition import Work  # noqa: PLC0415
+    from steps.train.registry import make_trainer  # noqa: PLC0415
+    from workflows.local import split_only  # noqa: PLC0415
+    from workflows.plan import run_request  # noqa: PLC0415
+    from workflows.specfile import load_spec  # noqa: PLC0415
+
+    loaded = load_spec(spec)
+    made = split_only(loaded)
+    request = run_request(loaded.spec, made, "")
+    layout = ProjectLayout(loaded.spec.output, request.project)
+    dataset, storage = layout.dataset(request.dataset), storage_for(loaded.spec.output)
+    return Work(
+        request=request,
+        index=made.index,
+        grid=Grid.from_json(storage.read(dataset.grid(request.grid))),
+        trainer=make_trainer(request.trainer["name"], request.trainer["params"]),
+        dataset=dataset,
+        cache=layout.cache,
+        storage=storage,
+    )
+
+
+def _load(work: Any, entry: Any) -> tuple[Any, Any]:  # noqa: ANN401 - a frame and its folds
+    from steps.table.parts import decode_part  # noqa: PLC0415
+    from steps.train.folds import make_folds  # noqa: PLC0415
+    from steps.train.frame import make_frame  # noqa: PLC0415
+
+    content = work.storage.read(f"{work.dataset.base}/{entry.parts[0]}")
+    table = decode_part(content, work.index.format, work.schema)
+    frame = make_frame(table, work.request.roles, work.request.classes, work.request.max_levels)
+    return frame, make_folds(frame, work.evaluation)
+
+
+def _data(work: Any, frame: Any, rows: Any) -> Any:  # noqa: ANN401 - TrainingData
+    from steps.train.trainer import TrainingData  # noqa: PLC0415
+
+    features = frame.features.take(rows)
+    return TrainingData(features, frame.target[rows], None, work.task, (), work.evaluation.seed)
+
+
+def _fit(work: Any, frame: Any, folds: Any) -> list[Any]:  # noqa: ANN401
+    """The models of the folds, and the one of all rows last."""
+    return [work.trainer.fit(_data(work, frame, rows)) for rows in _wanted(folds)]
+
+
+def _wanted(folds: Any) -> list[Any]:  # noqa: ANN401
+    return [*(fold.train for fold in folds), slice(None)]
+
+
+def _explain(work: Any, frame: Any, folds: Any, models: list[Any], config: Any) -> None:  # noqa: ANN401
+    from steps.train.explain import Explained, explain, seen_rows  # noqa: PLC0415
+
+    seen = seen_rows(frame, folds, models[: len(folds)], config.rows)
+    explain(
+        Explained(work.trainer, work.task, frame, seen, work.grid, config, work.evaluation.seed)
+    )
+
+
+def bare(spec: str, part: int, parts: int) -> dict[str, float]:
+    """The limit: one process's share of the partitions; waits for a line before it begins."""
+    import containers.lightgbm.booster  # noqa: F401, PLC0415
+    import steps.train.worker  # noqa: F401, PLC0415
+
+    imports = time.time() - psutil.Process().create_time()
+    work = _work(spec)
+    loaded = [_load(work, entry) for entry in work.index.entries[part::parts]]
+    print("ready", flush=True)
+    sys.stdin.readline()
+    began = time.perf_counter()
+    for frame, folds in loaded:
+        _explain(work, frame, folds, _fit(work, frame, folds), work.explanation)
+    return {"imports": imports, "loop": time.perf_counter() - began}
+
+
+def stages(spec: str) -> dict[str, float]:
+    """Seconds per partition of each stage; each explanation starts from models as they are read."""
+    work = _work(spec)
+    configs = {
+        "SHAP": {"partial_dependence": False, "permutation_importance": 0},
+        "permutation importance": {"partial_dependence": False, "shap": False},
+        "partial dependence": {"shap": False, "permutation_importance": 0},
+        "all explanations together": {},
+    }
+    took: dict[str, list[float]] = {name: [] for name in ("fits", *configs)}
+    for entry in work.index.entries:
+        frame, folds = _load(work, entry)
+        models = _timed(took["fits"], partial(_fit, work, frame, folds))
+        for name, changes in configs.items():
+            config = work.explanation.model_copy(update=changes)
+            again = [work.trainer.load(work.trainer.save(model)) for model in models]
+            _timed(took[name], partial(_explain, work, frame, folds, again, config))
+    return {name: median(values) for name, values in took.items()}
+
+
+def _timed(into: list[float], call: Callable[[], Any]) -> Any:  # noqa: ANN401
+    began = time.perf_counter()
+    result = call()
+    into.append(time.perf_counter() - began)
+    return result
+
+
+def fits_elsewhere(spec: str, peer: str) -> float:
+    """Seconds of the fits alone on another pool, workers' start and imports included."""
+    from concurrent.futures import ProcessPoolExecutor  # noqa: PLC0415
+    from multiprocessing import get_context  # noqa: PLC0415
+
+    from loky import get_reusable_executor  # noqa: PLC0415
+
+    work = _work(spec)
+    tasks = [
+        (work.request.trainer["params"], [_data(work, frame, rows) for rows in _wanted(folds)])
+        for frame, folds in (_load(work, entry) for entry in work.index.entries)
+    ]
+    cores = os.cpu_count() or 1
+    began = time.perf_counter()
+    if peer == "loky":
+        executor: Any = get_reusable_executor(cores)
+    else:
+        executor = ProcessPoolExecutor(cores, get_context("spawn"), max_tasks_per_child=1)
+    with executor:
+        sizes = list(executor.map(_fit_sizes, tasks))
+    assert all(sizes)
+    return time.perf_counter() - began
+
+
+def _fit_sizes(task: tuple[dict[str, Any], list[Any]]) -> int:
+    from steps.train.registry import make_trainer  # noqa: PLC0415
+
+    params, parts = task
+    trainer = make_trainer("lightgbm", params)
+    whole = [trainer.fit(data) for data in parts]
+    return sum(len(trainer.save(model)) for model in whole)
+
+
+# --- the question ---------------------------------------------------------------------------
+
+
+def write_spec(folder: Path, partitions: int, name: str, **explain: Any) -> str:  # noqa: ANN401
+    """A spec and its table, whose partitions are equal in size."""
+    source = folder / f"{name}.parquet"
+    write_table(source, partitions * ROWS, FEATURES + 1, partitions, even=True)
+    spec = {
+        "name": name,
+        "project": "bench",
+        "dataset": {"source": str(source), "partition_by": "k", "target": "f00"},
+        "trainer": {"name": "lightgbm", "params": PARAMS},
+        "explain": explain,
+        "output": str(folder / name),
+    }
+    path = folder / f"{name}.yaml"
+    path.write_text(yaml.safe_dump(spec), encoding="utf-8")
+    return str(path)
+
+
+def time_ours(spec: str) -> float:
+    with scratch() as folder:
+        return float(fresh(ours, spec, str(folder)))
+
+
+def time_bare(spec: str) -> float:
+    """Until the last process is done; its imports are counted, its loading is not."""
+    cores = os.cpu_count() or 1
+    processes = [start_fresh(bare, spec, core, cores, **ONE_THREAD) for core in range(cores)]
+    for process in processes:
+        _wait_until_ready(process)
+    for process in processes:
+        assert process.stdin is not None
+        process.stdin.write("\n")
+        process.stdin.flush()
+    return max(float(sum(result_of(process).values())) for process in processes)
+
+
+def _wait_until_ready(process: subprocess.Popen[str]) -> None:
+    assert process.stdout is not None
+    if process.stdout.readline().strip() != "ready":
+        raise RuntimeError("a process of the bare loop did not begin")
+
+
+def throughput(folder: Path, partitions: int, rounds: int) -> Row:
+    spec = write_spec(folder, partitions, "train")
+    fresh(make_dataset, spec)
+    pairs = []
+    for _ in range(rounds):
+        pairs.append((time_ours(spec), time_bare(spec)))
+        say(f"train: ours {pairs[-1][0]:.1f} s, bare loop {pairs[-1][1]:.1f} s")
+    ratio = median([limit / mine for mine, limit in pairs])
+    return Row(
+        f"train {partitions} partitions of {ROWS:,} rows x {FEATURES} features",
+        f"{partitions / median([mine for mine, _ in pairs]):.2f} partitions/s",
+        f"bare loop {partitions / median([limit for _, limit in pairs]):.2f} partitions/s",
+        f"{ratio:.2f} of the limit",
+        f"at least {TARGET:g}",
+        ratio >= TARGET,
+    )
+
+
+def shares(folder: Path, partitions: int) -> Iterator[Row]:
+    spec = write_spec(folder, partitions, "stages")
+    took = fresh(stages, spec, **ONE_THREAD)
+    whole = took["fits"] + took["all explanations together"]
+    for name, value in took.items():
+        share = f"{value / whole:.0%} of fits and explanations"
+        yield Row(f"train, per partition and core: {name}", seconds(value), ratio=share)
+
+
+def fits_alone(folder: Path, partitions: int, peers: list[str]) -> Iterator[Row]:
+    """Ours with every explanation off (it still writes models, metrics and cards)."""
+    spec = write_spec(folder, partitions, "fits", **_NO_EXPLANATION)
+    mine = time_ours(spec)
+    fresh(make_dataset, spec)
+    for peer in peers:
+        theirs = float(fresh(fits_elsewhere, spec, peer, **ONE_THREAD))
+        say(f"train: fits alone: ours {mine:.1f} s, {peer} {theirs:.1f} s")
+        yield Row(
+            f"train {partitions} partitions, fits alone",
+            seconds(mine),
+            f"{peer} {seconds(theirs)}",
+            f"{mine / theirs:.2f} times the time",
+        )
+
+
+def run(*, quick: bool) -> list[Row]:
+    with scratch() as folder:
+        return [
+            throughput(folder, 20 if quick else 200, 1 if quick else 3),
+            *shares(folder, 3 if quick else 10),
+            *fits_alone(
+                folder,
+                6 if quick else 40,
+                ["loky"] if quick else ["loky", "one process per partition"],
+            ),
+        ]
