@@ -160,6 +160,8 @@ def test_the_bottom_sample_is_the_head_of_all_sorted_rows(
     for start, end in pairwise(edges):
         batch = pa.record_batch({"x": pa.array(values[start:end], pa.int64())})
         sample.add(batch, seeded(row_hashes(batch), seed))
+        if start == edges[0]:
+            sample.table(table.schema)  # to look at it early is harmless
     if values:
         hashes = seeded(row_hashes(table.to_batches()[0]), seed)
         expected = [values[i] for i in np.argsort(hashes, kind="stable")[:size]]
