@@ -32,7 +32,8 @@ from steps.table.parts import arrow_schema, decode_part
 from steps.train.card import model_card
 from steps.train.config import EvaluateConfig, ExplainConfig
 from steps.train.evaluation import evaluate
-from steps.train.explain import AnyTrainer, Explained, explain, seen_rows
+from steps.train.explain import explain
+from steps.train.explained import AnyTrainer, Explained, seen_rows
 from steps.train.folds import Fold, make_folds
 from steps.train.frame import Frame, make_frame
 from steps.train.links import respond
