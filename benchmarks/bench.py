@@ -1,7 +1,7 @@
 """Answers four questions with numbers: `python benchmarks/bench.py [NAME ...] [--quick]`.
 
-NAME is train, dependence, split or memory; default: all. The table goes to stdout; a full run of
-all four also writes it to benchmarks/results.md. Numbers of two machines cannot be compared, ratios
+NAME is train, dependence, split or memory; default: all. The tables go to stdout, and unless
+--quick also to benchmarks/results.md. Numbers of two machines cannot be compared, ratios
 of one run can.
 """
 
@@ -23,6 +23,11 @@ from benchmarks.common import HEADER, MIB, Row, say
 
 NAMES = ("train", "dependence", "split", "memory")
 RESULTS = Path(__file__).with_name("results.md")
+_PREFACE = """# Benchmarks
+
+Made by `make bench`; do not edit. What is measured, against what, and why that is fair stands at
+the top of each module in this folder. Medians, where there are several rounds. Ratios are of one
+run; seconds of two runs cannot be compared."""
 _LIBRARIES = (
     "numpy",
     "pyarrow",
@@ -60,18 +65,23 @@ def _processor() -> str:
     return names[0] if names else platform.machine()
 
 
-def document(found: dict[str, list[Row]], minutes: float) -> str:
-    """results.md."""
-    parts = [
-        "# Benchmarks",
-        "Made by `make bench`; do not edit. What is measured, against what, and why that is fair "
-        "stands at the top of each module in this folder. Medians, where there are several rounds.",
-        f"{datetime.now(UTC):%Y-%m-%d}, {minutes:.0f} minutes in all, load {os.getloadavg()[2]:.1f}"
-        f" on average over the last quarter of an hour. {machine()}",
-    ]
-    for name, rows in found.items():
-        parts += [f"## {name}", markdown(rows)]
-    return "\n\n".join(parts) + "\n"
+def section(rows: list[Row], minutes: float) -> str:
+    """One question's part of results.md."""
+    when = f"{datetime.now(UTC):%Y-%m-%d}, {minutes:.1f} minutes"
+    busy = f"{os.getloadavg()[1]:.1f} processes ran at once on average (ours included)"
+    return f"{when}; {busy}. {machine()}\n\n{markdown(rows)}"
+
+
+def keep(name: str, text: str) -> None:
+    """Put a question's part into results.md, in place of its former one."""
+    parts = {}
+    if RESULTS.is_file():
+        for old in RESULTS.read_text(encoding="utf-8").split("\n## ")[1:]:
+            title, _, body = old.partition("\n")
+            parts[title] = body.strip()
+    parts[name] = text
+    sections = [f"## {title}\n\n{parts[title]}" for title in NAMES if title in parts]
+    RESULTS.write_text("\n\n".join([_PREFACE, *sections]) + "\n", encoding="utf-8")
 
 
 def main() -> None:
@@ -83,15 +93,15 @@ def main() -> None:
     strange = sorted(set(asked.names) - set(NAMES))
     if strange:
         parser.error(f"no benchmark is called {', '.join(strange)}; there are {', '.join(NAMES)}")
-    began, found = time.monotonic(), {}
     for name in asked.names or NAMES:
         say(f"{name} begins")
-        found[name] = importlib.import_module(f"benchmarks.{name}").run(quick=asked.quick)
-        print(markdown(found[name]), flush=True)
-    minutes = (time.monotonic() - began) / 60
-    say(f"done in {minutes:.1f} minutes")
-    if not asked.quick and set(found) == set(NAMES):
-        RESULTS.write_text(document(found, minutes), encoding="utf-8")
+        began = time.monotonic()
+        rows = importlib.import_module(f"benchmarks.{name}").run(quick=asked.quick)
+        minutes = (time.monotonic() - began) / 60
+        say(f"{name} took {minutes:.1f} minutes")
+        print(markdown(rows), flush=True)
+        if not asked.quick:
+            keep(name, section(rows, minutes))
 
 
 if __name__ == "__main__":

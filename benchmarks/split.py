@@ -130,7 +130,7 @@ def run(*, quick: bool) -> list[Row]:
     with scratch() as folder:
         source = write_table(folder / f"{rows}.parquet", rows, FEATURES, KEYS)
         for file_format in FORMATS:
-            row = compare(source, rows, file_format, 1 if quick else 5, judged=True)
+            row = compare(source, rows, file_format, 1 if quick else 3, judged=True)
             engines = ["pyarrow"] if quick else ["pyarrow", "pandas"]
             found += [row, *others(source, rows, file_format, engines, row.ours)]
         source.unlink()

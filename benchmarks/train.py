@@ -138,7 +138,8 @@ def _wanted(folds: Any) -> list[Any]:  # noqa: ANN401
 
 
 def _explain(work: Any, frame: Any, folds: Any, models: list[Any], config: Any) -> None:  # noqa: ANN401
-    from steps.train.explain import Explained, explain, seen_rows  # noqa: PLC0415
+    from steps.train.explain import explain  # noqa: PLC0415
+    from steps.train.explained import Explained, seen_rows  # noqa: PLC0415
 
     seen = seen_rows(frame, folds, models[: len(folds)], config.rows)
     explain(
@@ -251,13 +252,17 @@ def time_bare(spec: str) -> float:
     """Until the last process is done; its imports are counted, its loading is not."""
     cores = os.cpu_count() or 1
     processes = [start_fresh(bare, spec, core, cores, **ONE_THREAD) for core in range(cores)]
-    for process in processes:
-        _wait_until_ready(process)
-    for process in processes:
-        assert process.stdin is not None
-        process.stdin.write("\n")
-        process.stdin.flush()
-    return max(float(sum(result_of(process).values())) for process in processes)
+    try:
+        for process in processes:
+            _wait_until_ready(process)
+        for process in processes:
+            assert process.stdin is not None
+            process.stdin.write("\n")
+            process.stdin.flush()
+        return max(float(sum(result_of(process).values())) for process in processes)
+    finally:
+        for process in processes:
+            process.kill()
 
 
 def _wait_until_ready(process: subprocess.Popen[str]) -> None:
@@ -312,7 +317,7 @@ def fits_alone(folder: Path, partitions: int, peers: list[str]) -> Iterator[Row]
 def run(*, quick: bool) -> list[Row]:
     with scratch() as folder:
         return [
-            throughput(folder, 20 if quick else 200, 1 if quick else 3),
+            throughput(folder, 20 if quick else 200, 1 if quick else 2),
             *shares(folder, 3 if quick else 10),
             *fits_alone(
                 folder,
