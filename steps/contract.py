@@ -8,10 +8,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-SPLIT_VERSION = 1
+SPLIT_VERSION = 2
 """Raised when the same source would give other part files, so that old data sets are not reused."""
 
-TRAIN_VERSION = 2
+TRAIN_VERSION = 3
 """Raised when the same rows would give another model, metric or explanation."""
 
 
@@ -33,7 +33,7 @@ class DatasetLayout:
 
     @property
     def sample(self) -> str:
-        """The rows with the smallest row hashes, from which every grid is made."""
+        """Distinct rows with the smallest hashes and their counts; every grid is made of them."""
         return join(self.base, "sample.arrow")
 
     @property

@@ -36,6 +36,7 @@ from steps.schema import SCHEMA_VERSION, TABLES
 from steps.storage import Storage
 from steps.store import ExperimentStore
 from steps.table.grid import Grid
+from steps.table.sample import Sample
 
 _PER_PARTITION = ("metrics", "importance", "partial_dependence", "shap_summary", "shap_by_value")
 
@@ -183,7 +184,7 @@ def _write_small_tables(
     _write_table("partitions", rows, run, storage)
     statistics = json.loads(storage.read(dataset.statistics))
     grid = Grid.from_json(storage.read(dataset.grid(request.grid)))
-    sample = pa.ipc.open_file(pa.BufferReader(storage.read(dataset.sample))).read_all()
+    sample = Sample.from_ipc(storage.read(dataset.sample)).rows
     types = {column.name: column.type for column in index.columns}
     features = [
         _feature_row(name, types[name], statistics[name], sample, grid, request)

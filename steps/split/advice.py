@@ -17,7 +17,8 @@ from steps.split.embedded import Partitions
 from steps.split.source import Source
 from steps.table.grid import level_texts, numbers_of
 from steps.table.hashing import row_hashes, seeded
-from steps.table.summaries import BottomSample, TableSummary
+from steps.table.sample import BottomSample
+from steps.table.summaries import TableSummary
 from steps.table.types import canonical_batch
 
 Floats = NDArray[np.float64]
@@ -36,7 +37,7 @@ class Look:
 
     Attributes:
         rows: of the source.
-        sample: the rows with the smallest hashes.
+        sample: distinct rows with the smallest hashes.
         summary: of each column.
         partition_rows: per partition key, rows that have a target; None for a missing key.
     """
@@ -72,7 +73,7 @@ def look(source: Source, types: dict[str, str], roles: Roles, progress: Progress
     by_key = {
         None if key.kind == "null" else key.text: counts[code] for key, code in partitions.sorted()
     }
-    return Look(rows, sample.table(batch.schema), summary, by_key)
+    return Look(rows, sample.sample(batch.schema).rows, summary, by_key)
 
 
 def warnings_of(found: Look, roles: Roles, task: str) -> Iterator[str]:

@@ -34,10 +34,10 @@ from steps.records import (
 from steps.split.source import Source
 from steps.split.spill import Codes, Grouping
 from steps.storage import Storage
-from steps.table.grid import SAMPLE_ROWS
 from steps.table.hashing import Hashes, content_digest, mix, row_hashes
 from steps.table.parts import arrow_schema, canonical_order, encode_part
-from steps.table.summaries import BottomSample, TableSummary, column_totals
+from steps.table.sample import SAMPLE_ROWS, BottomSample
+from steps.table.summaries import TableSummary, column_totals
 from steps.table.types import canonical_batch, canonical_text
 
 MEMORY_BUDGET = 512 << 20
@@ -203,7 +203,7 @@ def _write(
         scan.summary.add_totals(totals)
         progress.advance(1)
     progress.end()
-    storage.write(layout.sample, _ipc(scan.sample.table(scan.grouping.schema)))
+    storage.write(layout.sample, scan.sample.sample(scan.grouping.schema).to_ipc())
     columns = {name: asdict(column) for name, column in scan.summary.columns.items()}
     storage.write(layout.statistics, canonical_json(columns).encode("utf-8", "surrogatepass"))
     plan = scan.plan
@@ -273,16 +273,6 @@ def _write_part(
         bytes=len(content),
     )
     return entry, column_totals(rows)
-
-
-def _ipc(table: pa.Table) -> bytes:
-    sink = pa.BufferOutputStream()
-    with pa.ipc.new_file(
-        sink, table.schema, options=pa.ipc.IpcWriteOptions(compression="lz4")
-    ) as writer:
-        writer.write_table(table)
-    content: bytes = sink.getvalue().to_pybytes()
-    return content
 
 
 def read_statistics(content: bytes) -> dict[str, dict[str, object]]:

@@ -7,8 +7,6 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-import pyarrow as pa
-
 from steps.contract import SPLIT_VERSION, ProjectLayout
 from steps.errors import DataError
 from steps.progress import Progress
@@ -19,6 +17,7 @@ from steps.split.roles import resolve_roles, resolve_task, wanted_columns
 from steps.split.source import Source, open_source
 from steps.storage import Storage
 from steps.table.grid import make_grid
+from steps.table.sample import Sample
 from steps.table.types import canonical_type
 
 Engine = Callable[[Source, SplitPlan, ProjectLayout, Storage, Progress], PartitionIndex]
@@ -173,7 +172,7 @@ def _ensure_grid(
     layout = project.dataset(index.dataset)
     grid_hash = digest([points, roles.features, roles.categorical])
     if not storage.exists(layout.grid(grid_hash)):
-        sample = pa.ipc.open_file(pa.BufferReader(storage.read(layout.sample))).read_all()
+        sample = Sample.from_ipc(storage.read(layout.sample))
         grid = make_grid(sample, roles.features, set(roles.categorical), points)
         text = grid.to_json().encode("utf-8", "surrogatepass")
         storage.write(layout.grid(grid_hash), text)

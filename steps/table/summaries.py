@@ -10,54 +10,10 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from steps.table.grid import numbers_of
-from steps.table.hashing import Hashes
 from steps.table.types import canonical_text
 
 MOST_LEVELS = 64
 """Distinct values of a column that are kept exactly; with more it is no set of classes."""
-
-
-class BottomSample:
-    """The ``size`` rows with the smallest hashes, in order of hash (a bottom-k sample).
-
-    Uniform without replacement, since the hash of a row is as good as random; two samples merge
-    into the sample of both. Cohen and Kaplan, "Summarizing data using bottom-k sketches", 2007.
-    """
-
-    def __init__(self, size: int) -> None:
-        self.size = size
-        self._largest: int | None = None
-        self._batches: list[pa.RecordBatch] = []
-        self._hashes: list[Hashes] = []
-        self._rows = 0
-
-    def add(self, batch: pa.RecordBatch, hashes: Hashes) -> None:
-        """Take in a batch."""
-        if self._largest is not None:
-            chosen = np.flatnonzero(hashes <= np.uint64(self._largest))
-            batch, hashes = batch.take(pa.array(chosen)), hashes[chosen]
-        self._batches.append(batch)
-        self._hashes.append(hashes)
-        self._rows += len(hashes)
-        if self._rows > 2 * self.size:
-            self._cut()
-
-    def _cut(self) -> None:
-        hashes = np.concatenate(self._hashes)
-        order = np.argsort(hashes, kind="stable")[: self.size]
-        # Arrow cannot take from several batches of one column at once, a table can.
-        table = pa.Table.from_batches(self._batches).take(pa.array(order))
-        self._batches, self._hashes = table.combine_chunks().to_batches(), [hashes[order]]
-        self._rows = len(order)
-        if self._rows == self.size:
-            self._largest = int(self._hashes[0][-1])
-
-    def table(self, schema: pa.Schema) -> pa.Table:
-        """The sample so far."""
-        if not self._batches:
-            return schema.empty_table()
-        self._cut()
-        return pa.Table.from_batches(self._batches, schema=schema)
 
 
 @dataclass

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from steps.table.grid import FeatureGrid, Grid, cells, make_grid
 from steps.table.hashing import row_hashes, seeded
-from steps.table.summaries import BottomSample
+from steps.table.sample import BottomSample, Sample
 from steps.train.dependence import support_of
 from tests.science.truth import grid_of, read, roles_of, table_of
 
@@ -26,7 +26,7 @@ numbers = st.one_of(
 
 def numeric_grid(values: list[float | None], points: int) -> FeatureGrid:
     table = pa.table({"x": pa.array(values, pa.float64())})
-    return make_grid(table, ["x"], set(), points)["x"]
+    return make_grid(Sample.whole(table), ["x"], set(), points)["x"]
 
 
 # --- grids -----------------------------------------------------------------------------------
@@ -64,7 +64,7 @@ def test_numbers_are_lower_quantiles(values: list[float | None], points: int, ra
 @given(st.lists(st.sampled_from(["a", "b", "c", "", "é", None]), max_size=40), st.integers(2, 4))
 def test_levels_are_the_most_frequent(values: list[str | None], points: int) -> None:
     table = pa.table({"x": pa.array(values, pa.string())})
-    grid = make_grid(table, ["x"], {"x"}, points)["x"]
+    grid = make_grid(Sample.whole(table), ["x"], {"x"}, points)["x"]
     counts = Counter(value for value in values if value is not None)
     ranked = sorted(counts, key=lambda level: (-counts[level], level))
     assert list(grid.values) == ranked[:points]
@@ -73,7 +73,7 @@ def test_levels_are_the_most_frequent(values: list[str | None], points: int) -> 
 
 def test_a_grid_survives_its_json() -> None:
     table = table_of(x=[1.5, 2.0, None], level=["a", "", "é"], flag=[True, False, None])
-    grid = make_grid(table, ["x", "level", "flag"], {"level"}, 5)
+    grid = make_grid(Sample.whole(table), ["x", "level", "flag"], {"level"}, 5)
     assert Grid.from_json(grid.to_json()) == grid
     assert grid["flag"].values == ("false", "true")
 
@@ -150,7 +150,7 @@ def test_support_and_extrapolation_by_brute_force(data: st.DataObject) -> None:
     st.lists(st.integers(0, 60), max_size=6),
     st.integers(0, 3),
 )
-def test_the_bottom_sample_is_the_head_of_all_sorted_rows(
+def test_the_bottom_sample_is_the_head_of_all_distinct_rows(
     values: list[int], size: int, cuts: list[int], seed: int
 ) -> None:
     """However the rows come in batches; few values, so that many rows are equal."""
@@ -161,12 +161,33 @@ def test_the_bottom_sample_is_the_head_of_all_sorted_rows(
         batch = pa.record_batch({"x": pa.array(values[start:end], pa.int64())})
         sample.add(batch, seeded(row_hashes(batch), seed))
         if start == edges[0]:
-            sample.table(table.schema)  # to look at it early is harmless
+            sample.sample(table.schema)  # to look at it early is harmless
+    found = sample.sample(table.schema)
+    counts = Counter(values)
+    expected: list[int] = []
     if values:
         hashes = seeded(row_hashes(table.to_batches()[0]), seed)
-        expected = [values[i] for i in np.argsort(hashes, kind="stable")[:size]]
-        assert sample.table(table.schema).column("x").to_pylist() == expected
-    assert sample.table(table.schema).num_rows == min(size, len(values))
+        by_hash = {int(h): value for h, value in zip(hashes, values, strict=True)}
+        expected = [by_hash[h] for h in sorted(by_hash)][:size]
+    assert found.rows.column("x").to_pylist() == expected
+    assert found.counts.tolist() == [counts[value] for value in expected]
+    again = Sample.from_ipc(found.to_ipc())
+    assert again.rows.equals(found.rows)
+    assert again.counts.tolist() == found.counts.tolist()
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.lists(st.integers(0, 40), min_size=1, max_size=200), st.integers(2, 9))
+def test_a_sample_of_distinct_rows_gives_the_grid_of_all_rows(
+    values: list[int], points: int
+) -> None:
+    """Repeats are counted, so a grid is that of the rows, not of the distinct ones."""
+    table = pa.table({"x": pa.array(values, pa.int64())})
+    sample = BottomSample(1000)
+    sample.add(table.to_batches()[0], row_hashes(table.to_batches()[0]))
+    for categorical in (set(), {"x"}):
+        found = make_grid(sample.sample(table.schema), ["x"], categorical, points)
+        assert found == make_grid(Sample.whole(table), ["x"], categorical, points)
 
 
 @pytest.mark.parametrize("rows", [20_000])
@@ -176,7 +197,7 @@ def test_the_sample_is_uniform(rows: int) -> None:
     batch = pa.record_batch({"x": pa.array(values)})
     sample = BottomSample(2000)
     sample.add(batch, row_hashes(batch))
-    chosen = sample.table(batch.schema).column("x").to_numpy()
+    chosen = sample.sample(batch.schema).rows.column("x").to_numpy()
     assert len(set(chosen)) == 2000
     for share in (0.1, 0.25, 0.5, 0.9):
         error = np.sqrt(share * (1 - share) / 2000)

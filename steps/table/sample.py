@@ -1,0 +1,108 @@
+"""A sample of a table that depends on its content alone, and merges."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+
+from steps.table.hashing import Hashes
+
+SAMPLE_ROWS = 100_000
+"""Distinct rows in the sample of a data set. The rank of a quantile is off by less than 0.5 %
+(three standard errors of the median: 3 * sqrt(0.25 / 100,000))."""
+
+Counts = NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class Sample:
+    """Distinct rows, and how often each occurs in the table.
+
+    Attributes:
+        rows: in order of hash.
+        counts: shape (rows,).
+    """
+
+    rows: pa.Table
+    counts: Counts
+
+    @classmethod
+    def whole(cls, table: pa.Table) -> Sample:
+        """A table as its own sample, each row for itself."""
+        return cls(table, np.ones(table.num_rows, np.int64))
+
+    def to_ipc(self) -> bytes:
+        """The bytes of an Arrow file: the rows, and the counts as last column."""
+        table = self.rows.append_column(pa.field("", pa.int64()), pa.array(self.counts))
+        sink = pa.BufferOutputStream()
+        options = pa.ipc.IpcWriteOptions(compression="lz4")
+        with pa.ipc.new_file(sink, table.schema, options=options) as writer:
+            writer.write_table(table)
+        content: bytes = sink.getvalue().to_pybytes()
+        return content
+
+    @classmethod
+    def from_ipc(cls, content: bytes) -> Sample:
+        """Read what ``to_ipc`` wrote."""
+        table = pa.ipc.open_file(pa.BufferReader(content)).read_all()
+        last = table.num_columns - 1  # by position: a column of the data may have no name either
+        return cls(table.remove_column(last), table.column(last).to_numpy())
+
+
+class BottomSample:
+    """Collects the ``size`` distinct rows with the smallest hashes, each with its count.
+
+    Uniform without replacement among the distinct rows, since the hash of a row is as good as
+    random; weighted by the counts it stands for the rows. (The rows with the smallest hashes,
+    copies and all, would not: copies share a hash, so a few frequent rows could fill the sample.)
+    Two samples merge into the sample of both. Cohen and Kaplan, "Summarizing data using bottom-k
+    sketches", PODC 2007.
+    """
+
+    def __init__(self, size: int) -> None:
+        self.size = size
+        self._largest: np.uint64 | None = None
+        self._batches: list[pa.RecordBatch] = []
+        self._hashes: list[Hashes] = []
+        self._counts: list[Counts] = []
+        self._rows = 0
+
+    def add(self, batch: pa.RecordBatch, hashes: Hashes) -> None:
+        """Take in a batch."""
+        if self._largest is not None:
+            chosen = np.flatnonzero(hashes <= self._largest)
+            batch, hashes = batch.take(pa.array(chosen)), hashes[chosen]
+        self._batches.append(batch)
+        self._hashes.append(hashes)
+        self._counts.append(np.ones(len(hashes), np.int64))
+        self._rows += len(hashes)
+        if self._rows > 2 * self.size:
+            self._cut()
+
+    def _cut(self) -> None:
+        """Merge copies, and keep the smallest hashes.
+
+        A row that is kept has been below the largest hash from the start, so its count is exact.
+        """
+        hashes, first, members = np.unique(
+            np.concatenate(self._hashes), return_index=True, return_inverse=True
+        )
+        counts = np.bincount(members, weights=np.concatenate(self._counts)).astype(np.int64)
+        kept = slice(0, self.size)
+        # Arrow cannot take from several batches of one column at once, a table can.
+        table = pa.Table.from_batches(self._batches).take(pa.array(first[kept]))
+        self._batches = table.combine_chunks().to_batches()
+        self._hashes, self._counts = [hashes[kept]], [counts[kept]]
+        self._rows = len(hashes[kept])
+        if self._rows == self.size:
+            self._largest = hashes[self.size - 1]
+
+    def sample(self, schema: pa.Schema) -> Sample:
+        """The sample so far."""
+        if not self._rows:
+            return Sample.whole(schema.empty_table())
+        self._cut()
+        return Sample(pa.Table.from_batches(self._batches, schema=schema), self._counts[0])
