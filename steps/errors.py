@@ -1,9 +1,11 @@
 """The errors that Refeed raises, drawn as one tree, with the exit code of each.
 
     RefeedError                 70  a bug of ours, or something nobody foresaw
+    ├── UsageError               2  the command line is wrong
     ├── TerminalError           65  trying again cannot help
     │   ├── SpecError           65  the experiment spec is wrong; has file, line and column
     │   ├── DataError           65  the source table cannot be used as it is
+    │   │   └── DamagedError    65  an artifact of ours cannot be read any more
     │   └── TrainerError        65  no such trainer, or it breaks its contract
     ├── MissingInputError       66  a file, a run or a data set is not there
     ├── OutputError             73  the artifact root cannot be written
@@ -79,6 +81,32 @@ class SpecError(TerminalError):
 
 class DataError(TerminalError):
     """The source table cannot be used as it is."""
+
+
+class DamagedError(DataError):
+    """An artifact of ours cannot be read any more: it was cut short or changed by somebody.
+
+    Args:
+        uri: of the artifact.
+        cause: what reading it said.
+    """
+
+    def __init__(self, uri: str, cause: str = "") -> None:
+        why = f": {cause}" if cause else ""
+        super().__init__(
+            f"{uri!r} is damaged{why}.",
+            hint="Remove the folder that it is in and run again: it is made anew.",
+        )
+
+    def __reduce__(self) -> tuple[type[RefeedError], tuple[str]]:
+        # It is sent between processes; the message is all that is needed there.
+        return DataError, (str(self),)
+
+
+class UsageError(RefeedError):
+    """The command line is wrong."""
+
+    exit_code = 2
 
 
 class TrainerError(TerminalError):

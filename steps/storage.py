@@ -7,12 +7,14 @@ from __future__ import annotations
 
 import os
 import uuid
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
-from typing import BinaryIO, Protocol
+from typing import BinaryIO, Protocol, TypeVar
 
-from steps.errors import MissingInputError, OutputError, Problem, SpecError
+from steps.errors import DamagedError, MissingInputError, OutputError, Problem, SpecError
+
+Parsed = TypeVar("Parsed")
 
 TEMPORARY_PREFIX = ".tmp-"
 """Files being written begin with this; what a killed process left is nobody's and may go."""
@@ -111,6 +113,20 @@ class LocalStorage:
         """See ``Storage.sweep``."""
         for left in Path(uri).rglob(f"{TEMPORARY_PREFIX}*"):
             left.unlink(missing_ok=True)
+
+
+def read_parsed(storage: Storage, uri: str, parse: Callable[[bytes], Parsed]) -> Parsed:
+    """Read an artifact of ours and parse it.
+
+    Raises:
+        MissingInputError: it is not there.
+        DamagedError: it cannot be parsed.
+    """
+    content = storage.read(uri)
+    try:
+        return parse(content)
+    except (ValueError, KeyError, TypeError, OSError) as error:  # pyarrow's are among these
+        raise DamagedError(uri, " ".join(str(error).split())[:200]) from error
 
 
 def check_writable(folder: str) -> None:

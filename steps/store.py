@@ -11,6 +11,7 @@ from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Protocol
 
+from steps.errors import DamagedError, OutputError
 from steps.records import RunRecord
 
 
@@ -64,6 +65,11 @@ class SqliteStore:
     @contextmanager
     def _open(self) -> Iterator[sqlite3.Connection]:
         self.path.parent.mkdir(parents=True, exist_ok=True)
-        with closing(sqlite3.connect(self.path, timeout=_WAIT_SECONDS)) as connection, connection:
-            connection.execute(_SCHEMA)
-            yield connection
+        try:
+            with closing(sqlite3.connect(self.path, timeout=_WAIT_SECONDS)) as opened, opened:
+                opened.execute(_SCHEMA)
+                yield opened
+        except sqlite3.OperationalError as error:
+            raise OutputError(f"Cannot use the experiment store {self.path}: {error}.") from error
+        except sqlite3.DatabaseError as error:
+            raise DamagedError(str(self.path), str(error)) from error

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from steps.contract import ProjectLayout
-from steps.errors import TransientError
+from steps.errors import OutputError, TransientError
 from steps.records import PartitionRecord, RunRequest
 from steps.split.embedded import alive
 from workflows.spec import ExperimentSpec
@@ -54,13 +54,20 @@ def find_garbage(spec: ExperimentSpec, keep: int | None) -> Garbage:
 
 
 def remove(garbage: Garbage) -> None:
-    """Remove it."""
+    """Remove it; a link goes, what it points to stays.
+
+    Raises:
+        OutputError: something could not be removed.
+    """
     for folder in garbage.folders:
         path = Path(folder)
-        if path.is_dir():
-            shutil.rmtree(path, ignore_errors=True)
-        else:
-            path.unlink(missing_ok=True)
+        try:
+            if path.is_dir() and not path.is_symlink():
+                shutil.rmtree(path)
+            else:
+                path.unlink(missing_ok=True)
+        except OSError as error:
+            raise OutputError(f"Cannot remove {error.filename}: {error.strerror}.") from error
 
 
 def _refuse_while_busy(base: Path) -> None:

@@ -18,7 +18,7 @@ from steps.progress import Progress, Silent
 from steps.records import RunRecord, RunRequest, canonical_json
 from steps.split.shards import pack
 from steps.split.step import SplitResult, split
-from steps.storage import Storage, check_writable, storage_for
+from steps.storage import Storage, check_writable, read_parsed, storage_for
 from steps.store import SqliteStore
 from steps.train.step import TrainResult, train
 from steps.train.worker import WorkerSetup
@@ -196,7 +196,7 @@ class _Local:
         layout = self.project.run(request.experiment, run_id)
         if self.storage.exists(layout.done) or not self.storage.exists(layout.request):
             return False
-        found = RunRequest.from_json(self.storage.read(layout.request))
+        found = read_parsed(self.storage, layout.request, RunRequest.from_json)
         same = replace(request, run=run_id, max_failed_fraction=found.max_failed_fraction)
         return found == same
 

@@ -33,7 +33,7 @@ from steps.records import (
     canonical_json,
 )
 from steps.schema import SCHEMA_VERSION, TABLES
-from steps.storage import Storage
+from steps.storage import Storage, read_parsed
 from steps.store import ExperimentStore
 from steps.table.grid import Grid
 from steps.table.sample import Sample
@@ -84,9 +84,9 @@ def collect(
         MissingInputError: the run is not there.
         OutputError: the artifact root cannot be written.
     """
-    request = RunRequest.from_json(storage.read(run.request))
+    request = read_parsed(storage, run.request, RunRequest.from_json)
     dataset = project.dataset(request.dataset)
-    index = PartitionIndex.from_json(storage.read(dataset.index))
+    index = read_parsed(storage, dataset.index, PartitionIndex.from_json)
     progress.begin("collect", "partitions", len(index.entries))
     lines = _write_partition_tables(_Reader(project, run, storage, request, index), progress)
     progress.end()
@@ -115,7 +115,7 @@ def read_facts(run: RunLayout, storage: Storage) -> RunFacts:
     Raises:
         MissingInputError: there is no finished run.
     """
-    return RunFacts(**json.loads(storage.read(run.operations("run.json")))["facts"])
+    return RunFacts(**read_parsed(storage, run.operations("run.json"), json.loads)["facts"])
 
 
 # --- reading --------------------------------------------------------------------------------
@@ -134,7 +134,7 @@ class _Reader:
         for entry in self.index.entries:
             uri = self.run.record(entry.key.partition_id)
             if self.storage.exists(uri):
-                yield entry, PartitionRecord.from_json(self.storage.read(uri))
+                yield entry, read_parsed(self.storage, uri, PartitionRecord.from_json)
             else:
                 message = "The train step left no record of it."
                 yield entry, PartitionRecord(entry.key, "failed", "no_record", message)
@@ -142,8 +142,8 @@ class _Reader:
     def tables_of(self, record: PartitionRecord) -> dict[str, Any]:
         """A trained partition's rows by table, and how many folds it had."""
         cache = self.project.cache
-        fit = json.loads(self.storage.read(cache.fit(record.fit)))
-        explanation = json.loads(self.storage.read(cache.explanation(record.explanation)))
+        fit = read_parsed(self.storage, cache.fit(record.fit), json.loads)
+        explanation = read_parsed(self.storage, cache.explanation(record.explanation), json.loads)
         return {**explanation, **fit}
 
 
@@ -182,9 +182,9 @@ def _write_small_tables(
     ranks = {line.partition_id: i + 1 for i, line in enumerate(ranked(lines))}
     rows = [line.cells() | {"rank": ranks.get(line.partition_id)} for line in lines]
     _write_table("partitions", rows, run, storage)
-    statistics = json.loads(storage.read(dataset.statistics))
-    grid = Grid.from_json(storage.read(dataset.grid(request.grid)))
-    sample = Sample.from_ipc(storage.read(dataset.sample)).rows
+    statistics = read_parsed(storage, dataset.statistics, json.loads)
+    grid = read_parsed(storage, dataset.grid(request.grid), Grid.from_json)
+    sample = read_parsed(storage, dataset.sample, Sample.from_ipc).rows
     types = {column.name: column.type for column in index.columns}
     features = [
         _feature_row(name, types[name], statistics[name], sample, grid, request)
@@ -265,8 +265,10 @@ def _write_operations(
     request: RunRequest, run: RunLayout, storage: Storage, result: CollectResult, source: str
 ) -> RunFacts:
     names = storage.names(run.attempts)
-    attempts = [Attempt.from_json(storage.read(run.attempt(*_attempt_of(name)))) for name in names]
-    started = json.loads(storage.read(run.operations("started.json")))["started"]
+    attempts = [
+        read_parsed(storage, run.attempt(*_attempt_of(name)), Attempt.from_json) for name in names
+    ]
+    started = read_parsed(storage, run.operations("started.json"), json.loads)["started"]
     ended = datetime.now(UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
     last = {attempt.partition_id: attempt for attempt in attempts}
     cached = sum(a.outcome == "trained" and a.cached != "none" for a in last.values())

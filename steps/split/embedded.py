@@ -33,7 +33,7 @@ from steps.records import (
 )
 from steps.split.source import Source
 from steps.split.spill import Codes, Grouping
-from steps.storage import Storage
+from steps.storage import Storage, read_parsed
 from steps.table.hashing import Hashes, content_digest, mix, row_hashes
 from steps.table.parts import arrow_schema, canonical_order, encode_part
 from steps.table.sample import SAMPLE_ROWS, BottomSample
@@ -121,7 +121,7 @@ def make_dataset(
         dataset, content = scan.finish()
         layout = project.dataset(dataset)
         if storage.exists(layout.index):
-            return PartitionIndex.from_json(storage.read(layout.index))
+            return read_parsed(storage, layout.index, PartitionIndex.from_json)
         return _write(scan, (dataset, content), layout, storage, progress)
 
 

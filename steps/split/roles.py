@@ -13,7 +13,12 @@ _SHOWN = 12
 
 
 def resolve_roles(
-    config: DatasetConfig, group: str | None, time: str | None, types: Mapping[str, str]
+    config: DatasetConfig,
+    group: str | None,
+    time: str | None,
+    types: Mapping[str, str],
+    *,
+    stored: bool = False,
 ) -> Roles:
     """Who plays which role.
 
@@ -22,11 +27,12 @@ def resolve_roles(
         group: ``evaluate.group``.
         time: ``evaluate.time``.
         types: canonical type of each column of the table.
+        stored: the table is a data set, from which excluded columns have been left out already.
 
     Raises:
         SpecError: a column that is not there, or that cannot play its role.
     """
-    problems = _missing(config, group, time, types)
+    problems = _missing(config, group, time, types, stored=stored)
     if problems:
         raise SpecError("the spec", problems)
     features = _features(config, group, time, types)
@@ -52,7 +58,12 @@ def wanted_columns(roles: Roles) -> list[str]:
 
 
 def _missing(
-    config: DatasetConfig, group: str | None, time: str | None, types: Mapping[str, str]
+    config: DatasetConfig,
+    group: str | None,
+    time: str | None,
+    types: Mapping[str, str],
+    *,
+    stored: bool,
 ) -> list[Problem]:
     named: list[tuple[str, str | None]] = [
         ("dataset.partition_by", config.partition_by),
@@ -63,7 +74,7 @@ def _missing(
     ]
     if isinstance(config.features, list):
         named += [(f"dataset.features.{i}", name) for i, name in enumerate(config.features)]
-    elif config.features is not None:
+    elif config.features is not None and not stored:
         excluded = enumerate(config.features.exclude)
         named += [(f"dataset.features.exclude.{i}", name) for i, name in excluded]
     return [
@@ -76,7 +87,7 @@ def _missing(
 def _nearest(name: str, types: Mapping[str, str]) -> str:
     near = difflib.get_close_matches(name, types, n=1)
     meant = f"Did you mean {near[0]!r}? " if near else ""
-    shown = ", ".join(sorted(types)[:_SHOWN])
+    shown = ", ".join(map(repr, sorted(types)[:_SHOWN]))
     more = f" and {len(types) - _SHOWN} more" if len(types) > _SHOWN else ""
     return f"{meant}The source has {shown}{more}."
 

@@ -15,7 +15,7 @@ from steps.split.config import DatasetConfig
 from steps.split.embedded import SplitPlan, make_dataset
 from steps.split.roles import resolve_roles, resolve_task, wanted_columns
 from steps.split.source import Source, open_source
-from steps.storage import Storage
+from steps.storage import Storage, read_parsed
 from steps.table.grid import make_grid
 from steps.table.sample import Sample
 from steps.table.types import canonical_type
@@ -122,10 +122,10 @@ def _source_hash(source: Source, request: SplitRequest) -> str:
 def _linked(link: str, project: ProjectLayout, storage: Storage) -> PartitionIndex | None:
     if not storage.exists(link):
         return None
-    layout = project.dataset(json.loads(storage.read(link))["dataset"])
+    layout = project.dataset(read_parsed(storage, link, json.loads)["dataset"])
     if not storage.exists(layout.index):
         return None
-    return PartitionIndex.from_json(storage.read(layout.index))
+    return read_parsed(storage, layout.index, PartitionIndex.from_json)
 
 
 def _plan(source: Source, request: SplitRequest) -> SplitPlan:
@@ -144,9 +144,9 @@ def _settle(
     reused: bool,
 ) -> SplitResult:
     types = {column.name: column.type for column in index.columns}
-    roles = resolve_roles(request.config, request.group, request.time, types)
+    roles = resolve_roles(request.config, request.group, request.time, types, stored=True)
     layout = project.dataset(index.dataset)
-    statistics = json.loads(storage.read(layout.statistics))
+    statistics = read_parsed(storage, layout.statistics, json.loads)
     _check_weight(roles, statistics)
     target = statistics[roles.target]
     task, classes = resolve_task(request.task, roles.target, types[roles.target], target["levels"])
@@ -172,7 +172,7 @@ def _ensure_grid(
     layout = project.dataset(index.dataset)
     grid_hash = digest([points, roles.features, roles.categorical])
     if not storage.exists(layout.grid(grid_hash)):
-        sample = Sample.from_ipc(storage.read(layout.sample))
+        sample = read_parsed(storage, layout.sample, Sample.from_ipc)
         grid = make_grid(sample, roles.features, set(roles.categorical), points)
         text = grid.to_json().encode("utf-8", "surrogatepass")
         storage.write(layout.grid(grid_hash), text)

@@ -83,7 +83,7 @@ def numbers_of(column: pa.Array) -> NDArray[np.float64]:
     if column.type == pa.float64() and not column.null_count:
         return np.asarray(column)
     if pa.types.is_timestamp(column.type):
-        column = pc.divide(column.cast(pa.int64()).cast(pa.float64()), 1e6)
+        column = pc.divide(column.cast(pa.int64()).cast(pa.float64(), safe=False), 1e6)
     elif pa.types.is_date(column.type):
         column = column.cast(pa.int32())
     elif pa.types.is_boolean(column.type):

@@ -7,7 +7,7 @@ import pyarrow as pa
 import pyarrow.csv as pa_csv
 import pyarrow.parquet as pq
 
-from steps.errors import DataError
+from steps.errors import DamagedError
 from steps.records import Column
 from steps.table.hashing import Hashes, row_hashes
 from steps.table.types import ARROW_TYPES
@@ -34,21 +34,20 @@ def encode_part(table: pa.Table, file_format: str) -> bytes:
     return content
 
 
-def decode_part(content: bytes, file_format: str, schema: pa.Schema) -> pa.Table:
-    """The rows of a part file; ``schema`` governs how CSV is read.
+def decode_part(
+    content: bytes, file_format: str, schema: pa.Schema, name: str = "a part file"
+) -> pa.Table:
+    """The rows of a part file; ``schema`` governs how CSV is read, ``name`` is for the error.
 
     Raises:
-        DataError: the file is damaged.
+        DamagedError: the file is damaged.
     """
     try:
         if file_format == "parquet":
             return pq.read_table(pa.BufferReader(content), use_threads=False).cast(schema)
         return _decode_csv(content, schema)
     except (pa.ArrowInvalid, OSError) as error:
-        raise DataError(
-            f"A part file of the data set is damaged: {error}.",
-            hint="Delete the data set's folder and run split again.",
-        ) from error
+        raise DamagedError(name, " ".join(str(error).split())[:200]) from error
 
 
 def _decode_csv(content: bytes, schema: pa.Schema) -> pa.Table:

@@ -26,7 +26,7 @@ from steps.records import (
     canonical_json,
     digest,
 )
-from steps.storage import Storage
+from steps.storage import Storage, read_parsed
 from steps.table.grid import Grid
 from steps.table.parts import arrow_schema, decode_part
 from steps.train.card import model_card
@@ -103,7 +103,7 @@ def settle_untrained(work: Work, entry: PartitionEntry) -> tuple[PartitionRecord
         if work.storage.exists(work.cache.fit(fit_key)):
             return PartitionRecord(entry.key, "trained", "", "", fit_key, explanation_key), "full"
     elif work.storage.exists(work.cache.fit(fit_key)):
-        skipped = json.loads(work.storage.read(work.cache.fit(fit_key))).get("skipped")
+        skipped = read_parsed(work.storage, work.cache.fit(fit_key), json.loads).get("skipped")
         if skipped:
             why, message = skipped
             return PartitionRecord(entry.key, "skipped", why, message, fit_key), "full"
@@ -129,8 +129,9 @@ def train_partition(work: Work, entry: PartitionEntry) -> tuple[PartitionRecord,
     if reason is not None:
         _write_json(work, work.cache.fit(fit_key), {"skipped": reason})
         return PartitionRecord(entry.key, "skipped", *reason, fit_key), "none"
-    has_fit = work.storage.exists(work.cache.fit(fit_key))
-    models = _load(work, fit_key) if has_fit else _fit(work, entry, frame, folds, fit_key)
+    models = _load(work, fit_key)
+    has_fit = models is not None
+    models = models or _fit(work, entry, frame, folds, fit_key)
     _explain(work, frame, folds, models, explanation_key)
     record = PartitionRecord(entry.key, "trained", "", "", fit_key, explanation_key)
     return record, "fit" if has_fit else "none"
@@ -198,14 +199,13 @@ def keys_of(work: Work, entry: PartitionEntry) -> tuple[str, str]:
 
 
 def _read(work: Work, entry: PartitionEntry) -> Frame:
-    tables = [
-        decode_part(
-            work.storage.read(f"{work.dataset.base}/{part}"), work.index.format, work.schema
-        )
-        for part in entry.parts
-    ]
+    tables = [_read_part(work, f"{work.dataset.base}/{part}") for part in entry.parts]
     request = work.request
     return make_frame(pa.concat_tables(tables), request.roles, request.classes, request.max_levels)
+
+
+def _read_part(work: Work, uri: str) -> pa.Table:
+    return decode_part(work.storage.read(uri), work.index.format, work.schema, uri)
 
 
 def _training_data(work: Work, frame: Frame, rows: Any) -> TrainingData:  # noqa: ANN401 - index
@@ -245,9 +245,15 @@ def _predict(work: Work, frame: Frame, model: Any, fold: Fold) -> Floats:  # noq
     return respond(work.task, raw)
 
 
-def _load(work: Work, key: str) -> Models:
-    archive = zipfile.ZipFile(io.BytesIO(work.storage.read(work.cache.fold_models(key))))
-    models = [work.trainer.load(archive.read(name)) for name in sorted(archive.namelist())]
+def _load(work: Work, key: str) -> Models | None:
+    """The fold models of the cache; None where there are none, or none that can be read."""
+    if not work.storage.exists(work.cache.fit(key)):
+        return None
+    try:
+        archive = zipfile.ZipFile(io.BytesIO(work.storage.read(work.cache.fold_models(key))))
+        models = [work.trainer.load(archive.read(name)) for name in sorted(archive.namelist())]
+    except Exception:  # noqa: BLE001 - whatever a trainer makes of damaged bytes: fit again
+        return None
     return Models(models, None)
 
 

@@ -11,6 +11,7 @@ from __future__ import annotations
 import multiprocessing
 import os
 import signal
+import threading
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
@@ -72,7 +73,7 @@ class Pool:
         """Train all partitions, in the given order, suspects last and alone.
 
         Raises:
-            RefeedError: a worker could not even begin.
+            RefeedError: a worker could not even begin, or the disk is full, or an artifact damaged.
         """
         self._run_together(deque(orders))
         for suspect in sorted(self._suspects, key=lambda order: order.partition_id):
@@ -96,7 +97,7 @@ class Pool:
         process = self._context.Process(
             target=work_until_told, args=(self.setup, theirs), daemon=True
         )
-        with _one_thread_each():
+        with _one_thread_each(), _interrupts_ignored():
             process.start()
         theirs.close()
         return _Worker(process, ours)
@@ -119,8 +120,10 @@ class Pool:
             worker.process.join()
             worker.connection.close()
 
-    def _take(self, report: Report | None) -> None:
-        """A report; None says that the worker is ready for its first order."""
+    def _take(self, report: Report | RefeedError | None) -> None:
+        """A report; None says that the worker is ready, an error that the step cannot go on."""
+        if isinstance(report, RefeedError):
+            raise report
         if report is not None and report.retry:
             self._suspects.append(report.order)
         elif report is not None:
@@ -160,6 +163,19 @@ def _one_thread_each() -> Iterator[None]:
                 del os.environ[name]
             else:
                 os.environ[name] = value
+
+
+@contextmanager
+def _interrupts_ignored() -> Iterator[None]:
+    """Processes started inside ignore Ctrl-C from their first instruction: it is ours to handle."""
+    if threading.current_thread() is not threading.main_thread():
+        yield  # signals belong to the main thread
+        return
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 def death_message(exit_code: int) -> str:

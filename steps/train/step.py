@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 
 from steps.progress import Progress
 from steps.records import PartitionEntry, PartitionRecord
+from steps.storage import read_parsed
 from steps.train.partition import Work, settle_untrained
 from steps.train.pool import Pool, death_message
 from steps.train.registry import load_class
@@ -53,7 +54,7 @@ def train(setup: WorkerSetup, shard: int, workers: int | None, progress: Progres
     """
     work = open_work(setup)
     step = _Step(work, setup, progress)
-    ids = json.loads(work.storage.read(setup.run_layout.shard(shard)))
+    ids = read_parsed(work.storage, setup.run_layout.shard(shard), json.loads)
     wanted = set(ids)
     entries = {e.key.partition_id: e for e in work.index.entries if e.key.partition_id in wanted}
     progress.begin("train", "partitions", len(ids))

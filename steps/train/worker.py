@@ -18,7 +18,7 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 
 from steps.contract import ProjectLayout, RunLayout
-from steps.errors import TransientError
+from steps.errors import DamagedError, MissingInputError, OutputError, TransientError
 from steps.records import (
     Attempt,
     PartitionEntry,
@@ -27,7 +27,7 @@ from steps.records import (
     Reason,
     RunRequest,
 )
-from steps.storage import storage_for
+from steps.storage import read_parsed, storage_for
 from steps.table.grid import Grid
 from steps.train.partition import Cached, Work, train_partition
 from steps.train.registry import make_trainer
@@ -95,12 +95,12 @@ def open_work(setup: WorkerSetup) -> Work:
         SpecError: the trainer is not installed here.
     """
     storage = storage_for(setup.root)
-    request = RunRequest.from_json(storage.read(setup.run_layout.request))
+    request = read_parsed(storage, setup.run_layout.request, RunRequest.from_json)
     dataset = setup.layout.dataset(request.dataset)
     return Work(
         request=request,
-        index=PartitionIndex.from_json(storage.read(dataset.index)),
-        grid=Grid.from_json(storage.read(dataset.grid(request.grid))),
+        index=read_parsed(storage, dataset.index, PartitionIndex.from_json),
+        grid=read_parsed(storage, dataset.grid(request.grid), Grid.from_json),
         trainer=make_trainer(request.trainer["name"], request.trainer["params"]),
         dataset=dataset,
         cache=setup.layout.cache,
@@ -115,8 +115,14 @@ def work_until_told(setup: WorkerSetup, connection: Connection) -> None:
     work = open_work(setup)
     connection.send(None)  # ready
     entries = {entry.key.partition_id: entry for entry in work.index.entries}
-    for order in _orders(connection):
-        connection.send(_carry_out(work, setup.run_layout, entries[order.partition_id], order))
+    with contextlib.suppress(BrokenPipeError):  # nobody listens any more
+        for order in _orders(connection):
+            entry = entries[order.partition_id]
+            try:
+                connection.send(_carry_out(work, setup.run_layout, entry, order))
+            except _OURS as error:
+                connection.send(error)
+                return
 
 
 def _orders(connection: Connection) -> Iterator[Order]:
@@ -171,12 +177,18 @@ def _try(work: Work, entry: PartitionEntry, order: Order) -> tuple[PartitionReco
         record, cached = train_partition(work, entry)
     except MemoryError:
         return _failed(entry, "out_of_memory", OUT_OF_MEMORY), "none", not order.alone
+    except _OURS:
+        raise
     except TransientError as error:  # passes by itself, or not: once more, after all others
         return _failed(entry, "trainer_error", describe(error)), "none", not order.alone
     except Exception as error:  # noqa: BLE001 - a trainer may raise anything; the others go on
         return _failed(entry, "trainer_error", describe(error)), "none", False
     return record, cached, False
 
+
+_OURS = (OutputError, MissingInputError, DamagedError)
+"""A full disk or a damaged artifact is no fault of the partition: the step ends, nothing is
+recorded, and the next try goes on from there."""
 
 OUT_OF_MEMORY = "The trainer ran out of memory, also when it was tried again alone."
 
