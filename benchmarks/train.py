@@ -4,7 +4,8 @@ Ours is the train step as `refeed run` calls it: pool, part files read, metrics,
 explanations and records written, progress. The limit is a bare loop on all cores: one plain process
 per core calls the same library functions on frames that it has loaded before, and writes nothing.
 Both times hold the start of the processes and their imports; the loop's hold no loading. All
-compute in one thread per process. Rounds alternate.
+compute in one thread per process. Rounds alternate; ours is their median, but the limit is the
+fastest loop: whatever else the machine does can only make it slower than it need be.
 """
 
 from __future__ import annotations
@@ -278,11 +279,12 @@ def throughput(folder: Path, partitions: int, rounds: int) -> Row:
     for _ in range(rounds):
         pairs.append((time_ours(spec), time_bare(spec)))
         say(f"train: ours {pairs[-1][0]:.1f} s, bare loop {pairs[-1][1]:.1f} s")
-    ratio = median([limit / mine for mine, limit in pairs])
+    mine, limit = median([took for took, _ in pairs]), min(limit for _, limit in pairs)
+    ratio = limit / mine
     return Row(
         f"train {partitions} partitions of {ROWS:,} rows x {FEATURES} features",
-        f"{partitions / median([mine for mine, _ in pairs]):.2f} partitions/s",
-        f"bare loop {partitions / median([limit for _, limit in pairs]):.2f} partitions/s",
+        f"{partitions / mine:.2f} partitions/s",
+        f"bare loop {partitions / limit:.2f} partitions/s",
         f"{ratio:.2f} of the limit",
         f"at least {TARGET:g}",
         ratio >= TARGET,
@@ -317,7 +319,7 @@ def fits_alone(folder: Path, partitions: int, peers: list[str]) -> Iterator[Row]
 def run(*, quick: bool) -> list[Row]:
     with scratch() as folder:
         return [
-            throughput(folder, 20 if quick else 200, 1 if quick else 2),
+            throughput(folder, 20 if quick else 200, 1 if quick else 3),
             *shares(folder, 3 if quick else 10),
             *fits_alone(
                 folder,
