@@ -26,12 +26,17 @@ def advise(spec: ExperimentSpec, progress: Progress) -> dict[str, list[str]]:
     task, classes = resolve_task(spec.task, roles.target, types[roles.target], target.levels)
     rows = found.partition_rows
     small = sum(count < spec.dataset.min_rows for count in rows.values())
+    skipped = (
+        f", {small:,} of them with fewer than {spec.dataset.min_rows} rows that have a target: "
+        "these will be skipped"
+        if small
+        else ""
+    )
     predicts = f" ({', '.join(classes)})" if classes else ""
     notes = [
         f"task: {task}{predicts}",
         f"{found.rows:,} rows, {target.missing:,} of them without {roles.target!r}",
-        f"{len(rows):,} partitions by {roles.partition_by!r}, {small:,} of them with fewer than "
-        f"{spec.dataset.min_rows} rows that have a target: these will be skipped",
+        f"{len(rows):,} partitions by {roles.partition_by!r}{skipped}",
         f"{len(roles.features)} features, {len(roles.categorical)} of them categorical",
     ]
     return {"warnings": list(warnings_of(found, roles, task)), "notes": notes}

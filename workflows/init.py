@@ -5,22 +5,23 @@ from __future__ import annotations
 import os
 import re
 from pathlib import Path
-from typing import Any
 
 import yaml
 
-from steps.errors import DataError, Problem, SpecError
+from steps.errors import DataError, Problem, SpecError, UsageError
 from steps.split.config import DatasetConfig
-from steps.split.source import open_source
+from steps.split.source import MisfitError, Source, open_source
 from steps.split.step import source_types
+from workflows.spec import NAME
 
 _HEAD_ROWS = 20_000
+_USUAL_NULLS = {"NA", "N/A", "n/a", "#N/A", "NaN", "nan", "null", "NULL", "None", "-", "?"}
 _DRAFT = """\
 # {rows}{columns} columns. Check what is marked with <-, then: refeed validate THIS_FILE
 name: {name}
 project: default
 dataset:
-  source: {source}
+  source: {source}{nulls}
   partition_by: {partition_by} # {partition_note}
   target: {target} # {target_note}
   features: # <- keep only what is known before the target is
@@ -54,7 +55,9 @@ def draft(
         SpecError: a column that is not there.
         DataError: the table cannot be used, or leaves nothing to guess from.
     """
-    source = open_source(DatasetConfig(source=table, partition_by="?", target="!"))
+    if name is not None and not re.match(NAME, name):
+        raise UsageError(f"--name {name!r} will not do: lower case letters, digits and hyphens.")
+    source, nulls = _open(table)
     types = {key: kind for key, kind in source_types(source).items() if kind != "?"}
     for role, column in (("--partition-by", partition_by), ("--target", target)):
         if column is not None and column not in types:
@@ -70,6 +73,7 @@ def draft(
         columns=len(types),
         name=name or _name(table),
         source=_scalar(os.path.relpath(table, folder)),
+        nulls=f"\n  null_values: [{', '.join(map(_scalar, nulls))}]" if len(nulls) > 1 else "",
         partition_by=_scalar(by),
         partition_note=_note(by, distinct, partition_by),
         target=_scalar(aim),
@@ -79,7 +83,23 @@ def draft(
     )
 
 
-def _distinct(source: Any, names: list[str]) -> dict[str, int]:  # noqa: ANN401 - a Source
+def _open(table: str) -> tuple[Source, list[str]]:
+    """The source, and the cells that mean missing in it: those of the usual ones that occur."""
+    nulls = [""]
+    while True:
+        config = DatasetConfig(source=table, partition_by="?", target="!", null_values=nulls)
+        source = open_source(config)
+        try:
+            source.schema()
+        except MisfitError as error:
+            if error.value not in _USUAL_NULLS or error.value in nulls:
+                raise
+            nulls = [*nulls, error.value]
+        else:
+            return source, nulls
+
+
+def _distinct(source: Source, names: list[str]) -> dict[str, int]:
     """Distinct values of each column among the first rows."""
     batch = next(iter(source.batches(names)), None)
     if batch is None:

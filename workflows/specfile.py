@@ -13,7 +13,7 @@ import yaml
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
-from steps.errors import MissingInputError, Problem, SpecError
+from steps.errors import MissingInputError, Problem, SpecError, UsageError
 from workflows.spec import ExperimentSpec
 
 _LARGEST = 1 << 20
@@ -30,15 +30,18 @@ class LoadedSpec:
         path: of the file, as it was given.
         spec: the values, with source and output resolved against the file's folder.
         places: line and column, from 1, by dotted path such as ``dataset.features.3``.
+        overridden: dotted paths that ``--set`` gave a value, which stands nowhere in the file.
     """
 
     path: str
     spec: ExperimentSpec
     places: dict[str, Place]
+    overridden: tuple[str, ...] = ()
 
     def locate(self, error: SpecError) -> SpecError:
         """The same error, with file, line and column."""
-        return SpecError(self.path, [_located(problem, self.places) for problem in error.problems])
+        problems = [_located(p, self.places, self.overridden) for p in error.problems]
+        return SpecError(self.path, problems)
 
 
 def load_spec(path: str | Path, overrides: Sequence[str] = ()) -> LoadedSpec:
@@ -51,19 +54,19 @@ def load_spec(path: str | Path, overrides: Sequence[str] = ()) -> LoadedSpec:
     Raises:
         MissingInputError: there is no such file.
         SpecError: with one problem for each thing that is wrong.
+        UsageError: an override is not of the form ``a.b=value``.
     """
     raw, places = _parse(str(path), _text(Path(path)))
     folder = Path(path).resolve().parent
     for name, base in (("dataset.source", folder), ("output", folder)):
         _resolve(raw, name.split("."), base)
-    for override in overrides:
-        _apply(raw, places, override)
+    overridden = tuple(_apply(raw, places, override) for override in overrides)
     try:
         spec = ExperimentSpec.model_validate(raw)
     except ValidationError as error:
-        problems = [_located(_problem(e), places) for e in _worth_telling(error)]
+        problems = [_located(_problem(e), places, overridden) for e in _worth_telling(error)]
         raise SpecError(str(path), problems) from None
-    return LoadedSpec(str(path), _with_default_output(spec, raw, folder), places)
+    return LoadedSpec(str(path), _with_default_output(spec, raw, folder), places, overridden)
 
 
 def _with_default_output(spec: ExperimentSpec, raw: dict[str, Any], folder: Path) -> ExperimentSpec:
@@ -188,21 +191,18 @@ def _resolve(raw: dict[str, Any], names: list[str], folder: Path) -> None:
         raw[last] = str((folder / value).resolve())
 
 
-def _apply(raw: dict[str, Any], places: dict[str, Place], override: str) -> None:
-    """Carry out one ``--set a.b=value``; paths given so are relative to the working directory."""
+def _apply(raw: dict[str, Any], places: dict[str, Place], override: str) -> str:
+    """Carry out one ``--set a.b=value``; paths given so are relative to the working directory.
+
+    Returns:
+        The dotted path, ``a.b``.
+    """
     name, equals, text = override.partition("=")
     parts = name.strip().split(".")
     if not equals or not all(parts):
-        raise SpecError(
-            "--set",
-            [
-                Problem(
-                    0,
-                    0,
-                    "",
-                    f"{override!r} is not of the form a.b=value, e.g. dataset.source=data.parquet",
-                )
-            ],
+        raise UsageError(
+            f"--set {override!r} is not of the form a.b=value.",
+            hint="For example: --set dataset.source=data.parquet",
         )
     value, _ = _parse("--set", "value: " + text) if text.strip() else ({"value": None}, {})
     inner: Any = raw
@@ -215,6 +215,7 @@ def _apply(raw: dict[str, Any], places: dict[str, Place], override: str) -> None
         del places[known]
     if name in {"dataset.source", "output"}:
         _resolve(raw, parts, Path.cwd())
+    return name
 
 
 def _worth_telling(error: ValidationError) -> list[ErrorDetails]:
@@ -302,11 +303,13 @@ def describe(where: str) -> str:
     return " ".join((field.description or "").split()) if field else ""
 
 
-def _located(problem: Problem, places: dict[str, Place]) -> Problem:
+def _located(problem: Problem, places: dict[str, Place], overridden: Sequence[str] = ()) -> Problem:
     """Add line and column: of the key for an unknown key, of the nearest parent otherwise."""
     if problem.line:
         return problem
     where = problem.where
+    if any(where == name or where.startswith(f"{name}.") for name in overridden):
+        return Problem(0, 0, f"--set {where}", problem.message, problem.hint)
     if problem.message == "there is no such key":
         where = f"{where}\x00key"
     while where and where not in places:

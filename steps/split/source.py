@@ -9,11 +9,13 @@ from pathlib import Path
 from typing import Protocol
 
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.csv as pa_csv
 import pyarrow.parquet as pq
 
-from steps.errors import DataError, MissingInputError
+from steps.errors import DataError, MissingInputError, Problem, SpecError
 from steps.split.config import DatasetConfig
+from steps.storage import scheme_of
 from steps.table.types import ARROW_TYPES
 
 BATCH_ROWS = 65_536
@@ -51,8 +53,14 @@ def open_source(config: DatasetConfig) -> Source:
 
     Raises:
         MissingInputError: there is no such file or directory.
+        SpecError: it is no place that can be read.
         DataError: it is neither Parquet nor CSV.
     """
+    scheme = scheme_of(config.source)
+    if scheme:
+        message = f"{scheme}:// is no place that this version of Refeed can read"
+        hint = "A source is a *.parquet or *.csv file, or a directory of them."
+        raise SpecError("the spec", [Problem(0, 0, "dataset.source", message, hint)])
     files = _files(Path(config.source))
     suffixes = {path.suffix.lower() for path in files}
     if suffixes == {".parquet"}:
@@ -199,7 +207,7 @@ class CsvSource(_Files):
         """Fix each column's type by reading all rows; widen where the first block misled."""
         guessed = {f.name: _plain(f.type) for f in schema if f.name not in self._types}
         declared = set(self._types)
-        self._types |= guessed
+        self._types |= guessed | dict.fromkeys(self._padded(guessed), pa.string())
         while True:
             try:
                 for path in self.files:
@@ -210,6 +218,20 @@ class CsvSource(_Files):
             except _Misfit as misfit:
                 self._widen(misfit, declared)
         self._checked = True
+
+    def _padded(self, guessed: dict[str, pa.DataType]) -> list[str]:
+        """Columns of codes such as 007, which would lose their leading zeros as numbers."""
+        whole = [name for name, kind in guessed.items() if pa.types.is_integer(kind)]
+        if not whole:
+            return []
+        texts = dict.fromkeys(whole, pa.string())
+        head = next(iter(self._open(self.files[0], whole, _CSV_BLOCK_BYTES, texts)), None)
+        return [
+            name
+            for name in whole
+            if head is not None
+            and pc.any(pc.match_substring_regex(head.column(name), "^-?0[0-9]")).as_py()
+        ]
 
     def _widen(self, misfit: _Misfit, declared: set[str]) -> None:
         now = self._types[misfit.column]
@@ -227,7 +249,21 @@ class CsvSource(_Files):
             raise DataError(
                 f"{str(path)!r} is empty: a CSV source begins with a line of column names."
             )
-        return self._reader(path, None).schema
+        with path.open("rb") as stream:
+            if stream.read(2) in {b"\xff\xfe", b"\xfe\xff"}:  # a byte order mark
+                raise _not_utf8(path, ": it is UTF-16")
+        schema = self._reader(path, None).schema
+        try:
+            names = schema.names
+        except UnicodeDecodeError as error:
+            raise _not_utf8(path) from error
+        if len(names) == 1 and any(mark in names[0] for mark in ";\t|"):
+            raise DataError(
+                f"{str(path)!r} has one column, {names[0]!r}: its cells are separated by something "
+                "else than commas.",
+                hint="Write it with commas, or as Parquet.",
+            )
+        return schema
 
     def batches(self, columns: list[str]) -> Iterator[pa.RecordBatch]:
         """See ``Source.batches``."""
@@ -258,14 +294,18 @@ class CsvSource(_Files):
                 block *= 4
 
     def _open(
-        self, path: Path, columns: list[str] | None, block_bytes: int
+        self,
+        path: Path,
+        columns: list[str] | None,
+        block_bytes: int,
+        types: dict[str, pa.DataType] | None = None,
     ) -> pa_csv.CSVStreamingReader:
         return pa_csv.open_csv(
             path,
             read_options=pa_csv.ReadOptions(block_size=block_bytes),
             parse_options=pa_csv.ParseOptions(newlines_in_values=True),
             convert_options=pa_csv.ConvertOptions(
-                column_types=self._types,
+                column_types=types or self._types,
                 include_columns=columns or [],
                 null_values=self.null_values,
                 strings_can_be_null=True,
@@ -285,6 +325,14 @@ def _plain(kind: pa.DataType) -> pa.DataType:
     return pa.string() if pa.types.is_time(kind) or pa.types.is_binary(kind) else kind
 
 
+class MisfitError(DataError):
+    """A cell of a CSV source that does not fit its column's type; ``value`` is its text."""
+
+    def __init__(self, message: str, *, hint: str, value: str) -> None:
+        super().__init__(message, hint=hint)
+        self.value = value
+
+
 class _Misfit(Exception):  # noqa: N818 - turned into a DataError, or into a wider type
     """A CSV cell that does not fit its column's type."""
 
@@ -294,13 +342,21 @@ class _Misfit(Exception):  # noqa: N818 - turned into a DataError, or into a wid
 
     def as_error(self, kind: str) -> DataError:
         """The same, for people."""
-        return DataError(
+        return MisfitError(
             f"{str(self.path)!r}{self.row}: column {self.column!r} is read as {kind}, but holds "
             f"{self.value!r}.",
             hint=f"If {self.value!r} means missing, add it to dataset.null_values: "
             f"['', {self.value!r}]. If the column is text, say so with dataset.types: "
             f"{{{self.column!r}: string}}.",
+            value=self.value,
         )
+
+
+def _not_utf8(path: Path, where: str = " in its header") -> DataError:
+    return DataError(
+        f"{str(path)!r} holds text that is not valid UTF-8{where}.",
+        hint="Write it with UTF-8 encoding, e.g. iconv -f latin1 -t utf-8 (Excel: CSV UTF-8).",
+    )
 
 
 _CONVERSION = re.compile(
@@ -318,10 +374,7 @@ def _csv_error(path: Path, error: pa.ArrowInvalid) -> Exception:
         row = f", row {found['row']}" if found["row"] else ""
         return _Misfit(path, names[int(found["number"])], found["value"], row)
     if "UTF8" in message or "UTF-8" in message:
-        return DataError(
-            f"{str(path)!r} holds text that is not valid UTF-8: {message.partition(';')[0]}.",
-            hint="Write it with UTF-8 encoding, e.g. iconv -f latin1 -t utf-8.",
-        )
+        return _not_utf8(path, f": {message.partition(';')[0]}")
     return DataError(
         f"{str(path)!r} is no readable CSV file: {' '.join(message.split())}.",
         hint="Every line must have as many cells as the first; quote cells that hold commas.",
@@ -336,19 +389,24 @@ def _header(path: Path) -> list[str]:
 
 
 _MOSTLY = 0.9
+_FEW = 3
 
 
 def _refuse_numbers_as_text(
     path: Path, name: str, column: pa.Array, types: dict[str, pa.DataType]
 ) -> None:
-    """Refuse a column that was guessed to be text although nearly all of it is numbers."""
+    """Refuse a column that was guessed to be text although it is meant to be numbers.
+
+    That is where nearly all cells are, or most of them and all others are one of a few words.
+    """
     if types.get(name) != pa.string():
         return
     known = column.drop_null()
     counts = [(entry["values"].as_py(), entry["counts"].as_py()) for entry in known.value_counts()]
     odd = [cell for cell, _ in counts if not _is_number(cell)]
     numbers = sum(count for cell, count in counts if _is_number(cell))
-    if odd and numbers > _MOSTLY * len(known):
+    few = len(odd) <= _FEW and numbers > len(known) / 2
+    if odd and (few or numbers > _MOSTLY * len(known)):
         raise _Misfit(path, name, odd[0], "").as_error("text because of a few cells")
 
 

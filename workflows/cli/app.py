@@ -7,6 +7,7 @@ Heavy libraries are imported inside the commands that need them, so that ``--hel
 from __future__ import annotations
 
 import json
+import os
 import signal
 import sys
 from pathlib import Path
@@ -15,14 +16,18 @@ from typing import Annotated, Any
 import typer
 from rich.markup import escape
 
-from steps.errors import OutputError, RefeedError, SpecError
+from steps.errors import MissingInputError, OutputError, RefeedError, SpecError
 from workflows.cli import console
+
+DEBUG = "REFEED_DEBUG"
+"""Names the environment variable that lets tracebacks through."""
 
 app = typer.Typer(
     name="refeed",
     help="One model per partition of a table, hundreds at once, laid side by side.",
     epilog="Exit codes: 0 success, 2 wrong command line, 3 too many partitions failed, 65 bad spec "
-    "or data, 66 something is missing, 73 the output cannot be written, 75 try again, 130 Ctrl-C.",
+    "or data, 66 something is missing, 70 a bug, 73 the output cannot be written, 75 try again, "
+    "130 Ctrl-C.",
     no_args_is_help=True,
     rich_markup_mode="rich",
     pretty_exceptions_enable=False,
@@ -36,7 +41,7 @@ Overrides = Annotated[
         "--set",
         metavar="FIELD=VALUE",
         help="Override a field of the spec, e.g. --set dataset.source=new.parquet. The value is "
-        "YAML. May be given more than once.",
+        "YAML; a path is relative to where you are. May be given more than once.",
         show_default=False,
     ),
 ]
@@ -53,6 +58,31 @@ def main() -> None:
         sys.exit(error.exit_code)
     except BrokenPipeError:
         sys.exit(0)
+    except OSError as error:
+        console.print_error(unusable(error))
+        sys.exit(unusable(error).exit_code)
+    except Exception as error:
+        if DEBUG in os.environ:
+            raise
+        console.print_error(unforeseen(error))
+        sys.exit(RefeedError.exit_code)
+
+
+def unusable(error: OSError) -> RefeedError:
+    """What to tell of a file that the system does not let us use."""
+    what = f"{error.filename}: {error.strerror}" if error.filename else str(error)
+    missing = isinstance(error, FileNotFoundError)
+    kind = MissingInputError if missing else OutputError
+    return kind(f"The system says: {what}.", hint="Check the path, its permissions and the disk.")
+
+
+def unforeseen(error: Exception) -> RefeedError:
+    """What to tell of a bug."""
+    return RefeedError(
+        f"Something that nobody foresaw: {type(error).__name__}: {error}.",
+        hint=f"Please report it, with what {DEBUG}=1 in the environment makes it print. All that "
+        "is finished is kept.",
+    )
 
 
 def _interrupt(_number: int, _frame: object) -> None:

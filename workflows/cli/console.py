@@ -58,8 +58,8 @@ def clear_progress() -> None:
 
 
 def visible(text: str) -> str:
-    """Text that cannot move the cursor or set colours: control characters are spelt out."""
-    return "".join(c if c.isprintable() or c == "\n" else f"\\x{ord(c):02x}" for c in text)
+    """Text on one line that cannot move the cursor or set colours: control characters are spelt."""
+    return "".join(c if c.isprintable() else f"\\x{ord(c):02x}" for c in text)
 
 
 class Bars:

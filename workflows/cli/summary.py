@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pydantic import BaseModel
@@ -45,7 +46,9 @@ def print_summary(summary: RunSummary) -> None:
     )
     for reason, count in result.reasons.items():
         out.print(f"  {count:,} without a model: {_REASONS.get(reason, reason)}")
-    out.print(f"  {result.rows_without_target:,} of {summary.rows:,} rows have no target: left out")
+    if result.rows_without_target:
+        share = f"{result.rows_without_target:,} of {summary.rows:,}"
+        out.print(f"  {share} rows have no target: left out")
     if result.ranking:
         half = min(_SHOWN, max(1, len(result.ranking) // 2))
         _print_lines(
@@ -54,8 +57,8 @@ def print_summary(summary: RunSummary) -> None:
             result.metric,
         )
         _print_lines("Worst, by the upper bound", worst(result.ranking, half), result.metric)
-    out.print(f"\nTables  {summary.layout.base}/tables", markup=False)
-    out.print(f"Report  {summary.layout.report}", markup=False, style="bold")
+    out.print(f"\nTables  {short_path(f'{summary.layout.base}/tables')}", markup=False)
+    out.print(f"Report  {short_path(summary.layout.report)}", markup=False, style="bold")
 
 
 def _work(summary: RunSummary) -> str:
@@ -68,6 +71,12 @@ def _work(summary: RunSummary) -> str:
     if cached["fit"]:
         parts.append(f"{cached['fit']:,} explained anew")
     return f" [dim]({', '.join(parts)})[/]" if parts else ""
+
+
+def short_path(path: str) -> str:
+    """A path as one would type it: relative to the working directory if it is below it."""
+    absolute = Path(path)
+    return str(absolute.relative_to(Path.cwd())) if absolute.is_relative_to(Path.cwd()) else path
 
 
 def _print_lines(title: str, lines: Sequence[Line], metric: str) -> None:
@@ -85,7 +94,7 @@ def _print_lines(title: str, lines: Sequence[Line], metric: str) -> None:
 
 def elided(text: str, width: int = 30) -> str:
     """Printable text of at most ``width`` characters, cut in the middle."""
-    shown = visible(text).replace("\n", "\\n")
+    shown = visible(text) if text else "(empty)"
     if len(shown) <= width:
         return shown
     half = (width - 1) // 2
@@ -97,7 +106,7 @@ def _number(value: float | None) -> str:
 
 
 def _short(value: float | None) -> str:
-    return "-" if value is None else f"{value:.4g}"
+    return "-" if value is None else f"{value:#.4g}"
 
 
 def as_json(summary: RunSummary) -> dict[str, Any]:
@@ -128,11 +137,11 @@ def print_runs(runs: list[RunRecord]) -> None:
         out.print("No run yet.")
         return
     table = Table(box=None, pad_edge=False)
-    for name in ("run", "status", "started", "trained", "skipped", "failed", "dataset"):
-        table.add_column(name)
+    for name in ("run", "status", "started", "trained", "skipped", "failed"):
+        table.add_column(name, no_wrap=True, overflow="ignore")
     for run in runs:
         counts = [str(run.counts.get(status, "")) for status in ("trained", "skipped", "failed")]
-        table.add_row(run.run, run.status, run.started, *counts, run.dataset[:12])
+        table.add_row(run.run, run.status, run.started, *counts)
     out.print(table)
 
 

@@ -1,0 +1,175 @@
+"""A full disk, a damaged artifact, odd but honest data: told clearly, no partition blamed."""
+
+from __future__ import annotations
+
+import json
+import os
+import resource
+import subprocess
+import sys
+from collections.abc import Callable
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pyarrow as pa
+import pytest
+
+from refeed import run
+from tests.lab import Lab, small_table
+
+COMMAND = [sys.executable, "-c", "from workflows.cli.app import main; main()"]
+
+
+def refeed(
+    *arguments: str | Path, before: Callable[[], None] | None = None
+) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [*COMMAND, *map(str, arguments)],
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=120,
+        preexec_fn=before,
+    )
+
+
+def files_end_at(size: int) -> Callable[[], None]:
+    """As on a full disk: writing more than ``size`` bytes to one file fails."""
+
+    def limit() -> None:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (size, size))
+
+    return limit
+
+
+@pytest.mark.parametrize("size", [2_000, 8_000, 20_000])
+def test_a_full_disk_is_no_partitions_fault(size: int, lab: Lab) -> None:
+    lab.write_table(small_table())
+    spec = lab.write_spec()
+    full = refeed("run", spec, before=files_end_at(size))
+    assert full.returncode == 73, full.stderr
+    assert "Cannot write" in full.stderr
+    assert "Traceback" not in full.stderr
+    again = json.loads(refeed("run", spec, "--json").stdout)
+    assert again["counts"] == {"trained": 5, "skipped": 0, "failed": 0}
+    fresh = run(lab.write_spec(output="elsewhere"))
+    assert lab.tables(again["folder"]) == lab.tables(fresh.layout.base)
+
+
+@pytest.mark.parametrize(
+    "pattern",
+    ["datasets/*/index.json", "datasets/*/statistics.json", "datasets/*/grids/*.json",
+     "datasets/sources/*.json", "datasets/*/parts/*/*", "store.sqlite"],
+)  # fmt: skip
+def test_a_damaged_artifact_is_named(pattern: str, lab: Lab) -> None:
+    lab.write_table(small_table())
+    spec = lab.write_spec()
+    run(spec)
+    path = next(lab.folder.glob(f"runs/lab/{pattern}"))
+    path.write_bytes(path.read_bytes()[:20])
+    done = refeed("run", spec, "--set", "evaluate.seed=9")
+    assert done.returncode == 65, done.stderr
+    assert path.name in done.stderr
+    assert "is damaged" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_a_damaged_model_is_fitted_again(lab: Lab) -> None:
+    lab.write_table(small_table())
+    run(lab.write_spec())
+    damaged = next(lab.folder.glob("runs/lab/cache/*/*/fold-models.zip"))
+    damaged.write_bytes(b"nothing")
+    again = run(lab.write_spec(explain__rows=50))
+    assert again.trained.cached == {"fit": 4, "none": 1}
+    fresh = run(lab.write_spec(explain__rows=50, output="elsewhere"))
+    assert lab.tables(again.layout.base) == lab.tables(fresh.layout.base)
+
+
+def test_excluded_features_are_left_out_and_the_rest_is_used(lab: Lab) -> None:
+    lab.write_table(small_table())
+    spec = lab.write_spec(dataset__features={"exclude": ["weight", "flag"]})
+    result = run(spec)
+    features = lab.read(result.layout.base, "features")["feature"].to_pylist()
+    assert features == ["level", "number", "whole"]  # day is the group
+    assert run(spec).trained.cached == {"full": 5}
+
+
+def test_dates_of_any_year_are_features(lab: Lab) -> None:
+    """9999-12-31 is a usual word for an open end."""
+    table = small_table(2)
+    ends = [datetime(9999, 12, 31, tzinfo=UTC), datetime(1, 1, 1, tzinfo=UTC), None]
+    column = pa.array([ends[i % 3] for i in range(table.num_rows)], pa.timestamp("us", "UTC"))
+    lab.write_table(table.append_column("until", column))
+    result = run(lab.write_spec(dataset__features=["number", "until"]))
+    grid = lab.read(result.layout.base, "partial_dependence").to_pylist()
+    values = {row["grid_value"] for row in grid if row["feature"] == "until"}
+    assert values == {"0001-01-01T00:00:00Z", "9999-12-31T00:00:00Z"}
+
+
+def test_gc_removes_a_link_and_not_what_it_points_to(lab: Lab) -> None:
+    lab.write_table(small_table(2))
+    spec = lab.write_spec()
+    run(spec)
+    precious = lab.folder / "precious"
+    precious.mkdir()
+    (precious / "file").write_text("dear")
+    link = lab.folder / "runs" / "lab" / "datasets" / "linked"
+    link.symlink_to(precious)
+    done = refeed("gc", spec)
+    assert done.returncode == 0, done.stderr
+    assert not link.is_symlink()
+    assert (precious / "file").read_text() == "dear"
+
+
+def test_init_learns_which_cells_mean_missing(lab: Lab) -> None:
+    rows = [f"{'ab'[i % 2]},{i % 9 if i % 7 else 'NA'},{i % 5}.5" for i in range(500)]
+    table = lab.folder / "table.csv"
+    table.write_text("\n".join(["group,price,target", *rows]) + "\n")
+    spec = lab.folder / "made.yaml"
+    made = refeed("init", table, "--target", "target", "-o", spec)
+    assert made.returncode == 0, made.stderr
+    assert "null_values: ['', NA]" in spec.read_text()
+    assert refeed("validate", spec).returncode == 0
+    assert refeed("init", table, "--name", "../x").returncode == 2
+
+
+def test_codes_with_leading_zeros_are_text(lab: Lab) -> None:
+    rows = [f"{i % 3:03d},{i % 9},{i % 5}.5" for i in range(300)]
+    (lab.folder / "table.csv").write_text("\n".join(["key,number,target", *rows]) + "\n")
+    spec = lab.write_spec(
+        dataset__source="table.csv", dataset__features=["number"], evaluate={"folds": 2}
+    )
+    result = run(spec)
+    assert lab.read(result.layout.base, "partitions")["partition"].to_pylist() == [
+        "000",
+        "001",
+        "002",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (b"key;number;target\na;1;2\n", "separated by something else than commas"),
+        ("key,number,target\na,1,2\n".encode("utf-16"), "not valid UTF-8"),
+        ("kéy,number,target\na,1,2\n".encode("latin-1"), "not valid UTF-8"),
+    ],
+)
+def test_csv_of_another_kind(content: bytes, message: str, lab: Lab) -> None:
+    (lab.folder / "table.csv").write_bytes(content)
+    done = refeed("run", lab.write_spec(dataset__source="table.csv"))
+    assert done.returncode == 65, done.stderr
+    assert message in " ".join(done.stderr.split())
+
+
+def test_what_nobody_foresaw_is_exit_code_70_and_no_traceback(lab: Lab) -> None:
+    bug = "import workflows.specfile as s; s.load_spec = lambda *a: 1 / 0\n"
+    code = bug + "from workflows.cli.app import main; main()"
+    arguments = [sys.executable, "-c", code, "run", str(lab.folder)]
+    done = subprocess.run(arguments, capture_output=True, text=True, check=False)
+    assert done.returncode == 70
+    assert "nobody foresaw: ZeroDivisionError" in done.stderr
+    assert "Traceback" not in done.stderr
+    environment = {**os.environ, "REFEED_DEBUG": "1"}
+    told = subprocess.run(arguments, capture_output=True, text=True, check=False, env=environment)
+    assert "Traceback" in told.stderr
