@@ -151,6 +151,31 @@ def _possible_prior(target: Floats, weight: Floats, classes: int) -> Floats:
     return prior
 
 
+def with_possible_classes(
+    prediction: Floats, target: Floats, weight: Floats, classes: int
+) -> Floats:
+    """Probabilities that give a class without training rows what the constant gives it.
+
+    No trainer can know of such a class: LightGBM's margin for it is -34.5, and one held-out row of
+    it would outweigh all others. The other probabilities keep their proportions.
+
+    Args:
+        prediction: of the held-out rows; shape (rows, outputs), one output for a binary task.
+        target: of the training rows.
+        weight: of the training rows.
+        classes: of the partition.
+    """
+    absent = np.bincount(target.astype(np.intp), minlength=classes) == 0
+    if not absent.any():
+        return prediction
+    prior = _possible_prior(target, weight, classes)
+    if prediction.shape[1] == 1:
+        return np.full(prediction.shape, prior[1])
+    rest = np.where(absent, 0.0, prediction)
+    rest *= prior[~absent].sum() / rest.sum(axis=1, keepdims=True)
+    return np.where(absent, prior, rest)
+
+
 def _possible_positive_prior(target: Floats, weight: Floats, classes: int) -> Floats:
     return _possible_prior(target, weight, classes)[1:]
 

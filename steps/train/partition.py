@@ -31,12 +31,13 @@ from steps.table.grid import Grid
 from steps.table.parts import arrow_schema, decode_part
 from steps.train.card import model_card
 from steps.train.config import EvaluateConfig, ExplainConfig
-from steps.train.evaluation import evaluate
+from steps.train.evaluation import evaluate, weights_of
 from steps.train.explain import explain
 from steps.train.explained import AnyTrainer, Explained, seen_rows
 from steps.train.folds import Fold, make_folds
 from steps.train.frame import Frame, make_frame
 from steps.train.links import respond
+from steps.train.metrics import with_possible_classes
 from steps.train.trainer import Floats, Task, TrainingData
 
 Cached = Literal["full", "fit", "none"]
@@ -242,7 +243,12 @@ def _predict(work: Work, frame: Frame, model: Any, fold: Fold) -> Floats:  # noq
         raise ValueError(f"predict returned an array of shape {raw.shape} instead of {shape}")
     if not np.isfinite(raw).all():
         raise ValueError("predict returned a value that is not finite")
-    return respond(work.task, raw)
+    prediction = respond(work.task, raw)
+    if work.task == "regression":
+        return prediction
+    weight = weights_of(frame)[fold.train]
+    target = frame.target[fold.train]
+    return with_possible_classes(prediction, target, weight, len(frame.classes))
 
 
 def _load(work: Work, key: str) -> Models | None:

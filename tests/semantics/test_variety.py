@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import lightgbm
+import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.csv as pa_csv
 import pytest
@@ -139,3 +140,26 @@ def test_a_missing_record_is_named_not_lost(lab: Lab) -> None:
     assert again.reasons == {"no_record": 1}
     rows = lab.read(result.layout.base, "partitions").to_pylist()
     assert lost.stem in {row["partition_id"] for row in rows if row["reason"] == "no_record"}
+
+
+@pytest.mark.parametrize("trainer", ["lightgbm", "linear"])
+def test_a_class_that_a_fold_has_not_seen_costs_little(trainer: str, lab: Lab) -> None:
+    """One row of a third class: whichever model is judged on it cannot have seen it."""
+    table = small_table(1, rows=200)
+    labels = ["rare" if i == 7 else "ab"[i % 2] for i in range(200)]
+    for label, name in (
+        ("three", labels),
+        ("two", ["no" if x != "rare" else "yes" for x in labels]),
+    ):
+        lab.write_table(table.append_column("label", pa.array(name)))
+        result = run(
+            lab.write_spec(
+                name=label,
+                dataset__target="label",
+                trainer={"name": trainer, "params": {"rounds": 5} if trainer == "lightgbm" else {}},
+                evaluate={"method": "kfold", "folds": 3, "seed": 2},
+            )
+        )
+        line = result.collected.ranking[0]
+        assert line.skill is not None
+        assert line.skill > -0.2
