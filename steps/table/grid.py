@@ -142,14 +142,27 @@ def _numbers_grid(name: str, sample: Sample, points: int) -> FeatureGrid:
     than ``points`` distinct values, the grid is all of them.
     """
     values, weights = _known(name, sample)
-    numbers, first, members = np.unique(numbers_of(values), return_index=True, return_inverse=True)
-    if len(numbers) > points:
-        below = np.cumsum(np.bincount(members, weights=weights))
+    numbers = numbers_of(values)
+    wanted, below = _cumulative(numbers, weights)
+    if len(wanted) > points:
         ranks = np.floor((np.arange(points) + 0.5) / points * (below[-1] - 1))
-        wanted = np.unique(np.searchsorted(below, ranks, side="right"))
-        numbers, first = numbers[wanted], first[wanted]
+        wanted = wanted[np.unique(np.searchsorted(below, ranks, side="right"))]
+    first = np.array([np.argmax(numbers == number) for number in wanted], np.intp)
     texts = [canonical_text(value) for value in values.take(pa.array(first)).to_pylist()]
-    return FeatureGrid(name, False, tuple(texts), tuple(map(float, numbers)))
+    return FeatureGrid(name, False, tuple(texts), tuple(map(float, numbers[first])))
+
+
+def _cumulative(
+    numbers: NDArray[np.float64], weights: Counts
+) -> tuple[NDArray[np.float64], Counts]:
+    """The distinct numbers, ascending, and for each how many rows have that or a smaller one."""
+    if (weights == 1).all():  # as nearly always; a plain sort is many times faster than argsort
+        ascending, reached = np.sort(numbers), np.arange(1, len(numbers) + 1)
+    else:
+        order = np.argsort(numbers, kind="stable")
+        ascending, reached = numbers[order], np.cumsum(weights[order])
+    last = np.append(ascending[1:] != ascending[:-1], True)[: len(ascending)]
+    return ascending[last], reached[last]
 
 
 def cells(numbers: NDArray[np.float64], grid: FeatureGrid) -> NDArray[np.intp]:
