@@ -10,7 +10,8 @@ import yaml
 
 from steps.errors import DataError, Problem, SpecError, UsageError
 from steps.split.config import DatasetConfig
-from steps.split.source import MisfitError, Source, open_source
+from steps.split.csv_source import MisfitError
+from steps.split.source import Source, open_source
 from steps.split.step import source_types
 from workflows.spec import NAME
 

@@ -110,7 +110,9 @@ def test_tables_follow_from_the_rows(lab: Lab, reference: tuple[Lab, RunSummary]
 def test_another_trainer_reads_no_source_row(lab: Lab, monkeypatch: pytest.MonkeyPatch) -> None:
     lab.write_table(small_table())
     run(lab.write_spec())
-    monkeypatch.setattr("steps.split.source.ParquetSource.batches", None)  # reading would raise
+    monkeypatch.setattr(
+        "steps.split.parquet_source.ParquetSource.batches", None
+    )  # reading would raise
     result = run(lab.write_spec(trainer__name="linear", trainer__params={}))
     assert result.reused
     assert result.collected.counts["trained"] == 5

@@ -42,7 +42,7 @@ def files(folder: Path) -> dict[str, bytes]:
 def test_spilling_to_disk_changes_no_byte(lab: Lab, monkeypatch: pytest.MonkeyPatch) -> None:
     path = lab.write_table(small_table(20, rows=400))
     made = {}
-    monkeypatch.setattr("steps.split.source.BATCH_ROWS", 300)  # else all would be one batch
+    monkeypatch.setattr("steps.split.parquet_source.BATCH_ROWS", 300)  # else all would be one batch
     for name, budget in (("memory", 1 << 30), ("disk", 20_000)):
         source = open_source(DatasetConfig(source=str(path), partition_by="key", target="whole"))
         project = ProjectLayout(str(lab.folder / name), "p")
