@@ -16,6 +16,7 @@ import numpy as np
 import pyarrow as pa
 
 from steps.contract import TRAIN_VERSION, CacheLayout, DatasetLayout
+from steps.errors import TransientError
 from steps.records import (
     Json,
     PartitionEntry,
@@ -258,6 +259,8 @@ def _load(work: Work, key: str) -> Models | None:
     try:
         archive = zipfile.ZipFile(io.BytesIO(work.storage.read(work.cache.fold_models(key))))
         models = [work.trainer.load(archive.read(name)) for name in sorted(archive.namelist())]
+    except (MemoryError, TransientError):
+        raise  # the models may be whole: the partition is tried again, not fitted again
     except Exception:  # noqa: BLE001 - whatever a trainer makes of damaged bytes: fit again
         return None
     return Models(models, None)
