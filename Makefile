@@ -9,6 +9,11 @@ BIN := $(VENV)/bin
 UV := $(shell command -v uv || echo .uv/bin/uv)
 STAMP := $(VENV)/.synced
 SPEC ?= examples/flights/spec.yaml
+IMAGES := split collect lightgbm linear
+IMAGE_PREFIX ?= docker.io/refeed
+IMAGE_TAG ?= dev
+# Called with TAG CONTEXT DOCKERFILE: set it where Docker is not the builder.
+IMAGE_BUILD ?= containers/build
 export UV_PROJECT_ENVIRONMENT := $(VENV)
 
 .PHONY: help
@@ -77,6 +82,11 @@ fix: install ## Format, mend what ruff can, write the generated docs
 	@$(BIN)/ruff format .
 	@$(BIN)/ruff check --fix .
 	@$(BIN)/python -m workflows.docs
+
+.PHONY: images
+images: ## Build the container images, as IMAGE_PREFIX/<name>:IMAGE_TAG, with IMAGE_BUILD
+	@set -e; for name in $(IMAGES); do \
+	  $(IMAGE_BUILD) $(IMAGE_PREFIX)/$$name:$(IMAGE_TAG) . containers/$$name/Dockerfile; done
 
 .PHONY: bench
 bench: install ## Measure speed and memory against peers and limits, as ratios
