@@ -1,0 +1,106 @@
+"""The overlays build, the API server accepts them, and a project is one more folder."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.e2e.kubectl import LOCAL, MANIFESTS, apply_local, build, must, needs_cluster
+
+pytestmark = needs_cluster
+
+OVERLAYS = ["gke", "local"]
+CLUSTER_WIDE = {"ClusterRole", "Namespace"}
+
+
+@pytest.fixture(scope="module")
+def projects() -> None:
+    apply_local()
+
+
+def of_kind(objects: list[dict[str, Any]], kind: str) -> list[dict[str, Any]]:
+    return [found for found in objects if found["kind"] == kind]
+
+
+def names(objects: list[dict[str, Any]], namespace: str) -> set[tuple[str, str]]:
+    """Kind and name of what lies in a namespace."""
+    return {
+        (found["kind"], found["metadata"]["name"])
+        for found in objects
+        if found["metadata"].get("namespace") == namespace
+    }
+
+
+@pytest.mark.parametrize("overlay", OVERLAYS)
+def test_the_api_server_accepts_an_overlay(projects: None, overlay: str) -> None:
+    made = build(MANIFESTS / "overlays" / overlay)
+    said = must("apply", "--dry-run=server", "-f", "-", stdin=made)
+    assert len(said.splitlines()) == len(made) > 10
+    assert all(line.endswith("(server dry run)") for line in said.splitlines())
+
+
+@pytest.mark.parametrize("overlay", OVERLAYS)
+def test_all_that_is_not_of_the_cluster_lies_in_a_restricted_namespace(overlay: str) -> None:
+    made = build(MANIFESTS / "overlays" / overlay)
+    restricted = {
+        found["metadata"]["name"]
+        for found in of_kind(made, "Namespace")
+        if found["metadata"]["labels"]["pod-security.kubernetes.io/enforce"] == "restricted"
+    }
+    placed = {f["metadata"].get("namespace") for f in made if f["kind"] not in CLUSTER_WIDE}
+    assert placed == restricted != set()
+
+
+@pytest.mark.parametrize("overlay", OVERLAYS)
+def test_each_project_has_its_own_name_and_root(overlay: str) -> None:
+    made = build(MANIFESTS / "overlays" / overlay)
+    facts = [found["data"] for found in of_kind(made, "ConfigMap")]
+    assert len(facts) == len(of_kind(made, "Namespace"))
+    for key in ("project", "root"):
+        assert len({fact[key] for fact in facts} - {""}) == len(facts)
+
+
+def test_roles_are_bound_in_projects_only() -> None:
+    for overlay in OVERLAYS:
+        made = build(MANIFESTS / "overlays" / overlay)
+        assert not of_kind(made, "ClusterRoleBinding")
+        for binding in of_kind(made, "RoleBinding"):
+            subjects = {found["namespace"] for found in binding["subjects"]}
+            assert subjects == {binding["metadata"]["namespace"]}
+
+
+def test_on_gke_each_step_has_an_identity_of_its_own() -> None:
+    accounts = of_kind(build(MANIFESTS / "overlays" / "gke"), "ServiceAccount")
+    found = {
+        account["metadata"]["name"]: account["metadata"]["annotations"]
+        for account in accounts
+        if "annotations" in account["metadata"]
+    }
+    assert set(found) == {"refeed-split", "refeed-train", "refeed-collect"}
+    assert len({str(annotations) for annotations in found.values()}) == 3
+
+
+def test_the_metadata_server_is_reached_with_workload_identity_only() -> None:
+    for overlay, reached in (("local", False), ("gke", True)):
+        policies = of_kind(build(MANIFESTS / "overlays" / overlay), "NetworkPolicy")
+        named = {found["metadata"]["name"]: found["spec"] for found in policies}
+        assert ("refeed-metadata" in named) is reached
+        block = named["refeed-https"]["egress"][0]["to"][0]["ipBlock"]
+        assert "169.254.0.0/16" in block["except"]
+
+
+def test_one_more_folder_is_one_more_project(tmp_path: Path) -> None:
+    shutil.copytree(MANIFESTS, tmp_path / "manifests")
+    local = tmp_path / "manifests" / LOCAL.relative_to(MANIFESTS)
+    shutil.copytree(local / "projects" / "lab", local / "projects" / "sales")
+    for path in (local / "projects" / "sales").iterdir():
+        path.write_text(path.read_text().replace("lab", "sales"))
+    index = local / "kustomization.yaml"
+    index.write_text(index.read_text().replace("projects/lab", "projects/lab, projects/sales"))
+
+    made = build(local)
+    assert names(made, "refeed-sales") == names(made, "refeed-lab") != set()
+    assert "gs://refeed-sales" in {found["data"]["root"] for found in of_kind(made, "ConfigMap")}
