@@ -1,11 +1,14 @@
 """The storage port: whole objects by URI, each written in one atomic act.
 
-The adapter is chosen by URI scheme in one dictionary. Here it is the local file system only.
+The adapter is chosen by URI scheme in one dictionary, and imported on first use: a run on a laptop
+imports no cloud client. The local file system is the one that is here.
 """
 
 from __future__ import annotations
 
+import importlib
 import os
+import shutil
 import uuid
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
@@ -21,7 +24,10 @@ TEMPORARY_PREFIX = ".tmp-"
 
 
 class Storage(Protocol):
-    """Objects by URI. A write is seen whole or not at all."""
+    """Objects by URI. A write is seen whole or not at all.
+
+    Any of these raises ``TransientError`` where the place is remote and cannot be reached.
+    """
 
     def read(self, uri: str) -> bytes:
         """The whole object.
@@ -44,8 +50,32 @@ class Storage(Protocol):
             OutputError: the place cannot be written.
         """
 
+    def create(self, uri: str, content: bytes) -> bool:
+        """Create the object unless it is there; whether this call made it.
+
+        Of any number of racers exactly one is told True. Meant for small objects.
+
+        Raises:
+            OutputError: the place cannot be written.
+        """
+
     def exists(self, uri: str) -> bool:
         """Whether the object is there."""
+
+    def version(self, uri: str) -> str:
+        """A text that is another one whenever the object has been written again.
+
+        Raises:
+            MissingInputError: there is no such object.
+        """
+
+    def download(self, uri: str, path: Path) -> None:
+        """Copy the object into a local file, whatever its size.
+
+        Raises:
+            MissingInputError: there is no such object.
+            OutputError: the local file cannot be written.
+        """
 
     def names(self, uri: str) -> list[str]:
         """Sorted names of what lies right under a folder; empty if there is no such folder."""
@@ -65,10 +95,8 @@ class LocalStorage:
 
     def read(self, uri: str) -> bytes:
         """See ``Storage.read``."""
-        try:
+        with _found(uri):
             return Path(uri).read_bytes()
-        except (FileNotFoundError, NotADirectoryError) as error:
-            raise MissingInputError(f"There is no file {uri!r}.") from error
 
     def write(self, uri: str, content: bytes) -> None:
         """See ``Storage.write``."""
@@ -78,21 +106,39 @@ class LocalStorage:
     @contextmanager
     def writer(self, uri: str) -> Iterator[BinaryIO]:
         """See ``Storage.writer``: a temporary file beside it, then a rename."""
-        path = Path(uri)
-        temporary = path.with_name(f"{TEMPORARY_PREFIX}{uuid.uuid4().hex}")
-        try:
-            path.parent.mkdir(parents=True, exist_ok=True)
+        with _beside(uri) as temporary:
             with temporary.open("wb") as stream:
                 yield stream
-            temporary.replace(path)
-        except OSError as error:
-            raise output_error(uri, error) from error
-        finally:
-            temporary.unlink(missing_ok=True)
+            temporary.replace(uri)
+
+    def create(self, uri: str, content: bytes) -> bool:
+        """See ``Storage.create``: a second name for a temporary file, which the system refuses."""
+        with _beside(uri) as temporary:
+            temporary.write_bytes(content)
+            try:
+                os.link(temporary, uri)
+            except FileExistsError:
+                return False
+        return True
 
     def exists(self, uri: str) -> bool:
         """See ``Storage.exists``."""
         return Path(uri).is_file()
+
+    def version(self, uri: str) -> str:
+        """See ``Storage.version``."""
+        with _found(uri):
+            found = Path(uri).stat()
+        return f"{found.st_ino}-{found.st_mtime_ns}-{found.st_size}"
+
+    def download(self, uri: str, path: Path) -> None:
+        """See ``Storage.download``."""
+        with _found(uri):
+            source = Path(uri).open("rb")  # noqa: SIM115 - closed by the block below
+        with source, _beside(str(path)) as temporary:
+            with temporary.open("wb") as stream:
+                shutil.copyfileobj(source, stream)
+            temporary.replace(path)
 
     def names(self, uri: str) -> list[str]:
         """See ``Storage.names``."""
@@ -115,6 +161,28 @@ class LocalStorage:
             left.unlink(missing_ok=True)
 
 
+@contextmanager
+def _found(uri: str) -> Iterator[None]:
+    try:
+        yield
+    except (FileNotFoundError, NotADirectoryError) as error:
+        raise MissingInputError(f"There is no file {uri!r}.") from error
+
+
+@contextmanager
+def _beside(uri: str) -> Iterator[Path]:
+    """A temporary name in the folder of an object, which is made; gone when the block ends."""
+    path = Path(uri)
+    temporary = path.with_name(f"{TEMPORARY_PREFIX}{uuid.uuid4().hex}")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        yield temporary
+    except OSError as error:
+        raise output_error(uri, error) from error
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
 def read_parsed(storage: Storage, uri: str, parse: Callable[[bytes], Parsed]) -> Parsed:
     """Read an artifact of ours and parse it.
 
@@ -130,11 +198,17 @@ def read_parsed(storage: Storage, uri: str, parse: Callable[[bytes], Parsed]) ->
 
 
 def check_writable(folder: str) -> None:
-    """Make a local folder, to find out before any work that it can be written.
+    """Find out before any work whether a folder can be written; a local one is made.
 
     Raises:
         OutputError: it cannot.
+        TransientError: it cannot be reached.
     """
+    if scheme_of(folder):
+        storage, probe = storage_for(folder), f"{folder}/{TEMPORARY_PREFIX}{uuid.uuid4().hex}"
+        storage.write(probe, b"")
+        storage.delete(probe)  # replacing an object takes the permission to delete it
+        return
     try:
         Path(folder).mkdir(parents=True, exist_ok=True)
     except OSError as error:
@@ -150,7 +224,10 @@ def output_error(uri: str, error: OSError) -> OutputError:
     )
 
 
-_ADAPTERS: dict[str, type[LocalStorage]] = {"": LocalStorage}
+ADAPTERS = {"": "steps.storage:LocalStorage", "gs": "steps.gcs:GcsStorage"}
+"""Where the adapter of each URI scheme is imported from."""
+
+_EXTRAS = {"gs": "gcs"}
 
 
 def scheme_of(uri: str) -> str:
@@ -163,20 +240,18 @@ def storage_for(uri: str) -> Storage:
     """The adapter for a URI's scheme.
 
     Raises:
-        SpecError: no adapter knows the scheme.
+        SpecError: no adapter knows the scheme, or what it needs is not installed.
     """
     scheme = scheme_of(uri)
-    if scheme not in _ADAPTERS:
-        raise SpecError(
-            uri,
-            [
-                Problem(
-                    0,
-                    0,
-                    "output",
-                    f"{scheme}:// is no place that this version "
-                    "of Refeed can write; a local folder is.",
-                )
-            ],
-        )
-    return _ADAPTERS[scheme]()
+    if scheme not in ADAPTERS:
+        message = f"{scheme}:// is no place that this version of Refeed can write"
+        hint = "A local folder is, and so is gs://bucket/folder."
+        raise SpecError(uri, [Problem(0, 0, "output", message, hint)])
+    module, _, name = ADAPTERS[scheme].partition(":")
+    try:
+        adapter: Callable[[], Storage] = getattr(importlib.import_module(module), name)
+    except ModuleNotFoundError as error:
+        message = f"{scheme}:// needs the module {error.name}, which is not installed"
+        hint = f"Install it with: pip install 'refeed[{_EXTRAS[scheme]}]'"
+        raise SpecError(uri, [Problem(0, 0, "output", message, hint)]) from error
+    return adapter()

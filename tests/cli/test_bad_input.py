@@ -91,7 +91,7 @@ BAD_SPECS: dict[str, tuple[Callable[[Lab], Path], str, int]] = {
     ),
     "python object": (spec_text("name: !!python/object:os.system x"), "not valid YAML", 65),
     "no source": (spec_with(dataset__source="gone.parquet"), "There is no source", 66),
-    "unknown output": (spec_with(output="gs://bucket/x"), "no place that this version", 65),
+    "unknown output": (spec_with(output="s3://bucket/x"), "no place that this version", 65),
 }
 
 

