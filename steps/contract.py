@@ -133,6 +133,11 @@ class RunLayout:
         return join(self.base, "report.html")
 
     @property
+    def status(self) -> str:
+        """What the experiment store knows of the run, where there is no embedded store."""
+        return join(self.base, "status.json")
+
+    @property
     def done(self) -> str:
         """The commit marker of collect: the run is whole."""
         return join(self.base, "done.json")

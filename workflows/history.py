@@ -7,13 +7,13 @@ from steps.contract import ProjectLayout, RunLayout
 from steps.errors import MissingInputError
 from steps.records import RunRecord
 from steps.storage import storage_for
-from steps.store import SqliteStore
+from steps.store import open_store
 from workflows.spec import ExperimentSpec
 
 
 def past_runs(spec: ExperimentSpec) -> list[RunRecord]:
     """The runs of the spec's experiment, the newest first."""
-    return SqliteStore(ProjectLayout(spec.output, spec.project).store).runs(spec.name)
+    return open_store(ProjectLayout(spec.output, spec.project)).runs(spec.name)
 
 
 def find_run(spec: ExperimentSpec, run: str | None) -> RunRecord:

@@ -19,7 +19,7 @@ from steps.records import RunRecord, RunRequest, canonical_json
 from steps.split.shards import pack
 from steps.split.step import SplitResult, split
 from steps.storage import Storage, check_writable, read_parsed, storage_for
-from steps.store import SqliteStore
+from steps.store import open_store
 from steps.train.step import TrainResult, train
 from steps.train.worker import WorkerSetup
 from workflows.plan import run_request, split_request, trainer_config
@@ -108,7 +108,7 @@ class _Local:
         self.progress = progress
         self.project = ProjectLayout(self.spec.output, self.spec.project)
         self.storage: Storage = storage_for(self.spec.output)
-        self.store = SqliteStore(self.project.store)
+        self.store = open_store(self.project)
 
     def split(self) -> SplitResult:
         check_writable(self.project.base)
