@@ -33,7 +33,7 @@ from steps.records import (
 )
 from steps.split.source import Source
 from steps.split.spill import Codes, Grouping
-from steps.storage import Storage, read_parsed
+from steps.storage import Storage, read_parsed, scheme_of
 from steps.table.hashing import Hashes, content_digest, mix, row_hashes
 from steps.table.parts import arrow_schema, canonical_order, encode_part
 from steps.table.sample import SAMPLE_ROWS, BottomSample
@@ -127,6 +127,8 @@ def make_dataset(
 
 def _scratch(project: ProjectLayout) -> tempfile.TemporaryDirectory[str]:
     """A folder for runs that do not fit into memory; goes when the step ends, also by an error."""
+    if scheme_of(project.root):  # a container's own disk, which goes with the container
+        return tempfile.TemporaryDirectory(prefix="refeed-", ignore_cleanup_errors=True)
     base = Path(project.scratch)
     base.mkdir(parents=True, exist_ok=True)
     for left in base.iterdir():
