@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import Field, model_validator
 
@@ -12,6 +12,11 @@ from steps.split.config import DatasetConfig
 from steps.train.config import EvaluateConfig, ExplainConfig, TrainerConfig
 
 NAME = r"^[a-z]([-a-z0-9]*[a-z0-9])?$"
+DURATION = r"^[1-9][0-9]{0,5}[smhd]$"
+_LABEL = r"^[^\x00-\x1f\x7f{}]*$"
+_CRON = r"^\s*([0-9A-Za-z*/,?#-]+\s+){4}[0-9A-Za-z*/,?#-]+\s*$"
+
+Duration = Annotated[str, Field(pattern=DURATION)]
 
 
 class ExecutionConfig(SpecPart):
@@ -23,7 +28,40 @@ class ExecutionConfig(SpecPart):
     workers: int | None = Field(default=None, ge=1, le=256)
     """Processes that train at once, one thread each; default: one per processor."""
     shards: int = Field(default=1, ge=1, le=1000)
-    """Portions into which the partitions are packed, by cost."""
+    """On one machine: portions into which the partitions are packed, by cost."""
+    force: bool = False
+    """Compute everything anew, whatever the cache holds."""
+    label: str = Field(default="", max_length=200, pattern=_LABEL)
+    """A note of your own on the run, such as why it is made."""
+    max_pods: int = Field(default=100, ge=1, le=500)
+    """On a cluster: training pods at the most, whatever the number of partitions."""
+    classes: list[str] | None = None
+    """On a cluster: resource classes that training pods may use; default: all of the
+    installation's. A partition too large for the first goes to the next."""
+    spot: bool = True
+    """On a cluster: train on spot nodes where the installation has some. Pods that are taken away
+    are started again and go on."""
+    retries: int = Field(default=5, ge=0, le=50)
+    """On a cluster: how often a pod that failed for a passing reason (throttled, network) is
+    started again. Lost pods do not count; bad data is never tried again."""
+    deadline: Duration = "24h"
+    """On a cluster: a run that takes longer is stopped and counts as failed."""
+    ttl: Duration = "7d"
+    """On a cluster: how long Argo remembers a run that has ended. Results stay."""
+
+
+class ScheduleConfig(SpecPart):
+    """When a cluster runs the experiment by itself."""
+
+    cron: str = Field(pattern=_CRON)
+    """Five fields: minute, hour, day of the month, month, day of the week."""
+    timezone: str = Field(default="UTC", pattern=r"^[A-Za-z][A-Za-z0-9_+/-]*$")
+    """Of the cron expression, a name such as `Europe/Paris`."""
+    concurrency: Literal["allow", "forbid", "replace"] = "allow"
+    """When a run is due and the one before has not ended. allow: both run. forbid: the new one is
+    left out; and runs started by hand wait for their turn. replace: the old one is stopped."""
+    suspended: bool = False
+    """Do not run by itself for now."""
 
 
 class ExperimentSpec(SpecPart):
@@ -40,6 +78,8 @@ class ExperimentSpec(SpecPart):
     evaluate: EvaluateConfig = EvaluateConfig()
     explain: ExplainConfig = ExplainConfig()
     execution: ExecutionConfig = ExecutionConfig()
+    schedule: ScheduleConfig | None = None
+    """When a cluster runs it by itself; default: only when told."""
     output: str = Field(default="runs", min_length=1)
     """The artifact root; a path is relative to the spec file."""
 
@@ -53,8 +93,8 @@ class ExperimentSpec(SpecPart):
         return self
 
     def identity(self) -> dict[str, Any]:
-        """What decides the results: all but URIs and execution."""
-        raw = self.model_dump(mode="json", exclude={"execution": True, "output": True})
+        """What decides the results: all but URIs, execution and schedule."""
+        raw = self.model_dump(mode="json", exclude={"execution", "schedule", "output"})
         for name in ("source", "format", "types", "null_values"):  # how rows come, not which
             raw["dataset"].pop(name)
         return raw
