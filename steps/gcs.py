@@ -117,6 +117,8 @@ class GcsStorage:
 
     def exists(self, uri: str) -> bool:
         """See ``Storage.exists``."""
+        if not _parts(uri, MissingInputError)[1]:  # a bucket is a folder
+            return False
         with _translated(uri, MissingInputError):
             return bool(_blob(uri, MissingInputError).exists(**self._patience))
 
@@ -180,8 +182,16 @@ def _client() -> storage.Client:
     key = os.getpid(), os.environ.get("STORAGE_EMULATOR_HOST", "")
     if key not in _CLIENTS:
         # Objects are asked for by bucket alone; without a name the client would search for one.
-        _CLIENTS[key] = storage.Client(project="<none>")
+        client = storage.Client(project="<none>")
+        # A download that is tried again leaves the refusal unread, and its connection open.
+        client._http.hooks["response"].append(_read_refusal)  # noqa: SLF001 - no other way in
+        _CLIENTS[key] = client
     return _CLIENTS[key]
+
+
+def _read_refusal(response: requests.Response, **_: object) -> None:
+    if not response.ok:
+        response.content  # noqa: B018 - reading it gives the connection back
 
 
 def _parts(uri: str, side: Side) -> tuple[str, str]:
@@ -202,6 +212,8 @@ def _parts(uri: str, side: Side) -> tuple[str, str]:
 
 def _blob(uri: str, side: Side) -> storage.Blob:
     bucket, name = _parts(uri, side)
+    if not name:
+        raise side(f"{uri!r} names a bucket, and no object in it.")
     with _translated(uri, side):
         return _client().bucket(bucket).blob(name)
 
@@ -240,9 +252,11 @@ def _translated(uri: str, side: Side) -> Iterator[None]:
     except GoogleAuthError as error:
         if error.retryable:
             raise _transient(uri, error) from error
-        raise side(
-            f"Google Cloud does not know who asks for {uri!r}: {_brief(error)}.", hint=_LOGIN
-        ) from error
+        raise _unknown(uri, side, error) from error
+
+
+def _unknown(uri: str, side: Side, error: Exception) -> RefeedError:
+    return side(f"Google Cloud does not know who asks for {uri!r}: {_brief(error)}.", hint=_LOGIN)
 
 
 def _transient(uri: str, error: Exception) -> TransientError:
@@ -263,7 +277,9 @@ def _refusal(uri: str, side: Side, error: GoogleAPICallError) -> RefeedError:
         if side is OutputError or "bucket does not exist" in str(error):
             return _no_bucket(uri, side)
         return MissingInputError(f"There is no object {uri!r}.")
-    if error.code in {requests.codes.unauthorized, requests.codes.forbidden}:
+    if error.code == requests.codes.unauthorized:
+        return _unknown(uri, side, error)
+    if error.code == requests.codes.forbidden:
         return side(
             f"Google Cloud refuses {uri!r}: {_brief(error)}.",
             hint=f"Whoever runs this needs {_ROLES[side]} on gs://{bucket}: `gcloud storage "

@@ -11,7 +11,7 @@ import os
 import shutil
 import uuid
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, contextmanager, suppress
 from pathlib import Path
 from typing import BinaryIO, Protocol, TypeVar
 
@@ -180,7 +180,8 @@ def _beside(uri: str) -> Iterator[Path]:
     except OSError as error:
         raise output_error(uri, error) from error
     finally:
-        temporary.unlink(missing_ok=True)
+        with suppress(OSError):  # where it could not be made, what is said about that is enough
+            temporary.unlink()
 
 
 def read_parsed(storage: Storage, uri: str, parse: Callable[[bytes], Parsed]) -> Parsed:
@@ -224,7 +225,7 @@ def output_error(uri: str, error: OSError) -> OutputError:
     )
 
 
-ADAPTERS = {"": "steps.storage:LocalStorage", "gs": "steps.gcs:GcsStorage"}
+_ADAPTERS = {"": "steps.storage:LocalStorage", "gs": "steps.gcs:GcsStorage"}
 """Where the adapter of each URI scheme is imported from."""
 
 _EXTRAS = {"gs": "gcs"}
@@ -236,22 +237,26 @@ def scheme_of(uri: str) -> str:
     return head if separator else ""
 
 
-def storage_for(uri: str) -> Storage:
+def storage_for(uri: str, field: str = "output") -> Storage:
     """The adapter for a URI's scheme.
+
+    Args:
+        uri: a place, or anything in it.
+        field: of the spec that names it, for the error.
 
     Raises:
         SpecError: no adapter knows the scheme, or what it needs is not installed.
     """
     scheme = scheme_of(uri)
-    if scheme not in ADAPTERS:
-        message = f"{scheme}:// is no place that this version of Refeed can write"
-        hint = "A local folder is, and so is gs://bucket/folder."
-        raise SpecError(uri, [Problem(0, 0, "output", message, hint)])
-    module, _, name = ADAPTERS[scheme].partition(":")
+    if scheme not in _ADAPTERS:
+        message = f"{scheme}:// is no place that this version of Refeed knows"
+        hint = "A local path is, and so is gs://bucket/folder."
+        raise SpecError(uri, [Problem(0, 0, field, message, hint)])
+    module, _, name = _ADAPTERS[scheme].partition(":")
     try:
         adapter: Callable[[], Storage] = getattr(importlib.import_module(module), name)
     except ModuleNotFoundError as error:
         message = f"{scheme}:// needs the module {error.name}, which is not installed"
         hint = f"Install it with: pip install 'refeed[{_EXTRAS[scheme]}]'"
-        raise SpecError(uri, [Problem(0, 0, "output", message, hint)]) from error
+        raise SpecError(uri, [Problem(0, 0, field, message, hint)]) from error
     return adapter()

@@ -1,0 +1,150 @@
+"""What Google Cloud Storage refuses, and what is said about it."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from steps.errors import MissingInputError, OutputError, RefeedError, TransientError
+from steps.gcs import GcsStorage
+from steps.storage import check_writable
+from tests.stand_ins import answering, free_port
+
+URI = "gs://some-bucket/folder/x"
+DEADLINE = 1.0
+
+
+def _write_stream(storage: GcsStorage, uri: str) -> None:
+    with storage.writer(uri) as stream:
+        stream.write(b"x")
+
+
+READS: dict[str, Callable[[GcsStorage, str], object]] = {
+    "read": lambda storage, uri: storage.read(uri),
+    "exists": lambda storage, uri: storage.exists(uri),
+    "version": lambda storage, uri: storage.version(uri),
+    "names": lambda storage, uri: storage.names(uri),
+    "download": lambda storage, uri: storage.download(uri, Path("never-written")),
+}
+WRITES: dict[str, Callable[[GcsStorage, str], object]] = {
+    "write": lambda storage, uri: storage.write(uri, b"x"),
+    "writer": _write_stream,
+    "create": lambda storage, uri: storage.create(uri, b"x"),
+    "delete": lambda storage, uri: storage.delete(uri),
+}
+ALL = READS | WRITES
+
+
+def failure(name: str, uri: str = URI) -> RefeedError:
+    """What a call raises."""
+    with pytest.raises(RefeedError) as caught:
+        ALL[name](GcsStorage(DEADLINE), uri)
+    return caught.value
+
+
+@pytest.fixture(autouse=True)
+def _elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+
+
+@pytest.mark.parametrize("name", ALL)
+def test_nobody_listens(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("STORAGE_EMULATOR_HOST", f"http://127.0.0.1:{free_port()}")
+    began = time.monotonic()
+    error = failure(name)
+    assert time.monotonic() - began < 10 * DEADLINE
+    assert isinstance(error, TransientError)
+    assert URI in str(error)
+    assert not Path("never-written").exists()
+
+
+@pytest.mark.parametrize("status", [408, 429, 500, 503])
+@pytest.mark.parametrize("name", ["read", "write", "names", "create"])
+def test_overload_is_transient(name: str, status: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    with answering(status) as url:
+        monkeypatch.setenv("STORAGE_EMULATOR_HOST", url)
+        error = failure(name)
+    assert isinstance(error, TransientError)
+
+
+@pytest.mark.parametrize("name", ALL)
+def test_a_missing_role_is_named(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    with answering(403, "nobody@example.org has no access") as url:
+        monkeypatch.setenv("STORAGE_EMULATOR_HOST", url)
+        error = failure(name)
+    role = "roles/storage.objectViewer" if name in READS else "roles/storage.objectUser"
+    assert type(error) is (MissingInputError if name in READS else OutputError)
+    assert f"{role} on gs://some-bucket" in error.hint
+    assert "nobody@example.org" in error.message
+
+
+@pytest.mark.parametrize("name", ALL)
+def test_credentials_that_are_not_taken(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    with answering(401) as url:
+        monkeypatch.setenv("STORAGE_EMULATOR_HOST", url)
+        error = failure(name)
+    assert type(error) is (MissingInputError if name in READS else OutputError)
+    assert "gcloud auth application-default login" in error.hint
+
+
+def test_a_request_that_makes_no_sense(monkeypatch: pytest.MonkeyPatch) -> None:
+    with answering(400, "that is no name") as url:
+        monkeypatch.setenv("STORAGE_EMULATOR_HOST", url)
+        assert "that is no name" in failure("write").message
+
+
+def test_a_missing_bucket_on_the_real_service(monkeypatch: pytest.MonkeyPatch) -> None:
+    with answering(404, "The specified bucket does not exist.") as url:
+        monkeypatch.setenv("STORAGE_EMULATOR_HOST", url)
+        for name in ("read", "names", "write"):
+            assert "There is no bucket gs://some-bucket" in failure(name).message
+
+
+@pytest.mark.parametrize("name", ["names", "write", "writer", "create"])
+def test_a_missing_bucket(name: str, gcs: str) -> None:
+    error = failure(name, "gs://never-made/x")
+    assert "There is no bucket gs://never-made" in error.message
+    with pytest.raises(OutputError, match="There is no bucket gs://never-made"):
+        check_writable("gs://never-made/runs")
+
+
+@pytest.mark.parametrize("name", ALL)
+@pytest.mark.parametrize("uri", ["gs://", "gs:///x", "gs://UPPER/x", "gs://a b/x"])
+def test_no_bucket_is_named(name: str, uri: str) -> None:
+    assert "names no bucket" in failure(name, uri).message
+
+
+@pytest.mark.parametrize("name", sorted(set(ALL) - {"names", "exists"}))
+def test_a_bucket_is_no_object(name: str) -> None:
+    assert "no object in it" in failure(name, "gs://some-bucket").message
+    assert not GcsStorage().exists("gs://some-bucket/")
+
+
+@pytest.mark.parametrize("name", ALL)
+def test_nobody_is_logged_in(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("STORAGE_EMULATOR_HOST", raising=False)
+    monkeypatch.delenv("GOOGLE_APPLICATION_CREDENTIALS", raising=False)
+    monkeypatch.setenv("CLOUDSDK_CONFIG", str(tmp_path))
+    monkeypatch.setenv("NO_GCE_CHECK", "true")
+    error = failure(name)
+    assert type(error) is (MissingInputError if name in READS else OutputError)
+    assert "gcloud auth application-default login" in error.hint
+    assert "workload identity" in error.hint
+
+
+def test_an_answer_that_was_lost_is_no_lost_race(gcs: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The client tries again when an answer is lost, and finds the object that it made itself."""
+    from google.cloud.storage import Blob  # noqa: PLC0415 - beside what is replaced
+
+    upload = Blob.upload_from_string
+
+    def upload_twice(blob: Blob, *args: object, **keywords: object) -> None:
+        upload(blob, *args, **keywords)
+        upload(blob, *args, **keywords)
+
+    monkeypatch.setattr(Blob, "upload_from_string", upload_twice)
+    assert GcsStorage().create(f"{gcs}/x", b"mine")
+    assert not GcsStorage().create(f"{gcs}/x", b"another's")
