@@ -1,0 +1,110 @@
+"""Files in object storage as a source: downloaded only when a row or a column is asked for."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import tempfile
+import weakref
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from functools import cached_property
+from pathlib import Path, PurePosixPath
+
+import pyarrow as pa
+
+from steps.errors import DataError, TransientError
+from steps.records import digest
+from steps.split.csv_source import CsvSource
+from steps.split.parquet_source import ParquetSource
+from steps.storage import Storage
+
+_ASKED_AT_ONCE = 16
+_DOWNLOADS_AT_ONCE = 4
+
+Reader = Callable[[list[Path]], ParquetSource | CsvSource]
+"""What reads the files once they are local."""
+
+
+class RemoteFiles:
+    """One or more objects that hold one table.
+
+    Args:
+        uris: of the objects.
+        storage: that they lie on.
+        reader: of local files of their kind.
+    """
+
+    def __init__(self, uris: list[str], storage: Storage, reader: Reader) -> None:
+        self.uris, self.storage, self.reader = sorted(uris), storage, reader
+
+    def fingerprint(self) -> str:
+        """See ``Source.fingerprint``; of names and versions, since bytes would have to be read.
+
+        Raises:
+            MissingInputError: one of the objects is gone.
+        """
+        return digest(self._versions)
+
+    def schema(self) -> pa.Schema:
+        """See ``Source.schema``."""
+        with self._named_by_uri():
+            return self._local.schema()
+
+    def rows(self) -> int | None:
+        """See ``Source.rows``."""
+        with self._named_by_uri():
+            return self._local.rows()
+
+    def batches(self, columns: list[str]) -> Iterator[pa.RecordBatch]:
+        """See ``Source.batches``."""
+        with self._named_by_uri():
+            yield from self._local.batches(columns)
+
+    @cached_property
+    def _versions(self) -> list[list[str]]:
+        return self._ask_versions()
+
+    def _ask_versions(self) -> list[list[str]]:
+        with ThreadPoolExecutor(_ASKED_AT_ONCE) as pool:
+            versions = list(pool.map(self.storage.version, self.uris))
+        return [[uri, version] for uri, version in zip(self.uris, versions, strict=True)]
+
+    @cached_property
+    def _local(self) -> ParquetSource | CsvSource:
+        versions = self._versions
+        with ThreadPoolExecutor(_DOWNLOADS_AT_ONCE) as pool:
+            list(pool.map(self.storage.download, self.uris, self._paths))
+        if self._ask_versions() != versions:
+            raise TransientError(
+                f"{self.uris[0]!r} or a file beside it was written while it was read, so its rows "
+                "would be a mixture.",
+                hint="Run again when nobody writes to the source.",
+            )
+        return self.reader(self._paths)
+
+    @cached_property
+    def _paths(self) -> list[Path]:
+        """Where the objects go; numbered, since an object's name may be too long for a file."""
+        folder = tempfile.mkdtemp(prefix="refeed-source-")
+        weakref.finalize(self, _remove, folder, os.getpid())
+        suffixes = [PurePosixPath(uri).suffix for uri in self.uris]
+        return [Path(folder, f"{n:05d}{suffix}") for n, suffix in enumerate(suffixes)]
+
+    @contextmanager
+    def _named_by_uri(self) -> Iterator[None]:
+        """Errors name the object, not the local copy that nobody else will ever see."""
+        try:
+            yield
+        except DataError as error:
+            for path, uri in zip(self._paths, self.uris, strict=True):
+                error.message = error.message.replace(str(path), uri)
+                error.hint = error.hint.replace(str(path), uri)
+            raise
+
+
+def _remove(folder: str, process: int) -> None:
+    """Remove a scratch folder, unless this is a forked child of the process that it belongs to."""
+    if os.getpid() == process:
+        shutil.rmtree(folder, ignore_errors=True)
