@@ -7,6 +7,7 @@ A location is a plain string, a folder or ``gs://bucket/prefix``; a compiler may
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Literal
 
 SPLIT_VERSION = 2
 """Raised when the same source would give other part files, so that old data sets are not reused."""
@@ -93,9 +94,53 @@ class RunLayout:
         """The resolved spec and references to the data set: all that train and collect read."""
         return join(self.base, "run.json")
 
-    def shard(self, number: int) -> str:
-        """The list of partitions that one train step handles."""
-        return join(self.base, "shards", f"{number:05d}.json")
+    @property
+    def spec(self) -> str:
+        """The spec as it was run: with it a run can be submitted again."""
+        return join(self.base, "operations", "spec.json")
+
+    @property
+    def trainer(self) -> str:
+        """What the trainer's image said of the trainer: parameters, versions, tasks."""
+        return join(self.base, "operations", "trainer.json")
+
+    @property
+    def outcome(self) -> str:
+        """What came of the run, in a few lines, for whoever asks later."""
+        return join(self.base, "operations", "outcome.json")
+
+    @property
+    def workflows(self) -> str:
+        """The folder with one file per workflow that worked on the run."""
+        return join(self.base, "operations", "workflows")
+
+    def workflow(self, name: str) -> str:
+        """Namespace and time of one workflow that worked on the run."""
+        return join(self.workflows, f"{name}.json")
+
+    @property
+    def shards(self) -> str:
+        """The folder with one file per shard."""
+        return join(self.base, "shards")
+
+    def shard(self, size: str, number: int | str) -> str:
+        """The partitions that one train step handles, of one resource class."""
+        padded = f"{number:05d}" if isinstance(number, int) else number
+        return join(self.shards, f"{size}-{padded}.json")
+
+    @property
+    def pods(self) -> str:
+        """The folder with one file per pod that worked on the run."""
+        return join(self.base, "pods")
+
+    def pod(self, workflow: str, step: str, number: int) -> str:
+        """One pod: the number counts the pods of this step of this workflow from 1."""
+        return join(self.pods, f"{workflow}.{step}.{number:03d}.json")
+
+    @property
+    def cache(self) -> CacheLayout:
+        """Models and explanations of a run that was told to compute everything anew."""
+        return CacheLayout(join(self.base, "cache"))
 
     @property
     def records(self) -> str:
@@ -181,7 +226,83 @@ class ProjectLayout:
         """The folder of all runs of one experiment."""
         return join(self.base, "runs", experiment)
 
+    def upload(self, digest: str, name: str) -> str:
+        """A source that was copied from the machine of whoever submitted; by content."""
+        return join(self.base, "uploads", digest, name)
+
     @property
     def store(self) -> str:
         """The embedded experiment store."""
         return join(self.base, "store.sqlite")
+
+
+@dataclass(frozen=True)
+class RunAddress:
+    """Names a run; with it every step finds all else. A compiler fills in placeholders.
+
+    Attributes:
+        root: the artifact root.
+        project: of the run.
+        experiment: of the run.
+        run: its id.
+    """
+
+    root: str
+    project: str
+    experiment: str
+    run: str
+
+    @property
+    def layout(self) -> ProjectLayout:
+        """Where the project's artifacts lie."""
+        return ProjectLayout(self.root, self.project)
+
+    @property
+    def run_layout(self) -> RunLayout:
+        """Where the run's artifacts lie."""
+        return self.layout.run(self.experiment, self.run)
+
+    @property
+    def arguments(self) -> list[str]:
+        """How a step is told."""
+        return [
+            f"--root={self.root}",
+            f"--project={self.project}",
+            f"--experiment={self.experiment}",
+            f"--run={self.run}",
+        ]
+
+
+Step = Literal["check", "split", "train", "collect", "finish"]
+"""What a container runs."""
+
+OUTPUTS = "/tmp/refeed"  # noqa: S108 - in a pod, /tmp is a volume of its own
+"""The folder in a pod where a step leaves what the workflow engine picks up."""
+
+MEMORY_EXIT = 100
+"""A pod that ends with 100 + n needs the memory of the n-th larger resource class to go on."""
+
+PREEMPTED_EXIT = 143
+"""A pod that was told to stop (SIGTERM) and did so in good order."""
+
+
+def output(name: str) -> str:
+    """The file in a pod that holds one of a step's outputs."""
+    return f"{OUTPUTS}/{name}"
+
+
+def shards_of(size: str) -> str:
+    """Name of the split step's output that lists the shards of one resource class."""
+    return f"shards-{size}"
+
+
+def step_command(step: Step, address: RunAddress, **options: str | int) -> list[str]:
+    """The command line of a step in a pod; values and placeholders look the same.
+
+    Args:
+        step: which one.
+        address: of the run.
+        options: further options of that step, such as ``shard=3``.
+    """
+    more = [f"--{name.replace('_', '-')}={value}" for name, value in options.items()]
+    return ["refeed", "step", step, *address.arguments, *more]

@@ -8,8 +8,12 @@
     │   │   └── DamagedError    65  an artifact of ours cannot be read any more
     │   └── TrainerError        65  no such trainer, or it breaks its contract
     ├── MissingInputError       66  a file, a run or a data set is not there
+    ├── UnavailableError        69  no cluster answers, or it kept failing in spite of retries
     ├── OutputError             73  the artifact root cannot be written
     ├── TransientError          75  throttled, or the network failed: try again
+    ├── ForbiddenError          77  the cluster or the storage does not let us
+    ├── MoreMemoryError        10n  a pod needs the n-th larger resource class to go on
+    ├── PreemptedError         143  a pod was told to stop, and everything finished is recorded
     └── TooManyFailuresError     3  the run ended, but more partitions failed than the spec allows
 
 Exit code 2 is a wrong command line, 130 is Ctrl-C, 0 is success. The numbers above 63 are those of
@@ -130,6 +134,41 @@ class TransientError(RefeedError):
 
     exit_code = 75
     transient = True
+
+
+class UnavailableError(RefeedError):
+    """No cluster answers, it lacks something, or a step kept failing in spite of retries."""
+
+    exit_code = 69
+
+
+class ForbiddenError(RefeedError):
+    """The cluster does not let us: says which verb on which resource, and whom."""
+
+    exit_code = 77
+
+
+class PreemptedError(RefeedError):
+    """The pod was told to stop; all that is finished is recorded."""
+
+    exit_code = 143
+    transient = True
+
+
+class MoreMemoryError(RefeedError):
+    """A pod must be started again in a larger resource class to go on.
+
+    Args:
+        step: how many classes larger, from 1.
+    """
+
+    transient = True
+
+    def __init__(self, step: int) -> None:
+        super().__init__(
+            f"What is left needs more memory: the resource class that is {step} larger."
+        )
+        self.exit_code = 100 + step  # type: ignore[misc]  # fixed for every other class
 
 
 class TooManyFailuresError(RefeedError):

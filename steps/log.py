@@ -14,18 +14,23 @@ from steps.storage import Storage
 _SECONDS_BETWEEN_WRITES = 5.0
 
 
+def _writer() -> str:
+    """A pod's name, or a process id: two writers never share a file."""
+    return os.environ.get("REFEED_POD") or str(os.getpid())
+
+
 class RunLog:
     """One JSON object per line: time, step, event, and whatever belongs to it.
 
     Args:
         storage: of the run.
-        uri: of the log; the process id makes it unique, so that a later try adds a file.
+        uri: of the log; the writer makes it unique, so that a later try adds a file.
         step: name of the step.
     """
 
     def __init__(self, storage: Storage, uri: str, step: str) -> None:
         self._storage, self._step = storage, step
-        self._uri = uri.replace(".jsonl", f"-{os.getpid()}-{time.time_ns():x}.jsonl")
+        self._uri = uri.replace(".jsonl", f"-{_writer()}-{time.time_ns():x}.jsonl")
         self._lines: list[str] = []
         self._written = 0.0
 

@@ -26,11 +26,12 @@ Reason = Literal[
     "too_few_groups",
     "trainer_error",
     "out_of_memory",
+    "too_large",
     "worker_died",
     "no_record",
 ]
 """Why a partition has no model. The first seven are skips: nothing went wrong, there is just no
-model to be had. The last four are failures."""
+model to be had. The last five are failures."""
 
 
 def canonical_json(value: Json) -> str:
@@ -206,6 +207,8 @@ class RunRequest:
         explain: the spec's part, with all defaults.
         versions: of Refeed and of the libraries that shape a number.
         max_failed_fraction: share of partitions that may fail before the run counts as failed.
+        force: the run has a cache of its own: nothing that was computed before is used.
+        label: the user's own note.
     """
 
     project: str
@@ -224,6 +227,8 @@ class RunRequest:
     explain: dict[str, Json]
     versions: dict[str, str]
     max_failed_fraction: float
+    force: bool = False
+    label: str = ""
 
     def to_json(self) -> str:
         """The text that is stored."""
@@ -283,13 +288,16 @@ class Attempt:
     Attributes:
         partition_id: of the partition.
         attempt: counts from 1 within the run.
-        outcome: the record's status; the reason where it is tried again; ``lost`` when the worker
-            died under it.
+        outcome: ``begun`` while it is in flight; then the record's status, or the reason where it
+            is tried again; ``lost`` when the worker died under it; ``dropped`` when the pod had to
+            stop.
         cached: ``full`` (nothing computed), ``fit`` (only explained) or ``none``.
         seconds: wall time.
         peak_memory_mib: of the worker process so far.
-        worker: process id or pod name.
+        worker: process id, or name of the pod.
         cpu: the processor's model name.
+        shard: that it belongs to.
+        memory_step: in which class it was tried: so many larger than the shard's own.
     """
 
     partition_id: str
@@ -300,6 +308,8 @@ class Attempt:
     peak_memory_mib: float
     worker: str
     cpu: str
+    shard: str = ""
+    memory_step: int = 0
 
     def to_json(self) -> str:
         """The text that is stored under ``attempts/``."""
@@ -307,6 +317,50 @@ class Attempt:
 
     @classmethod
     def from_json(cls, text: str | bytes) -> Attempt:
+        """Read what ``to_json`` wrote."""
+        return cls(**json.loads(text))
+
+
+@dataclass(frozen=True)
+class PodRecord:
+    """One pod that worked on a run; written when it begins, now and then, and when it ends.
+
+    Attributes:
+        pod: its name.
+        workflow: that it belongs to.
+        step: such as ``split`` or ``train-small-00003``.
+        number: counts the pods of this step of this workflow from 1.
+        size: name of the resource class whose memory it has.
+        memory_step: how many classes larger than the step's own that is.
+        began: ISO 8601, UTC.
+        ended: ISO 8601, UTC; empty while it runs, or if it was killed.
+        cause: why it ended: ``done``, ``transient``, ``error``, ``failed``, ``preempted``,
+            ``memory``, ``more_memory``, ``lost``; empty while it runs. What ended a pod that was
+            killed is written by the next one, which the workflow engine tells.
+        done: partitions that are done with, so far.
+        total: partitions of the shard.
+        statuses: the partitions done by this pod, by status.
+    """
+
+    pod: str
+    workflow: str
+    step: str
+    number: int
+    size: str
+    memory_step: int
+    began: str
+    ended: str = ""
+    cause: str = ""
+    done: int = 0
+    total: int = 0
+    statuses: dict[str, int] = field(default_factory=dict)
+
+    def to_json(self) -> str:
+        """The text that is stored under ``pods/``."""
+        return canonical_json(asdict(self))
+
+    @classmethod
+    def from_json(cls, text: str | bytes) -> PodRecord:
         """Read what ``to_json`` wrote."""
         return cls(**json.loads(text))
 
@@ -321,10 +375,12 @@ class RunRecord:
         run: the run's id; ids of one experiment sort by the time at which they began.
         spec_hash: of the resolved spec, without URIs, labels and execution.
         dataset: the data set's hash.
-        status: ``running``, ``finished`` or ``failed``.
+        status: ``running``, ``finished``, ``failed`` or ``stopped``.
         started: ISO 8601, UTC.
         ended: ISO 8601, UTC; empty while it runs.
         counts: partitions by status.
+        label: the user's own note.
+        message: why it failed, in one sentence; empty if it did not.
     """
 
     project: str
@@ -332,10 +388,12 @@ class RunRecord:
     run: str
     spec_hash: str
     dataset: str
-    status: Literal["running", "finished", "failed"]
+    status: Literal["running", "finished", "failed", "stopped"]
     started: str
     ended: str = ""
     counts: dict[str, int] = field(default_factory=dict)
+    label: str = ""
+    message: str = ""
 
     def to_json(self) -> str:
         """The text that the store keeps."""

@@ -11,18 +11,18 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from steps.collect.step import CollectResult, collect
-from steps.contract import ProjectLayout, RunLayout
+from steps.contract import ProjectLayout, RunAddress, RunLayout
 from steps.errors import SpecError, TooManyFailuresError
 from steps.log import RunLog
 from steps.progress import Progress, Silent
-from steps.records import RunRecord, RunRequest, canonical_json
+from steps.records import RunRequest
 from steps.split.shards import pack
 from steps.split.step import SplitResult, split
 from steps.storage import Storage, check_writable, read_parsed, storage_for
 from steps.store import open_store
-from steps.train.step import TrainResult, train
-from steps.train.worker import WorkerSetup
-from workflows.plan import run_request, split_request, trainer_config
+from steps.train.step import Means, TrainResult, train
+from workflows.begin import now, put_running, write_request, write_start
+from workflows.plan import run_request, split_request, trainer_facts
 from workflows.spec import ExperimentSpec
 from workflows.specfile import LoadedSpec, load_spec
 
@@ -115,9 +115,9 @@ class _Local:
         return split(split_request(self.spec), self.project, self.storage, self.progress)
 
     def run(self) -> RunSummary:
-        trainer_config(self.spec)  # a wrong parameter should not cost a split first
+        trainer = trainer_facts(self.spec)  # a wrong parameter should not cost a split first
         made = self.split()
-        request = run_request(self.spec, made, "")
+        request = run_request(self.spec, made, "", trainer)
         with self._claim(request) as (request, resumed):
             layout = self.project.run(request.experiment, request.run)
             if resumed:
@@ -144,38 +144,25 @@ class _Local:
         )
 
     def _begin(self, request: RunRequest, made: SplitResult, layout: RunLayout) -> None:
-        """Write what the steps read; the request last, for with it the run can be gone on with."""
-        started = datetime.now(UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
-        begun = canonical_json({"started": started}).encode()
-        self.storage.write(layout.operations("started.json"), begun)
-        for number, ids in enumerate(pack(made.index.entries, self.spec.execution.shards)):
-            self.storage.write(layout.shard(number), canonical_json(ids).encode())
-        text = self.spec.model_dump_json(indent=2)
-        self.storage.write(layout.operations("spec.json"), text.encode("utf-8", "surrogatepass"))
-        self.storage.write(layout.request, request.to_json().encode("utf-8", "surrogatepass"))
-        self.store.put(
-            RunRecord(
-                request.project,
-                request.experiment,
-                request.run,
-                request.spec_hash,
-                request.dataset,
-                "running",
-                started,
-            )
-        )
+        started = now()
+        write_start(layout, self.storage, self.spec, started)
+        entries = made.index.entries
+        shards = {"local": pack(entries, self.spec.execution.shards)}
+        write_request(layout, self.storage, request, len(entries), shards)
+        put_running(self.store, request, started)
 
     def _train(self, request: RunRequest, layout: RunLayout) -> TrainResult:
-        setup = WorkerSetup(self.spec.output, request.project, request.experiment, request.run)
+        address = RunAddress(self.spec.output, request.project, request.experiment, request.run)
         total = TrainResult()
-        shards = len(self.storage.names(f"{layout.base}/shards"))
+        means = Means(self.spec.execution.workers)
         with RunLog(self.storage, layout.log("train"), "train") as log:
-            for number in range(shards):
-                part = train(setup, number, self.spec.execution.workers, self.progress)
+            for name in self.storage.names(layout.shards):
+                shard = name.removesuffix(".json")
+                part = train(address, shard, means, self.progress, log)
                 total.statuses += part.statuses
                 total.cached += part.cached
                 total.finished += part.finished
-                log.event("shard", number=number, statuses=part.statuses, cached=part.cached)
+                log.event("shard", shard=shard, statuses=part.statuses, cached=part.cached)
         return total
 
     @contextmanager
@@ -197,7 +184,12 @@ class _Local:
         if self.storage.exists(layout.done) or not self.storage.exists(layout.request):
             return False
         found = read_parsed(self.storage, layout.request, RunRequest.from_json)
-        same = replace(request, run=run_id, max_failed_fraction=found.max_failed_fraction)
+        same = replace(
+            request,
+            run=run_id,
+            max_failed_fraction=found.max_failed_fraction,
+            label=found.label,
+        )
         return found == same
 
 

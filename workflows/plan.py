@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import json
+from dataclasses import asdict, dataclass
 from typing import Any
 
 from refeed import __version__
 from steps.errors import Problem, SpecError
-from steps.records import RunRequest, digest
+from steps.records import RunRequest, canonical_json, digest
 from steps.split.step import SplitRequest, SplitResult
 from steps.train.registry import check_params, library_versions, load_class
 from workflows.spec import ExperimentSpec
@@ -23,6 +25,7 @@ def split_request(spec: ExperimentSpec) -> SplitRequest:
         time=spec.evaluate.time,
         task=spec.task,
         grid_points=dependence.grid if dependence else DEFAULT_GRID,
+        force=spec.execution.force,
     )
 
 
@@ -36,18 +39,55 @@ def trainer_config(spec: ExperimentSpec) -> dict[str, Any]:
     return {"name": spec.trainer.name, "params": params.model_dump(mode="json")}
 
 
-def run_request(spec: ExperimentSpec, made: SplitResult, run: str) -> RunRequest:
+@dataclass(frozen=True)
+class TrainerFacts:
+    """What only the machine or image that has a trainer knows of it.
+
+    Attributes:
+        config: name and parameters, all defaults filled in.
+        versions: of Refeed and of the libraries that shape a number.
+        tasks: that it can do.
+    """
+
+    config: dict[str, Any]
+    versions: dict[str, str]
+    tasks: tuple[str, ...]
+
+    def to_json(self) -> str:
+        """The text that is stored as ``operations/trainer.json``."""
+        return canonical_json(asdict(self))
+
+    @classmethod
+    def from_json(cls, text: str | bytes) -> TrainerFacts:
+        """Read what ``to_json`` wrote."""
+        raw = json.loads(text)
+        return cls(raw["config"], raw["versions"], tuple(raw["tasks"]))
+
+
+def trainer_facts(spec: ExperimentSpec) -> TrainerFacts:
+    """Check the trainer's part of a spec, and look at the trainer that is installed here.
+
+    Raises:
+        SpecError: no such trainer, or a parameter that it does not take.
+    """
+    config = trainer_config(spec)
+    trainer = load_class(spec.trainer.name)
+    versions = {"refeed": __version__, **library_versions(trainer)}
+    return TrainerFacts(config, versions, tuple(sorted(trainer.tasks)))
+
+
+def run_request(
+    spec: ExperimentSpec, made: SplitResult, run: str, trainer: TrainerFacts
+) -> RunRequest:
     """The request of a run.
 
     Raises:
         SpecError: the trainer cannot do the task, or explain names something that is no feature.
     """
-    trainer = trainer_config(spec)
-    trainer_class = load_class(spec.trainer.name)
-    problems = [*_unfit_task(spec, made.task, trainer_class.tasks), *_strange_curves(spec, made)]
+    problems = [*_unfit_task(spec, made.task, trainer.tasks), *_strange_curves(spec, made)]
     if problems:
         raise SpecError("the spec", problems)
-    identity = spec.identity() | {"trainer": trainer}
+    identity = spec.identity() | {"trainer": trainer.config}
     return RunRequest(
         project=spec.project,
         experiment=spec.name,
@@ -60,18 +100,20 @@ def run_request(spec: ExperimentSpec, made: SplitResult, run: str) -> RunRequest
         classes=made.classes,
         min_rows=spec.dataset.min_rows,
         max_levels=spec.dataset.max_levels,
-        trainer=trainer,
+        trainer=trainer.config,
         evaluate=spec.evaluate.model_dump(mode="json"),
         explain=spec.explain.model_dump(mode="json"),
-        versions={"refeed": __version__, **library_versions(trainer_class)},
+        versions=trainer.versions,
         max_failed_fraction=spec.execution.max_failed_fraction,
+        force=spec.execution.force,
+        label=spec.execution.label,
     )
 
 
-def _unfit_task(spec: ExperimentSpec, task: str, tasks: frozenset[Any]) -> list[Problem]:
+def _unfit_task(spec: ExperimentSpec, task: str, tasks: tuple[str, ...]) -> list[Problem]:
     if task in tasks:
         return []
-    can = ", ".join(sorted(tasks))
+    can = ", ".join(tasks)
     message = f"{spec.trainer.name!r} cannot do a {task} task; it can do {can}"
     return [Problem(0, 0, "trainer.name", message, "`refeed trainers` lists the others.")]
 

@@ -8,26 +8,30 @@ from __future__ import annotations
 import json
 import platform
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, TypeVar
 
 import pyarrow as pa
 import pyarrow.csv as pa_csv
 import pyarrow.parquet as pq
 
+from steps.collect.outcome import Outcome, notable
 from steps.collect.ranking import Line, ranked
 from steps.collect.report import RunFacts, build_report
 from steps.collect.tables import TableWriter
 from steps.contract import DatasetLayout, ProjectLayout, RunLayout
+from steps.errors import MissingInputError
 from steps.progress import Progress
 from steps.records import (
     Attempt,
     PartitionEntry,
     PartitionIndex,
     PartitionRecord,
+    PodRecord,
     RunRecord,
     RunRequest,
     canonical_json,
@@ -38,6 +42,7 @@ from steps.store import ExperimentStore
 from steps.table.grid import Grid
 from steps.table.sample import Sample
 
+_READERS = 16
 _PER_PARTITION = ("metrics", "importance", "partial_dependence", "shap_summary", "shap_by_value")
 
 
@@ -52,6 +57,7 @@ class CollectResult:
         ranking: trained partitions, best first, as ``ranked`` orders them.
         metric: the headline metric.
         too_many_failed: a larger share failed than the spec allows.
+        outcome: the same in a few lines, as it is kept.
     """
 
     counts: dict[str, int]
@@ -60,6 +66,7 @@ class CollectResult:
     ranking: list[Line]
     metric: str
     too_many_failed: bool
+    outcome: Outcome
 
 
 def collect(
@@ -91,8 +98,10 @@ def collect(
     lines = _write_partition_tables(_Reader(project, run, storage, request, index), progress)
     progress.end()
     _write_small_tables(request, index, dataset, run, storage, lines)
-    result = _result(request, lines)
-    facts = _write_operations(request, run, storage, result, source)
+    attempts = _read_attempts(run, storage)
+    facts = _facts(request, run, storage, lines, attempts, source)
+    result = _result(request, run, lines, facts, index.rows, _cached(attempts), _pods(run, storage))
+    _write_operations(request, run, storage, facts, result, attempts)
     write_report(run, storage, facts)
     _finish(request, run, storage, store, facts, result)
     return result
@@ -129,19 +138,31 @@ class _Reader:
     request: RunRequest
     index: PartitionIndex
 
-    def records(self) -> Iterator[tuple[PartitionEntry, PartitionRecord]]:
-        """All partitions of the index in its order; one without a record has failed."""
-        for entry in self.index.entries:
-            uri = self.run.record(entry.key.partition_id)
-            if self.storage.exists(uri):
-                yield entry, read_parsed(self.storage, uri, PartitionRecord.from_json)
-            else:
-                message = "The train step left no record of it."
-                yield entry, PartitionRecord(entry.key, "failed", "no_record", message)
+    def read_ahead(self) -> Iterator[tuple[PartitionEntry, PartitionRecord, dict[str, Any]]]:
+        """All partitions of the index in its order, with their tables; a few are read at once."""
+        entries = self.index.entries
+        with ThreadPoolExecutor(_READERS) as pool:
+            for start in range(0, len(entries), _READERS):
+                yield from pool.map(self._read, entries[start : start + _READERS])
+
+    def _read(
+        self, entry: PartitionEntry
+    ) -> tuple[PartitionEntry, PartitionRecord, dict[str, Any]]:
+        record = self._record(entry)
+        return entry, record, self.tables_of(record) if record.status == "trained" else {}
+
+    def _record(self, entry: PartitionEntry) -> PartitionRecord:
+        """What became of a partition; one without a record has failed."""
+        uri = self.run.record(entry.key.partition_id)
+        try:
+            return read_parsed(self.storage, uri, PartitionRecord.from_json)
+        except MissingInputError:
+            message = "The train step left no record of it."
+            return PartitionRecord(entry.key, "failed", "no_record", message)
 
     def tables_of(self, record: PartitionRecord) -> dict[str, Any]:
         """A trained partition's rows by table, and how many folds it had."""
-        cache = self.project.cache
+        cache = self.run.cache if self.request.force else self.project.cache
         fit = read_parsed(self.storage, cache.fit(record.fit), json.loads)
         explanation = read_parsed(self.storage, cache.explanation(record.explanation), json.loads)
         return {**explanation, **fit}
@@ -158,8 +179,7 @@ def _write_partition_tables(reader: _Reader, progress: Progress) -> list[Line]:
             name: stack.enter_context(TableWriter(TABLES[name], reader.run, reader.storage))
             for name in _PER_PARTITION
         }
-        for entry, record in reader.records():
-            tables = reader.tables_of(record) if record.status == "trained" else {}
+        for entry, record, tables in reader.read_ahead():
             for name, writer in writers.items():
                 writer.add(
                     tables.get(name, {}),
@@ -247,54 +267,111 @@ def _experiment_row(
 # --- outcome --------------------------------------------------------------------------------
 
 
-def _result(request: RunRequest, lines: list[Line]) -> CollectResult:
+def _result(
+    request: RunRequest,
+    run: RunLayout,
+    lines: list[Line],
+    facts: RunFacts,
+    rows: int,
+    cached: dict[str, int],
+    pods: dict[str, int],
+) -> CollectResult:
     counts = Counter(line.status for line in lines)
-    reasons = Counter(line.reason for line in lines if line.reason)
     ranking = ranked(lines)
-    return CollectResult(
-        counts={status: counts[status] for status in ("trained", "skipped", "failed")},
-        reasons=dict(sorted(reasons.items())),
+    best, worst = notable(ranking)
+    outcome = Outcome(
+        run=request.run,
+        partitions=len(lines),
+        rows=rows,
         rows_without_target=sum(line.rows_without_target for line in lines),
-        ranking=ranking,
+        counts={status: counts[status] for status in ("trained", "skipped", "failed")},
+        reasons=dict(sorted(Counter(line.reason for line in lines if line.reason).items())),
         metric=ranking[0].metric or "" if ranking else "",
+        best=best,
+        worst=worst,
+        cached=cached,
         too_many_failed=counts["failed"] > request.max_failed_fraction * len(lines),
+        seconds=facts.seconds,
+        report=run.report,
+        tables=facts.tables,
+        attempts=pods,
+    )
+    return CollectResult(
+        counts=outcome.counts,
+        reasons=outcome.reasons,
+        rows_without_target=outcome.rows_without_target,
+        ranking=ranking,
+        metric=outcome.metric,
+        too_many_failed=outcome.too_many_failed,
+        outcome=outcome,
     )
 
 
-def _write_operations(
-    request: RunRequest, run: RunLayout, storage: Storage, result: CollectResult, source: str
+def _cached(attempts: list[Attempt]) -> dict[str, int]:
+    """Trained partitions by how much of them was found in the cache."""
+    last = {attempt.partition_id: attempt for attempt in attempts}
+    return dict(Counter(a.cached for a in last.values() if a.outcome == "trained"))
+
+
+def _pods(run: RunLayout, storage: Storage) -> dict[str, int]:
+    """Pods that have ended, by what ended them."""
+    records = _read_all(storage, run.pods, PodRecord.from_json)
+    return dict(sorted(Counter(record.cause for record in records if record.cause).items()))
+
+
+def _read_attempts(run: RunLayout, storage: Storage) -> list[Attempt]:
+    return _read_all(storage, run.attempts, Attempt.from_json)
+
+
+Parsed = TypeVar("Parsed")
+
+
+def _read_all(storage: Storage, folder: str, parse: Callable[[bytes], Parsed]) -> list[Parsed]:
+    """All records of a folder, in the order of their names."""
+    uris = [f"{folder}/{name}" for name in storage.names(folder)]
+    with ThreadPoolExecutor(_READERS) as pool:  # far away, each of them is a request
+        return list(pool.map(lambda uri: read_parsed(storage, uri, parse), uris))
+
+
+def _facts(
+    request: RunRequest,
+    run: RunLayout,
+    storage: Storage,
+    lines: list[Line],
+    attempts: list[Attempt],
+    source: str,
 ) -> RunFacts:
-    names = storage.names(run.attempts)
-    attempts = [
-        read_parsed(storage, run.attempt(*_attempt_of(name)), Attempt.from_json) for name in names
-    ]
     started = read_parsed(storage, run.operations("started.json"), json.loads)["started"]
     ended = datetime.now(UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
-    last = {attempt.partition_id: attempt for attempt in attempts}
-    cached = sum(a.outcome == "trained" and a.cached != "none" for a in last.values())
+    cached = sum(count for kind, count in _cached(attempts).items() if kind != "none")
     seconds = (datetime.fromisoformat(ended) - datetime.fromisoformat(started)).total_seconds()
-    facts = RunFacts(
+    return RunFacts(
         run=request.run,
         started=started,
         ended=ended,
         seconds=seconds,
         cached=cached,
-        fitted=result.counts["trained"] - cached,
+        fitted=sum(line.status == "trained" for line in lines) - cached,
         source=source,
         tables=f"{run.base}/tables",
         version=request.versions["refeed"],
     )
+
+
+def _write_operations(
+    request: RunRequest,
+    run: RunLayout,
+    storage: Storage,
+    facts: RunFacts,
+    result: CollectResult,
+    attempts: list[Attempt],
+) -> None:
     about = {"facts": asdict(facts), "counts": result.counts, "machine": platform.machine()}
     storage.write(
         run.operations("run.json"), canonical_json(about).encode("utf-8", "surrogatepass")
     )
+    storage.write(run.outcome, result.outcome.to_json().encode("utf-8", "surrogatepass"))
     _write_attempts(run, storage, request.run, attempts)
-    return facts
-
-
-def _attempt_of(name: str) -> tuple[str, int]:
-    partition_id, _, number = name.removesuffix(".json").rpartition("-")
-    return partition_id, int(number)
 
 
 def _write_attempts(run: RunLayout, storage: Storage, run_id: str, attempts: list[Attempt]) -> None:
@@ -322,6 +399,14 @@ def _finish(
         started=facts.started,
         ended=facts.ended,
         counts=result.counts,
+        label=request.label,
+        message=_why(result),
     )
     storage.write(run.done, record.to_json().encode())
     store.put(record)
+
+
+def _why(result: CollectResult) -> str:
+    if not result.too_many_failed:
+        return ""
+    return f"{result.counts['failed']} of {result.outcome.partitions} partitions failed."

@@ -1,9 +1,15 @@
-"""Packing of partitions into shards: by predicted cost, largest first."""
+"""Packing of partitions into shards: by predicted memory and cost, largest first.
+
+A partition goes to the smallest resource class whose memory it fits; the partitions of a class are
+packed into as many shards as are worth a pod each, and all classes together have at most
+``max_pods``.
+"""
 
 from __future__ import annotations
 
 import heapq
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 
 from steps.records import PartitionEntry
 
@@ -29,3 +35,92 @@ def pack(entries: Iterable[PartitionEntry], shards: int) -> list[list[str]]:
         packed[number].append(entry.key.partition_id)
         heapq.heappush(loads, (load + entry.rows + _FIXED_COST_ROWS, number))
     return [shard for shard in packed if shard]
+
+
+BASE_MIB = 320
+"""What a training pod takes whatever it trains: interpreter, libraries, the server of workers."""
+WORKER_MIB = 60
+"""What a worker takes whatever it trains, beyond what it shares with the others."""
+CELL_BYTES = 60
+"""What a worker takes per row and feature: the rows, the folds' copies, the trainer's bins.
+Measured by ``benchmarks/memory.py``, with LightGBM."""
+POD_COST_ROWS = 100_000
+"""Less work than this (in rows) is not worth a pod of its own: it takes seconds to start."""
+
+
+@dataclass(frozen=True)
+class SizeClass:
+    """A resource class, as far as packing goes.
+
+    Attributes:
+        name: of the class.
+        memory_mib: of a pod.
+        workers: partitions that a pod trains at once.
+    """
+
+    name: str
+    memory_mib: int
+    workers: int
+
+    def needed_mib(self, rows: int, features: int) -> int:
+        """Memory of a pod that trains partitions of ``rows`` rows, as far as can be told ahead."""
+        each = WORKER_MIB + (rows * features * CELL_BYTES >> 20)
+        return BASE_MIB + self.workers * each
+
+    def fits(self, rows: int, features: int) -> bool:
+        """Whether a pod of this class can train partitions of that size."""
+        return self.needed_mib(rows, features) <= self.memory_mib
+
+
+@dataclass(frozen=True)
+class Packing:
+    """Who is trained where.
+
+    Attributes:
+        shards: by class, the partition ids of each shard; every class is there, maybe empty.
+        too_large: partitions that fit no class.
+    """
+
+    shards: dict[str, list[list[str]]]
+    too_large: list[PartitionEntry]
+
+
+def pack_classes(
+    entries: Iterable[PartitionEntry], features: int, classes: Sequence[SizeClass], max_pods: int
+) -> Packing:
+    """Assign partitions to classes and pack each class.
+
+    Args:
+        entries: the partitions; their order does not matter.
+        features: of the data set.
+        classes: the smallest first.
+        max_pods: shards of all classes together, at the most (and at least one per class in use).
+    """
+    by_class: dict[str, list[PartitionEntry]] = {each.name: [] for each in classes}
+    too_large = []
+    for entry in entries:
+        fitting = next((c for c in classes if c.fits(entry.rows, features)), None)
+        if fitting is None:
+            too_large.append(entry)
+        else:
+            by_class[fitting.name].append(entry)
+    pods = _pods_by_class({name: _cost(found) for name, found in by_class.items()}, max_pods)
+    shards = {name: pack(found, pods[name]) if found else [] for name, found in by_class.items()}
+    return Packing(shards, too_large)
+
+
+def _cost(entries: Sequence[PartitionEntry]) -> int:
+    return sum(entry.rows + _FIXED_COST_ROWS for entry in entries)
+
+
+def _pods_by_class(costs: dict[str, int], max_pods: int) -> dict[str, int]:
+    """Pods by class, in proportion to the work; the largest share gives way to the others."""
+    used = {name: cost for name, cost in costs.items() if cost}
+    total = sum(used.values())
+    pods = {
+        name: max(1, min(-(-cost // POD_COST_ROWS), max_pods * cost // total))
+        for name, cost in used.items()
+    }
+    while sum(pods.values()) > max(max_pods, len(pods)):
+        pods[max(pods, key=lambda name: (pods[name], name))] -= 1
+    return pods

@@ -34,6 +34,7 @@ class SplitRequest:
         time: ``evaluate.time``, likewise.
         task: as the spec says it.
         grid_points: values per feature of the shared grid.
+        force: read the source again, even if it has been made a data set before.
     """
 
     config: DatasetConfig
@@ -41,6 +42,7 @@ class SplitRequest:
     time: str | None
     task: str
     grid_points: int
+    force: bool = False
 
 
 @dataclass(frozen=True)
@@ -81,7 +83,7 @@ def split(
     """
     source = open_source(request.config)
     link = project.source(_source_hash(source, request))
-    index = _linked(link, project, storage)
+    index = None if request.force else _linked(link, project, storage)
     reused = index is not None
     if index is None:
         index = engine(source, _plan(source, request), project, storage, progress)

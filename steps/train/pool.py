@@ -12,6 +12,7 @@ import multiprocessing
 import os
 import signal
 import threading
+import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
@@ -19,8 +20,9 @@ from dataclasses import dataclass
 from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
 
-from steps.errors import RefeedError
-from steps.train.worker import Order, Report, WorkerSetup, work_until_told
+from steps.contract import RunAddress
+from steps.errors import PreemptedError, RefeedError
+from steps.train.worker import Order, Report, work_until_told
 
 _ONE_THREAD = dict.fromkeys(
     ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMBA_NUM_THREADS"), "1"
@@ -48,54 +50,78 @@ class Pool:
     """Trains partitions in ``workers`` processes.
 
     Args:
-        setup: of every worker.
+        address: of the run.
         preload: modules that the workers' server imports once.
         workers: processes at once.
         on_report: called for every partition that is done with.
         on_death: called for a partition whose worker died under it, with the exit code.
+        on_drop: called for a partition that was dropped because the pod has to stop.
+        stop: says whether and until when the pod has to stop.
     """
 
     def __init__(
         self,
-        setup: WorkerSetup,
+        address: RunAddress,
         preload: list[str],
         workers: int,
         on_report: Callable[[Report], None],
         on_death: Callable[[Order, int], None],
+        on_drop: Callable[[Order], None],
+        stop: Stop,
     ) -> None:
-        self.setup, self.size = setup, workers
-        self.on_report, self.on_death = on_report, on_death
+        self.address, self.size = address, workers
+        self.on_report, self.on_death, self.on_drop = on_report, on_death, on_drop
+        self.stop = stop
         self._context = multiprocessing.get_context("forkserver")
         self._context.set_forkserver_preload(["__main__", *preload])
         self._suspects: list[Order] = []
 
     def run(self, orders: Iterable[Order]) -> None:
-        """Train all partitions, in the given order, suspects last and alone.
+        """Train all partitions, in the given order; suspects, old and new, last and alone.
 
         Raises:
+            PreemptedError: the pod has to stop; what is finished is recorded.
             RefeedError: a worker could not even begin, or the disk is full, or an artifact damaged.
         """
-        self._run_together(deque(orders))
-        for suspect in sorted(self._suspects, key=lambda order: order.partition_id):
-            self._run_together(
-                deque([Order(suspect.partition_id, suspect.attempt + 1, alone=True)])
-            )
+        given = list(orders)
+        self._run_together(deque(order for order in given if not order.alone))
+        suspects = [
+            *(order for order in given if order.alone),
+            *(order.again() for order in self._suspects),
+        ]
+        for suspect in sorted(suspects, key=lambda order: order.partition_id):
+            self._run_together(deque([suspect]))
 
     def _run_together(self, orders: deque[Order]) -> None:
         workers: list[_Worker] = []
         try:
             workers += [self._start() for _ in range(min(self.size, len(orders)))]
             while workers:
+                self._mind_the_stop(orders, workers)
                 for worker in list(_ready(workers)):
                     self._serve(worker, orders, workers)
         finally:
             for worker in workers:
                 worker.stop()
 
+        if self.stop.asked:
+            raise PreemptedError("The pod was told to stop; all that is finished is recorded.")
+
+    def _mind_the_stop(self, orders: deque[Order], workers: list[_Worker]) -> None:
+        """No new partition once the pod has to stop; what is in hand is dropped at the end."""
+        if self.stop.asked:
+            orders.clear()
+        if self.stop.over:
+            for worker in workers:
+                worker.stop()
+                if worker.order is not None:
+                    self.on_drop(worker.order)
+            workers.clear()
+
     def _start(self) -> _Worker:
         ours, theirs = multiprocessing.Pipe()
         process = self._context.Process(
-            target=work_until_told, args=(self.setup, theirs), daemon=True
+            target=work_until_told, args=(self.address, theirs), daemon=True
         )
         with _one_thread_each(), _interrupts_ignored():
             process.start()
@@ -106,6 +132,7 @@ class Pool:
         """Take a message, or notice a death; then hand out the next partition."""
         try:
             self._take(worker.connection.recv())
+            worker.order = None
         except (EOFError, ConnectionResetError):
             workers.remove(worker)
             self._bury(worker)
@@ -124,7 +151,7 @@ class Pool:
         """A report; None says that the worker is ready, an error that the step cannot go on."""
         if isinstance(report, RefeedError):
             raise report
-        if report is not None and report.retry:
+        if report is not None and report.retry and not report.order.alone:
             self._suspects.append(report.order)
         elif report is not None:
             self.on_report(report)
@@ -143,10 +170,39 @@ class Pool:
         self.on_death(worker.order, code)
 
 
+_GLANCE_SECONDS = 0.5
+
+
+class Stop:
+    """Whether the pod has to stop: SIGTERM says so, and then there are a few seconds left.
+
+    Args:
+        seconds: between the signal and the moment when all work is dropped.
+    """
+
+    def __init__(self, seconds: float = 10.0) -> None:
+        self._seconds = seconds
+        self._deadline: float | None = None
+
+    def ask(self, *_: object) -> None:
+        """The pod has to stop; fit to be a signal handler."""
+        self._deadline = self._deadline or time.monotonic() + self._seconds
+
+    @property
+    def asked(self) -> bool:
+        """No new partition is to be begun."""
+        return self._deadline is not None
+
+    @property
+    def over(self) -> bool:
+        """The partitions in hand are to be dropped."""
+        return self._deadline is not None and time.monotonic() > self._deadline
+
+
 def _ready(workers: list[_Worker]) -> Iterator[_Worker]:
-    """Workers that have a report, or are dead."""
+    """Workers that have a report, or are dead; maybe none yet."""
     by_connection = {worker.connection: worker for worker in workers}
-    for connection in wait(list(by_connection)):
+    for connection in wait(list(by_connection), _GLANCE_SECONDS):
         yield by_connection[connection]  # type: ignore[index]
 
 
@@ -167,15 +223,19 @@ def _one_thread_each() -> Iterator[None]:
 
 @contextmanager
 def _interrupts_ignored() -> Iterator[None]:
-    """Processes started inside ignore Ctrl-C from their first instruction: it is ours to handle."""
+    """Processes started inside ignore Ctrl-C and SIGTERM from their first instruction.
+
+    Both are ours to handle; a pod's reach all processes at once.
+    """
     if threading.current_thread() is not threading.main_thread():
         yield  # signals belong to the main thread
         return
-    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    before = {n: signal.signal(n, signal.SIG_IGN) for n in (signal.SIGINT, signal.SIGTERM)}
     try:
         yield
     finally:
-        signal.signal(signal.SIGINT, before)
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 def death_message(exit_code: int) -> str:

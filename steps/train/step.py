@@ -8,20 +8,44 @@ from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 
+from steps.contract import RunAddress
+from steps.errors import MoreMemoryError, TransientError
+from steps.log import RunLog
 from steps.progress import Progress
 from steps.records import PartitionEntry, PartitionRecord
 from steps.storage import read_parsed
+from steps.train.history import History
+from steps.train.memory import memory_kills
 from steps.train.partition import Work, settle_untrained
-from steps.train.pool import Pool, death_message
+from steps.train.pool import Pool, Stop, death_message
 from steps.train.registry import load_class
 from steps.train.worker import (
+    OUT_OF_MEMORY,
     Order,
     Report,
-    WorkerSetup,
     note_attempt,
     open_work,
     write_record,
 )
+
+
+@dataclass(frozen=True)
+class Means:
+    """What a pod has to train a shard, and what another one could have. A laptop has no other.
+
+    Attributes:
+        workers: processes at once; None for one per processor.
+        memory_step: by how many resource classes this pod is larger than the shard's own.
+        memory_steps: the largest such step there is.
+        may_wait: a later pod may try again what failed for a passing reason.
+        killed_for_memory: the pod before this one was killed since it ran out of memory.
+    """
+
+    workers: int | None = None
+    memory_step: int = 0
+    memory_steps: int = 0
+    may_wait: bool = False
+    killed_for_memory: bool = False
 
 
 @dataclass
@@ -39,22 +63,35 @@ class TrainResult:
     finished: int = 0
 
 
-def train(setup: WorkerSetup, shard: int, workers: int | None, progress: Progress) -> TrainResult:
-    """Train the partitions of a shard that have no record yet; largest first.
+def train(
+    address: RunAddress,
+    shard: str,
+    means: Means,
+    progress: Progress,
+    log: RunLog,
+    stop: Stop | None = None,
+) -> TrainResult:
+    """Train the partitions of a shard that have no record yet; largest first, suspects last.
 
     Args:
-        setup: names the run.
-        shard: number of the shard.
-        workers: processes at once; None for one per processor.
+        address: names the run.
+        shard: file name of the shard, such as ``small-00003``.
+        means: what there is to train with.
         progress: told of every partition.
+        log: told of every partition.
+        stop: says when the pod has to stop.
 
     Raises:
         MissingInputError: the run is not there.
         SpecError: the trainer is not installed here.
+        PreemptedError: the pod had to stop.
+        MoreMemoryError: all is done but what needs a larger resource class.
+        TransientError: all is done but what failed for a passing reason.
     """
-    work = open_work(setup)
-    step = _Step(work, setup, progress)
-    ids = read_parsed(work.storage, setup.run_layout.shard(shard), json.loads)
+    work = open_work(address)
+    step = _Step(work, address, shard, means, progress, log)
+    uri = f"{address.run_layout.shards}/{shard}.json"
+    ids: list[str] = read_parsed(work.storage, uri, json.loads)
     wanted = set(ids)
     entries = {e.key.partition_id: e for e in work.index.entries if e.key.partition_id in wanted}
     progress.begin("train", "partitions", len(ids))
@@ -62,33 +99,79 @@ def train(setup: WorkerSetup, shard: int, workers: int | None, progress: Progres
     if orders:
         module = load_class(work.request.trainer["name"]).__module__
         preload = [module, *work.trainer.preload, "steps.train.worker"]
-        size = workers or os.cpu_count() or 1
-        Pool(setup, preload, size, step.on_report, step.on_death).run(orders)
+        size = means.workers or os.cpu_count() or 1
+        pool = Pool(
+            address, preload, size, step.on_report, step.on_death, step.on_drop, stop or Stop()
+        )
+        pool.run(orders)
     progress.end()
+    step.raise_for_deferred()
     return step.result
 
 
 class _Step:
     """Keeps count, and writes what no worker can: records of what needs none, or has lost its."""
 
-    def __init__(self, work: Work, setup: WorkerSetup, progress: Progress) -> None:
-        self.work, self.progress, self.run = work, progress, setup.run_layout
+    def __init__(
+        self,
+        work: Work,
+        address: RunAddress,
+        shard: str,
+        means: Means,
+        progress: Progress,
+        log: RunLog,
+    ) -> None:
+        self.work, self.progress, self.log = work, progress, log
+        self.run, self.shard, self.means = address.run_layout, shard, means
         self.result = TrainResult()
+        self._keys = {entry.key.partition_id: entry.key for entry in work.index.entries}
+        self._kills = memory_kills()
+        self._larger: list[int] = []
+        self._later: list[str] = []
 
     def orders(self, entries: Iterable[PartitionEntry]) -> Iterator[Order]:
         """Orders for what must be computed; all else is settled on the way."""
         finished = {
             name.removesuffix(".json") for name in self.work.storage.names(self.run.records)
         }
-        names = self.work.storage.names(self.run.attempts)
-        tries = Counter(name.rpartition("-")[0] for name in names)
+        history = History(self.run, self.work.storage, killed_for_memory=self._killed)
         for entry in entries:
             partition_id = entry.key.partition_id
             if partition_id in finished:
                 self.result.finished += 1
                 self.progress.advance(1)
-            elif not self._settled(entry, Order(partition_id, tries[partition_id] + 1)):
-                yield Order(partition_id, tries[partition_id] + 1)
+                continue
+            order = self._order(partition_id, history)
+            if not self._settled(entry, order) and self._fits(order, history):
+                yield order
+
+    @property
+    def _killed(self) -> bool:
+        return self.means.killed_for_memory
+
+    def _order(self, partition_id: str, history: History) -> Order:
+        return Order(
+            partition_id,
+            history.tries(partition_id) + 1,
+            self.shard,
+            self.means.memory_step,
+            alone=history.suspect(partition_id),
+            may_grow=self.means.memory_step < self.means.memory_steps,
+            may_wait=self.means.may_wait,
+        )
+
+    def _fits(self, order: Order, history: History) -> bool:
+        """Whether the partition can be tried here; if not, a larger pod does it, or it failed."""
+        needed = history.memory_step(order.partition_id)
+        if needed <= self.means.memory_step:
+            return True
+        if needed <= self.means.memory_steps:
+            self._larger.append(needed)
+        elif order.alone and self.means.memory_steps == 0 and not self._killed:
+            return True  # on a laptop it is tried again, alone
+        else:
+            self._fail(order, "out_of_memory", OUT_OF_MEMORY)
+        return False
 
     def _settled(self, entry: PartitionEntry, order: Order) -> bool:
         settled = settle_untrained(self.work, entry)
@@ -97,25 +180,77 @@ class _Step:
         record, cached = settled
         note_attempt(self.work, self.run, order, record.status, cached, 0.0)
         write_record(self.work, self.run, record)
-        self._count(record.status, cached)
+        self._count(order, record.status, cached, record.reason, record.message)
         return True
 
     def on_report(self, report: Report) -> None:
-        """A worker is done with a partition."""
-        note = "" if report.status == "trained" else f"{report.status}: {report.reason}"
-        self._count(report.status, report.cached, note)
+        """A worker is done with a partition, as far as this pod can be."""
+        order = report.order
+        if report.retry and report.reason == "out_of_memory":
+            self._larger.append(self.means.memory_step + 1)
+        elif report.retry:
+            self._later.append(report.message)
+        else:
+            fields = (report.cached, report.reason, report.message, report.detail)
+            self._count(order, report.status, *fields, seconds=report.seconds)
 
     def on_death(self, order: Order, exit_code: int) -> None:
         """A worker died under a partition; if it was alone, that partition has failed."""
-        note_attempt(self.work, self.run, order, "lost", "none", 0.0)
-        if order.alone:
-            entries = {entry.key.partition_id: entry for entry in self.work.index.entries}
-            key = entries[order.partition_id].key
-            record = PartitionRecord(key, "failed", "worker_died", death_message(exit_code))
-            write_record(self.work, self.run, record)
-            self._count("failed", "none", "failed: worker_died")
+        kills = memory_kills()
+        memory, self._kills = kills > self._kills, kills
+        outcome = "out_of_memory" if memory else "lost"
+        note_attempt(self.work, self.run, order, outcome, "none", 0.0)
+        self.log.event("worker died", partition=order.partition_id, exit_code=exit_code)
+        if not order.alone:
+            return
+        if memory and order.may_grow:
+            self._larger.append(self.means.memory_step + 1)
+        elif memory:
+            self._fail(order, "out_of_memory", OUT_OF_MEMORY)
+        else:
+            self._fail(order, "worker_died", death_message(exit_code))
 
-    def _count(self, status: str, cached: str, note: str = "") -> None:
+    def on_drop(self, order: Order) -> None:
+        """The pod has to stop while a partition is in hand: that is not the partition's fault."""
+        note_attempt(self.work, self.run, order, "dropped", "none", 0.0)
+
+    def _fail(self, order: Order, reason: str, message: str) -> None:
+        key = self._keys[order.partition_id]
+        write_record(self.work, self.run, PartitionRecord(key, "failed", reason, message))  # type: ignore[arg-type]
+        self._count(order, "failed", "none", reason, message)
+
+    def _count(
+        self,
+        order: Order,
+        status: str,
+        cached: str,
+        reason: str,
+        message: str,
+        detail: str = "",
+        seconds: float = 0.0,
+    ) -> None:
         self.result.statuses[status] += 1
         self.result.cached[cached] += 1
-        self.progress.advance(1, note)
+        self.log.event(
+            "partition",
+            partition=order.partition_id,
+            key=self._keys[order.partition_id].text,
+            status=status,
+            reason=reason,
+            message=message,
+            detail=detail,
+            cached=cached,
+            seconds=round(seconds, 3),
+            attempt=order.attempt,
+        )
+        self.progress.advance(1, f"failed: {reason}" if status == "failed" else "")
+
+    def raise_for_deferred(self) -> None:
+        """Say what is left for another pod."""
+        if self._larger:
+            raise MoreMemoryError(min(self._larger))
+        if self._later:
+            raise TransientError(
+                f"{len(self._later)} partitions failed for a passing reason, such as: "
+                f"{self._later[0]}"
+            )

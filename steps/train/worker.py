@@ -13,11 +13,11 @@ import sys
 import time
 import traceback
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from multiprocessing.connection import Connection
 from pathlib import Path
 
-from steps.contract import ProjectLayout, RunLayout
+from steps.contract import RunAddress, RunLayout
 from steps.errors import DamagedError, MissingInputError, OutputError, TransientError
 from steps.records import (
     Attempt,
@@ -34,50 +34,38 @@ from steps.train.registry import make_trainer
 
 
 @dataclass(frozen=True)
-class WorkerSetup:
-    """All that a worker needs to begin; small, since it is sent to another process.
-
-    Attributes:
-        root: the artifact root.
-        project: of the run.
-        experiment: of the run.
-        run: its id.
-    """
-
-    root: str
-    project: str
-    experiment: str
-    run: str
-
-    @property
-    def layout(self) -> ProjectLayout:
-        """Where the project's artifacts lie."""
-        return ProjectLayout(self.root, self.project)
-
-    @property
-    def run_layout(self) -> RunLayout:
-        """Where the run's artifacts lie."""
-        return self.layout.run(self.experiment, self.run)
-
-
-@dataclass(frozen=True)
 class Order:
     """One partition to train.
 
     Attributes:
         partition_id: which one.
         attempt: which try this is within the run, from 1.
-        alone: no other partition is being trained at the same time; the last chance.
+        shard: that it belongs to.
+        memory_step: by how many resource classes this pod is larger than the shard's own.
+        alone: no other partition is being trained at the same time: the last chance in this pod.
+        may_grow: a later pod may try again with more memory.
+        may_wait: a later pod may try again what failed for a passing reason.
     """
 
     partition_id: str
     attempt: int
+    shard: str = ""
+    memory_step: int = 0
     alone: bool = False
+    may_grow: bool = False
+    may_wait: bool = False
+
+    def again(self) -> Order:
+        """The next try, alone."""
+        return replace(self, attempt=self.attempt + 1, alone=True)
 
 
 @dataclass(frozen=True)
 class Report:
-    """What became of an order; ``retry`` asks for another try, alone in a fresh process."""
+    """What became of an order; ``retry`` asks for another try, alone in a fresh process.
+
+    ``detail`` is for the log: where in its code a trainer raised.
+    """
 
     order: Order
     status: str
@@ -85,41 +73,44 @@ class Report:
     cached: Cached
     seconds: float
     retry: bool = False
+    message: str = ""
+    detail: str = ""
 
 
-def open_work(setup: WorkerSetup) -> Work:
+def open_work(address: RunAddress) -> Work:
     """Read what all partitions of a run have in common.
 
     Raises:
         MissingInputError: the run or its data set is not there.
         SpecError: the trainer is not installed here.
     """
-    storage = storage_for(setup.root)
-    request = read_parsed(storage, setup.run_layout.request, RunRequest.from_json)
-    dataset = setup.layout.dataset(request.dataset)
+    storage = storage_for(address.root)
+    request = read_parsed(storage, address.run_layout.request, RunRequest.from_json)
+    dataset = address.layout.dataset(request.dataset)
     return Work(
         request=request,
         index=read_parsed(storage, dataset.index, PartitionIndex.from_json),
         grid=read_parsed(storage, dataset.grid(request.grid), Grid.from_json),
         trainer=make_trainer(request.trainer["name"], request.trainer["params"]),
         dataset=dataset,
-        cache=setup.layout.cache,
+        cache=address.run_layout.cache if request.force else address.layout.cache,
         storage=storage,
     )
 
 
-def work_until_told(setup: WorkerSetup, connection: Connection) -> None:
+def work_until_told(address: RunAddress, connection: Connection) -> None:
     """The main function of a worker process: orders in, reports out, until None comes."""
     _die_with_parent()
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the supervisor's affair
-    work = open_work(setup)
+    for number in (signal.SIGINT, signal.SIGTERM):  # both are the supervisor's affair
+        signal.signal(number, signal.SIG_IGN)
+    work = open_work(address)
     connection.send(None)  # ready
     entries = {entry.key.partition_id: entry for entry in work.index.entries}
     with contextlib.suppress(BrokenPipeError):  # nobody listens any more
         for order in _orders(connection):
             entry = entries[order.partition_id]
             try:
-                connection.send(_carry_out(work, setup.run_layout, entry, order))
+                connection.send(_carry_out(work, address.run_layout, entry, order))
             except _OURS as error:
                 connection.send(error)
                 return
@@ -139,13 +130,26 @@ def _die_with_parent() -> None:
 
 
 def _carry_out(work: Work, run: RunLayout, entry: PartitionEntry, order: Order) -> Report:
+    """Train one partition; that it was begun is written down first, for if the pod is killed."""
     began = time.monotonic()
-    record, cached, retry = _try(work, entry, order)
+    note_attempt(work, run, order, BEGUN, "none", 0.0)
+    outcome = _try(work, entry, order)
     seconds = time.monotonic() - began
-    note_attempt(work, run, order, record.reason if retry else record.status, cached, seconds)
-    if not retry:
+    record = outcome.record
+    told = record.reason if outcome.retry else record.status
+    note_attempt(work, run, order, told, outcome.cached, seconds)
+    if not outcome.retry:
         write_record(work, run, record)
-    return Report(order, record.status, record.reason, cached, seconds, retry)
+    return Report(
+        order,
+        record.status,
+        record.reason,
+        outcome.cached,
+        seconds,
+        outcome.retry,
+        record.message,
+        outcome.detail,
+    )
 
 
 def note_attempt(
@@ -159,8 +163,10 @@ def note_attempt(
         cached=cached,
         seconds=round(seconds, 4),
         peak_memory_mib=round(_peak(), 1),
-        worker=str(os.getpid()),
+        worker=os.environ.get(POD_VARIABLE) or str(os.getpid()),
         cpu=_cpu(),
+        shard=order.shard,
+        memory_step=order.memory_step,
     )
     work.storage.write(run.attempt(order.partition_id, order.attempt), attempt.to_json().encode())
 
@@ -171,24 +177,41 @@ def write_record(work: Work, run: RunLayout, record: PartitionRecord) -> None:
     work.storage.write(run.record(record.key.partition_id), content)
 
 
-def _try(work: Work, entry: PartitionEntry, order: Order) -> tuple[PartitionRecord, Cached, bool]:
-    """Record, cached, and whether another try is worth it."""
+@dataclass(frozen=True)
+class _Outcome:
+    """Of one try; ``retry`` says that another one is worth it."""
+
+    record: PartitionRecord
+    cached: Cached = "none"
+    retry: bool = False
+    detail: str = ""
+
+
+def _try(work: Work, entry: PartitionEntry, order: Order) -> _Outcome:
     try:
-        record, cached = train_partition(work, entry)
+        return _Outcome(*train_partition(work, entry))
     except MemoryError:
-        return _failed(entry, "out_of_memory", OUT_OF_MEMORY), "none", not order.alone
+        failed = _failed(entry, "out_of_memory", OUT_OF_MEMORY)
+        return _Outcome(failed, retry=not order.alone or order.may_grow)
     except _OURS:
         raise
-    except TransientError as error:  # passes by itself, or not: once more, after all others
-        return _failed(entry, "trainer_error", describe(error)), "none", not order.alone
+    except TransientError as error:  # passes by itself, or not: again, after all others
+        failed = _failed(entry, "trainer_error", describe(error))
+        return _Outcome(failed, retry=not order.alone or order.may_wait)
     except Exception as error:  # noqa: BLE001 - a trainer may raise anything; the others go on
-        return _failed(entry, "trainer_error", describe(error)), "none", False
-    return record, cached, False
+        failed = _failed(entry, "trainer_error", describe(error))
+        return _Outcome(failed, detail=traceback.format_exc())
 
+
+BEGUN = "begun"
+"""Outcome of a try that is under way, or was when its pod was killed."""
 
 _OURS = (OutputError, MissingInputError, DamagedError)
 """A full disk or a damaged artifact is no fault of the partition: the step ends, nothing is
 recorded, and the next try goes on from there."""
+
+POD_VARIABLE = "REFEED_POD"
+"""Names the environment variable with the pod's name; it is not set on a laptop."""
 
 OUT_OF_MEMORY = "The trainer ran out of memory, also when it was tried again alone."
 

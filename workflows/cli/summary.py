@@ -13,12 +13,12 @@ from rich.table import Table
 from workflows.cli.console import out, visible
 
 if TYPE_CHECKING:
+    from steps.collect.outcome import Outcome
     from steps.collect.ranking import Line
     from steps.records import RunRecord
     from workflows.garbage import Garbage
     from workflows.local import RunSummary
 
-_SHOWN = 5
 _REASONS = {
     "too_few_rows": "too few rows",
     "constant_target": "constant target",
@@ -29,6 +29,7 @@ _REASONS = {
     "too_few_groups": "fewer groups than folds",
     "trainer_error": "the trainer raised an error",
     "out_of_memory": "out of memory",
+    "too_large": "too large for every resource class",
     "worker_died": "the training process died",
     "no_record": "no record",
 }
@@ -36,29 +37,25 @@ _REASONS = {
 
 def print_summary(summary: RunSummary) -> None:
     """The end of ``refeed run``."""
-    from steps.collect.ranking import worst
+    print_outcome(summary.collected.outcome, _work(summary))
 
-    result = summary.collected
+
+def print_outcome(outcome: Outcome, note: str = "") -> None:
+    """What came of a run, wherever it ran."""
     out.print()
-    out.print(
-        f"[bold]{result.counts['trained']:,} of {summary.partitions:,} partitions trained[/]"
-        f"{_work(summary)}"
-    )
-    for reason, count in result.reasons.items():
+    trained = f"{outcome.counts['trained']:,} of {outcome.partitions:,} partitions trained"
+    out.print(f"[bold]{trained}[/]{note}")
+    for reason, count in outcome.reasons.items():
         out.print(f"  {count:,} without a model: {_REASONS.get(reason, reason)}")
-    if result.rows_without_target:
-        share = f"{result.rows_without_target:,} of {summary.rows:,}"
+    if outcome.rows_without_target:
+        share = f"{outcome.rows_without_target:,} of {outcome.rows:,}"
         out.print(f"  {share} rows have no target: left out")
-    if result.ranking:
-        half = min(_SHOWN, max(1, len(result.ranking) // 2))
-        _print_lines(
-            "Best, by the lower bound of the 90 % interval of skill",
-            result.ranking[:half],
-            result.metric,
-        )
-        _print_lines("Worst, by the upper bound", worst(result.ranking, half), result.metric)
-    out.print(f"\nTables  {short_path(f'{summary.layout.base}/tables')}", markup=False)
-    out.print(f"Report  {short_path(summary.layout.report)}", markup=False, style="bold")
+    if outcome.best:
+        title = "Best, by the lower bound of the 90 % interval of skill"
+        _print_lines(title, outcome.best, outcome.metric)
+        _print_lines("Worst, by the upper bound", outcome.worst, outcome.metric)
+    out.print(f"\nTables  {short_path(outcome.tables)}", markup=False)
+    out.print(f"Report  {short_path(outcome.report)}", markup=False, style="bold")
 
 
 def _work(summary: RunSummary) -> str:

@@ -1,0 +1,64 @@
+"""What earlier pods of a run tried, and how that ended: who is suspect, who needs more memory."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from dataclasses import replace
+
+from steps.contract import RunLayout
+from steps.records import Attempt
+from steps.storage import Storage, read_parsed
+from steps.train.worker import BEGUN
+
+_SUSPICIOUS = {"lost", "out_of_memory", "trainer_error"}
+"""Outcomes after which a partition is tried last and alone."""
+
+
+class History:
+    """The tries at partitions that are in a run's folder when a pod begins.
+
+    A try that is still ``begun`` was in flight when its pod was killed. What killed the pod is
+    known to the workflow engine, which tells the next pod of the shard, which writes it down here.
+
+    Args:
+        run: where the tries lie.
+        storage: of the run.
+        killed_for_memory: the pod before this one of the same shard ran out of memory.
+    """
+
+    def __init__(self, run: RunLayout, storage: Storage, *, killed_for_memory: bool) -> None:
+        self._run, self._storage = run, storage
+        self._outcome = "out_of_memory" if killed_for_memory else "lost"
+        self._numbers: dict[str, list[int]] = defaultdict(list)
+        for name in storage.names(run.attempts):
+            partition_id, _, number = name.removesuffix(".json").rpartition("-")
+            self._numbers[partition_id].append(int(number))
+        self._read: dict[str, list[Attempt]] = {}
+
+    def tries(self, partition_id: str) -> int:
+        """The number of the last try; 0 if there was none."""
+        return max(self._numbers[partition_id], default=0)
+
+    def suspect(self, partition_id: str) -> bool:
+        """Whether an earlier try ended in a way that could hurt others."""
+        return any(each.outcome in _SUSPICIOUS for each in self._attempts(partition_id))
+
+    def memory_step(self, partition_id: str) -> int:
+        """How many resource classes larger than the shard's own the partition needs."""
+        tries = self._attempts(partition_id)
+        steps = [each.memory_step for each in tries if each.outcome == "out_of_memory"]
+        return max(steps) + 1 if steps else 0
+
+    def _attempts(self, partition_id: str) -> list[Attempt]:
+        if partition_id not in self._read:
+            numbers = self._numbers[partition_id]
+            self._read[partition_id] = [self._settled(partition_id, number) for number in numbers]
+        return self._read[partition_id]
+
+    def _settled(self, partition_id: str, number: int) -> Attempt:
+        uri = self._run.attempt(partition_id, number)
+        attempt = read_parsed(self._storage, uri, Attempt.from_json)
+        if attempt.outcome == BEGUN:
+            attempt = replace(attempt, outcome=self._outcome)
+            self._storage.write(uri, attempt.to_json().encode())
+        return attempt
