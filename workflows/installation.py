@@ -16,6 +16,7 @@ from steps.config import SpecPart
 from steps.contract import join
 from steps.errors import MissingInputError, Problem, SpecError
 from steps.quantity import cores, mebibytes, seconds
+from workflows.place import inside
 from workflows.problems import located, problems_of
 from workflows.spec import DURATION, NAME, ExperimentSpec
 from workflows.yamlfile import parse_yaml, read_text
@@ -242,13 +243,6 @@ def _unknown(installation: Installation, spec: ExperimentSpec) -> list[Problem]:
         for where, name, known in named
         if name not in known
     ]
-
-
-def inside(root: str, output: str) -> bool:
-    """Whether ``output`` is ``root`` or lies below it; dots do not climb out."""
-    base, place = root.rstrip("/"), output.rstrip("/")
-    climbs = any(part in {"..", "."} for part in place.partition("://")[2].split("/"))
-    return not climbs and (place == base or place.startswith(f"{base}/"))
 
 
 def _outside(installation: Installation, spec: ExperimentSpec) -> list[Problem]:

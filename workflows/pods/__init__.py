@@ -1,0 +1,1 @@
+"""What runs in a pod: each step, told by its command line and environment, leaving files behind."""

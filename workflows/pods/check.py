@@ -1,0 +1,204 @@
+"""The check step: a spec with the form's values, checked before anything costs something.
+
+It runs in the image of the trainer, which alone knows the trainer's parameters and versions.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import re
+from collections.abc import Mapping
+from dataclasses import replace
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from pydantic import ValidationError
+
+from steps.contract import OUTPUTS, RunAddress, output
+from steps.errors import MissingInputError, Problem, SpecError
+from steps.records import PartitionRecord, RunRecord, canonical_json
+from steps.storage import Storage, read_parsed
+from workflows.begin import now, write_start
+from workflows.place import inside
+from workflows.plan import trainer_facts
+from workflows.pods import environment as env
+from workflows.pods.pod import Pod, find, pod
+from workflows.problems import problems_of
+from workflows.spec import ExperimentSpec
+
+FORM: dict[str, tuple[str, ...]] = {
+    "source": ("dataset", "source"),
+    "trainer": ("trainer", "name"),
+    "min-rows": ("dataset", "min_rows"),
+    "folds": ("evaluate", "folds"),
+    "max-pods": ("execution", "max_pods"),
+    "label": ("execution", "label"),
+    "force": ("execution", "force"),
+}
+"""Where in the spec a parameter of the form belongs."""
+
+_RUN = re.compile(r"^\d{8}T\d{6}-[0-9a-f]{4}$")
+
+
+def run_id(environment: Mapping[str, str]) -> str:
+    """The run's id: the one that is given, else made of the workflow's name and time.
+
+    Every pod of a workflow, and whoever submitted it, finds the same one.
+
+    Raises:
+        SpecError: what is given is no run id.
+    """
+    given = env.parameters(environment).get("run", "")
+    if not given:
+        return run_id_of(environment[env.WORKFLOW], environment[env.CREATED])
+    if not _RUN.match(given):
+        message = f"{given!r} is no run id, such as 20260101T120000-ab12"
+        raise SpecError("the form", [Problem(0, 0, "run", message, "Leave it empty.")])
+    return given
+
+
+def run_id_of(workflow: str, created: str) -> str:
+    """The id of the run that a workflow makes; ``created`` is RFC 3339."""
+    moment = datetime.fromisoformat(created).astimezone(UTC)
+    tail = hashlib.sha256(workflow.encode()).hexdigest()[:4]
+    return f"{moment:%Y%m%dT%H%M%S}-{tail}"
+
+
+def check() -> None:
+    """Check the spec, begin or go on with the run, and leave run id and image behind.
+
+    Raises:
+        SpecError: the spec or a value of the form is wrong.
+    """
+    raw = json.loads(os.environ[env.SPEC])
+    platform = env.Platform.read(os.environ)
+    address = RunAddress(raw["output"], platform.project, raw["name"], run_id(os.environ))
+    with pod(address, "check") as here:
+        spec = _spec(raw, env.parameters(os.environ), platform)
+        facts = trainer_facts(spec)
+        _begin(here, spec)
+        layout = address.run_layout
+        here.storage.write(layout.trainer, facts.to_json().encode())
+        _leave("run", address.run)
+        _leave("trainer-image", platform.trainers[spec.trainer.name])
+
+
+def _leave(name: str, text: str) -> None:
+    Path(OUTPUTS).mkdir(parents=True, exist_ok=True)
+    Path(output(name)).write_text(text)
+
+
+def _spec(raw: dict[str, Any], form: dict[str, str], platform: env.Platform) -> ExperimentSpec:
+    """The spec with the form's values, checked like any other."""
+    changed = _changed(raw, form)
+    try:
+        spec = ExperimentSpec.model_validate(changed)
+    except ValidationError as error:
+        problems = problems_of(ExperimentSpec, error)
+        raise SpecError("the form", [_named(problem) for problem in problems]) from None
+    problems = [*_strange_trainer(spec, platform), *_strange_source(spec)]
+    if spec.project != platform.project or not inside(platform.root, spec.output):
+        message = f"it was compiled for {platform.project!r}, whose root is {platform.root!r}"
+        problems.append(Problem(0, 0, "project", message))
+    if problems:
+        raise SpecError("the form", problems)
+    return spec
+
+
+def _changed(raw: dict[str, Any], form: dict[str, str]) -> dict[str, Any]:
+    changed = json.loads(json.dumps(raw))
+    if form.get("trainer", raw["trainer"]["name"]) != raw["trainer"]["name"]:
+        changed["trainer"]["params"] = {}  # another trainer has other parameters
+    for name, (part, field) in FORM.items():
+        if name in form:
+            changed[part][field] = _value(form[name], raw[part][field])
+    return changed  # type: ignore[no-any-return]
+
+
+def _value(text: str, like: Any) -> Any:  # noqa: ANN401 - a value of the spec
+    """A form's text as a value of the type that the spec has there; as it is if it is none."""
+    if isinstance(like, bool):
+        return {"true": True, "false": False}.get(text.lower(), text)
+    if isinstance(like, int) and re.fullmatch(r"-?\d{1,18}", text):
+        return int(text)
+    return text
+
+
+def _named(problem: Problem) -> Problem:
+    """The same problem under the parameter's name, as the form shows it."""
+    names = {".".join(path): name for name, path in FORM.items()}
+    return replace(problem, where=names.get(problem.where, problem.where))
+
+
+def _strange_trainer(spec: ExperimentSpec, platform: env.Platform) -> list[Problem]:
+    if spec.trainer.name in platform.trainers:
+        return []
+    known = ", ".join(platform.trainers)
+    message = f"the installation has no image of a trainer {spec.trainer.name!r}"
+    return [Problem(0, 0, "trainer", message, f"It has {known}.")]
+
+
+def _strange_source(spec: ExperimentSpec) -> list[Problem]:
+    if "://" in spec.dataset.source:
+        return []
+    message = f"{spec.dataset.source!r} is a local path, which a pod cannot reach"
+    return [Problem(0, 0, "source", message, "Name a gs:// URI.")]
+
+
+def _begin(here: Pod, spec: ExperimentSpec) -> None:
+    address, layout = here.address, here.address.run_layout
+    known = here.storage.exists(layout.spec)
+    if known:
+        _go_on(here, spec)
+    elif env.parameters(os.environ).get("run"):
+        raise MissingInputError(f"There is no run {address.run!r} to go on with.")
+    else:
+        write_start(layout, here.storage, spec, now())
+    name = os.environ[env.WORKFLOW]
+    about = {"workflow": name, "created": os.environ[env.CREATED]}
+    here.storage.write(layout.workflow(name), canonical_json(about).encode())
+    before = find(here.store, address)
+    here.store.put(
+        RunRecord(
+            project=address.project,
+            experiment=address.experiment,
+            run=address.run,
+            spec_hash=spec.digest(),
+            dataset=before.dataset if before else "",
+            status="running",
+            started=before.started if before else now(),
+            label=spec.execution.label,
+        )
+    )
+
+
+def _go_on(here: Pod, spec: ExperimentSpec) -> None:
+    """A run is gone on with only by the spec that it was begun with; failed partitions again."""
+    layout = here.address.run_layout
+    saved = read_parsed(here.storage, layout.spec, ExperimentSpec.model_validate_json)
+    if saved.identity() != spec.identity():
+        message = f"the run {here.address.run!r} was begun with another spec"
+        raise SpecError("the form", [Problem(0, 0, "run", message, "Leave it empty.")])
+    if here.ledger.record.number == 1:
+        here.storage.delete(layout.done)
+        forget_failures(here.storage, here.address)
+
+
+def forget_failures(storage: Storage, address: RunAddress) -> None:
+    """Remove the records of failed partitions, and their tries, so that they are tried again."""
+    layout = address.run_layout
+    for name in storage.names(layout.records):
+        record = read_parsed(storage, f"{layout.records}/{name}", PartitionRecord.from_json)
+        if record.status == "failed":
+            storage.delete(f"{layout.records}/{name}")
+            _forget_tries(storage, address, record.key.partition_id)
+
+
+def _forget_tries(storage: Storage, address: RunAddress, partition_id: str) -> None:
+    layout = address.run_layout
+    for name in storage.names(layout.attempts):
+        if name.startswith(partition_id):
+            storage.delete(f"{layout.attempts}/{name}")

@@ -1,0 +1,107 @@
+"""The environment variables of a pod: written by the compiler, read by the steps."""
+
+from __future__ import annotations
+
+import base64
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+
+from steps.errors import Problem, SpecError
+from steps.ledger import PodFacts
+from steps.records import canonical_json
+from steps.split.shards import SizeClass
+from workflows.place import inside
+
+SPEC = "REFEED_SPEC"
+"""The spec as JSON; no two braces follow each other in its texts."""
+PARAMETERS = "REFEED_PARAMETERS"
+"""The workflow's parameters: Argo's JSON list, in base64, so that Argo expands nothing in it."""
+PLATFORM = "REFEED_PLATFORM"
+"""What a run needs of the installation, as JSON: see ``Platform``."""
+WORKFLOW, CREATED = "REFEED_WORKFLOW", "REFEED_CREATED"
+"""Name of the workflow; when it was created, RFC 3339."""
+POD, SIZE, MEMORY_STEP = "REFEED_POD", "REFEED_CLASS", "REFEED_MEMORY_STEP"
+LAST_MESSAGE, LAST_STATUS = "REFEED_LAST_MESSAGE", "REFEED_LAST_STATUS"
+PROJECT, ROOT = "REFEED_PROJECT", "REFEED_ROOT"
+"""What the namespace's ConfigMap says: which project this is, and where it may write."""
+STATUS, FAILURES, DURATION = "REFEED_STATUS", "REFEED_FAILURES", "REFEED_DURATION"
+"""For the finish step: how the workflow ended, which nodes failed (base64), after how long."""
+WEBHOOK, LATE = "REFEED_WEBHOOK", "REFEED_LATE_SECONDS"
+
+
+@dataclass(frozen=True)
+class Platform:
+    """What a run needs of the installation.
+
+    Attributes:
+        project: that the template was compiled for.
+        root: the project's artifact root.
+        trainers: image by name.
+        classes: that training pods may use, the smallest first.
+        retries: of a pod, for passing reasons.
+    """
+
+    project: str
+    root: str
+    trainers: dict[str, str]
+    classes: tuple[SizeClass, ...]
+    retries: int
+
+    def to_json(self) -> str:
+        """The text of the environment variable."""
+        return canonical_json(asdict(self))
+
+    @classmethod
+    def read(cls, environment: Mapping[str, str]) -> Platform:
+        """Read what the compiler wrote."""
+        raw = json.loads(environment[PLATFORM])
+        raw["classes"] = tuple(SizeClass(**each) for each in raw["classes"])
+        return cls(**raw)
+
+
+def plain(text: str) -> str:
+    """JSON in which Argo finds nothing to expand: braces within texts are escaped.
+
+    Only within a JSON text do two opening braces follow each other, since compact JSON has a quote
+    or a bracket between those of its own.
+    """
+    return text.replace("{{", "\\u007b\\u007b")
+
+
+def pod_facts(environment: Mapping[str, str], step: str) -> PodFacts:
+    """What the workflow engine tells this pod."""
+    return PodFacts(
+        name=environment.get(POD, "unknown"),
+        workflow=environment.get(WORKFLOW, "unknown"),
+        step=step,
+        size=environment.get(SIZE, ""),
+        memory_step=int(environment.get(MEMORY_STEP) or 0),
+        last_message=environment.get(LAST_MESSAGE, ""),
+        last_status=environment.get(LAST_STATUS, ""),
+    )
+
+
+def parameters(environment: Mapping[str, str]) -> dict[str, str]:
+    """The workflow's parameters by name, as they were given."""
+    raw = json.loads(base64.b64decode(environment[PARAMETERS]))
+    return {each["name"]: each.get("value", "") for each in raw}
+
+
+def check_place(environment: Mapping[str, str], project: str, root: str) -> None:
+    """Refuse to work for another project than the namespace's own, or outside its root.
+
+    Raises:
+        SpecError: with what the namespace's ConfigMap says.
+    """
+    own, home = environment.get(PROJECT, project), environment.get(ROOT, root)
+    problems = []
+    if own != project:
+        message = f"{project!r} is not the project of this namespace, which is {own!r}"
+        problems.append(Problem(0, 0, "project", message, "Submit it in its own namespace."))
+    if not inside(home, root):
+        message = f"{root!r} is not under {home!r}, the artifact root of the project {own!r}"
+        hint = "A project is the unit of isolation: nothing is written outside it."
+        problems.append(Problem(0, 0, "output", message, hint))
+    if problems:
+        raise SpecError("the spec", problems)

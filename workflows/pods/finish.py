@@ -1,0 +1,111 @@
+"""The exit handler: closes the books of a run that did not end well, and tells somebody."""
+
+from __future__ import annotations
+
+import base64
+import json
+import os
+import sys
+import urllib.error
+import urllib.request
+from dataclasses import replace
+from typing import Any
+
+from steps.collect.outcome import Outcome
+from steps.contract import RunAddress
+from steps.errors import MissingInputError, TransientError, UsageError
+from steps.records import RunRecord
+from steps.storage import Storage, read_parsed, storage_for
+from steps.store import open_store
+from workflows.begin import now
+from workflows.pods import environment as env
+from workflows.pods.check import run_id
+from workflows.pods.pod import find
+
+_TIMEOUT_SECONDS = 20
+
+
+def finish(root: str, project: str, experiment: str) -> None:
+    """Close the record of a run whose workflow has ended, and post to the webhook if there is one.
+
+    Raises:
+        TransientError: the webhook did not take it.
+    """
+    address = RunAddress(root, project, experiment, run_id(os.environ))
+    env.check_place(os.environ, project, root)
+    storage = storage_for(root)
+    record = _close(address, os.environ[env.STATUS])
+    message = compose(address, storage, record)
+    sys.stdout.write(f"{message['text']}\n")
+    if os.environ.get(env.WEBHOOK):
+        post(os.environ[env.WEBHOOK], message)
+
+
+def _close(address: RunAddress, status: str) -> RunRecord:
+    """What the store knows, with an end: a step that was killed could not write it."""
+    store = open_store(address.layout)
+    known = find(store, address) or RunRecord(
+        address.project, address.experiment, address.run, "", "", "running", now()
+    )
+    if known.status == "running" and status != "Succeeded":
+        known = replace(known, status="stopped", ended=now(), message=_failures() or status)
+        store.put(known)
+    return known
+
+
+def _failures() -> str:
+    """What Argo says of the nodes that failed, in one line."""
+    text = base64.b64decode(os.environ.get(env.FAILURES, "")).decode(errors="replace")
+    try:
+        nodes = json.loads(json.loads(text)) if text.startswith('"') else json.loads(text or "[]")
+    except ValueError:
+        return ""
+    return "; ".join(f"{each['displayName']}: {each['message']}" for each in nodes or [])[:500]
+
+
+def compose(address: RunAddress, storage: Storage, record: RunRecord) -> dict[str, Any]:
+    """The message: a text for people, and the same for programs."""
+    layout = address.run_layout
+    late = os.environ.get(env.STATUS) == "Succeeded"
+    what = f"took {float(os.environ.get(env.DURATION) or 0) / 3600:.1f} h" if late else "failed"
+    counts, report = record.counts, ""
+    try:
+        outcome = read_parsed(storage, layout.outcome, Outcome.from_json)
+        counts, report = outcome.counts, outcome.report
+    except MissingInputError:
+        pass  # it did not come to collect
+    name = f"{address.project}/{address.experiment} {address.run}"
+    summary = ", ".join(f"{count:,} {status}" for status, count in counts.items())
+    lines = [f"Run {name} {what}.", record.message, summary, report and f"Report: {report}"]
+    return {
+        "text": "\n".join(filter(None, lines)),
+        "project": address.project,
+        "experiment": address.experiment,
+        "run": address.run,
+        "status": "late" if late else record.status,
+        "workflow": os.environ[env.WORKFLOW],
+        "message": record.message,
+        "counts": counts,
+        "report": report,
+        "folder": layout.base,
+    }
+
+
+def post(url: str, message: dict[str, Any]) -> None:
+    """Post JSON to a webhook. The URL is a secret: no error shows it.
+
+    Raises:
+        UsageError: it is no http URL.
+        TransientError: it did not take the message.
+    """
+    if not url.startswith(("https://", "http://")):
+        raise UsageError("The webhook's URL in the secret is no http:// or https:// URL.")
+    body = json.dumps(message).encode()
+    headers = {"Content-Type": "application/json", "User-Agent": "refeed"}
+    request = urllib.request.Request(url.strip(), body, headers)  # noqa: S310 - checked above
+    try:
+        with urllib.request.urlopen(request, timeout=_TIMEOUT_SECONDS):  # noqa: S310
+            return
+    except (urllib.error.URLError, TimeoutError, OSError) as error:
+        why = getattr(error, "code", None) or getattr(error, "reason", type(error).__name__)
+        raise TransientError(f"The webhook did not take the message: {why}.") from None

@@ -1,0 +1,142 @@
+"""Around every step in a pod: its record, its log, its budget, and what its end is called."""
+
+from __future__ import annotations
+
+import os
+import random
+import signal
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, replace
+
+from steps.contract import RunAddress
+from steps.errors import (
+    MoreMemoryError,
+    PreemptedError,
+    RefeedError,
+    TransientError,
+    UnavailableError,
+)
+from steps.ledger import Ledger
+from steps.log import RunLog
+from steps.records import RunRecord
+from steps.storage import Storage, storage_for
+from steps.store import ExperimentStore, open_store
+from workflows.begin import now
+from workflows.pods.environment import Platform, check_place, pod_facts
+
+_LONGEST_WAIT_SECONDS = 60.0
+
+
+@dataclass
+class Pod:
+    """What a step in a pod works with.
+
+    Attributes:
+        address: of the run.
+        storage: of the run.
+        store: of the project.
+        platform: what the run needs of the installation.
+        ledger: the pods of this step, and the record of this one.
+        log: structured lines that outlive the pod.
+    """
+
+    address: RunAddress
+    storage: Storage
+    store: ExperimentStore
+    platform: Platform
+    ledger: Ledger
+    log: RunLog
+
+    @property
+    def budget_left(self) -> bool:
+        """Whether a later pod may try again what fails for a passing reason."""
+        return self.ledger.counted < self.platform.retries
+
+
+@contextmanager
+def pod(address: RunAddress, step: str) -> Iterator[Pod]:
+    """Open a step's pod, and close it with the cause of its end.
+
+    Args:
+        address: of the run.
+        step: such as ``split`` or ``train-small-00003``.
+
+    Raises:
+        SpecError: the run lies outside this namespace's project.
+        UnavailableError: it failed for a passing reason once too often.
+        RefeedError: whatever the step raises.
+    """
+    check_place(os.environ, address.project, address.root)
+    platform = Platform.read(os.environ)
+    storage = storage_for(address.root)
+    ledger = Ledger(address.run_layout, storage, pod_facts(os.environ, step))
+    with RunLog(storage, address.run_layout.log(step), step) as log:
+        here = Pod(address, storage, open_store(address.layout), platform, ledger, log)
+        _wait_after(ledger.counted)
+        signal.signal(signal.SIGTERM, _stop)
+        try:
+            yield here
+        except BaseException as error:
+            raise _closed(here, error) from error
+    ledger.close("done")
+
+
+def _stop(_number: int, _frame: object) -> None:
+    raise PreemptedError("The pod was told to stop; it is started again and goes on.")
+
+
+def _wait_after(failures: int) -> None:
+    """Wait twice as long after each passing failure, and not all pods equally long."""
+    if failures:
+        longest = min(_LONGEST_WAIT_SECONDS, 2.0**failures)
+        time.sleep(random.uniform(longest / 2, longest))  # noqa: S311 - no secret
+
+
+def _closed(here: Pod, error: BaseException) -> BaseException:
+    """Write down the cause; the error that the pod ends with."""
+    cause = cause_of(error)
+    if cause in {"transient", "error"} and not here.budget_left:
+        error = UnavailableError(
+            f"It failed {here.ledger.counted + 1} times for a passing reason, the last time: "
+            f"{error}",
+            hint="execution.retries is the budget. `refeed retry RUN` goes on where it stopped.",
+        )
+        cause = "failed"
+    with suppress(RefeedError):  # the first error is the one to tell
+        here.ledger.close(cause)
+        if cause == "failed":
+            put_failed(here.store, here.address, error)
+    return error
+
+
+def cause_of(error: BaseException) -> str:
+    """Why a pod ends, in one of the words of ``PodRecord.cause``."""
+    if isinstance(error, PreemptedError):
+        return "preempted"
+    if isinstance(error, MoreMemoryError):
+        return "more_memory"
+    if isinstance(error, TransientError):
+        return "transient"
+    return "failed" if isinstance(error, RefeedError) and error.exit_code != 70 else "error"  # noqa: PLR2004
+
+
+def put_failed(store: ExperimentStore, address: RunAddress, error: BaseException) -> None:
+    """Tell the store that the run has failed, and why."""
+    known = find(store, address) or RunRecord(
+        project=address.project,
+        experiment=address.experiment,
+        run=address.run,
+        spec_hash="",
+        dataset="",
+        status="running",
+        started=now(),
+    )
+    store.put(replace(known, status="failed", ended=now(), message=str(error)))
+
+
+def find(store: ExperimentStore, address: RunAddress) -> RunRecord | None:
+    """What the store knows of a run."""
+    runs = store.runs(address.experiment)
+    return next((each for each in runs if each.run == address.run), None)

@@ -1,0 +1,79 @@
+"""The split step in a pod: the data set, then shards by resource class for the fan-out."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+from steps.contract import OUTPUTS, RunAddress, output, shards_of
+from steps.records import PartitionEntry, PartitionRecord, RunRequest
+from steps.split.shards import Packing, pack_classes
+from steps.split.step import SplitResult, split
+from steps.storage import read_parsed
+from workflows.begin import write_request
+from workflows.plan import TrainerFacts, run_request, split_request
+from workflows.pods.pod import Pod, find, pod
+from workflows.pods.progress import PodProgress
+from workflows.spec import ExperimentSpec
+
+
+def split_in_pod(address: RunAddress) -> None:
+    """Make the data set and the run's shards, or find them; leave the shards' numbers behind.
+
+    Raises:
+        RefeedError: see ``steps.split.step.split``.
+    """
+    with pod(address, "split") as here:
+        layout = address.run_layout
+        spec = read_parsed(here.storage, layout.spec, ExperimentSpec.model_validate_json)
+        if not here.storage.exists(layout.request):
+            _make(here, spec)
+        plan = read_parsed(here.storage, layout.operations("plan.json"), json.loads)
+        for size in here.platform.classes:
+            _leave(size.name, plan["shards"].get(size.name, 0))
+
+
+def _leave(size: str, shards: int) -> None:
+    """Numbers only: the shards themselves are found in the run's folder."""
+    Path(OUTPUTS).mkdir(parents=True, exist_ok=True)
+    Path(output(shards_of(size))).write_text(json.dumps([f"{n:05d}" for n in range(shards)]))
+
+
+def _make(here: Pod, spec: ExperimentSpec) -> None:
+    address, layout = here.address, here.address.run_layout
+    trainer = read_parsed(here.storage, layout.trainer, TrainerFacts.from_json)
+    made = split(split_request(spec), address.layout, here.storage, PodProgress())
+    request = run_request(spec, made, address.run, trainer)
+    packing = _pack(here, spec, made)
+    for entry in packing.too_large:
+        _refuse(here, request, entry)
+    entries = made.index.entries
+    write_request(layout, here.storage, request, len(entries), packing.shards)
+    known = find(here.store, address)
+    if known:
+        here.store.put(replace(known, dataset=request.dataset, spec_hash=request.spec_hash))
+
+
+def _pack(here: Pod, spec: ExperimentSpec, made: SplitResult) -> Packing:
+    return pack_classes(
+        made.index.entries,
+        len(made.roles.features),
+        here.platform.classes,
+        spec.execution.max_pods,
+    )
+
+
+def _refuse(here: Pod, request: RunRequest, entry: PartitionEntry) -> None:
+    """A partition that fits no class has failed; the message names the class to add."""
+    largest = here.platform.classes[-1]
+    needed = largest.needed_mib(entry.rows, len(request.roles.features))
+    message = (
+        f"{entry.rows:,} rows with {len(request.roles.features)} features need about "
+        f"{needed / 1024:.1f} GiB of memory, more than the largest resource class, "
+        f"{largest.name!r}, has ({largest.memory_mib / 1024:.1f} GiB). Add a class with at least "
+        f"{-(-needed // 1024)} GiB to the installation."
+    )
+    record = PartitionRecord(entry.key, "failed", "too_large", message)
+    uri = here.address.run_layout.record(entry.key.partition_id)
+    here.storage.write(uri, record.to_json().encode("utf-8", "surrogatepass"))

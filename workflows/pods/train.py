@@ -1,0 +1,42 @@
+"""The train step in a pod: one shard."""
+
+from __future__ import annotations
+
+import os
+import signal
+
+from steps.contract import RunAddress
+from steps.train.pool import Stop
+from steps.train.step import Means, train
+from workflows.pods import environment as env
+from workflows.pods.pod import pod
+from workflows.pods.progress import PodProgress
+
+
+def train_in_pod(address: RunAddress, size: str, shard: str) -> None:
+    """Train what is left of a shard.
+
+    Args:
+        address: of the run.
+        size: the shard's own resource class; the pod's may be larger.
+        shard: its number, with leading zeros.
+
+    Raises:
+        RefeedError: see ``steps.train.step.train``.
+    """
+    name = f"{size}-{shard}"
+    with pod(address, f"train-{name}") as here:
+        classes = here.platform.classes
+        names = [each.name for each in classes]
+        own = names.index(size)
+        step = int(os.environ.get(env.MEMORY_STEP) or 0)
+        means = Means(
+            workers=classes[own + step].workers,
+            memory_step=step,
+            memory_steps=len(classes) - 1 - own,
+            may_wait=here.budget_left,
+            killed_for_memory=here.ledger.killed_for_memory,
+        )
+        stop = Stop()
+        signal.signal(signal.SIGTERM, stop.ask)
+        train(address, name, means, PodProgress(here.ledger, counts=True), here.log, stop)
