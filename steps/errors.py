@@ -6,7 +6,8 @@
     │   ├── SpecError           65  the experiment spec is wrong; has file, line and column
     │   ├── DataError           65  the source table cannot be used as it is
     │   │   └── DamagedError    65  an artifact of ours cannot be read any more
-    │   └── TrainerError        65  no such trainer, or it breaks its contract
+    │   ├── TrainerError        65  no such trainer, or it breaks its contract
+    │   └── OutOfMemoryError    65  a step needs more memory than the largest resource class has
     ├── MissingInputError       66  a file, a run or a data set is not there
     ├── UnavailableError        69  no cluster answers, or it kept failing in spite of retries
     ├── OutputError             73  the artifact root cannot be written
@@ -115,6 +116,10 @@ class UsageError(RefeedError):
 
 class TrainerError(TerminalError):
     """No such trainer, or a trainer that breaks its contract."""
+
+
+class OutOfMemoryError(TerminalError):
+    """A step needs more memory than the largest resource class has."""
 
 
 class MissingInputError(RefeedError):

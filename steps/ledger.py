@@ -81,6 +81,12 @@ class Ledger:
         """Whether the pod right before this one was killed since it ran out of memory."""
         return bool(self.earlier) and self.earlier[-1].cause == "memory"
 
+    @property
+    def memory_step(self) -> int:
+        """How many classes larger than the step's own it takes, for all that is known."""
+        killed = [each.memory_step for each in self.earlier if each.cause == "memory"]
+        return max(killed) + 1 if killed else 0
+
     def update(self, done: int, total: int, statuses: Mapping[str, int]) -> None:
         """Tell how far this pod has come."""
         self.record = replace(self.record, done=done, total=total, statuses=dict(statuses))

@@ -10,6 +10,7 @@ import json
 import os
 import signal
 import sys
+from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -17,7 +18,7 @@ import typer
 from rich.markup import escape
 
 from steps.errors import MissingInputError, OutputError, RefeedError, SpecError
-from workflows.cli import console
+from workflows.cli import console, step
 
 DEBUG = "REFEED_DEBUG"
 """Names the environment variable that lets tracebacks through."""
@@ -34,6 +35,8 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 
+app.add_typer(step.app, name="step", hidden=True)
+
 Spec = Annotated[Path, typer.Argument(help="The experiment spec, a YAML file.", show_default=False)]
 Overrides = Annotated[
     list[str] | None,
@@ -42,6 +45,16 @@ Overrides = Annotated[
         metavar="FIELD=VALUE",
         help="Override a field of the spec, e.g. --set dataset.source=new.parquet. The value is "
         "YAML; a path is relative to where you are. May be given more than once.",
+        show_default=False,
+    ),
+]
+InstallationFile = Annotated[
+    Path | None,
+    typer.Option(
+        "--installation",
+        metavar="FILE",
+        envvar="REFEED_INSTALLATION",
+        help="What the platform offers: images, resource classes, projects.",
         show_default=False,
     ),
 ]
@@ -232,6 +245,46 @@ def run(
     else:
         summary.print_summary(result)
     result.raise_for_failures()
+
+
+class Kind(StrEnum):
+    """Argo's objects that a spec compiles to."""
+
+    workflow_template = "workflow-template"
+    workflow = "workflow"
+    cron_workflow = "cron-workflow"
+
+
+@app.command(
+    name="compile",
+    epilog="Example: refeed compile spec.yaml --installation installation.yaml -o template.yaml",
+)
+def compile_(
+    spec: Spec,
+    overrides: Overrides = None,
+    installation: InstallationFile = None,
+    kind: Annotated[Kind, typer.Option(help="What to make.")] = Kind.workflow_template,
+    output: Annotated[
+        Path | None, typer.Option("-o", "--output", help="File to write; default: print it.")
+    ] = None,
+) -> None:
+    """Compile a spec to Argo's YAML; needs no cluster and no network."""
+    from workflows.argo.compile import compile_spec, to_yaml
+    from workflows.installation import load_installation
+    from workflows.specfile import load_spec
+
+    loaded = load_spec(spec, overrides or ())
+    platform = load_installation(installation)
+    try:
+        manifest = compile_spec(loaded.spec, platform, kind.value)
+    except SpecError as error:
+        raise loaded.locate(error) from None
+    text = to_yaml(manifest, spec.name)
+    if output is None:
+        typer.echo(text, nl=False)
+        return
+    output.write_text(text, encoding="utf-8")
+    console.err.print(f"Wrote {output}", markup=False)
 
 
 @app.command(

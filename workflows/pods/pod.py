@@ -13,6 +13,7 @@ from dataclasses import dataclass, replace
 from steps.contract import RunAddress
 from steps.errors import (
     MoreMemoryError,
+    OutOfMemoryError,
     PreemptedError,
     RefeedError,
     TransientError,
@@ -24,6 +25,7 @@ from steps.records import RunRecord
 from steps.storage import Storage, storage_for
 from steps.store import ExperimentStore, open_store
 from workflows.begin import now
+from workflows.pods import environment as env
 from workflows.pods.environment import Platform, check_place, pod_facts
 
 _LONGEST_WAIT_SECONDS = 60.0
@@ -74,13 +76,32 @@ def pod(address: RunAddress, step: str) -> Iterator[Pod]:
     ledger = Ledger(address.run_layout, storage, pod_facts(os.environ, step))
     with RunLog(storage, address.run_layout.log(step), step) as log:
         here = Pod(address, storage, open_store(address.layout), platform, ledger, log)
-        _wait_after(ledger.counted)
         signal.signal(signal.SIGTERM, _stop)
         try:
+            _wait_after(ledger.counted)
+            if not step.startswith("train"):  # which looks at each partition
+                _check_memory(ledger)
             yield here
         except BaseException as error:
             raise _closed(here, error) from error
     ledger.close("done")
+
+
+def _check_memory(ledger: Ledger) -> None:
+    """A step that was killed for memory goes on with more, or not at all.
+
+    Raises:
+        MoreMemoryError: the pod is too small.
+        OutOfMemoryError: the largest pod is.
+    """
+    needed = ledger.memory_step
+    if needed > int(os.environ.get(env.MEMORY_STEPS) or 0):
+        raise OutOfMemoryError(
+            "It ran out of memory in the largest resource class.",
+            hint="Add a larger class to the installation, or name one for the step in `steps`.",
+        )
+    if needed > ledger.record.memory_step:
+        raise MoreMemoryError(needed)
 
 
 def _stop(_number: int, _frame: object) -> None:

@@ -1,0 +1,67 @@
+"""``refeed compile``: a spec's Argo objects as readable YAML, the same bytes each time."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Literal, get_args
+
+import yaml
+
+from refeed import __version__
+from steps.errors import Problem, SpecError
+from steps.train.registry import check_params, installed
+from workflows.argo import template
+from workflows.argo.template import Manifest
+from workflows.installation import Installation, place_of
+from workflows.spec import ExperimentSpec
+
+Kind = Literal["workflow-template", "workflow", "cron-workflow"]
+KINDS: tuple[Kind, ...] = get_args(Kind)
+
+_MAKERS: dict[Kind, Callable[[ExperimentSpec, Installation], Manifest]] = {
+    "workflow-template": template.workflow_template,
+    "workflow": template.workflow,
+    "cron-workflow": template.cron_workflow,
+}
+
+
+def compile_spec(spec: ExperimentSpec, installation: Installation, kind: Kind) -> Manifest:
+    """One of Argo's objects for a spec.
+
+    Raises:
+        SpecError: the spec does not fit the installation, or has no schedule to compile.
+    """
+    place_of(installation, spec)
+    if kind == "cron-workflow" and spec.schedule is None:
+        hint = "For example --set 'schedule={cron: \"0 6 * * 1\"}'"
+        problem = Problem(0, 0, "schedule", "the spec has no schedule to run by", hint)
+        raise SpecError("the spec", [problem])
+    if spec.trainer.name in installed():  # else its image checks them, in the check step
+        check_params(spec.trainer.name, spec.trainer.params)
+    return _MAKERS[kind](spec, installation)
+
+
+def to_yaml(manifest: Manifest, source: str) -> str:
+    """The text of an object.
+
+    Args:
+        manifest: the object.
+        source: of which spec it was made, for people.
+    """
+    name = "".join(c if c.isprintable() else "?" for c in source)
+    head = f"# Made by refeed {__version__} from {name}; compile it again rather than edit it.\n"
+    return head + yaml.dump(
+        manifest, Dumper=_Readable, sort_keys=False, width=100, allow_unicode=True
+    )
+
+
+class _Readable(yaml.SafeDumper):
+    """Long texts in blocks, lists under their keys, no anchors."""
+
+    def ignore_aliases(self, data: object) -> bool:
+        del data
+        return True
+
+    def increase_indent(self, flow: bool = False, indentless: bool = False) -> None:
+        del indentless
+        super().increase_indent(flow, False)

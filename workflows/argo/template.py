@@ -1,0 +1,444 @@
+"""The WorkflowTemplate of a spec, made with Hera: the one module that imports it.
+
+    check ─► split ─► train-<class> per shard (one fan-out per resource class) ─► collect
+                                                                         exit ─► finish
+
+Only numbers cross the fan-out. ``collect`` runs whatever became of the trainers and decides the
+outcome; without it Argo would call a run with failed trainers a success (argo-workflows #12530).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+from hera.workflows import (
+    DAG,
+    ConfigMapEnv,
+    Container,
+    Counter,
+    CronWorkflow,
+    EmptyDirVolume,
+    Env,
+    FieldEnv,
+    Gauge,
+    GCSArtifact,
+    Label,
+    NoneArchiveStrategy,
+    Parameter,
+    Resources,
+    RetryStrategy,
+    SecretEnv,
+    Task,
+    Workflow,
+    WorkflowTemplate,
+    models,
+)
+
+from steps.contract import RunAddress, output, shards_of, step_command
+from steps.quantity import seconds
+from steps.records import canonical_json
+from workflows.argo import patch
+from workflows.argo.form import form_of
+from workflows.argo.placement import Placed, place, sizes, training_classes
+from workflows.installation import Installation, Project
+from workflows.pods import environment as env
+from workflows.pods.collect import CAUSES, REPORT, STATUSES
+from workflows.spec import ExperimentSpec
+
+Manifest = dict[str, Any]
+
+PROJECT_MAP = "refeed-project"
+"""The ConfigMap in a project's namespace that says which project it is, and where it may write."""
+EXECUTOR = "refeed-executor"
+"""The service account of Argo's own containers: the steps' code never has a Kubernetes token."""
+USER = 10001
+RETRIED = ("-1", "70", "75", "137", "143", "255", *(str(100 + step) for step in range(1, 10)))
+"""Exit codes after which a pod is started again: lost, a bug or a hiccup (the ledger counts both),
+killed, told to stop, unknown, and asking for memory. Bad data (65) is not among them."""
+MOST_RETRIES = 200
+"""Argo counts every retry, whatever caused it; the budget by cause is in the run's ledger."""
+LATEST_START_SECONDS = 3600
+
+
+def workflow_template(spec: ExperimentSpec, installation: Installation) -> Manifest:
+    """The WorkflowTemplate that the Argo UI, ``submit`` and a CronWorkflow start runs from."""
+    built = WorkflowTemplate(name=spec.name, **_Experiment(spec, installation).arguments())
+    return _manifest(built)
+
+
+def workflow(spec: ExperimentSpec, installation: Installation) -> Manifest:
+    """A Workflow that needs no WorkflowTemplate: one run of this very spec."""
+    arguments = _Experiment(spec, installation).arguments()
+    return _manifest(Workflow(generate_name=f"{spec.name}-", **arguments))
+
+
+def cron_workflow(spec: ExperimentSpec, installation: Installation) -> Manifest:
+    """The CronWorkflow of a spec that has a schedule; it starts runs of the WorkflowTemplate."""
+    assert spec.schedule is not None
+    about = _Experiment(spec, installation)
+    schedule = spec.schedule
+    built = CronWorkflow(
+        name=spec.name,
+        namespace=about.project.namespace,
+        labels=about.labels,
+        annotations=about.annotations,
+        schedules=[schedule.cron],
+        timezone=schedule.timezone,
+        concurrency_policy=schedule.concurrency.capitalize(),
+        cron_suspend=schedule.suspended,
+        starting_deadline_seconds=LATEST_START_SECONDS,
+        successful_jobs_history_limit=3,
+        failed_jobs_history_limit=3,
+        workflow_template_ref=models.WorkflowTemplateRef(name=spec.name),
+    )
+    return _manifest(built)
+
+
+def _manifest(built: Workflow) -> Manifest:
+    made: Manifest = built.to_dict()
+    return made
+
+
+class _Experiment:
+    """What all templates of an experiment have in common."""
+
+    def __init__(self, spec: ExperimentSpec, installation: Installation) -> None:
+        self.spec, self.installation = spec, installation
+        self.project: Project = installation.projects[spec.project]
+        self.platform = env.Platform(
+            project=spec.project,
+            root=self.project.root,
+            trainers={name: each.image for name, each in sorted(installation.trainers.items())},
+            classes=sizes(spec, installation),
+            retries=spec.execution.retries,
+        )
+        self.labels = {
+            "app.kubernetes.io/part-of": "refeed",
+            "refeed/project": spec.project,
+            "refeed/experiment": spec.name,
+            "refeed/spec": spec.digest(),
+        }
+        self.annotations = {
+            "workflows.argoproj.io/title": spec.name,
+            "workflows.argoproj.io/description": (
+                f"One model per partition of a table, project {spec.project}. "
+                "The report is an artifact of the collect step."
+            ),
+        }
+
+    def arguments(self) -> dict[str, Any]:
+        """What a WorkflowTemplate and a Workflow are made of alike."""
+        execution = self.spec.execution
+        return {
+            "namespace": self.project.namespace,
+            "labels": self.labels,
+            "annotations": self.annotations,
+            "entrypoint": "experiment",
+            "arguments": list(self._form()),
+            "templates": list(self._templates()),
+            "hooks": {"exit": self._exit()},
+            "service_account_name": "refeed-train",
+            "automount_service_account_token": False,
+            "executor": models.ExecutorConfig(service_account_name=EXECUTOR),
+            "security_context": models.PodSecurityContext(
+                run_as_non_root=True,
+                run_as_user=USER,
+                run_as_group=USER,
+                fs_group=USER,
+                seccomp_profile=models.SeccompProfile(type="RuntimeDefault"),
+            ),
+            "pod_spec_patch": patch.PROGRESS,
+            "active_deadline_seconds": seconds(execution.deadline),
+            "pod_gc": models.PodGC(strategy="OnPodCompletion", delete_delay_duration="600s"),
+            "ttl_strategy": models.TTLStrategy(seconds_after_completion=seconds(execution.ttl)),
+            "workflow_metadata": models.WorkflowMetadata(
+                labels=self.labels,
+                annotations=self.annotations,
+                labels_from={
+                    "refeed/trainer": models.LabelValueFrom(
+                        expression="workflow.parameters.trainer"
+                    )
+                },
+            ),
+            "synchronization": self._turns(),
+            "metrics": [
+                Gauge(
+                    name="refeed_run_seconds",
+                    help="Wall time of a run",
+                    labels=self._metric_labels(),
+                    value="{{workflow.duration}}",
+                    realtime=False,
+                )
+            ],
+        }
+
+    def _form(self) -> Iterator[Parameter]:
+        for field in form_of(self.spec, self.installation):
+            yield Parameter(
+                name=field.name,
+                value=field.value,
+                description=field.description,
+                enum=list(field.choices) or None,
+            )
+
+    def _exit(self) -> models.LifecycleHook:
+        late = self.installation.notify.late_seconds if self.installation.notify else None
+        took_long = f" || asFloat(workflow.duration) > {late}" if late else ""
+        return models.LifecycleHook(
+            template="finish", expression=f"workflow.status != 'Succeeded'{took_long}"
+        )
+
+    def _turns(self) -> models.Synchronization | None:
+        """One run at a time, scheduled or not: a manual submit ignores the policy (#9087)."""
+        if not self.spec.schedule or self.spec.schedule.concurrency != "forbid":
+            return None
+        return models.Synchronization(mutexes=[models.Mutex(name=self.spec.name)])
+
+    def _metric_labels(self, **more: str) -> list[Label]:
+        names = {"project": self.spec.project, "experiment": self.spec.name, **more}
+        return [Label(key=key, value=value) for key, value in names.items()]
+
+    # --- templates --------------------------------------------------------------------------
+
+    def _templates(self) -> Iterator[Any]:
+        check, split, collect = self._check(), self._split(), self._collect()
+        trainers = [self._train(name) for name in self._sizes()]
+        yield from (self._dag(), check, split, *trainers, collect, self._finish())
+
+    def _sizes(self) -> list[str]:
+        return list(training_classes(self.spec, self.installation))
+
+    def _dag(self) -> DAG:
+        run = {"run": "{{tasks.check.outputs.parameters.run}}"}
+        image = {"trainer-image": "{{tasks.check.outputs.parameters.trainer-image}}"}
+        fans = [_fan(name, run | image) for name in self._sizes()]
+        ended = ["Succeeded", "Failed", "Errored", "Skipped", "Omitted", "Daemoned"]
+        whatever = ["(" + " || ".join(f"{fan.name}.{end}" for end in ended) + ")" for fan in fans]
+        after = " && ".join(["split.Succeeded", *whatever])
+        with DAG(name="experiment", fail_fast=False) as dag:
+            dag.tasks = [
+                Task(name="check", template="check"),
+                Task(name="split", template="split", depends="check.Succeeded", arguments=run),
+                *fans,
+                Task(name="collect", template="collect", depends=after, arguments=run),
+            ]
+        return dag
+
+    def _check(self) -> Container:
+        """It runs in the trainer's image; which one, an expression on the form's answer tells."""
+        return self._container(
+            "check",
+            image=self._chosen_image(),
+            account="refeed-train",
+            classes=[place(self.installation, self.installation.steps.check)],
+            env=[
+                Env(
+                    name=env.SPEC,
+                    value=env.plain(canonical_json(self.spec.model_dump(mode="json"))),
+                ),
+                _parameters(),
+            ],
+            outputs=[_output("run"), _output("trainer-image")],
+            run="",
+        )
+
+    def _chosen_image(self) -> str:
+        own = self.installation.trainers[self.spec.trainer.name].image
+        chosen = f"'{own}'"
+        for name, trainer in sorted(self.installation.trainers.items()):
+            if name != self.spec.trainer.name:
+                chosen = f"workflow.parameters.trainer == '{name}' ? '{trainer.image}' : {chosen}"
+        return f"{{{{= {chosen} }}}}" if "?" in chosen else own
+
+    def _split(self) -> Container:
+        return self._container(
+            "split",
+            image=self.installation.images.split,
+            account="refeed-split",
+            classes=self._ladder(self.installation.steps.split),
+            inputs=[Parameter(name="run")],
+            outputs=[_output(shards_of(name)) for name in self._sizes()],
+        )
+
+    def _train(self, size: str) -> Container:
+        sizes_of = self._sizes()
+        larger = sizes_of[sizes_of.index(size) :]
+        spot = self.spec.execution.spot
+        return self._container(
+            "train",
+            name=f"train-{size}",
+            image="{{inputs.parameters.trainer-image}}",
+            account="refeed-train",
+            classes=[place(self.installation, name, spot=spot) for name in larger],
+            inputs=[Parameter(name=name) for name in ("run", "trainer-image", "shard")],
+            size=size,
+            shard="{{inputs.parameters.shard}}",
+        )
+
+    def _collect(self) -> Container:
+        numbers = [*STATUSES, *(f"pods-{cause}" for cause in CAUSES)]
+        return self._container(
+            "collect",
+            image=self.installation.images.collect,
+            account="refeed-collect",
+            classes=self._ladder(self.installation.steps.collect),
+            inputs=[Parameter(name="run")],
+            outputs=[self._report(), *(_output(name) for name in numbers)],
+            metrics=list(self._metrics()),
+        )
+
+    def _report(self) -> GCSArtifact:
+        """The report where the run has it anyway; Argo's UI shows it if it is not archived."""
+        run = "{{inputs.parameters.run}}"
+        address = RunAddress(self.spec.output, self.spec.project, self.spec.name, run)
+        bucket, _, key = address.run_layout.report.removeprefix("gs://").partition("/")
+        return GCSArtifact(
+            name="report",
+            path=output(REPORT),
+            bucket=bucket,
+            key=key,
+            archive=NoneArchiveStrategy(),
+        )
+
+    def _metrics(self) -> Iterator[Gauge | Counter]:
+        for status in STATUSES:
+            yield Gauge(
+                name="refeed_partitions",
+                help="Partitions of the last run, by status",
+                labels=self._metric_labels(status=status),
+                value=f"{{{{outputs.parameters.{status}}}}}",
+                realtime=False,
+            )
+        for cause in CAUSES:
+            yield Counter(
+                name="refeed_pods_ended_total",
+                help="Pods that ended early, by cause",
+                labels=self._metric_labels(cause=cause),
+                value=f"{{{{outputs.parameters.pods-{cause}}}}}",
+            )
+
+    def _finish(self) -> Container:
+        notify = self.installation.notify
+        webhook = (
+            [
+                SecretEnv(
+                    name=env.WEBHOOK,
+                    secret_name=notify.secret,
+                    secret_key=notify.key,
+                    optional=True,
+                )
+            ]
+            if notify
+            else []
+        )
+        return self._container(
+            "finish",
+            image=self.installation.images.collect,
+            account="refeed-collect",
+            classes=[place(self.installation, self.installation.steps.collect)],
+            env=[
+                _parameters(),
+                Env(name=env.STATUS, value="{{workflow.status}}"),
+                Env(name=env.DURATION, value="{{workflow.duration}}"),
+                Env(name=env.FAILURES, value="{{=sprig.b64enc(workflow.failures)}}"),
+                *webhook,
+            ],
+            run="",
+        )
+
+    def _ladder(self, size: str) -> list[Placed]:
+        """A class and all larger ones of the installation."""
+        names = list(self.installation.classes)
+        return [place(self.installation, name) for name in names[names.index(size) :]]
+
+    def _container(
+        self,
+        step: Any,  # noqa: ANN401 - one of the contract's steps
+        *,
+        image: str,
+        account: str,
+        classes: Sequence[Placed],
+        name: str = "",
+        env: Sequence[Any] = (),
+        inputs: Sequence[Parameter] = (),
+        outputs: Sequence[Any] = (),
+        metrics: Sequence[Any] = (),
+        run: str = "{{inputs.parameters.run}}",
+        **options: str,
+    ) -> Container:
+        """A template that runs one step in one pod."""
+        own = classes[0]
+        address = RunAddress(self.spec.output, self.spec.project, self.spec.name, run)
+        return Container(
+            name=name or step,
+            image=image,
+            image_pull_policy="IfNotPresent",
+            command=step_command(step, address, **options),
+            env=[*self._environment(own, len(classes) - 1), *env],
+            inputs=list(inputs),
+            outputs=list(outputs),
+            metrics=list(metrics) or None,
+            labels={"refeed/step": step, "refeed/class": own.name},
+            service_account_name=account,
+            node_selector=own.node_selector or None,
+            tolerations=[models.Toleration(**each) for each in own.tolerations] or None,
+            resources=Resources(
+                cpu_request=own.cpu,
+                cpu_limit=own.cpu,
+                memory_request=own.memory,
+                memory_limit=own.memory,
+            ),
+            pod_spec_patch=patch.larger(classes) or None,
+            retry_strategy=_retries(),
+            security_context=models.SecurityContext(
+                allow_privilege_escalation=False,
+                read_only_root_filesystem=True,
+                capabilities=models.Capabilities(drop=["ALL"]),
+            ),
+            volumes=[EmptyDirVolume(name="tmp", mount_path="/tmp")],  # noqa: S108
+        )
+
+    def _environment(self, own: Placed, memory_steps: int) -> Iterator[Any]:
+        yield Env(name=env.WORKFLOW, value="{{workflow.name}}")
+        yield Env(name=env.CREATED, value="{{workflow.creationTimestamp.RFC3339}}")
+        yield FieldEnv(name=env.POD, field_path="metadata.name")
+        yield Env(name=env.SIZE, value=own.name)
+        yield Env(name=env.MEMORY_STEP, value="0")
+        yield Env(name=env.MEMORY_STEPS, value=str(memory_steps))
+        yield Env(name=env.LAST_MESSAGE, value="{{lastRetry.message}}")
+        yield Env(name=env.LAST_STATUS, value="{{lastRetry.status}}")
+        yield Env(name=env.PLATFORM, value=env.plain(self.platform.to_json()))
+        for name, key in ((env.PROJECT, "project"), (env.ROOT, "root")):
+            yield ConfigMapEnv(name=name, config_map_name=PROJECT_MAP, config_map_key=key)
+        for name, value in sorted(self.installation.environment.items()):
+            yield Env(name=name, value=value)
+
+
+def _fan(size: str, arguments: dict[str, str]) -> Task:
+    return Task(
+        name=f"train-{size}",
+        template=f"train-{size}",
+        depends="split.Succeeded",
+        with_param=f"{{{{tasks.split.outputs.parameters.{shards_of(size)}}}}}",
+        arguments=arguments | {"shard": "{{item}}"},
+    )
+
+
+def _output(name: str) -> Parameter:
+    return Parameter(name=name, value_from=models.ValueFrom(path=output(name)))
+
+
+def _parameters() -> Env:
+    """All parameters as they were given, in base64: Argo expands nothing in that."""
+    return Env(name=env.PARAMETERS, value="{{=sprig.b64enc(workflow.parameters.json)}}")
+
+
+def _retries() -> RetryStrategy:
+    codes = ", ".join(f"'{code}'" for code in RETRIED)
+    return RetryStrategy(
+        limit=MOST_RETRIES,
+        retry_policy="Always",
+        expression=f"lastRetry.exitCode in [{codes}]",
+        backoff=models.Backoff(duration="2s", factor=1),
+    )
