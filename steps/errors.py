@@ -15,6 +15,7 @@
     ├── ForbiddenError          77  the cluster or the storage does not let us
     ├── MoreMemoryError        10n  a pod needs the n-th larger resource class to go on
     ├── PreemptedError         143  a pod was told to stop, and everything finished is recorded
+    ├── RunFailedError           4  a run on the cluster failed, or was stopped
     └── TooManyFailuresError     3  the run ended, but more partitions failed than the spec allows
 
 Exit code 2 is a wrong command line, 130 is Ctrl-C, 0 is success. The numbers above 63 are those of
@@ -174,6 +175,12 @@ class MoreMemoryError(RefeedError):
             f"What is left needs more memory: the resource class that is {step} larger."
         )
         self.exit_code = 100 + step  # type: ignore[misc]  # fixed for every other class
+
+
+class RunFailedError(RefeedError):
+    """A run on the cluster came to no good end; the message says why."""
+
+    exit_code = 4
 
 
 class TooManyFailuresError(RefeedError):

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 from steps.collect.step import read_facts, write_report
 from steps.contract import ProjectLayout, RunLayout
 from steps.errors import MissingInputError
 from steps.records import RunRecord
-from steps.storage import storage_for
+from steps.storage import LocalStorage, storage_for
 from steps.store import open_store
+from workflows.installation import load_installation
+from workflows.runs import find_run as find_on_cluster
 from workflows.spec import ExperimentSpec
 
 
@@ -44,3 +48,25 @@ def make_report(spec: ExperimentSpec, record: RunRecord) -> str:
     layout: RunLayout = ProjectLayout(spec.output, spec.project).run(record.experiment, record.run)
     write_report(layout, storage, read_facts(layout, storage))
     return layout.report
+
+
+def report_of_run(installation: Path | None, run: str) -> str:
+    """Make the report of a run on a cluster anew from its tables; returns where it is.
+
+    Raises:
+        MissingInputError: there is no such run, or it has no tables yet.
+    """
+    found = find_on_cluster(load_installation(installation), run)
+    layout = found.address.run_layout
+    write_report(layout, found.storage, read_facts(layout, found.storage))
+    return layout.report
+
+
+def copy_report(uri: str, path: Path) -> str:
+    """Copy a report to a local file.
+
+    Raises:
+        OutputError: the file cannot be written.
+    """
+    LocalStorage().write(str(path), storage_for(uri).read(uri))
+    return str(path)

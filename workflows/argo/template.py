@@ -43,7 +43,7 @@ from workflows.argo.form import form_of
 from workflows.argo.placement import Placed, place, sizes, training_classes
 from workflows.installation import Installation, Project
 from workflows.pods import environment as env
-from workflows.pods.collect import CAUSES, REPORT, STATUSES
+from workflows.pods.environment import CAUSES, REPORT, STATUSES
 from workflows.spec import ExperimentSpec
 
 Manifest = dict[str, Any]

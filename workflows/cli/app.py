@@ -18,7 +18,8 @@ import typer
 from rich.markup import escape
 
 from steps.errors import MissingInputError, OutputError, RefeedError, SpecError
-from workflows.cli import console, step
+from workflows.cli import cluster, console, step
+from workflows.cli.options import AsJson, InstallationFile, Overrides, Spec, print_json
 
 DEBUG = "REFEED_DEBUG"
 """Names the environment variable that lets tracebacks through."""
@@ -34,31 +35,6 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-
-app.add_typer(step.app, name="step", hidden=True)
-
-Spec = Annotated[Path, typer.Argument(help="The experiment spec, a YAML file.", show_default=False)]
-Overrides = Annotated[
-    list[str] | None,
-    typer.Option(
-        "--set",
-        metavar="FIELD=VALUE",
-        help="Override a field of the spec, e.g. --set dataset.source=new.parquet. The value is "
-        "YAML; a path is relative to where you are. May be given more than once.",
-        show_default=False,
-    ),
-]
-InstallationFile = Annotated[
-    Path | None,
-    typer.Option(
-        "--installation",
-        metavar="FILE",
-        envvar="REFEED_INSTALLATION",
-        help="What the platform offers: images, resource classes, projects.",
-        show_default=False,
-    ),
-]
-AsJson = Annotated[bool, typer.Option("--json", help="Print the result as JSON, for scripts.")]
 
 
 def main() -> None:
@@ -119,10 +95,6 @@ def _options(
     del version
 
 
-def _print_json(value: dict[str, Any]) -> None:
-    typer.echo(json.dumps(value, indent=2, ensure_ascii=False))
-
-
 @app.command(
     epilog="Example: refeed init flights.parquet --target arr_delay --partition-by dest > spec.yaml"
 )
@@ -171,7 +143,7 @@ def validate(
     except SpecError as error:
         raise loaded.locate(error) from None
     if as_json:
-        _print_json({"spec": str(spec), "valid": True, **advice})
+        print_json({"spec": str(spec), "valid": True, **advice})
         return
     for warning in advice["warnings"]:
         console.out.print(f"[yellow]warning:[/] {escape(console.visible(warning))}")
@@ -207,7 +179,7 @@ def split(spec: Spec, overrides: Overrides = None, as_json: AsJson = False) -> N
         "folder": f"{loaded.spec.output}/{loaded.spec.project}/datasets/{made.index.dataset}",
     }
     if as_json:
-        _print_json(facts)
+        print_json(facts)
         return
     verb = "Found" if made.reused else "Made"
     console.out.print(
@@ -241,7 +213,7 @@ def run(
         console.err.print("\nStopped. All that is finished is kept: run the same command to go on.")
         sys.exit(130)
     if as_json:
-        _print_json(summary.as_json(result))
+        print_json(summary.as_json(result))
     else:
         summary.print_summary(result)
     result.raise_for_failures()
@@ -288,36 +260,52 @@ def compile_(
 
 
 @app.command(
-    epilog="Examples: refeed report spec.yaml    refeed report spec.yaml --run 20260101T120000-ab12"
+    epilog="Examples: refeed report spec.yaml --list    refeed report 20260101T120000-ab12"
 )
 def report(
-    spec: Spec,
+    spec: Annotated[
+        str, typer.Argument(help="The experiment spec, or the id of a run on a cluster.")
+    ],
     overrides: Overrides = None,
     run_id: Annotated[
         str | None, typer.Option("--run", help="Id of a run; default: the newest that ended.")
     ] = None,
     list_runs: Annotated[bool, typer.Option("--list", help="List the runs instead.")] = False,
+    output: Annotated[
+        Path | None,
+        typer.Option("-o", "--output", help="Copy the report to this file.", show_default=False),
+    ] = None,
+    installation: InstallationFile = None,
     as_json: AsJson = False,
 ) -> None:
     """Find past runs of an experiment, and make the report of one anew from its tables."""
-    from workflows.history import find_run, make_report, past_runs
+    from workflows.history import copy_report, find_run, make_report, past_runs, report_of_run
+    from workflows.runs import RUN_ID
     from workflows.specfile import load_spec
 
-    loaded = load_spec(spec, overrides or ()).spec
-    if list_runs:
-        from workflows.cli import summary
-
-        runs = past_runs(loaded)
-        if as_json:
-            _print_json({"runs": [json.loads(record.to_json()) for record in runs]})
-        else:
-            summary.print_runs(runs)
-        return
-    path = make_report(loaded, find_run(loaded, run_id))
+    if RUN_ID.match(spec):
+        path = report_of_run(installation, spec)
+    else:
+        loaded = load_spec(spec, overrides or ()).spec
+        if list_runs:
+            _list_runs(past_runs(loaded), as_json=as_json)
+            return
+        path = make_report(loaded, find_run(loaded, run_id))
+    if output is not None:
+        path = copy_report(path, output)
     if as_json:
-        _print_json({"report": path})
+        print_json({"report": path})
     else:
         typer.echo(path)
+
+
+def _list_runs(runs: list[Any], *, as_json: bool) -> None:
+    from workflows.cli import summary
+
+    if as_json:
+        print_json({"runs": [json.loads(record.to_json()) for record in runs]})
+    else:
+        summary.print_runs(runs)
 
 
 @app.command(epilog="Examples: refeed trainers    refeed trainers lightgbm")
@@ -334,13 +322,13 @@ def trainers(
     if name is None:
         found = {key: point.value for key, point in installed().items()}
         if as_json:
-            _print_json({"trainers": found})
+            print_json({"trainers": found})
         else:
             summary.print_trainers(found)
         return
     model = load_class(name).Params
     if as_json:
-        _print_json(model.model_json_schema())
+        print_json(model.model_json_schema())
     else:
         summary.print_params(name, model)
 
@@ -367,6 +355,10 @@ def gc(
         remove(found)
     facts = {"removed": not dry_run, "bytes": found.bytes, "folders": found.folders}
     if as_json:
-        _print_json(facts)
+        print_json(facts)
     else:
         summary.print_garbage(found, dry_run)
+
+
+cluster.register(app)
+app.add_typer(step.app, name="step", hidden=True)

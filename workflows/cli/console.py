@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import sys
 import time
+from typing import TYPE_CHECKING
 
 from rich.console import Console
 from rich.markup import escape
@@ -18,6 +19,9 @@ from rich.progress import (
 )
 
 from steps.errors import RefeedError, SpecError
+
+if TYPE_CHECKING:
+    from workflows.follow import View
 
 out = Console(highlight=False, soft_wrap=True)
 """Results. Honours NO_COLOR, as rich does."""
@@ -101,7 +105,7 @@ class Bars:
         return f"{done:,.0f}{of} {self._unit}"
 
 
-_moving: list[Bars] = []
+_moving: list[Bars | LiveView] = []
 
 
 class Lines:
@@ -143,6 +147,87 @@ def _rate(done: float, seconds: float) -> str:
         return ""
     rate = done / seconds
     return f"{rate:,.0f}/s" if rate >= 10 else f"{rate:.1f}/s"  # noqa: PLR2004 - two digits do
+
+
+class LiveView:
+    """A run on a cluster on a terminal: one bar, redrawn."""
+
+    def __init__(self) -> None:
+        self._told: set[str] = set()
+        self._progress = Progress(
+            SpinnerColumn(finished_text="✓"),
+            TextColumn("{task.description:<7}"),
+            BarColumn(bar_width=30, complete_style="cyan", finished_style="green"),
+            TextColumn("{task.fields[text]}"),
+            TimeElapsedColumn(),
+            console=err,
+        )
+        self._task = self._progress.add_task("check", total=None, text="")
+        self._progress.start()
+        _moving.append(self)
+
+    def show(self, view: View) -> None:
+        """See ``workflows.follow.Watcher``."""
+        for trouble in set(view.troubles) - self._told:
+            self._progress.console.print(f"[yellow]{escape(visible(trouble))}[/]")
+        self._told |= set(view.troubles)
+        total, done = view.advance.partitions, view.advance.done
+        self._progress.update(
+            self._task,
+            description=view.step or view.phase.lower(),
+            total=total,
+            completed=done,
+            text=view_text(view),
+        )
+
+    def end(self) -> None:
+        """See ``workflows.follow.Watcher``."""
+        self._progress.stop()
+        _moving[:] = [each for each in _moving if each is not self]
+
+
+class ViewLines:
+    """A run on a cluster where there is no terminal: a plain line where something changed."""
+
+    def __init__(self) -> None:
+        self._told: set[str] = set()
+        self._last, self._said = ("", ""), 0.0
+
+    def show(self, view: View) -> None:
+        """See ``workflows.follow.Watcher``."""
+        for trouble in sorted(set(view.troubles) - self._told):
+            sys.stderr.write(f"warning: {visible(trouble)}\n")
+        self._told |= set(view.troubles)
+        step, text = view.step or view.phase.lower(), view_text(view)
+        quiet = time.monotonic() - self._said < _SECONDS_BETWEEN_LINES
+        if (step, text) != self._last and not (quiet and step == self._last[0]):
+            sys.stderr.write(f"{step}: {text}\n" if text else f"{step}\n")
+            self._last, self._said = (step, text), time.monotonic()
+        sys.stderr.flush()
+
+    def end(self) -> None:
+        """See ``workflows.follow.Watcher``."""
+
+
+def view_text(view: View) -> str:
+    """Partitions done, failed, pods, time left: what is known of them."""
+    advance = view.advance
+    parts = []
+    if advance.partitions is not None:
+        parts.append(f"{advance.done:,} of {advance.partitions:,} partitions")
+    if advance.failed:
+        parts.append(f"{advance.failed:,} failed")
+    running = advance.pods.get("running", 0)
+    if running:
+        parts.append(f"{running} pod{'s' if running > 1 else ''}")
+    if view.seconds_left is not None and view.step == "train":
+        parts.append(f"{view.seconds_left:,.0f} s left")
+    return ", ".join(parts)
+
+
+def live() -> LiveView | ViewLines:
+    """A live view on a terminal, lines elsewhere."""
+    return LiveView() if err.is_terminal and os.environ.get("TERM") != "dumb" else ViewLines()
 
 
 def progress() -> Bars | Lines:

@@ -5,13 +5,11 @@ It runs in the image of the trainer, which alone knows the trainer's parameters 
 
 from __future__ import annotations
 
-import hashlib
 import json
 import os
 import re
 from collections.abc import Mapping
 from dataclasses import replace
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -53,18 +51,11 @@ def run_id(environment: Mapping[str, str]) -> str:
     """
     given = env.parameters(environment).get("run", "")
     if not given:
-        return run_id_of(environment[env.WORKFLOW], environment[env.CREATED])
+        return env.run_id_of(environment[env.WORKFLOW], environment[env.CREATED])
     if not _RUN.match(given):
         message = f"{given!r} is no run id, such as 20260101T120000-ab12"
         raise SpecError("the form", [Problem(0, 0, "run", message, "Leave it empty.")])
     return given
-
-
-def run_id_of(workflow: str, created: str) -> str:
-    """The id of the run that a workflow makes; ``created`` is RFC 3339."""
-    moment = datetime.fromisoformat(created).astimezone(UTC)
-    tail = hashlib.sha256(workflow.encode()).hexdigest()[:4]
-    return f"{moment:%Y%m%dT%H%M%S}-{tail}"
 
 
 def check() -> None:

@@ -9,13 +9,10 @@ from steps.collect.step import CollectResult, collect
 from steps.contract import OUTPUTS, RunAddress, output
 from steps.errors import TooManyFailuresError
 from steps.storage import read_parsed
+from workflows.pods.environment import CAUSES, REPORT, STATUSES
 from workflows.pods.pod import pod
 from workflows.pods.progress import PodProgress
 from workflows.spec import ExperimentSpec
-
-STATUSES = ("trained", "skipped", "failed")
-CAUSES = ("transient", "memory", "lost", "preempted")
-REPORT = "report.html"
 
 
 def collect_in_pod(address: RunAddress) -> None:

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import base64
+import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
 
 from steps.errors import Problem, SpecError
 from steps.ledger import PodFacts
@@ -30,6 +32,11 @@ PROJECT, ROOT = "REFEED_PROJECT", "REFEED_ROOT"
 STATUS, FAILURES, DURATION = "REFEED_STATUS", "REFEED_FAILURES", "REFEED_DURATION"
 """For the finish step: how the workflow ended, which nodes failed (base64), after how long."""
 WEBHOOK, LATE = "REFEED_WEBHOOK", "REFEED_LATE_SECONDS"
+
+STATUSES = ("trained", "skipped", "failed")
+CAUSES = ("transient", "memory", "lost", "preempted")
+"""What the collect step counts for Argo's metrics: partitions by status, pods by cause."""
+REPORT = "report.html"
 
 
 @dataclass(frozen=True)
@@ -107,3 +114,10 @@ def check_place(environment: Mapping[str, str], project: str, root: str) -> None
         problems.append(Problem(0, 0, "output", message, hint))
     if problems:
         raise SpecError("the spec", problems)
+
+
+def run_id_of(workflow: str, created: str) -> str:
+    """The id of the run that a workflow makes; ``created`` is RFC 3339."""
+    moment = datetime.fromisoformat(created).astimezone(UTC)
+    tail = hashlib.sha256(workflow.encode()).hexdigest()[:4]
+    return f"{moment:%Y%m%dT%H%M%S}-{tail}"

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import os
 import signal
 import time
+import urllib.request
 from pathlib import Path
 from typing import ClassVar
 
@@ -15,7 +17,13 @@ from refeed import Features, Trainer, TrainerParams, TrainingData, TransientErro
 
 RAISES, OUT_OF_MEMORY, KILLED, EXITS = 101.0, 102.0, 103.0, 104.0
 BAD_SHAPE, NOT_FINITE, TRANSIENT = 105.0, 106.0, 107.0
+EATS_SOME, EATS_ALL, TRANSIENT_TWICE = 108.0, 109.0, 110.0
 
+EATEN_MIB = {EATS_SOME: 700, EATS_ALL: 6000}
+"""More than the small class of the end-to-end tests has, and more than any."""
+
+LEDGER = "FAULTY_LEDGER"
+"""Names a bucket's URL at the stand-in for storage: there a fault remembers what it has done."""
 
 FIT_LOG = "FAULTY_FIT_LOG"
 """Names a file to which every fit appends a line, so that a test can count them from outside."""
@@ -66,8 +74,35 @@ def _misbehave(code: float) -> None:
         raise TransientError("busy")
     if code == OUT_OF_MEMORY:
         raise MemoryError
+    if code in EATEN_MIB:
+        _eat(EATEN_MIB[code])
+    if code == TRANSIENT_TWICE and _times("transient-twice") <= 2:
+        raise TransientError("busy, but not for ever")
     if code == KILLED:
         os.kill(os.getpid(), signal.SIGKILL)
     if code == EXITS:
         with contextlib.suppress(KeyboardInterrupt):
             os._exit(7)
+
+
+def _eat(mebibytes: int) -> None:
+    """Take memory page by page, so that the kernel has to give it, and give it back."""
+    held = [bytearray(os.urandom(1024) * 1024) for _ in range(mebibytes)]
+    del held
+
+
+def _times(name: str) -> int:
+    """How often this was asked, in all pods of the run together."""
+    base = os.environ[LEDGER]
+    listed = json.loads(_get(f"{base}/o?prefix=faulty/{name}/"))
+    count = len(listed.get("items", [])) + 1
+    where = base.replace("/storage/v1/", "/upload/storage/v1/")
+    url = f"{where}/o?uploadType=media&name=faulty/{name}/{count}-{time.time_ns()}"
+    _get(url, b"x")
+    return count
+
+
+def _get(url: str, body: bytes | None = None) -> bytes:
+    with urllib.request.urlopen(url, body, timeout=20) as answer:
+        content: bytes = answer.read()
+        return content

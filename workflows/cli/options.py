@@ -1,0 +1,37 @@
+"""Options that several commands share, and how results are printed for scripts."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+Spec = Annotated[Path, typer.Argument(help="The experiment spec, a YAML file.", show_default=False)]
+Overrides = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--set",
+        metavar="FIELD=VALUE",
+        help="Override a field of the spec, e.g. --set dataset.source=new.parquet. The value is "
+        "YAML; a path is relative to where you are. May be given more than once.",
+        show_default=False,
+    ),
+]
+InstallationFile = Annotated[
+    Path | None,
+    typer.Option(
+        "--installation",
+        metavar="FILE",
+        envvar="REFEED_INSTALLATION",
+        help="What the platform offers: images, resource classes, projects.",
+        show_default=False,
+    ),
+]
+AsJson = Annotated[bool, typer.Option("--json", help="Print the result as JSON, for scripts.")]
+
+
+def print_json(value: dict[str, Any]) -> None:
+    """A result for scripts."""
+    typer.echo(json.dumps(value, indent=2, ensure_ascii=False))

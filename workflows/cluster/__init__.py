@@ -1,0 +1,1 @@
+"""The cluster as ``submit`` sees it: one small port, and an adapter for each way to reach Argo."""
