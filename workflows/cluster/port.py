@@ -69,6 +69,7 @@ class Cluster(Protocol):
         """The Workflows that have the labels; all of them for an empty selector.
 
         Args:
+            namespace: where they are; one that is not there has none.
             selector: as in ``kubectl get --selector``: ``a=b,c!=d``.
 
         Raises:
