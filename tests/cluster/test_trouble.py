@@ -1,0 +1,169 @@
+"""What is said about a run that is stuck, from statuses as a real Argo wrote them."""
+
+from __future__ import annotations
+
+import copy
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from workflows.cluster.trouble import troubles
+
+# Argo 4.0 on Kubernetes 1.34, each provoked on purpose; names of hosts and addresses are replaced.
+STUCK: dict[str, dict[str, Any]] = json.loads(Path(__file__).with_name("troubles.json").read_text())
+
+SMALL = "train (resource class 'small')"
+SAID = {
+    "no-image": ["'docker.io/refeed/nothing:dev'", SMALL, "ImagePullBackOff: no such host", "make"],
+    "never": ["'docker.io/refeed/nothing:dev'", "ErrImageNeverPull", "installation file"],
+    "badname": ["'docker.io/Refeed/NOTHING:dev'", "InvalidImageName", "must be lowercase"],
+    "nocommand": ["'docker.io/refeed/nothing:dev'", "make images"],
+    "huge-mem": [SMALL, "asks for memory 1000Gi", "1 node: not enough memory free"],
+    "huge-cpu": ["cpu 64, memory 1000Gi", "not enough cpu free; 1 node: not enough memory free"],
+    "selector": [SMALL, "1 node: not of the node selector's kind"],
+    "tainted": ["not enough memory free; 1 node: a taint that the resource class does not"],
+    "pvc": ['persistentvolumeclaim "gone" not found'],
+    "nosecret": ["Secret 'gone'", SMALL],
+    "noconfig": ["ConfigMap 'gone'", SMALL],
+    "noroot": ["container's runAsUser breaks non-root policy."],
+    "noaccount": ["service account 'gone'", SMALL, "apply -k"],
+    "quota3": ["quota 'refeed'", "requests.memory=8224Mi", "limited: requests.memory=4Gi"],
+    "limit": ["maximum memory usage per Container is 2Gi, but limit is 3Gi"],
+    "quota": ["must be less than or equal to memory limit of 2Gi"],
+    "strict": ['violates PodSecurity "restricted:latest"', SMALL],
+    "limited-retry": ['violates PodSecurity "restricted:latest"', SMALL],
+    "mutex-b": ["mutex 'm'", "'mutex-a' holds"],
+    "mutex-c": ["mutex 'm'", "'mutex-a' holds"],
+    "sema-a": ["semaphore 'locks/k'", "'sema-b' holds"],
+    "sema-c": ["semaphore 'locks/k'", "'sema-b' holds"],
+    "sema": ["failed to initialize semaphore"],
+    "specerror": ["does not accept the Workflow: template name 'gone' undefined"],
+    "spec2": ["templates.main.tasks.train template name 'gone' undefined"],
+    "reftmpl": ['workflowtemplates.argoproj.io "gone" not found'],
+}
+QUIET = {"novolume"}  # the status says no more than "PodInitializing"
+
+
+def pod_of(workflow: dict[str, Any]) -> dict[str, Any]:
+    nodes = workflow["status"]["nodes"].values()
+    found: dict[str, Any] = next(node for node in nodes if node["type"] == "Pod")
+    return found
+
+
+def running(*messages: str, phase: str = "Pending", step: str = "collect") -> dict[str, Any]:
+    """A Workflow with a pod for each message."""
+    nodes = {
+        str(number): {"type": "Pod", "templateName": step, "phase": phase, "message": message}
+        for number, message in enumerate(messages)
+    }
+    return {
+        "metadata": {"name": "w"},
+        "spec": {},
+        "status": {"phase": "Running", "nodes": nodes},
+    }
+
+
+def test_each_recorded_status_is_looked_at() -> None:
+    assert set(STUCK) == set(SAID) | QUIET
+
+
+@pytest.mark.parametrize("name", SAID)
+def test_a_stuck_run_is_explained_in_one_sentence(name: str) -> None:
+    (sentence,) = troubles(STUCK[name])
+    for part in SAID[name]:
+        assert part in sentence
+    assert sentence.endswith(".")
+    assert "\n" not in sentence
+    assert ".." not in sentence.replace("overlays/...", "")
+
+
+@pytest.mark.parametrize("name", QUIET)
+def test_a_pod_that_is_starting_is_no_trouble(name: str) -> None:
+    assert troubles(STUCK[name]) == []
+
+
+@pytest.mark.parametrize("name", ["no-image", "huge-mem", "nosecret", "quota3"])
+def test_nothing_waits_any_more_once_the_run_has_ended(name: str) -> None:
+    ended = copy.deepcopy(STUCK[name])
+    ended["status"]["phase"] = "Failed"
+    assert troubles(ended) == []
+
+
+@pytest.mark.parametrize("name", ["no-image", "huge-mem", "nosecret", "quota3"])
+def test_a_pod_that_runs_at_last_is_no_trouble(name: str) -> None:
+    going = copy.deepcopy(STUCK[name])
+    pod_of(going)["phase"] = "Running"
+    assert troubles(going) == []
+
+
+def test_what_a_template_asks_for_is_found_in_the_stored_one() -> None:
+    stored = copy.deepcopy(STUCK["huge-mem"])
+    stored["status"]["storedWorkflowTemplateSpec"] = stored.pop("spec")
+    assert troubles({**stored, "spec": {"workflowTemplateRef": {"name": "x"}}}) == troubles(
+        STUCK["huge-mem"]
+    )
+
+
+def test_an_attempt_that_was_made_again_is_no_trouble_any_more() -> None:
+    tried = copy.deepcopy(STUCK["limited-retry"])
+    retry = next(n for n in tried["status"]["nodes"].values() if n["type"] == "Retry")
+    retry["children"].append("second")
+    tried["status"]["nodes"]["second"] = {**pod_of(tried), "phase": "Running", "message": ""}
+    assert troubles(tried) == []
+
+
+def test_an_attempt_with_more_memory_is_not_of_its_templates_class() -> None:
+    tried = copy.deepcopy(STUCK["huge-mem"])
+    (first,) = (i for i, n in tried["status"]["nodes"].items() if n["type"] == "Pod")
+    nodes = tried["status"]["nodes"]
+    nodes["second"] = dict(nodes[first])
+    nodes[first] |= {"phase": "Failed", "message": "", "outputs": {"exitCode": "101"}}
+    nodes["retry"] = {"type": "Retry", "phase": "Running", "children": [first, "second"]}
+    (sentence,) = troubles(tried)
+    assert "train (resource class above 'small'):" in sentence
+    assert "1000Gi" not in sentence
+
+
+def test_many_pods_with_one_trouble_are_one_sentence() -> None:
+    message = 'pods "w-{}" is forbidden: exceeded quota: q, requested: pods=1, used: pods=9'
+    (sentence,) = troubles(running(*[message.format(number) for number in range(200)]))
+    assert sentence.endswith("(200 pods.)")
+
+
+def test_two_troubles_are_two_sentences() -> None:
+    first, second = troubles(
+        running('ErrImagePull: image "a:1": not found', 'ErrImagePull: image "b:1": not found')
+    )
+    assert "'a:1'" in first
+    assert "'b:1'" in second
+
+
+def test_a_taint_that_is_named_is_said() -> None:
+    taint = "1 node(s) had untolerated taint {cloud.google.com/gke-spot: true}"
+    message = f"Unschedulable: 0/4 nodes are available: {taint}, 3 Insufficient cpu."
+    (sentence,) = troubles(running(message))
+    assert "1 node: a taint {cloud.google.com/gke-spot: true} that" in sentence
+    assert "3 nodes: not enough cpu free" in sentence
+
+
+def test_a_condition_of_the_spec_is_said() -> None:
+    condition = {"type": "SpecError", "status": "True", "message": "invalid schedule"}
+    status = {"phase": "Running", "conditions": [condition]}
+    (sentence,) = troubles({"metadata": {"name": "w"}, "spec": {}, "status": status})
+    assert "invalid schedule" in sentence
+
+
+@pytest.mark.parametrize("status", [{}, {"status": {}}, {"status": {"phase": ""}}])
+def test_a_controller_that_is_away_is_said_after_a_while(status: dict[str, Any]) -> None:
+    workflow = {"metadata": {"name": "w"}, "spec": {}, **status}
+    assert troubles(workflow, 5) == []
+    (sentence,) = troubles(workflow, 45.4)
+    assert "'w' for 45 s" in sentence
+
+
+def test_a_step_that_fails_is_not_for_this_to_say() -> None:
+    assert troubles(running("Error (exit code 70)", phase="Failed")) == []
+    assert troubles(running("OOMKilled (exit code 137)", phase="Error")) == []
+    assert troubles(running("PodInitializing", "ContainerCreating", "")) == []
