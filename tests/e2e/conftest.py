@@ -1,0 +1,109 @@
+"""What the end-to-end tests share: a cluster that may be written to, and stand-ins beside it."""
+
+from __future__ import annotations
+
+import json
+import os
+import threading
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+import pytest
+
+from tests.e2e.kubectl import LOCAL, kubectl, must
+from tests.e2e.platform import Platform
+from tests.stand_ins import gcs_server, make_bucket
+
+GATE = "REFEED_E2E"
+ENDPOINT = "CLUSTER_GCS_ENDPOINT"
+"""URL at which pods and this machine alike reach the stand-in for storage."""
+
+
+@pytest.fixture(scope="session")
+def endpoint() -> Iterator[str]:
+    """Google Cloud Storage's stand-in, where pods reach it, with a bucket per project."""
+    if not os.environ.get(GATE):
+        pytest.skip("needs a cluster that may be written to: make e2e")
+    if ENDPOINT not in os.environ:
+        pytest.fail(f"{ENDPOINT} must name a URL of this machine that pods reach, for storage")
+    address = urlsplit(os.environ[ENDPOINT])
+    with gcs_server(address.hostname or "", address.port or 0) as server:
+        os.environ["STORAGE_EMULATOR_HOST"] = server
+        for bucket in ("refeed-demo", "refeed-lab"):
+            make_bucket(server, bucket)
+        yield server
+        del os.environ["STORAGE_EMULATOR_HOST"]
+
+
+@pytest.fixture(scope="session")
+def projects() -> None:
+    """The projects demo and lab, as the local overlay makes them; no run of before is left."""
+    must("apply", "-k", str(LOCAL))
+    for namespace in ("refeed-demo", "refeed-lab"):
+        must("-n", namespace, "delete", "workflows,workflowtemplates,cronworkflows", "--all")
+
+
+@pytest.fixture(scope="session")
+def platform(endpoint: str, projects: None, tmp_path_factory: pytest.TempPathFactory) -> Platform:
+    """An installation on the cluster."""
+    return Platform(tmp_path_factory.mktemp("platform"), endpoint)
+
+
+class Webhook:
+    """A web service that takes messages, as a chat does."""
+
+    def __init__(self, host: str) -> None:
+        self.messages: list[dict[str, Any]] = []
+        webhook = self
+
+        class Handler(BaseHTTPRequestHandler):
+            def do_POST(self) -> None:
+                length = int(self.headers["Content-Length"])
+                webhook.messages.append(json.loads(self.rfile.read(length)))
+                self.send_response(200)
+                self.end_headers()
+
+            def log_message(self, *_: object) -> None: ...
+
+        self.server = ThreadingHTTPServer((host, 0), Handler)
+        self.url = f"http://{host}:{self.server.server_port}/hook/secret-token"
+
+    def of(self, run: str) -> list[dict[str, Any]]:
+        return [each for each in self.messages if each["run"] == run]
+
+
+@pytest.fixture(scope="session")
+def webhook(endpoint: str, projects: None) -> Iterator[Webhook]:
+    """Whom failures reach: its URL lies in each project's secret."""
+    hook = Webhook(urlsplit(endpoint).hostname or "")
+    thread = threading.Thread(target=hook.server.serve_forever, daemon=True)
+    thread.start()
+    for namespace in ("refeed-demo", "refeed-lab"):
+        kubectl("-n", namespace, "delete", "secret", "refeed-notify")
+        arguments = (
+            "create",
+            "secret",
+            "generic",
+            "refeed-notify",
+            f"--from-literal=url={hook.url}",
+        )
+        must("-n", namespace, *arguments)
+    yield hook
+    hook.server.shutdown()
+    hook.server.server_close()
+
+
+@pytest.fixture
+def name(request: pytest.FixtureRequest) -> str:
+    """A name for an experiment that no other test uses."""
+    short = request.node.name.removeprefix("test_").replace("_", "-")[:38]
+    return f"e2e-{short}".rstrip("-")
+
+
+@pytest.fixture(scope="session")
+def flights() -> Path:
+    """The flights of 2013, as the examples use them."""
+    return Path(__file__).parents[2] / "data" / "flights.parquet"

@@ -1,0 +1,220 @@
+"""The platform that the end-to-end tests run on: a cluster, a stand-in for storage, the command."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import yaml
+
+from steps.contract import RunAddress
+from steps.records import PodRecord
+from steps.storage import storage_for
+from tests.e2e.kubectl import kubectl, must
+
+COMMAND = [sys.executable, "-c", "from workflows.cli.app import main; main()"]
+NAMESPACE, PROJECT, ROOT = "refeed-lab", "lab", "gs://refeed-lab"
+CPU = "900m"
+"""Of every pod: two fit on two cores, beside what Argo puts into each."""
+
+
+def installation(endpoint: str) -> dict[str, Any]:
+    """An installation for a small cluster; the faulty trainer finds its ledger in storage."""
+    ledger = f"{endpoint}/storage/v1/b/refeed-lab"
+    names = ("lightgbm", "linear", "faulty")
+    memory = {"small": "640Mi", "medium": "1Gi", "large": "1536Mi"}
+    return {
+        "images": {name: f"docker.io/refeed/{name}:dev" for name in ("split", "collect")},
+        "trainers": {name: {"image": f"docker.io/refeed/{name}:dev"} for name in names},
+        "classes": {name: {"cpu": CPU, "memory": size} for name, size in memory.items()},
+        "steps": {"check": "small", "split": "large", "collect": "medium"},
+        "projects": {
+            name: {"namespace": f"refeed-{name}", "root": f"gs://refeed-{name}"}
+            for name in ("demo", "lab")
+        },
+        "notify": {"secret": "refeed-notify", "key": "url", "late_after": "6h"},
+        "environment": {"STORAGE_EMULATOR_HOST": endpoint, "FAULTY_LEDGER": ledger},
+    }
+
+
+@dataclass
+class Result:
+    """A command that has ended."""
+
+    code: int
+    out: str
+    err: str
+
+    @property
+    def json(self) -> dict[str, Any]:
+        found: dict[str, Any] = json.loads(self.out)
+        return found
+
+
+@dataclass
+class Platform:
+    """What a user has: an installation file, a spec, the command."""
+
+    folder: Path
+    endpoint: str
+
+    @property
+    def installation(self) -> Path:
+        path = self.folder / "installation.yaml"
+        if not path.exists():
+            path.write_text(yaml.safe_dump(installation(self.endpoint), sort_keys=False))
+        return path
+
+    def refeed(self, *arguments: str | Path, timeout: float = 400) -> Result:
+        process = self.start(*arguments)
+        out, err = process.communicate(timeout=timeout)
+        return Result(process.returncode, out, err)
+
+    def start(self, *arguments: str | Path) -> subprocess.Popen[str]:
+        environment = {**os.environ, "REFEED_INSTALLATION": str(self.installation)}
+        return subprocess.Popen(
+            [*COMMAND, *map(str, arguments)],
+            env=environment,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+
+    def source(self, table: pa.Table, name: str) -> str:
+        """A table as a Parquet object; also beside the spec, for the run on this machine."""
+        path = self.folder / f"{name}.parquet"
+        pq.write_table(table, path)
+        uri = f"{ROOT}/sources/{name}.parquet"
+        storage_for(uri).write(uri, path.read_bytes())
+        return uri
+
+    def spec(self, name: str, source: str, **changes: Any) -> Path:
+        """A spec of the project lab; dotted keys with __ for dots override."""
+        spec: dict[str, Any] = {
+            "name": name,
+            "project": PROJECT,
+            "dataset": {
+                "source": source,
+                "partition_by": "key",
+                "target": "target",
+                "features": ["number", "level", "whole", "flag"],
+                "min_rows": 20,
+            },
+            "trainer": {"name": "faulty", "params": {}},
+            "evaluate": {"method": "kfold", "folds": 3, "seed": 1, "group": "day"},
+            "explain": {
+                "partial_dependence": False,
+                "shap": False,
+                "permutation_importance": 0,
+                "rows": 60,
+            },
+            "output": ROOT,
+        }
+        for dotted, value in changes.items():
+            *parents, last = dotted.split("__")
+            inner = spec
+            for parent in parents:
+                inner = inner.setdefault(parent, {})
+            inner[last] = value
+        path = self.folder / f"{name}.yaml"
+        path.write_text(yaml.safe_dump(spec, allow_unicode=True), encoding="utf-8")
+        return path
+
+    def submit(self, spec: Path, *more: str, code: int = 0) -> Result:
+        """Submit and follow to the end; the result's JSON has run, workflow and counts."""
+        result = self.refeed("submit", spec, "--json", *more)
+        assert result.code == code, f"{result.code}\n{result.out}\n{result.err}"
+        return result
+
+    def begin(self, spec: Path, *more: str) -> RunAddress:
+        """Submit without waiting."""
+        result = self.refeed("submit", spec, "--no-wait", "--json", *more)
+        assert result.code == 0, result.err
+        return self.address(spec, result.json["run"])
+
+    def address(self, spec: Path, run: str) -> RunAddress:
+        raw = yaml.safe_load(spec.read_text())
+        return RunAddress(raw["output"], raw["project"], raw["name"], run)
+
+    def pods(self, address: RunAddress, step: str = "") -> list[PodRecord]:
+        """The run's own record of its pods, in order."""
+        storage, folder = storage_for(address.root), address.run_layout.pods
+        found = [
+            PodRecord.from_json(storage.read(f"{folder}/{name}")) for name in storage.names(folder)
+        ]
+        wanted = [each for each in found if each.step.startswith(step)]
+        return sorted(wanted, key=lambda each: (each.workflow, each.step, each.number))
+
+    def tables(self, folder: str) -> dict[str, bytes]:
+        """The bytes of all result tables of a run, by name."""
+        storage = storage_for(folder)
+        return {
+            name: storage.read(f"{folder}/tables/{name}")
+            for name in storage.names(f"{folder}/tables")
+        }
+
+    def here(self, spec: Path, name: str, *more: str) -> dict[str, bytes]:
+        """The tables of the same spec run on this machine, on a local copy of the source."""
+        result = self.refeed(
+            "run",
+            spec,
+            "--json",
+            *("--set", f"dataset.source={self.folder / name}.parquet"),
+            *("--set", f"output={self.folder / 'here'}"),
+            *more,
+        )
+        assert result.code in {0, 3}, result.err
+        return self.tables(result.json["folder"])
+
+
+def wait_until(what: str, holds: Any, seconds: float = 120) -> Any:
+    """The first true answer of ``holds``."""
+    end = time.monotonic() + seconds
+    while time.monotonic() < end:
+        found = holds()
+        if found:
+            return found
+        time.sleep(0.5)
+    raise AssertionError(f"{what}: not within {seconds:.0f} s")
+
+
+def workflow(name: str, namespace: str = NAMESPACE) -> dict[str, Any]:
+    found: dict[str, Any] = json.loads(must("-n", namespace, "get", "workflow", name, "-o", "json"))
+    return found
+
+
+def training_pod(namespace: str, name: str) -> str | None:
+    """A training pod of a workflow that runs."""
+    selector = f"workflows.argoproj.io/workflow={name},refeed/step=train"
+    found = kubectl(
+        *("-n", namespace, "get", "pods", "-l", selector, "--field-selector=status.phase=Running"),
+        *("-o", "jsonpath={.items[*].metadata.name}"),
+    )
+    return found.out.split()[0] if found.out.split() else None
+
+
+@contextmanager
+def without_controller() -> Iterator[None]:
+    """Argo's controller is killed with -9, and started again after the block.
+
+    Where it is no pod, the environment says how: REFEED_E2E_KILL_CONTROLLER and
+    REFEED_E2E_START_CONTROLLER hold shell commands.
+    """
+    kill = os.environ.get(
+        "REFEED_E2E_KILL_CONTROLLER",
+        "kubectl -n argo delete pod -l app=workflow-controller --grace-period=0 --force",
+    )
+    subprocess.run(["bash", "-c", kill], check=True, timeout=60)
+    yield
+    start = os.environ.get("REFEED_E2E_START_CONTROLLER", "true")
+    subprocess.run(["bash", "-c", start], check=True, timeout=120, stdout=subprocess.DEVNULL)
