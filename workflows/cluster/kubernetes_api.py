@@ -178,8 +178,9 @@ class KubernetesApi:
                     **arguments,
                 )
             except client.ApiException as error:
-                if not error.status:  # so the client calls an error of TLS
-                    raise unreachable(self.place, error, _HINT) from error
+                if not error.status:  # it is an error of TLS, which the client keeps beside
+                    cause = error.__context__ or error
+                    raise unreachable(self.place, cause, _HINT) from error
                 raise refusal(asked, error.status, _message(error.body)) from error
             except (HTTPError, OSError) as error:
                 raise unreachable(self.place, error, _HINT) from error

@@ -1,0 +1,345 @@
+"""The Argo server behind the cluster port: what is sent, and what becomes of each answer."""
+
+from __future__ import annotations
+
+import socket
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from steps.errors import (
+    ForbiddenError,
+    MissingInputError,
+    RefeedError,
+    TerminalError,
+    TransientError,
+    UnavailableError,
+    UsageError,
+)
+from tests.cluster.far_end import RECORDED, FarEnd, far_end, hurried, manifest
+from tests.stand_ins import free_port
+from workflows.cluster.argo_server import ArgoServer
+from workflows.cluster.connect import connect
+
+TOKEN = "a-secret-token"
+MADE = {"metadata": {"name": "w-abc", "creationTimestamp": "2026-01-01T00:00:00Z"}, "spec": {}}
+
+
+def server(end: FarEnd, token: str = TOKEN, pauses: list[float] | None = None) -> ArgoServer:
+    return ArgoServer(end.address, token, secure=False, timeout=5, patience=hurried(pauses))
+
+
+def refused(reply: tuple[int, object]) -> RefeedError:
+    """What becomes of an answer to a create."""
+    with far_end(reply) as end, pytest.raises(RefeedError) as caught:
+        server(end).create(manifest("Workflow", "w"))
+    assert TOKEN not in str(caught.value)
+    return caught.value
+
+
+def test_a_workflow_is_created() -> None:
+    wanted = manifest("Workflow", "w")
+    with far_end((200, MADE)) as end:
+        assert server(end).create(wanted) == MADE
+    assert (end.last.method, end.last.path) == ("POST", "/api/v1/workflows/project")
+    assert end.last.body == {"namespace": "project", "workflow": wanted}
+    assert end.last.headers["Authorization"] == f"Bearer {TOKEN}"
+
+
+@pytest.mark.parametrize(
+    ("token", "header"),
+    [("t", "Bearer t"), ("Bearer t\n", "Bearer t"), ("Basic eDp5", "Basic eDp5"), ("", None)],
+)
+def test_a_token_is_sent_as_argo_does(token: str, header: str | None) -> None:
+    with far_end((200, MADE)) as end:
+        server(end, token).workflow("project", "w")
+    assert end.last.headers.get("Authorization") == header
+
+
+@pytest.mark.parametrize(
+    ("kind", "folder", "word"),
+    [
+        ("WorkflowTemplate", "workflow-templates", "template"),
+        ("CronWorkflow", "cron-workflows", "cronWorkflow"),
+    ],
+)
+def test_what_is_not_there_is_created_and_what_is_there_replaced(
+    kind: str, folder: str, word: str
+) -> None:
+    wanted = manifest(kind, "x")
+    with far_end(
+        (404, {"message": f'{kind.lower()}s.argoproj.io "x" not found'}), (200, {})
+    ) as end:
+        server(end).apply(wanted)
+    assert [r.method for r in end.requests] == ["GET", "POST"]
+    assert end.last.path == f"/api/v1/{folder}/project"
+
+    status = {"lastScheduledTime": "2026-01-01T00:00:00Z"}
+    kept = {"resourceVersion": "7", "annotations": {"a": "old", "b": "theirs"}, "uid": "u"}
+    found = {**manifest(kind, "x", **kept), "status": status}
+    with far_end((200, found), (200, {})) as end:
+        server(end).apply(manifest(kind, "x", annotations={"a": "new"}))
+    assert (end.last.method, end.last.path) == ("PUT", f"/api/v1/{folder}/project/x")
+    sent = end.last.body[word]
+    assert sent["metadata"]["resourceVersion"] == "7"
+    assert sent["metadata"]["annotations"] == {"a": "new", "b": "theirs"}
+    assert "uid" not in sent["metadata"]
+    assert sent["status"] == status
+
+
+def test_whoever_was_quicker_is_replaced_too() -> None:
+    found = manifest("WorkflowTemplate", "x", resourceVersion="1")
+    changed = manifest("WorkflowTemplate", "x", resourceVersion="2")
+    conflict = (409, {"code": 10, "message": "the object has been modified"})
+    with far_end((200, found), conflict, (200, changed), (200, {})) as end:
+        server(end).apply(manifest("WorkflowTemplate", "x"))
+    assert end.last.body["template"]["metadata"]["resourceVersion"] == "2"
+
+
+def test_whoever_is_always_quicker_is_a_reason_to_try_later() -> None:
+    found = manifest("WorkflowTemplate", "x", resourceVersion="1")
+    conflict = (409, {"code": 10, "message": "the object has been modified"})
+    replies = [(200, found), conflict] * 9
+    with far_end(*replies) as end, pytest.raises(TransientError, match="changed by others"):
+        server(end).apply(manifest("WorkflowTemplate", "x"))
+
+
+@pytest.mark.parametrize("kind", ["Workflow", "ClusterWorkflowTemplate", "ConfigMap"])
+def test_other_kinds_are_not_touched(kind: str) -> None:
+    with far_end((200, {})) as end, pytest.raises(ValueError, match=kind):
+        server(end).apply(manifest(kind, "x"))
+    assert not end.requests
+
+
+def test_a_list_is_by_label() -> None:
+    with far_end((200, {"items": [MADE]}), (200, {"items": None})) as end:
+        assert server(end).workflows("project", "a=b,c!=d") == [MADE]
+        assert server(end).workflows("project", "") == []
+    assert end.requests[0].path.endswith("?listOptions.labelSelector=a%3Db%2Cc%21%3Dd")
+
+
+def test_a_run_is_stopped_gracefully_and_may_have_ended() -> None:
+    with far_end((200, MADE), RECORDED["argo-ended"]) as end:
+        server(end).stop("project", "w")
+        server(end).stop("project", "w")
+    assert (end.last.method, end.last.path) == ("PUT", "/api/v1/workflows/project/w/stop")
+    assert len(end.requests) == 2
+
+
+@pytest.mark.parametrize(
+    ("name", "kind", "parts"),
+    [
+        ("argo-missing-namespace", MissingInputError, ["namespace 'nowhere'"]),
+        ("argo-missing-template", MissingInputError, ["no WorkflowTemplate 'gone'", "'project'"]),
+        ("argo-exists", TerminalError, ["already exists"]),
+        ("argo-invalid", TerminalError, ["template name 'x' undefined"]),
+        ("argo-unauthorized", ForbiddenError, ["ARGO_TOKEN", "log in"]),
+        ("argo-no-token", ForbiddenError, ["ARGO_TOKEN", "token not valid"]),
+        ("argo-forbidden-bare", ForbiddenError, ["may not create workflows", "'project'"]),
+        ("argo-forbidden-list", ForbiddenError, ["may not list workflows", "'refeed-lab'"]),
+        ("argo-no-argo", UnavailableError, ["Argo Workflows is not installed"]),
+        ("argo-no-such-call", UnavailableError, ["not the API of an Argo server"]),
+    ],
+)
+def test_a_refusal_is_one_sentence(name: str, kind: type[RefeedError], parts: list[str]) -> None:
+    error = refused(RECORDED[name])
+    assert isinstance(error, kind)
+    assert "\n" not in error.message
+    for part in parts:
+        assert part in str(error)
+
+
+def test_whoever_may_not_is_told_what_to_ask_for() -> None:
+    error = refused(RECORDED["argo-forbidden"])
+    who = "User 'system:serviceaccount:refeed-demo:refeed-analyst'"
+    assert f"{who} may not create workflows in namespace 'refeed-lab'" in str(error)
+    command = (
+        "kubectl create rolebinding refeed-analyst --clusterrole=refeed-analyst "
+        "--serviceaccount=refeed-demo:refeed-analyst --namespace=refeed-lab"
+    )
+    assert command in error.hint
+
+
+def test_a_missing_workflow_is_none_and_cannot_be_stopped() -> None:
+    with far_end(RECORDED["argo-missing-object"]) as end:
+        assert server(end).workflow("project", "gone") is None
+        with pytest.raises(MissingInputError, match="no Workflow 'gone'"):
+            server(end).stop("project", "gone")
+
+
+@pytest.mark.parametrize("status", [429, 500, 502, 503])
+def test_a_hiccup_is_survived_by_reads(status: int) -> None:
+    pauses: list[float] = []
+    busy = (status, "<html>upstream</html>")
+    with far_end(busy, busy, (200, MADE)) as end:
+        assert server(end, pauses=pauses).workflow("project", "w") == MADE
+    assert pauses == [0.5, 1.0]
+
+
+def test_a_hiccup_that_stays_is_told_without_its_web_page() -> None:
+    with far_end((503, "<html>upstream</html>")) as end:
+        with pytest.raises(TransientError) as caught:
+            server(end).workflow("project", "w")
+        assert len(end.requests) == 6
+    assert "503" in str(caught.value)
+    assert "html" not in str(caught.value)
+
+
+def test_a_create_is_sent_once() -> None:
+    with far_end((503, {"message": "later"})) as end:
+        with pytest.raises(TransientError):
+            server(end).create(manifest("Workflow", "w"))
+        assert len(end.requests) == 1
+
+
+def test_a_token_is_not_taken_elsewhere() -> None:
+    with far_end((200, MADE)) as elsewhere:
+        there = f"http://{elsewhere.address}/login"
+        answers = pytest.raises(UnavailableError, match="not the API of an Argo server")
+        with far_end((302, ""), location=there) as end, answers:
+            server(end).workflow("project", "w")
+        assert not elsewhere.requests
+
+
+@pytest.mark.parametrize("page", ["<html>Log in</html>", "404 page not found\n", "[]"])
+@pytest.mark.parametrize("status", [200, 404])
+def test_a_web_page_is_no_answer(status: int, page: str) -> None:
+    error = refused((status, page))
+    assert isinstance(error, UnavailableError)
+    assert "ARGO_BASE_HREF" in error.hint
+
+
+def test_nobody_listens() -> None:
+    pauses: list[float] = []
+    port = free_port()
+    away = ArgoServer(f"127.0.0.1:{port}", TOKEN, secure=False, patience=hurried(pauses))
+    with pytest.raises(UnavailableError, match="nobody listens") as caught:
+        away.workflow("project", "w")
+    assert f"127.0.0.1:{port}" in caught.value.message
+    assert not pauses  # a mistyped address is told at once
+
+
+def test_a_server_that_goes_away_is_waited_for() -> None:
+    pauses: list[float] = []
+    with far_end((200, MADE)) as end:
+        known = server(end, pauses=pauses)
+        known.workflow("project", "w")
+    with pytest.raises(UnavailableError, match="nobody listens"):
+        known.workflow("project", "w")
+    assert pauses == [0.5, 1.0, 2.0, 4.0, 8.0]
+
+
+def test_no_such_host() -> None:
+    away = ArgoServer("no-such-host.invalid:2746", secure=False)
+    with pytest.raises(UnavailableError, match="no such host"):
+        away.workflow("project", "w")
+
+
+@contextmanager
+def mute(answer: bytes = b"") -> Iterator[str]:
+    """Takes one connection; says nothing, or bytes that are no HTTP."""
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        done = threading.Event()
+
+        def serve() -> None:
+            connection, _ = listening.accept()
+            with connection:
+                connection.recv(1024)
+                connection.sendall(answer)
+                done.wait(0 if answer else 10)
+
+        thread = threading.Thread(target=serve)
+        thread.start()
+        try:
+            yield f"127.0.0.1:{listening.getsockname()[1]}"
+        finally:
+            done.set()
+            thread.join()
+
+
+def test_no_answer_in_time() -> None:
+    with mute() as address, pytest.raises(UnavailableError, match="does not answer in time"):
+        ArgoServer(address, secure=False, timeout=0.3).workflow("project", "w")
+
+
+def test_an_answer_that_is_no_http() -> None:
+    with mute(b"SSH-2.0-whatever\r\n") as address, pytest.raises(UnavailableError, match=address):
+        ArgoServer(address, secure=False, timeout=5).workflow("project", "w")
+
+
+def test_a_server_without_tls_is_told_from_one_that_is_away() -> None:
+    with far_end((200, MADE)) as end, pytest.raises(UnavailableError) as caught:
+        ArgoServer(end.address, timeout=5).workflow("project", "w")
+    assert "TLS" in caught.value.message
+    assert "ARGO_SECURE=false" in caught.value.hint
+
+
+def test_a_server_with_tls_is_told_where_we_speak_none() -> None:
+    reply = (400, "Client sent an HTTP request to an HTTPS server.\n")
+    error = refused(reply)
+    assert isinstance(error, UnavailableError)
+    assert "it speaks TLS" in error.message
+
+
+@pytest.mark.parametrize("address", ["https://argo:2746", "argo:2746/base", "user@argo", "a b"])
+def test_an_address_with_more_than_host_and_port(address: str) -> None:
+    with pytest.raises(UsageError, match="host:port"):
+        ArgoServer(address)
+
+
+@pytest.mark.parametrize("token", ["a\nb", "tökén"])
+def test_a_token_that_is_none_is_not_shown(token: str) -> None:
+    with pytest.raises(UsageError) as caught:
+        ArgoServer("argo:2746", token)
+    assert token not in str(caught.value)
+
+
+def test_the_environment_is_read_as_argo_does() -> None:
+    with far_end((200, MADE)) as end:
+        environment = {
+            "ARGO_SERVER": end.address,
+            "ARGO_SECURE": "false",
+            "ARGO_TOKEN": "Bearer t",
+            "ARGO_BASE_HREF": "/argo/",
+        }
+        cluster = connect(environment)
+        assert cluster.workflow("project", "w") == MADE
+    assert end.last.path == "/argo/api/v1/workflows/project/w"
+    assert end.address in cluster.place
+
+
+def test_an_argo_server_comes_first_unless_told_otherwise(tmp_path: Path) -> None:
+    empty = {"HOME": str(tmp_path)}
+    assert "argo:2746" in connect({**empty, "ARGO_SERVER": "argo:2746"}).place
+    with pytest.raises(UnavailableError, match="REFEED_CLUSTER=kubernetes"):
+        connect({**empty, "ARGO_SERVER": "argo:2746", "REFEED_CLUSTER": "kubernetes"})
+    with pytest.raises(UsageError, match=r"'nomad'.* argo, kubernetes"):
+        connect({**empty, "REFEED_CLUSTER": "nomad"})
+
+
+@pytest.mark.parametrize("variables", [{}, {"ARGO_SERVER": ""}, {"REFEED_CLUSTER": "argo"}])
+def test_no_cluster_is_told_with_both_ways(variables: dict[str, str], tmp_path: Path) -> None:
+    with pytest.raises(UnavailableError) as caught:
+        connect({"HOME": str(tmp_path), **variables})
+    assert caught.value.exit_code == 69
+    for name in ("ARGO_SERVER", "ARGO_TOKEN", "KUBECONFIG"):
+        assert name in caught.value.hint
+
+
+def test_a_kubeconfig_that_is_not_there_is_named(tmp_path: Path) -> None:
+    with pytest.raises(UnavailableError, match="lost-config"):
+        connect({"KUBECONFIG": str(tmp_path / "lost-config")})
+
+
+def test_the_way_through_argo_imports_no_kubernetes_client() -> None:
+    code = (
+        "import sys; from workflows.cluster.connect import connect; "
+        "import workflows.cluster.trouble; connect({'ARGO_SERVER': 'argo:2746'}); "
+        "sys.exit('kubernetes' in sys.modules)"
+    )
+    assert subprocess.run([sys.executable, "-c", code], check=False, timeout=60).returncode == 0
