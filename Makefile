@@ -28,6 +28,10 @@ demo: install data/flights.parquet ## Compare 89 models of flight delay, from 33
 run: install ## Run SPEC=... on this machine (default: examples/flights/spec.yaml)
 	@$(BIN)/refeed run $(SPEC)
 
+.PHONY: submit
+submit: install ## Run SPEC=... on the cluster; INSTALLATION=... names its file, ARGS=--upload and the like
+	@$(BIN)/refeed submit $(SPEC) $(if $(INSTALLATION),--installation $(INSTALLATION)) $(ARGS)
+
 .PHONY: examples
 examples: install data ## Run all example specs
 	@for spec in examples/*/spec.yaml; do $(BIN)/refeed run $$spec || exit; done
@@ -66,8 +70,13 @@ data/penguins.csv: examples/penguins/prepare.py | install
 	@$(BIN)/python $< $@
 
 .PHONY: test
-test: install data ## Run all tests
-	@$(BIN)/pytest
+test: install data ## Run all tests that need no cluster
+	@$(BIN)/pytest --ignore=tests/e2e
+
+.PHONY: e2e
+e2e: install data images ## Run the end-to-end tests on the cluster of KUBECONFIG, which they write to
+	@$(IMAGE_BUILD) docker.io/refeed/faulty:dev tests/faulty tests/e2e/faulty.Dockerfile
+	@REFEED_E2E=1 $(BIN)/pytest tests/e2e
 
 .PHONY: check
 check: install ## Format, lint, types, imports, generated docs
