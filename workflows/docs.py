@@ -17,6 +17,7 @@ from pydantic_core import PydanticUndefined
 
 from steps.schema import SCHEMA_VERSION, TABLES, ResultTable
 from steps.train.registry import load_class
+from workflows.installation import Installation
 from workflows.spec import ExperimentSpec
 
 DOCS = Path(__file__).parent.parent / "docs"
@@ -28,6 +29,14 @@ _SPEC_HEAD = """\
 Made from the code by `make fix`; do not edit. An editor that knows YAML schemas completes a spec
 that begins with `# yaml-language-server: $schema=<path to>/docs/experiment.schema.json`.
 Any field can be overridden on the command line: `--set evaluate.folds=10`.
+"""
+_INSTALLATION_HEAD = """\
+# The installation file
+
+Made from the code by `make fix`; do not edit. Written once by the engineer who runs the platform,
+and read when a spec is compiled: `--installation FILE`, or `REFEED_INSTALLATION` in the
+environment. [manifests/installation.example.yaml](../manifests/installation.example.yaml) is one to
+begin with.
 """
 _TABLES_HEAD = f"""\
 # Result tables
@@ -68,6 +77,7 @@ def pages() -> dict[str, str]:
     return {
         "experiment.schema.json": f"{schema}\n",
         "spec.md": _SPEC_HEAD + "\n".join(_spec_sections()),
+        "installation.md": _INSTALLATION_HEAD + "\n".join(_model_sections(Installation, "")),
         "tables.md": _TABLES_HEAD + "\n".join(map(_table_section, TABLES.values())),
     }
 
@@ -85,7 +95,8 @@ def _model_sections(model: type[BaseModel], where: str) -> Iterator[str]:
     yield _field_table(model)
     for name, field in model.model_fields.items():
         for inner in _models_in(field.annotation):
-            yield from _model_sections(inner, f"{where}.{name}" if where else name)
+            named = f"{name}.<name>" if "dict[" in str(field.annotation) else name
+            yield from _model_sections(inner, f"{where}.{named}" if where else named)
 
 
 def _models_in(annotation: Any) -> Iterator[type[BaseModel]]:  # noqa: ANN401 - any annotation
@@ -118,21 +129,34 @@ def _allowed(schema: dict[str, Any]) -> str:
     """The values that a JSON Schema allows, in a few words."""
     if "anyOf" in schema:
         return " or ".join(_allowed(branch) for branch in schema["anyOf"])
-    if "$ref" in schema:
-        return "mapping"
     if "enum" in schema:
         return ", ".join(f"`{value}`" for value in schema["enum"])
     if "const" in schema:
         return f"`{json.dumps(schema['const'])}`"
+    return _compound(schema) or _bounded(schema)
+
+
+def _compound(schema: dict[str, Any]) -> str:
+    """Mappings and lists; empty for a plain value."""
+    if "$ref" in schema:
+        return "mapping"
+    if isinstance(schema.get("additionalProperties"), dict):
+        of = _allowed(schema["additionalProperties"])
+        return "mapping of mappings" if of == "mapping" else f"mapping of {of}"
+    if schema.get("type") == "object" and "patternProperties" in schema:
+        return "mapping of mappings"
     if schema.get("type") == "array":
         return f"list of {_allowed(schema.get('items', {}))}"
-    kind = schema.get("type", "any")
+    return ""
+
+
+def _bounded(schema: dict[str, Any]) -> str:
     bounds = [
         f"{sign} {schema[key]}"
         for key, sign in _BOUNDS.items()
         if key in schema and not (key == "minLength" and schema[key] == 0)
     ]
-    return " ".join([kind, *([f"({', '.join(bounds)})"] if bounds else [])])
+    return " ".join([schema.get("type", "any"), *([f"({', '.join(bounds)})"] if bounds else [])])
 
 
 _BOUNDS = {

@@ -81,7 +81,8 @@ class ExperimentSpec(SpecPart):
     schedule: ScheduleConfig | None = None
     """When a cluster runs it by itself; default: only when told."""
     output: str = Field(default="runs", min_length=1)
-    """The artifact root; a path is relative to the spec file."""
+    """The artifact root; a path is relative to the spec file. On a cluster it is a `gs://` URI, the
+    project's root or below it."""
 
     @model_validator(mode="after")
     def _target_is_held_back(self) -> ExperimentSpec:

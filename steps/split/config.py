@@ -23,7 +23,8 @@ class DatasetConfig(SpecPart):
     """The table, what names a row's partition, and what is predicted from what."""
 
     source: str = Field(min_length=1)
-    """A Parquet or CSV file, or a directory of them; a path is relative to the spec file."""
+    """A Parquet or CSV file, or a directory of them; a path is relative to the spec file. Or a
+    `gs://` URI of such a file or folder, which a cluster's pods reach too."""
     partition_by: ColumnName
     """The column that names the partition of each row; one model per value."""
     target: ColumnName
