@@ -24,6 +24,7 @@ from tests.e2e.kubectl import kubectl, must
 
 COMMAND = [sys.executable, "-c", "from workflows.cli.app import main; main()"]
 NAMESPACE, PROJECT, ROOT = "refeed-lab", "lab", "gs://refeed-lab"
+FAULTY = Path(__file__).parents[1] / "faulty"
 CPU = "900m"
 """Of every pod: two fit on two cores, beside what Argo puts into each."""
 
@@ -81,7 +82,13 @@ class Platform:
         return Result(process.returncode, out, err)
 
     def start(self, *arguments: str | Path) -> subprocess.Popen[str]:
-        environment = {**os.environ, "REFEED_INSTALLATION": str(self.installation)}
+        variables = installation(self.endpoint)["environment"]
+        environment = {
+            **os.environ,
+            **variables,
+            "REFEED_INSTALLATION": str(self.installation),
+            "PYTHONPATH": str(FAULTY),  # for runs on this machine
+        }
         return subprocess.Popen(
             [*COMMAND, *map(str, arguments)],
             env=environment,

@@ -33,16 +33,17 @@ def larger(classes: Sequence[Placed]) -> str:
     """
     chosen = "'{}'"
     for step in range(len(classes) - 1, 0, -1):
-        patch = _quoted(_patch(classes[step], step))
+        patch = _quoted(_patch(classes[0], classes[step], step))
         chosen = f"lastRetry.exitCode == '{MEMORY_EXIT + step}' ? {patch} : {chosen}"
     return f"{{{{= {chosen} }}}}" if len(classes) > 1 else ""
 
 
-def _patch(placed: Placed, step: int) -> dict[str, Any]:
+def _patch(own: Placed, placed: Placed, step: int) -> dict[str, Any]:
+    """Labels of a node are merged one by one, so those of the template's own class are nulled."""
     amounts = {"cpu": placed.cpu, "memory": placed.memory}
     variables = {env.SIZE: placed.name, env.MEMORY_STEP: str(step)}
     return {
-        "nodeSelector": placed.node_selector,
+        "nodeSelector": dict.fromkeys(own.node_selector) | placed.node_selector,
         "tolerations": placed.tolerations,
         "containers": [
             {

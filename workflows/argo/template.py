@@ -137,7 +137,7 @@ class _Experiment:
             "entrypoint": "experiment",
             "arguments": list(self._form()),
             "templates": list(self._templates()),
-            "hooks": {"exit": self._exit()},
+            "on_exit": "exit",
             "service_account_name": "refeed-train",
             "automount_service_account_token": False,
             "executor": models.ExecutorConfig(service_account_name=EXECUTOR),
@@ -182,12 +182,14 @@ class _Experiment:
                 enum=list(field.choices) or None,
             )
 
-    def _exit(self) -> models.LifecycleHook:
+    def _exit(self) -> DAG:
+        """Runs the finish step where there is something to tell; else it costs no pod."""
         late = self.installation.notify.late_seconds if self.installation.notify else None
-        took_long = f" || asFloat(workflow.duration) > {late}" if late else ""
-        return models.LifecycleHook(
-            template="finish", expression=f"workflow.status != 'Succeeded'{took_long}"
-        )
+        took_long = f" || {{{{workflow.duration}}}} > {late}" if late else ""
+        with DAG(name="exit") as dag:
+            when = f"{{{{workflow.status}}}} != Succeeded{took_long}"
+            dag.tasks = [Task(name="finish", template="finish", when=when)]
+        return dag
 
     def _turns(self) -> models.Synchronization | None:
         """One run at a time, scheduled or not: a manual submit ignores the policy (#9087)."""
@@ -204,7 +206,7 @@ class _Experiment:
     def _templates(self) -> Iterator[Any]:
         check, split, collect = self._check(), self._split(), self._collect()
         trainers = [self._train(name) for name in self._sizes()]
-        yield from (self._dag(), check, split, *trainers, collect, self._finish())
+        yield from (self._dag(), check, split, *trainers, collect, self._exit(), self._finish())
 
     def _sizes(self) -> list[str]:
         return list(training_classes(self.spec, self.installation))
