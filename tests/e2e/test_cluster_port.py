@@ -43,7 +43,7 @@ def place() -> Iterator[str]:
     if not kubectl("get", "namespace", PLACE).ok:
         must("create", "namespace", PLACE)
     yield PLACE
-    must("delete", "namespace", PLACE, "--wait=false")
+    must("delete", "namespace", PLACE)
 
 
 @pytest.fixture(params=WAYS)
