@@ -1,0 +1,143 @@
+"""Golden files: what a spec compiles to, as Argo gets it; REFEED_GOLDEN=write makes them anew."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import subprocess
+import sys
+
+import pytest
+import yaml
+
+from steps.errors import SpecError
+from tests.argo.cases import CASES, GOLDEN, LAB, Case, example_names, installation, small_spec
+from workflows.argo.compile import KINDS, compile_spec
+
+WRITE = os.environ.get("REFEED_GOLDEN") == "write"
+
+every_case = pytest.mark.parametrize("case", CASES.values(), ids=list(CASES))
+
+
+@every_case
+def test_a_case_compiles_to_its_golden_file(case: Case) -> None:
+    if WRITE:
+        assert os.environ.get("CI") != "true", "CI compares golden files; it never writes them"
+        case.path.write_text(case.text(), encoding="utf-8")
+    assert case.path.is_file(), "make it: REFEED_GOLDEN=write pytest tests/argo"
+    assert case.compiled() == case.golden()
+
+
+@every_case
+def test_what_is_printed_parses_to_what_was_compiled(case: Case) -> None:
+    assert yaml.safe_load(case.text()) == case.compiled()
+
+
+def test_every_golden_file_belongs_to_a_case_and_every_example_has_one() -> None:
+    assert {path.name for path in GOLDEN.iterdir()} == {case.path.name for case in CASES.values()}
+    assert {f"example-{name}" for name in example_names()} <= set(CASES)
+    assert {case.kind for case in CASES.values()} == set(KINDS)
+
+
+def test_ci_refuses_to_write_golden_files() -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "pytest", "-q", __file__, "-k", "golden_file and plain"],
+        env=os.environ | {"CI": "true", "REFEED_GOLDEN": "write"},
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=120,
+    )
+    assert done.returncode == 1, done.stdout
+    assert "CI compares golden files" in done.stdout
+
+
+COMPILE = """
+import sys
+from tests.argo.cases import CASES
+sys.stdout.write("".join(CASES[name].text() for name in CASES))
+"""
+
+
+def test_two_processes_compile_the_same_bytes() -> None:
+    def compiled(seed: str) -> bytes:
+        environment = os.environ | {"PYTHONHASHSEED": seed}
+        return subprocess.run(
+            [sys.executable, "-c", COMPILE],
+            env=environment,
+            capture_output=True,
+            check=True,
+            timeout=120,
+        ).stdout
+
+    first, second = compiled("1"), compiled("2")
+    assert first == second
+    assert len(first) > 100_000
+
+
+def test_two_projects_differ_in_namespace_and_root_alone() -> None:
+    demo = json.dumps(CASES["plain"].compiled())
+    lab = json.dumps(CASES["project-lab"].compiled())
+    assert "demo" in demo
+    assert "demo" not in lab
+    assert not re.search(r"\blab\b", demo)
+    moved = lab.replace("gs://refeed-lab/artifacts", "gs://refeed-demo")
+    moved = moved.replace('"artifacts/lab/runs/', '"lab/runs/').replace("refeed-lab", "refeed-demo")
+    moved = re.sub(r"\blab\b", "demo", moved)
+    assert moved.replace(small_spec(**LAB).digest(), small_spec().digest()) == demo
+
+
+def test_a_forbidden_overlap_is_forbidden_for_scheduled_and_manual_runs_alike() -> None:
+    template = CASES["schedule-forbid"].golden()
+    assert template["spec"]["synchronization"] == {"mutexes": [{"name": "small"}]}
+    cron = CASES["schedule-forbid-cron-workflow"].golden()
+    assert cron["spec"]["concurrencyPolicy"] == "Forbid"
+    assert cron["spec"]["suspend"] is True
+    assert CASES["kind-cron-workflow"].golden()["spec"]["concurrencyPolicy"] == "Allow"
+    assert "synchronization" not in CASES["plain"].golden()["spec"]
+
+
+def test_a_spec_without_a_schedule_makes_no_cron_workflow() -> None:
+    with pytest.raises(SpecError, match=r"no schedule to run by\n    For example --set"):
+        compile_spec(small_spec(), installation(), "cron-workflow")
+
+
+def test_parameters_of_an_installed_trainer_are_checked_before_anything_is_compiled() -> None:
+    wrong = small_spec(trainer={"name": "lightgbm", "params": {"num_leafs": 3}})
+    with pytest.raises(SpecError, match="Did you mean 'num_leaves'"):
+        compile_spec(wrong, installation(), "workflow")
+
+
+HEAVY = {
+    "apache_beam",
+    "google.cloud",
+    "kubernetes",
+    "lightgbm",
+    "numpy",
+    "pandas",
+    "pyarrow",
+    "sklearn",
+}
+
+
+@pytest.mark.parametrize(
+    "script",
+    [
+        "import workflows.argo.compile",
+        "import workflows.cli.app",
+        "from tests.argo.cases import CASES; CASES['trainer-custom'].text()",
+    ],
+)
+def test_compiling_loads_nothing_heavy(script: str) -> None:
+    report = "; import sys; print('\\n'.join(sys.modules))"
+    done = subprocess.run(
+        [sys.executable, "-c", script + report],
+        capture_output=True,
+        text=True,
+        check=True,
+        timeout=120,
+    )
+    loaded = done.stdout.split()
+    assert "workflows.argo.compile" in loaded or "workflows.cli.app" in loaded
+    assert not HEAVY & set(loaded)

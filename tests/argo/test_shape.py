@@ -1,0 +1,255 @@
+"""What holds for every template that is compiled, read from the golden files."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from steps.contract import shards_of
+from tests.argo.cases import CASES, Case, installation
+from workflows.argo.template import EXECUTOR, PROJECT_MAP
+
+WITH_TEMPLATES = [case for case in CASES.values() if case.kind != "cron-workflow"]
+every_template = pytest.mark.parametrize("case", WITH_TEMPLATES, ids=lambda case: case.name)
+
+
+def templates(case: Case) -> Iterator[dict[str, Any]]:
+    """The templates with a container."""
+    found = [each for each in case.golden()["spec"]["templates"] if "container" in each]
+    assert len(found) >= 5
+    yield from found
+
+
+def template(case: Case, name: str) -> dict[str, Any]:
+    return next(each for each in case.golden()["spec"]["templates"] if each["name"] == name)
+
+
+def tasks(case: Case) -> dict[str, dict[str, Any]]:
+    return {each["name"]: each for each in template(case, "experiment")["dag"]["tasks"]}
+
+
+def fans(case: Case) -> dict[str, dict[str, Any]]:
+    return {name: task for name, task in tasks(case).items() if "withParam" in task}
+
+
+def variables(found: dict[str, Any]) -> dict[str, Any]:
+    return {each["name"]: each for each in found["container"]["env"]}
+
+
+@every_template
+def test_a_pod_is_no_root_has_no_token_and_the_default_seccomp_profile(case: Case) -> None:
+    spec = case.golden()["spec"]
+    context = spec["securityContext"]
+    assert context["runAsNonRoot"] is True
+    assert context["runAsUser"] > 0
+    assert context["runAsGroup"] > 0
+    assert context["seccompProfile"] == {"type": "RuntimeDefault"}
+    assert spec["automountServiceAccountToken"] is False
+    assert spec["executor"] == {"serviceAccountName": EXECUTOR}
+    for found in templates(case):
+        assert "securityContext" not in found  # which would replace the pods' own
+        assert "automountServiceAccountToken" not in found
+
+
+@every_template
+def test_a_container_can_write_to_its_tmp_alone_and_has_no_privileges(case: Case) -> None:
+    for found in templates(case):
+        container = found["container"]
+        context = container["securityContext"]
+        assert context["allowPrivilegeEscalation"] is False
+        assert context["readOnlyRootFilesystem"] is True
+        assert context["capabilities"] == {"drop": ["ALL"]}
+        assert context.keys() == {
+            "allowPrivilegeEscalation",
+            "readOnlyRootFilesystem",
+            "capabilities",
+        }
+        assert container["volumeMounts"] == [{"mountPath": "/tmp", "name": "tmp"}]
+        assert found["volumes"] == [{"emptyDir": {}, "name": "tmp"}]
+
+
+@every_template
+def test_a_container_has_requests_and_equal_limits(case: Case) -> None:
+    for found in templates(case):
+        resources = found["container"]["resources"]
+        assert resources["requests"].keys() == {"cpu", "memory"}
+        assert resources["requests"] == resources["limits"]
+
+
+@every_template
+def test_a_step_has_an_account_of_its_own_and_never_the_default_one(case: Case) -> None:
+    assert case.golden()["spec"]["serviceAccountName"] == "refeed-train"
+    for found in templates(case):
+        step = found["metadata"]["labels"]["refeed/step"]
+        wanted = {"check": "train", "finish": "collect"}.get(step, step)
+        assert found["serviceAccountName"] == f"refeed-{wanted}"
+
+
+@every_template
+def test_what_is_started_again_is_listed_and_bad_data_is_not_among_it(case: Case) -> None:
+    for found in templates(case):
+        strategy = found["retryStrategy"]
+        assert strategy["retryPolicy"] == "Always"  # narrowed by the expression alone
+        listed = re.fullmatch(r"lastRetry\.exitCode in \[(.*)\]", strategy["expression"])
+        assert listed
+        codes = [code.strip(" '") for code in listed[1].split(",")]
+        assert {"70", "75", "137", "143", "101", "102"} <= set(codes)
+        assert not {"0", "1", "2", "3", "65", "66", "69", "73", "77"} & set(codes)
+        assert strategy["limit"] <= 200
+
+
+@every_template
+def test_a_run_ends_and_leaves_nothing_behind(case: Case) -> None:
+    spec = case.golden()["spec"]
+    deadline, ttl = (5400, 172_800) if case.name == "limits" else (86_400, 604_800)
+    assert spec["activeDeadlineSeconds"] == deadline
+    assert spec["ttlStrategy"] == {"secondsAfterCompletion": ttl}
+    assert spec["podGC"] == {"deleteDelayDuration": "600s", "strategy": "OnPodCompletion"}
+
+
+@every_template
+def test_images_are_pinned_and_pulled_once(case: Case) -> None:
+    known = installation().model_dump_json()
+    for found in templates(case):
+        image = found["container"]["image"]
+        named = re.findall(r"docker\.io/[^\s']+", image)
+        assert named or image == "{{inputs.parameters.trainer-image}}"
+        for each in named:
+            assert f'"{each}"' in known
+            assert ":" in each
+            assert not each.endswith(":latest")
+        assert found["container"]["imagePullPolicy"] == "IfNotPresent"
+
+
+@every_template
+def test_the_check_step_runs_in_the_image_of_the_trainer_that_the_form_names(case: Case) -> None:
+    own = {"trainer-custom": "acme/forest@", "example-penguins": "refeed/linear:"}
+    image = template(case, "check")["container"]["image"]
+    *others, last = image.removeprefix("{{= ").removesuffix(" }}").split(" : ")
+    assert own.get(case.name, "refeed/lightgbm:") in last
+    assert len(others) == len(installation().trainers) - 1
+    for each in others:
+        condition, value = each.split(" ? ")
+        name = re.fullmatch(r"workflow\.parameters\.trainer == '(\w+)'", condition)
+        assert name
+        assert value == f"'{installation().trainers[name[1]].image}'"
+
+
+@every_template
+def test_a_fan_out_takes_its_shards_from_an_output_that_split_has(case: Case) -> None:
+    written = {each["name"] for each in template(case, "split")["outputs"]["parameters"]}
+    found = fans(case)
+    assert found
+    read = {
+        name: re.fullmatch(r"\{\{tasks\.split\.outputs\.parameters\.(.+)\}\}", task["withParam"])
+        for name, task in found.items()
+    }
+    assert {match[1] for match in read.values() if match} == written
+    assert written == {shards_of(name.removeprefix("train-")) for name in found}
+    for name, task in found.items():
+        assert task["template"] == name
+        assert task["depends"] == "split.Succeeded"
+
+
+@every_template
+def test_collect_waits_for_every_fan_out_however_it_ended(case: Case) -> None:
+    depends = tasks(case)["collect"]["depends"]
+    assert depends.startswith("split.Succeeded && ")
+    for name in fans(case):
+        for end in ("Succeeded", "Failed", "Errored", "Skipped", "Omitted", "Daemoned"):
+            assert re.search(rf"[( ]{name}\.{end}[ )]", depends)
+    assert template(case, "experiment")["dag"]["failFast"] is False
+    assert template(case, "experiment")["failFast"] is False
+
+
+@every_template
+def test_every_input_of_a_task_is_given_and_every_output_read_is_written(case: Case) -> None:
+    for name, task in tasks(case).items():
+        wanted = {
+            each["name"]
+            for each in template(case, task["template"]).get("inputs", {}).get("parameters", [])
+        }
+        given = {
+            each["name"]: each["value"] for each in task.get("arguments", {}).get("parameters", [])
+        }
+        assert given.keys() == wanted, name
+        for value in given.values():
+            source = re.fullmatch(r"\{\{tasks\.([\w-]+)\.outputs\.parameters\.([\w-]+)\}\}", value)
+            if source:
+                outputs = template(case, source[1])["outputs"]["parameters"]
+                assert source[2] in {each["name"] for each in outputs}
+
+
+@every_template
+def test_a_pod_is_told_of_its_project_by_the_namespace_not_by_the_spec(case: Case) -> None:
+    for found in templates(case):
+        env = variables(found)
+        for name, key in (("REFEED_PROJECT", "project"), ("REFEED_ROOT", "root")):
+            reference = env[name]["valueFrom"]["configMapKeyRef"]
+            assert reference == {"key": key, "name": PROJECT_MAP}
+        assert "optional" not in str(env["REFEED_PROJECT"])
+        names = [each["name"] for each in found["container"]["env"]]
+        assert len(names) == len(set(names))
+
+
+@every_template
+def test_more_memory_is_asked_for_by_exit_code_and_leaves_no_node_label_behind(case: Case) -> None:
+    for found in templates(case):
+        own = found.get("nodeSelector", {})
+        steps = int(variables(found)["REFEED_MEMORY_STEPS"]["value"])
+        text = found.get("podSpecPatch", "")
+        patches = re.findall(r"exitCode == '10(\d)' \? '(.*?)' :", text)
+        assert [int(step) for step, _ in patches] == list(range(1, steps + 1))
+        memory = [found["container"]["resources"]["limits"]["memory"]]
+        for step, raw in patches:
+            patch = json.loads(raw)
+            main = patch["containers"][0]
+            assert main["name"] == "main"
+            assert main["resources"]["limits"] == main["resources"]["requests"]
+            memory.append(main["resources"]["limits"]["memory"])
+            told = {each["name"]: each["value"] for each in main["env"]}
+            assert told["REFEED_MEMORY_STEP"] == step
+            size = installation().classes[told["REFEED_CLASS"]]
+            assert size.memory == memory[-1]
+            # Kubernetes merges the labels one by one: what is not wanted any more is null.
+            merged = {k: v for k, v in {**own, **patch["nodeSelector"]}.items() if v is not None}
+            spot = size.spot if "cloud.google.com/gke-spot" in own else None
+            assert merged == size.node_selector | (spot.node_selector if spot else {})
+        assert memory == sorted(memory, key=lambda text: int(text.removesuffix("Gi")))
+
+
+def test_spot_pods_run_on_spot_nodes_only_when_the_spec_wants_it() -> None:
+    label = "cloud.google.com/gke-spot"
+    for name, wanted in (("plain", True), ("spot-off", False)):
+        for size in ("small", "medium"):
+            found = template(CASES[name], f"train-{size}")
+            assert (label in found["nodeSelector"]) is wanted
+            keys = {each["key"] for each in found.get("tolerations", [])}
+            assert (label in keys) is wanted
+        for step in ("check", "split", "collect", "finish", "train-large"):
+            assert label not in str(template(CASES[name], step).get("nodeSelector"))
+
+
+def test_classes_of_a_spec_are_used_in_the_order_of_their_memory() -> None:
+    assert list(fans(CASES["classes-subset"])) == ["train-small", "train-large"]
+    assert list(fans(CASES["class-single"])) == ["train-medium"]
+    assert "podSpecPatch" not in template(CASES["class-single"], "train-medium")
+    assert list(fans(CASES["plain"])) == ["train-small", "train-medium", "train-large"]
+
+
+def test_the_exit_handler_tells_of_failures_and_of_late_runs_where_somebody_listens() -> None:
+    told, untold = CASES["plain"], CASES["notify-absent"]
+    expression = told.golden()["spec"]["hooks"]["exit"]["expression"]
+    assert expression == "workflow.status != 'Succeeded' || asFloat(workflow.duration) > 21600"
+    expression = untold.golden()["spec"]["hooks"]["exit"]["expression"]
+    assert expression == "workflow.status != 'Succeeded'"
+    webhook = variables(template(told, "finish"))["REFEED_WEBHOOK"]
+    assert webhook["valueFrom"]["secretKeyRef"]["name"] == "refeed-notify"
+    assert "REFEED_WEBHOOK" not in variables(template(untold, "finish"))
+    for case in (told, untold):
+        for step in ("check", "split", "train-small", "collect"):
+            assert "REFEED_WEBHOOK" not in variables(template(case, step))
