@@ -1,0 +1,200 @@
+"""The form of the Argo UI without its pages: Argo's server takes answers and shows the report."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import urllib.request
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from steps.storage import storage_for
+from tests.e2e.kubectl import must, needs_cluster
+from tests.e2e.platform import NAMESPACE, Platform, wait_until, workflow
+from tests.lab import small_table
+from workflows.pods.environment import run_id_of
+
+pytestmark = needs_cluster
+
+CHROMIUM = (
+    "--headless",
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-sync",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--enable-logging=stderr",
+)
+ANSWERS = {
+    "trainer": "linear",
+    "min-rows": "70",
+    "folds": "4",
+    "max-pods": "2",
+    "label": 'It\'s "quoted", and <b>bold</b>',
+    "force": "true",
+}
+
+
+def server() -> str:
+    if "ARGO_SERVER" not in os.environ:
+        pytest.fail("ARGO_SERVER must name Argo's server")
+    secure = os.environ.get("ARGO_SECURE", "true") != "false"
+    return f"{'https' if secure else 'http'}://{os.environ['ARGO_SERVER']}"
+
+
+def call(path: str, body: dict[str, Any] | None = None) -> tuple[bytes, dict[str, str]]:
+    headers = {"Content-Type": "application/json"}
+    if os.environ.get("ARGO_TOKEN"):
+        headers["Authorization"] = os.environ["ARGO_TOKEN"]
+    data = None if body is None else json.dumps(body).encode()
+    request = urllib.request.Request(f"{server()}{path}", data, headers)
+    with urllib.request.urlopen(request, timeout=60) as answer:
+        return answer.read(), {name.lower(): value for name, value in answer.headers.items()}
+
+
+def fill_in(name: str, answers: dict[str, str]) -> dict[str, Any]:
+    """What the UI sends when somebody submits a WorkflowTemplate."""
+    body = {
+        "namespace": NAMESPACE,
+        "resourceKind": "WorkflowTemplate",
+        "resourceName": name,
+        "submitOptions": {"parameters": [f"{key}={value}" for key, value in answers.items()]},
+    }
+    raw, _ = call(f"/api/v1/workflows/{NAMESPACE}/submit", body)
+    made: dict[str, Any] = json.loads(raw)["metadata"]
+    return made
+
+
+@pytest.fixture(scope="module")
+def template(platform: Platform) -> tuple[Platform, str, Path]:
+    """A WorkflowTemplate in the cluster, and the spec that it was made of."""
+    name = "e2e-form"
+    table = small_table(3, rows=80)
+    spec = platform.spec(
+        name, platform.source(table.slice(0, 100), name), trainer={"name": "lightgbm", "params": {}}
+    )
+    compiled = platform.refeed("compile", spec)
+    assert compiled.code == 0, compiled.err
+    path = platform.folder / "template.yaml"
+    path.write_text(compiled.out)
+    must("apply", "-f", str(path))
+    return platform, name, spec
+
+
+@pytest.fixture(scope="module")
+def submitted(template: tuple[Platform, str, Path]) -> tuple[dict[str, Any], list[str]]:
+    """A run whose every answer differs from the spec's, and the progress that was seen."""
+    platform, name, _ = template
+    source = platform.source(small_table(6, rows=80), f"{name}-changed")
+    made = fill_in(name, {**ANSWERS, "source": source})
+    seen: list[str] = []
+
+    def ended() -> bool:
+        status = workflow(made["name"])["status"]
+        seen.append(status.get("progress", ""))
+        return status.get("phase") in {"Succeeded", "Failed", "Error"}
+
+    wait_until("the end", ended, 240)
+    found = workflow(made["name"])
+    assert found["status"]["phase"] == "Succeeded", found["status"].get("message")
+    return found, seen
+
+
+def test_every_answer_of_the_form_is_taken(
+    template: tuple[Platform, str, Path], submitted: tuple[dict[str, Any], list[str]]
+) -> None:
+    platform, name, spec = template
+    found, _ = submitted
+    meta = found["metadata"]
+    address = platform.address(spec, run_id_of(meta["name"], meta["creationTimestamp"]))
+    storage = storage_for(address.root)
+    taken = json.loads(storage.read(address.run_layout.spec))
+    assert taken["dataset"]["source"].endswith(f"{name}-changed.parquet")
+    assert (taken["dataset"]["min_rows"], taken["evaluate"]["folds"]) == (70, 4)
+    assert taken["execution"]["max_pods"] == 2
+    assert taken["execution"]["force"] is True
+    assert taken["execution"]["label"] == ANSWERS["label"]
+    request = json.loads(storage.read(address.run_layout.request))
+    assert request["trainer"]["name"] == "linear"
+    assert "scikit-learn" in request["versions"]
+    assert meta["labels"]["refeed/trainer"] == "linear"
+    assert meta["labels"]["refeed/experiment"] == name
+    assert meta["annotations"]["workflows.argoproj.io/title"] == name
+    changes = (
+        "trainer={name: linear, params: {}}",
+        "dataset.min_rows=70",
+        "evaluate.folds=4",
+    )
+    sets = [word for change in changes for word in ("--set", change)]
+    here = platform.here(spec, f"{name}-changed", *sets)
+    assert platform.tables(address.run_layout.base) == here
+
+
+def test_progress_counts_partitions(submitted: tuple[dict[str, Any], list[str]]) -> None:
+    found, seen = submitted
+    assert found["status"]["progress"] == "9/9"  # six partitions, and check, split, collect
+    assert len(set(filter(None, seen))) > 2
+
+
+def test_a_bad_answer_is_refused_before_anything_costs(
+    template: tuple[Platform, str, Path],
+) -> None:
+    platform, name, spec = template
+    made = fill_in(name, {"folds": "1"})
+    wait_until("the end", lambda: workflow(made["name"])["status"].get("phase") == "Failed")
+    nodes = workflow(made["name"])["status"]["nodes"].values()
+    pods = {node["templateName"] for node in nodes if node["type"] == "Pod"}
+    assert pods == {"check", "finish"}
+    run = run_id_of(made["name"], made["creationTimestamp"])
+    status = wait_until("the record", lambda: _failed(platform, run))
+    assert "folds" in status["message"]
+    assert "1 will not do" in status["message"]
+    del spec
+
+
+def _failed(platform: Platform, run: str) -> dict[str, Any] | None:
+    status = platform.refeed("status", run, "--json")
+    return status.json if status.code == 0 and status.json["status"] == "failed" else None
+
+
+def test_the_report_opens_in_a_browser_under_the_servers_own_headers(
+    submitted: tuple[dict[str, Any], list[str]], tmp_path: Path
+) -> None:
+    found, _ = submitted
+    nodes = found["status"]["nodes"].values()
+    # with retries, Argo keeps the artifact with the pod's node and with the retry's above it
+    (node,) = (n["id"] for n in nodes if n["type"] == "Pod" and n["templateName"] == "collect")
+    place = (
+        f"/artifact-files/{NAMESPACE}/workflows/{found['metadata']['name']}/{node}/outputs/report"
+    )
+    page, headers = call(place)
+    assert page.startswith(b"<!DOCTYPE html>")
+    assert "default-src 'none'" in headers["content-security-policy"]
+    dom, log = browse(f"{server()}{place}", tmp_path)
+    assert "<svg" in dom
+    assert "Content Security Policy" not in log
+
+
+def browse(url: str, folder: Path) -> tuple[str, str]:
+    """The page's document after loading, and what the browser's console said."""
+    browser = shutil.which("chromium") or shutil.which("chromium-browser")
+    if browser is None:
+        reason = "needs chromium"
+        if os.environ.get("CI") == "true":
+            pytest.fail(reason)
+        pytest.skip(reason)
+    profile = f"--user-data-dir={folder}"
+    done = subprocess.run(
+        [browser, *CHROMIUM, profile, "--dump-dom", url],
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+    return done.stdout, done.stderr
