@@ -11,7 +11,6 @@ from __future__ import annotations
 import multiprocessing
 import os
 import signal
-import threading
 import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
@@ -123,7 +122,7 @@ class Pool:
         process = self._context.Process(
             target=work_until_told, args=(self.address, theirs), daemon=True
         )
-        with _one_thread_each(), _interrupts_ignored():
+        with _one_thread_each(), _signals_withheld():
             process.start()
         theirs.close()
         return _Worker(process, ours)
@@ -222,20 +221,18 @@ def _one_thread_each() -> Iterator[None]:
 
 
 @contextmanager
-def _interrupts_ignored() -> Iterator[None]:
-    """Processes started inside ignore Ctrl-C and SIGTERM from their first instruction.
+def _signals_withheld() -> Iterator[None]:
+    """Processes started inside never get Ctrl-C or SIGTERM; this one gets them afterwards.
 
-    Both are ours to handle; a pod's reach all processes at once.
+    Both are ours to handle, and a pod's or terminal's reach all processes at once. Blocked signals
+    are inherited by new processes and programs, and wait for whoever unblocks them; ignoring them
+    here would lose a SIGTERM that comes while the workers' server loads its libraries.
     """
-    if threading.current_thread() is not threading.main_thread():
-        yield  # signals belong to the main thread
-        return
-    before = {n: signal.signal(n, signal.SIG_IGN) for n in (signal.SIGINT, signal.SIGTERM)}
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT, signal.SIGTERM})
     try:
         yield
     finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 def death_message(exit_code: int) -> str:

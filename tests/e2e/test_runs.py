@@ -126,7 +126,7 @@ def _delete_new(made: str, seen: set[str], records: Sequence[object]) -> bool:
     if pod is None or pod in seen or len(records) <= len(seen):
         return False
     seen.add(pod)
-    must("-n", NAMESPACE, "delete", "pod", pod, "--wait=false", "--grace-period=5")
+    must("-n", NAMESPACE, "delete", "pod", pod, "--wait=false", "--grace-period=20")
     return True
 
 
