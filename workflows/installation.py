@@ -211,12 +211,13 @@ def place_of(installation: Installation, spec: ExperimentSpec) -> Project:
 
     Raises:
         SpecError: the installation does not have it, or the spec's output lies outside it, or a
-            pod cannot reach the source.
+            pod cannot reach the source, or Argo would expand something in either.
     """
     problems = [
         *_unknown(installation, spec),
         *_outside(installation, spec),
         *_unreachable(installation, spec),
+        *_braces(spec),
     ]
     if problems:
         raise SpecError("the spec", problems)
@@ -224,12 +225,12 @@ def place_of(installation: Installation, spec: ExperimentSpec) -> Project:
 
 
 def _unknown(installation: Installation, spec: ExperimentSpec) -> list[Problem]:
-    named: list[tuple[str, str, Any]] = [
-        ("project", spec.project, installation.projects),
-        ("trainer.name", spec.trainer.name, installation.trainers),
+    named: list[tuple[str, str, str, str, Any]] = [
+        ("project", "project", spec.project, "project={}", installation.projects),
+        ("trainer", "trainer.name", spec.trainer.name, "trainer.name={}", installation.trainers),
     ]
     named += [
-        (f"execution.classes.{i}", name, installation.classes)
+        ("class", f"execution.classes.{i}", name, "'execution.classes=[{}]'", installation.classes)
         for i, name in enumerate(spec.execution.classes or [])
     ]
     return [
@@ -237,11 +238,27 @@ def _unknown(installation: Installation, spec: ExperimentSpec) -> list[Problem]:
             0,
             0,
             where,
-            f"the installation has no {where.split('.')[0]} {name!r}",
-            f"It has {', '.join(known)}.",
+            f"the installation has no {what} {name!r}",
+            f"It has {', '.join(known)}: use --set {change.format(next(iter(known)))}",
         )
-        for where, name, known in named
+        for what, where, name, change, known in named
         if name not in known
+    ]
+
+
+def _braces(spec: ExperimentSpec) -> list[Problem]:
+    """Argo expands what is in braces, in a command line as in a value of the form."""
+    uris = (("output", spec.output), ("dataset.source", spec.dataset.source))
+    return [
+        Problem(
+            0,
+            0,
+            where,
+            f"{uri!r} has braces, in which Argo would expand whatever it finds",
+            f"Name it otherwise: --set {where}=gs://...",
+        )
+        for where, uri in uris
+        if "{" in uri or "}" in uri
     ]
 
 
