@@ -241,15 +241,22 @@ def test_classes_of_a_spec_are_used_in_the_order_of_their_memory() -> None:
     assert list(fans(CASES["plain"])) == ["train-small", "train-medium", "train-large"]
 
 
-def test_the_exit_handler_tells_of_failures_and_of_late_runs_where_somebody_listens() -> None:
-    told, untold = CASES["plain"], CASES["notify-absent"]
-    expression = told.golden()["spec"]["hooks"]["exit"]["expression"]
-    assert expression == "workflow.status != 'Succeeded' || asFloat(workflow.duration) > 21600"
-    expression = untold.golden()["spec"]["hooks"]["exit"]["expression"]
-    assert expression == "workflow.status != 'Succeeded'"
-    webhook = variables(template(told, "finish"))["REFEED_WEBHOOK"]
-    assert webhook["valueFrom"]["secretKeyRef"]["name"] == "refeed-notify"
-    assert "REFEED_WEBHOOK" not in variables(template(untold, "finish"))
-    for case in (told, untold):
-        for step in ("check", "split", "train-small", "collect"):
-            assert "REFEED_WEBHOOK" not in variables(template(case, step))
+@every_template
+def test_the_exit_handler_costs_a_pod_only_where_there_is_something_to_tell(case: Case) -> None:
+    assert case.golden()["spec"]["onExit"] == "exit"
+    (task,) = template(case, "exit")["dag"]["tasks"]
+    assert task["template"] == "finish"
+    late = "" if case.name == "notify-absent" else " || {{workflow.duration}} > 21600"
+    assert task["when"] == "{{workflow.status}} != Succeeded" + late
+
+
+@every_template
+def test_only_the_step_that_tells_somebody_knows_the_webhook(case: Case) -> None:
+    for found in templates(case):
+        told = variables(found).get("REFEED_WEBHOOK")
+        if found["name"] == "finish" and case.name != "notify-absent":
+            assert told
+            reference = told["valueFrom"]["secretKeyRef"]
+            assert reference == {"key": "url", "name": "refeed-notify", "optional": True}
+        else:
+            assert told is None

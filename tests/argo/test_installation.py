@@ -1,0 +1,293 @@
+"""Bad installation files and specs that do not fit: a place, a sentence, and what to do."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from steps.errors import MissingInputError, SpecError
+from tests.argo.cases import INSTALLATION, SMALL, installation, small_spec
+from workflows.installation import VARIABLE, find_installation, load_installation, place_of
+
+EXAMPLE = Path(__file__).parents[2] / "manifests" / "installation.example.yaml"
+
+BAD_FILES: dict[str, tuple[str, str, str, str]] = {
+    "unknown key": (
+        "environment: ",
+        "enviroment: ",
+        "enviroment",
+        "there is no such key\n    Did you mean 'environment'?",
+    ),
+    "unknown key of a part": (
+        "late_after: 6h",
+        "late: 6h",
+        "late",
+        "notify.late: there is no such key\n    Did you mean 'late_after'?",
+    ),
+    "classes that do not grow": (
+        "memory: 16Gi",
+        "memory: 4096Mi",
+        "images",
+        "classes have [4096, 4096, 65536] MiB of memory: name them in growing order, no two alike",
+    ),
+    "a step that names no class": (
+        "split: medium",
+        "split: huge",
+        "images",
+        "steps.split is 'huge', which is no class; there are small, medium, large",
+    ),
+    "an image without a tag": (
+        "docker.io/refeed/split:0.1.0",
+        "docker.io/refeed/split",
+        "docker.io/refeed/split",
+        "images.split: 'docker.io/refeed/split' will not do: string should match pattern",
+    ),
+    "an image with a quote": (
+        "docker.io/refeed/linear:0.1.0",
+        "docker.io/refeed/linear:'0",
+        '"docker.io/refeed/linear',
+        'trainers.linear.image: "docker.io/refeed/linear:\'0" will not do',
+    ),
+    "a root on a disk": (
+        "gs://refeed-demo",
+        "/mnt/refeed",
+        '"/mnt/refeed',
+        "projects.demo.root: '/mnt/refeed' will not do",
+    ),
+    "a root with braces": (
+        "gs://refeed-lab/artifacts",
+        "gs://refeed-lab/{{=1}}",
+        '"gs://refeed-lab',
+        "projects.lab.root: 'gs://refeed-lab/{{=1}}' will not do",
+    ),
+    "a namespace with capitals": (
+        "namespace: refeed-lab",
+        "namespace: Refeed",
+        "Refeed",
+        "projects.lab.namespace: 'Refeed' will not do",
+    ),
+    "an amount that is no amount": (
+        "memory: 64Gi",
+        "memory: lots",
+        "lots",
+        "classes.large.memory: 'lots' will not do",
+    ),
+    "processors as a number": (
+        'cpu: "8"',
+        "cpu: 8",
+        "8\n    memory: 64Gi",
+        "classes.large.cpu: 8 will not do: input should be a valid string",
+    ),
+    "a negative price": (
+        "cpu_hour: 0.031",
+        "cpu_hour: -1",
+        "-1",
+        "prices.cpu_hour: -1 will not do: input should be greater than or equal to 0",
+    ),
+    "a currency in words": ("USD", "dollars", "dollars", "prices.currency: 'dollars' will not do"),
+    "a duration without a unit": (
+        "late_after: 6h",
+        'late_after: "6"',
+        '"6"',
+        "notify.late_after: '6' will not do",
+    ),
+    "no YAML": ("images:", "images: [", "images", "not valid YAML"),
+}
+
+
+def place(text: str, part: str) -> tuple[int, int]:
+    """Line and column, from 1, of where a part of a text begins."""
+    before = text[: text.index(part)]
+    return before.count("\n") + 1, len(before) - (before.rfind("\n") + 1) + 1
+
+
+@pytest.mark.parametrize("name", BAD_FILES)
+def test_a_bad_installation_file_is_told_with_its_place(name: str, tmp_path: Path) -> None:
+    old, new, at, sentence = BAD_FILES[name]
+    text = INSTALLATION.read_text()
+    assert old in text
+    text = text.replace(old, new, 1)
+    path = tmp_path / "installation.yaml"
+    path.write_text(text)
+    with pytest.raises(SpecError) as caught:
+        load_installation(path)
+    told = str(caught.value)
+    assert sentence in told
+    assert told.startswith(f"{path}:")
+    if name != "no YAML":
+        line, column = place(text, at)
+        assert told.startswith(f"{path}:{line}:{column}: ")
+    assert caught.value.exit_code == 65
+
+
+@pytest.mark.parametrize("part", ["trainers", "classes", "projects"])
+def test_an_installation_without_any_of_what_specs_name_is_refused(
+    part: str, tmp_path: Path
+) -> None:
+    text = re.sub(
+        rf"^{part}:\n(  .*\n)+", f"{part}: {{}}\n", INSTALLATION.read_text(), flags=re.MULTILINE
+    )
+    path = tmp_path / "installation.yaml"
+    path.write_text(text)
+    line, column = place(text, f"{part}: {{}}")
+    wanted = rf"installation.yaml:{line}:{column + len(part) + 2}: {part}: .*at least 1 item"
+    with pytest.raises(SpecError, match=wanted):
+        load_installation(path)
+
+
+def test_all_that_is_wrong_is_told_at_once(tmp_path: Path) -> None:
+    path = tmp_path / "installation.yaml"
+    text = INSTALLATION.read_text().replace("split:0.1.0", "split").replace("USD", "dollars")
+    path.write_text(text)
+    with pytest.raises(SpecError) as caught:
+        load_installation(path)
+    assert [problem.where for problem in caught.value.problems] == [
+        "images.split",
+        "prices.currency",
+    ]
+
+
+def test_the_example_is_a_good_installation() -> None:
+    assert load_installation(EXAMPLE).projects.keys() == {"demo"}
+
+
+def test_the_file_is_the_one_given_else_the_one_of_the_environment(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv(VARIABLE, "of/the/environment.yaml")
+    assert find_installation(None) == Path("of/the/environment.yaml")
+    assert find_installation("given.yaml") == Path("given.yaml")
+    monkeypatch.delenv(VARIABLE)
+    with pytest.raises(MissingInputError, match=r"no installation file.*\nName it with --instal"):
+        find_installation(None)
+
+
+def test_a_file_that_is_not_there_names_the_one_to_begin_with(tmp_path: Path) -> None:
+    with pytest.raises(MissingInputError, match=r"There is no file .*\n.*installation\.example"):
+        load_installation(tmp_path / "none.yaml")
+
+
+def test_a_pod_trains_in_a_process_for_each_whole_processor() -> None:
+    classes = installation().classes
+    assert {name: size.workers for name, size in classes.items()} == {
+        "small": 2,
+        "medium": 3,
+        "large": 8,
+    }
+
+
+ROOT = "gs://refeed-demo"
+OTHER_ROOT = "gs://refeed-lab/artifacts"
+
+MISFITS: dict[str, tuple[dict[str, Any], list[str]]] = {
+    "unknown project": (
+        {"project": "nowhere"},
+        [
+            "project: the installation has no project 'nowhere'",
+            "It has demo, lab",
+            "--set project=",
+        ],
+    ),
+    "unknown trainer": (
+        {"trainer": {"name": "oracle"}},
+        [
+            "trainer.name: the installation has no trainer 'oracle'",
+            "It has lightgbm, linear, forest",
+            "--set trainer.name=",
+        ],
+    ),
+    "unknown class": (
+        {"execution__classes": ["small", "huge"]},
+        [
+            "execution.classes.1: the installation has no class 'huge'",
+            "It has small, medium, large",
+            "--set 'execution.classes=[",
+        ],
+    ),
+    "output in another bucket": (
+        {"output": "gs://elsewhere"},
+        [
+            "output: 'gs://elsewhere' is not under 'gs://refeed-demo'",
+            "a project is the unit of isolation",
+            "--set output=gs://refeed-demo",
+        ],
+    ),
+    "output in a bucket with a longer name": (
+        {"output": "gs://refeed-demo-evil"},
+        ["'gs://refeed-demo-evil' is not under", "--set output=gs://refeed-demo"],
+    ),
+    "output that climbs out": (
+        {"output": "gs://refeed-demo/../refeed-lab"},
+        ["'gs://refeed-demo/../refeed-lab' is not under", "--set output=gs://refeed-demo"],
+    ),
+    "output beside a prefix": (
+        {"project": "lab", "output": "gs://refeed-lab/artifacts-evil"},
+        ["is not under 'gs://refeed-lab/artifacts'", "--set output=gs://refeed-lab/artifacts"],
+    ),
+    "output above a prefix": (
+        {"project": "lab", "output": "gs://refeed-lab"},
+        ["is not under 'gs://refeed-lab/artifacts'", "--set output=gs://refeed-lab/artifacts"],
+    ),
+    "another project's output": (
+        {"output": OTHER_ROOT},
+        ["is not under 'gs://refeed-demo'", "--set output=gs://refeed-demo"],
+    ),
+    "local output": (
+        {"output": "runs"},
+        [
+            "'runs' is not under 'gs://refeed-demo'",
+            "a pod cannot reach a local folder",
+            "--set output=gs://refeed-demo",
+        ],
+    ),
+    "local source": (
+        {"dataset__source": "data/my table.parquet"},
+        [
+            "dataset.source: 'data/my table.parquet' is a local path, which a pod cannot reach",
+            "--set dataset.source=gs://refeed-demo/sources/my_table.parquet",
+            "--upload",
+        ],
+    ),
+}
+
+
+@pytest.mark.parametrize("name", MISFITS)
+def test_a_spec_that_does_not_fit_is_told_what_to_set(name: str) -> None:
+    changes, sentences = MISFITS[name]
+    with pytest.raises(SpecError) as caught:
+        place_of(installation(), small_spec(**changes))
+    told = str(caught.value)
+    for sentence in sentences:
+        assert sentence in told
+    assert len(caught.value.problems) == 1
+
+
+@pytest.mark.parametrize(
+    "output", [ROOT, f"{ROOT}/", f"{ROOT}/deeper/still", f"{ROOT}/a..b/.hidden"]
+)
+def test_an_output_at_or_below_the_root_fits(output: str) -> None:
+    assert place_of(installation(), small_spec(output=output)).namespace == "refeed-demo"
+
+
+def test_all_misfits_are_told_at_once() -> None:
+    spec = small_spec(
+        output="runs",
+        dataset__source="table.csv",
+        trainer={"name": "oracle"},
+        execution__classes=["huge"],
+    )
+    with pytest.raises(SpecError) as caught:
+        place_of(installation(), spec)
+    assert [problem.where for problem in caught.value.problems] == [
+        "dataset.source",
+        "execution.classes.0",
+        "output",
+        "trainer.name",
+    ]
+
+
+def test_the_small_spec_itself_fits() -> None:
+    assert SMALL["output"] == place_of(installation(), small_spec()).root
