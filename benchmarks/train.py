@@ -103,12 +103,12 @@ def _work(spec: str) -> Any:  # noqa: ANN401 - a Work, whose import is heavy
     from steps.train.partition import Work  # noqa: PLC0415
     from steps.train.registry import make_trainer  # noqa: PLC0415
     from workflows.local import split_only  # noqa: PLC0415
-    from workflows.plan import run_request  # noqa: PLC0415
+    from workflows.plan import run_request, trainer_facts  # noqa: PLC0415
     from workflows.specfile import load_spec  # noqa: PLC0415
 
     loaded = load_spec(spec)
     made = split_only(loaded)
-    request = run_request(loaded.spec, made, "")
+    request = run_request(loaded.spec, made, "", trainer_facts(loaded.spec))
     layout = ProjectLayout(loaded.spec.output, request.project)
     dataset, storage = layout.dataset(request.dataset), storage_for(loaded.spec.output)
     return Work(

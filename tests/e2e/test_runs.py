@@ -95,8 +95,8 @@ def test_bad_data_is_never_tried_again(platform: Platform, name: str, webhook: W
 
 
 def test_preempted_five_times_and_then_killed_for_memory(platform: Platform, name: str) -> None:
-    source = platform.source(table_of([*healthy(12), "eats some"]), name)
-    spec = platform.spec(name, source, trainer__params={"seconds": 0.4})
+    source = platform.source(table_of([*healthy(14), "eats some"]), name)
+    spec = platform.spec(name, source, trainer__params={"seconds": 0.8})
     address = platform.begin(spec)
     (made,) = wait_until("the workflow", lambda: _workflows(name))
     seen: set[str] = set()
