@@ -9,9 +9,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from steps.contract import ProjectLayout
-from steps.errors import OutputError, TransientError
+from steps.errors import OutputError, TransientError, UsageError
 from steps.records import PartitionRecord, RunRequest
 from steps.split.embedded import alive
+from steps.storage import scheme_of
 from workflows.spec import ExperimentSpec
 
 
@@ -32,7 +33,13 @@ def find_garbage(spec: ExperimentSpec, keep: int | None) -> Garbage:
 
     Raises:
         TransientError: a run or split of the project is in progress.
+        UsageError: the artifact root is no local folder.
     """
+    if scheme_of(spec.output):
+        raise UsageError(
+            f"{spec.output!r} is no local folder: gc removes from local folders only.",
+            hint="Give the bucket a lifecycle rule, such as one that removes cache/ after 90 days.",
+        )
     base = Path(ProjectLayout(spec.output, spec.project).base)
     _refuse_while_busy(base)
     kept, dropped = _runs(base / "runs", keep)

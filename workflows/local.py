@@ -18,7 +18,7 @@ from steps.progress import Progress, Silent
 from steps.records import RunRequest
 from steps.split.shards import pack
 from steps.split.step import SplitResult, split
-from steps.storage import Storage, check_writable, read_parsed, storage_for
+from steps.storage import Storage, check_writable, read_parsed, scheme_of, storage_for
 from steps.store import open_store
 from steps.train.step import Means, TrainResult, train
 from workflows.begin import now, put_running, write_request, write_start
@@ -169,6 +169,9 @@ class _Local:
     def _claim(self, request: RunRequest) -> Iterator[tuple[RunRequest, bool]]:
         """A run of this request that was stopped, else a new one; nobody else works on it."""
         folder = self.project.runs(request.experiment)
+        if scheme_of(self.spec.output):  # no lock there: a new run, for which the cache is as good
+            yield replace(request, run=new_run_id()), False
+            return
         for run_id in reversed(self.storage.names(folder)):
             if self._is_unfinished(request, run_id):
                 with _lock(Path(folder, run_id)) as mine:

@@ -181,15 +181,12 @@ def _go_on(here: Pod, spec: ExperimentSpec) -> None:
 def forget_failures(storage: Storage, address: RunAddress) -> None:
     """Remove the records of failed partitions, and their tries, so that they are tried again."""
     layout = address.run_layout
+    failed = []
     for name in storage.names(layout.records):
         record = read_parsed(storage, f"{layout.records}/{name}", PartitionRecord.from_json)
         if record.status == "failed":
             storage.delete(f"{layout.records}/{name}")
-            _forget_tries(storage, address, record.key.partition_id)
-
-
-def _forget_tries(storage: Storage, address: RunAddress, partition_id: str) -> None:
-    layout = address.run_layout
+            failed.append(record.key.partition_id)
     for name in storage.names(layout.attempts):
-        if name.startswith(partition_id):
+        if name.rpartition("-")[0] in failed:
             storage.delete(f"{layout.attempts}/{name}")
