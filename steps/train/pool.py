@@ -16,6 +16,7 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from multiprocessing import resource_tracker
 from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
 
@@ -228,6 +229,7 @@ def _signals_withheld() -> Iterator[None]:
     are inherited by new processes and programs, and wait for whoever unblocks them; ignoring them
     here would lose a SIGTERM that comes while the workers' server loads its libraries.
     """
+    resource_tracker.ensure_running()  # first: where it is started, it unblocks both
     before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT, signal.SIGTERM})
     try:
         yield

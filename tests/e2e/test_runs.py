@@ -95,7 +95,7 @@ def test_bad_data_is_never_tried_again(platform: Platform, name: str, webhook: W
 
 
 def test_preempted_five_times_and_then_killed_for_memory(platform: Platform, name: str) -> None:
-    source = platform.source(table_of([*healthy(14), "eats some"]), name)
+    source = platform.source(table_of([*healthy(8), "eats some"]), name)
     spec = platform.spec(name, source, trainer__params={"seconds": 0.8})
     address = platform.begin(spec)
     (made,) = wait_until("the workflow", lambda: _workflows(name))
@@ -104,10 +104,11 @@ def test_preempted_five_times_and_then_killed_for_memory(platform: Platform, nam
         wait_until("a new pod", lambda: _delete_new(made, seen, platform.pods(address, "train")))
     wait_until("the end", lambda: workflow(made)["status"].get("phase") == "Succeeded", 240)
     causes = [each.cause for each in platform.pods(address, "train")]
-    assert causes.count("memory") == 1
     assert sum(cause in {"preempted", "lost"} for cause in causes) == 5
-    assert causes[-2:] == ["more_memory", "done"]
-    assert platform.pods(address, "train")[-1].memory_step == 1
+    assert causes[-2:] == ["more_memory", "done"]  # the pod dies of it or not: one step either way
+    assert [each.memory_step for each in platform.pods(address, "train")] == [0] * (
+        len(causes) - 1
+    ) + [1]
     assert not {"transient", "error", "failed"} & set(causes)  # the budget is untouched
     assert platform.tables(address.run_layout.base) == platform.here(spec, name)
 
@@ -139,7 +140,8 @@ def test_one_poison_partition_among_fifty(platform: Platform, name: str) -> None
     assert result.json["reasons"] == {"out_of_memory": 1}
     assert rows_of(platform, result.json["folder"])["eats all"]["reason"] == "out_of_memory"
     pods = platform.pods(platform.address(spec, result.json["run"]), "train")
-    assert [each.memory_step for each in pods if each.cause == "memory"] == [0, 1, 2]
+    assert sorted({each.memory_step for each in pods}) == [0, 1, 2]
+    assert pods[-1].cause == "done"
 
 
 def test_the_controller_is_killed_in_mid_run(platform: Platform, name: str) -> None:
