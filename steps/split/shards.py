@@ -42,7 +42,7 @@ BASE_MIB = 320
 WORKER_MIB = 60
 """What a worker takes whatever it trains, beyond what it shares with the others."""
 CELL_BYTES = 80
-"""What a worker takes per row and feature: the rows, the folds' copies, the trainer's bins. Measured
+"""What a worker takes per row and feature: the rows, the copies for folds, the bins. Measured
 with LightGBM on 20 features: 79 bytes at 100,000 rows, 61 at 400,000."""
 POD_COST_ROWS = 100_000
 """Less work than this (in rows) is not worth a pod of its own: it takes seconds to start."""

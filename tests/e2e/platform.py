@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import json
 import os
+import ssl
 import subprocess
 import sys
 import time
+import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -208,6 +210,15 @@ def training_pod(namespace: str, name: str) -> str | None:
         *("-o", "jsonpath={.items[*].metadata.name}"),
     )
     return found.out.split()[0] if found.out.split() else None
+
+
+def metrics() -> str:
+    """What Argo's controller tells Prometheus; REFEED_E2E_METRICS is its URL."""
+    url = os.environ.get("REFEED_E2E_METRICS", "https://127.0.0.1:9090/metrics")
+    context = ssl.create_default_context()
+    context.check_hostname, context.verify_mode = False, ssl.CERT_NONE  # the controller's own
+    with urllib.request.urlopen(url, timeout=20, context=context) as answer:
+        return str(answer.read().decode())
 
 
 @contextmanager
