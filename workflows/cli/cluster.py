@@ -55,7 +55,7 @@ def submit(
 ) -> None:
     """Run an experiment on a cluster: apply its WorkflowTemplate, start a run, follow it."""
     from workflows.cluster.connect import connect
-    from workflows.installation import load_installation
+    from workflows.installation import load_installation, place_of
     from workflows.specfile import load_spec
     from workflows.submit import submit as start
     from workflows.submit import upload as copy
@@ -67,6 +67,9 @@ def submit(
     platform = load_installation(installation)
     try:
         wanted = copy(loaded.spec, platform) if upload else loaded.spec
+        place_of(
+            platform, wanted
+        )  # what is wrong with the spec is told before any cluster is asked
         submitted = start(wanted, platform, connect(os.environ))
     except SpecError as error:
         raise loaded.locate(error) from None
