@@ -27,9 +27,9 @@ DEBUG = "REFEED_DEBUG"
 app = typer.Typer(
     name="refeed",
     help="One model per partition of a table, hundreds at once, laid side by side.",
-    epilog="Exit codes: 0 success, 2 wrong command line, 3 too many partitions failed, 4 a run on a "
-    "cluster failed, 65 bad spec or data, 66 something is missing, 69 no cluster answers, 70 a bug, "
-    "73 the output cannot be written, 75 try again, 77 not allowed, 130 Ctrl-C.",
+    epilog="Exit codes: 0 success, 2 wrong command line, 3 too many partitions failed, 4 a run on "
+    "a cluster failed, 65 bad spec or data, 66 something is missing, 69 no cluster answers, 70 a "
+    "bug, 73 the output cannot be written, 75 try again, 77 not allowed, 130 Ctrl-C.",
     no_args_is_help=True,
     rich_markup_mode="rich",
     pretty_exceptions_enable=False,
