@@ -1,0 +1,144 @@
+"""All steps as pods, one after the other, against a run of the same spec on a laptop."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pyarrow as pa
+import pytest
+
+from refeed import run
+from steps.errors import TooManyFailuresError
+from steps.split import shards
+from tests.lab import Lab, small_table
+from tests.pods.world import World
+
+
+def uneven_table() -> pa.Table:
+    """Five partitions for the small class, and one for the next."""
+    large = small_table(1, rows=4500, seed=3)
+    keys = pa.array(["large"] * 4500)
+    return pa.concat_tables([small_table(5), large.set_column(0, "key", keys)])
+
+
+@pytest.mark.slow
+def test_pods_write_the_same_bytes_as_a_laptop(
+    world: World, lab: Lab, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(shards, "POD_COST_ROWS", 800)  # so that there are several shards
+    table = uneven_table()
+    world.upload(table)
+    workflow = world.workflow()
+    workflow.begin()
+    found = workflow.shards()
+    assert {template for template, _ in found} == {"train-small", "train-medium"}
+    assert len(found) >= 4
+    workflow.train(found)
+    left = workflow.run("collect", workflow.outputs)
+    lab.write_table(table)
+    reference = run(lab.write_spec())
+    local = lab.tables(reference.layout.base)
+    assert workflow.tables() == local
+    assert len(local) >= 6
+    assert left["trained"] == "6"
+    assert left["failed"] == left["skipped"] == left["pods-lost"] == "0"
+    assert {cause for _, _, cause in workflow.pods()} == {"done"}
+    assert workflow.stored().status == "finished"
+    assert workflow.stored().counts == {"trained": 6, "skipped": 0, "failed": 0}
+    assert b"<html" in (world.folder / "outputs" / "report.html").read_bytes()
+
+
+def test_split_again_gives_the_same_shards_and_writes_none_anew(world: World) -> None:
+    world.upload(small_table(3))
+    workflow = world.workflow()
+    workflow.begin()
+    first = workflow.shards()
+    layout = workflow.address.run_layout
+    uris = [layout.request, layout.operations("plan.json"), layout.shard("small", 0)]
+    before = [world.storage.version(uri) for uri in uris]
+    assert workflow.shards() == first == [("train-small", "00000")]
+    assert [world.storage.version(uri) for uri in uris] == before
+
+
+def test_a_shard_that_is_trained_already_costs_no_second_fit(world: World) -> None:
+    world.upload(small_table(3))
+    workflow = world.workflow()
+    workflow.begin()
+    found = workflow.shards()
+    workflow.train(found)
+    layout = workflow.address.run_layout
+    uris = [f"{layout.records}/{name}" for name in world.storage.names(layout.records)]
+    before = [world.storage.version(uri) for uri in uris]
+    tries = world.storage.names(layout.attempts)
+    workflow.train(found)
+    assert len(before) == 3
+    assert [world.storage.version(uri) for uri in uris] == before
+    assert world.storage.names(layout.attempts) == tries
+
+
+def test_a_second_workflow_finds_data_set_and_fits_in_the_cache(world: World) -> None:
+    world.upload(small_table(3))
+    first, second = world.workflow("trial-1"), world.workflow("trial-2")
+    first.run_all()
+    before = [name for name in world.files() if "/cache/" in name or "/datasets/" in name]
+    second.run_all()
+    assert [n for n in world.files() if "/cache/" in n or "/datasets/" in n] == before
+    assert second.outputs["run"] != first.outputs["run"]
+    assert second.tables() == first.tables()
+
+
+def test_a_partition_too_large_for_any_class_fails_and_the_message_names_the_class_to_add(
+    world: World,
+) -> None:
+    world.upload(uneven_table())
+    workflow = world.workflow(execution__classes=["small"])
+    left = workflow.run_all()
+    record = workflow.records()["large"]
+    assert (record.status, record.reason) == ("failed", "too_large")
+    assert "4,500 rows with 4 features need about 0.4 GiB" in record.message
+    assert "'small', has (0.4 GiB). Add a class with at least 1 GiB" in record.message
+    assert (left["trained"], left["failed"]) == ("5", "1")
+
+
+def test_too_many_failures_end_with_an_exit_code_of_their_own_and_leave_all_behind(
+    world: World,
+) -> None:
+    world.upload(uneven_table())
+    workflow = world.workflow(execution__classes=["small"], execution__max_failed_fraction=0.1)
+    with pytest.raises(TooManyFailuresError) as caught:
+        workflow.run_all()
+    assert caught.value.exit_code == 3
+    assert str(caught.value).startswith("1 of 6 partitions failed")
+    assert workflow.stored().status == "failed"
+    assert "1 of 6 partitions failed" in workflow.stored().message
+    assert (world.folder / "outputs" / "failed").read_text() == "1"
+    assert workflow.tables()
+
+
+def test_a_forced_run_has_a_cache_of_its_own(world: World) -> None:
+    world.upload(small_table(2))
+    workflow = world.workflow(form={"force": "true"})
+    workflow.run_all()
+    files = world.files()
+    assert any(f"runs/trial/{workflow.outputs['run']}/cache/" in name for name in files)
+    assert not any(name.startswith("lab/cache/") for name in files)
+
+
+def events(world: World, base: str) -> list[dict[str, Any]]:
+    lines = [
+        line
+        for name in world.storage.names(f"{base}/logs")
+        for line in world.storage.read(f"{base}/logs/{name}").splitlines()
+    ]
+    return [json.loads(line) for line in lines]
+
+
+def test_each_step_leaves_a_log_that_outlives_its_pod(world: World) -> None:
+    world.upload(small_table(2))
+    workflow = world.workflow()
+    workflow.run_all()
+    found = events(world, workflow.address.run_layout.base)
+    ended = {line["step"] for line in found if line["event"] == "end" and line["ok"]}
+    assert ended == {"check", "split", "train-small-00000", "collect"}
+    assert sum(line["event"] == "partition" for line in found) == 2
