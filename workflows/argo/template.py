@@ -58,6 +58,8 @@ RETRIED = ("-1", "70", "75", "137", "143", "255", *(str(100 + step) for step in 
 killed, told to stop, unknown, and asking for memory. Bad data (65) is not among them."""
 MOST_RETRIES = 200
 """Argo counts every retry, whatever caused it; the budget by cause is in the run's ledger."""
+TRIES_TO_TELL = 5
+"""Of the exit handler, which keeps no ledger: a webhook that is gone must not hold the run open."""
 LATEST_START_SECONDS = 3600
 
 
@@ -392,7 +394,7 @@ class _Experiment:
                 memory_limit=own.memory,
             ),
             pod_spec_patch=patch.larger(classes) or None,
-            retry_strategy=_retries(),
+            retry_strategy=_retries(TRIES_TO_TELL if step == "finish" else MOST_RETRIES),
             security_context=models.SecurityContext(
                 allow_privilege_escalation=False,
                 read_only_root_filesystem=True,
@@ -436,10 +438,10 @@ def _parameters() -> Env:
     return Env(name=env.PARAMETERS, value="{{=sprig.b64enc(workflow.parameters.json)}}")
 
 
-def _retries() -> RetryStrategy:
+def _retries(limit: int) -> RetryStrategy:
     codes = ", ".join(f"'{code}'" for code in RETRIED)
     return RetryStrategy(
-        limit=MOST_RETRIES,
+        limit=limit,
         retry_policy="Always",
         expression=f"lastRetry.exitCode in [{codes}]",
         backoff=models.Backoff(duration="2s", factor=1),
