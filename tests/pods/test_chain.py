@@ -111,7 +111,7 @@ def test_too_many_failures_end_with_an_exit_code_of_their_own_and_leave_all_behi
     assert caught.value.exit_code == 3
     assert str(caught.value).startswith("1 of 6 partitions failed")
     assert workflow.stored().status == "failed"
-    assert "1 of 6 partitions failed" in workflow.stored().message
+    assert workflow.stored().message == "1 of 6 partitions failed."
     assert (world.folder / "outputs" / "failed").read_text() == "1"
     assert workflow.tables()
 

@@ -38,7 +38,7 @@ FORM: dict[str, tuple[str, ...]] = {
 }
 """Where in the spec a parameter of the form belongs."""
 
-_RUN = re.compile(r"^\d{8}T\d{6}-[0-9a-f]{4}$")
+_RUN = re.compile(r"\d{8}T\d{6}-[0-9a-f]{4}")
 
 
 def run_id(environment: Mapping[str, str]) -> str:
@@ -52,7 +52,7 @@ def run_id(environment: Mapping[str, str]) -> str:
     given = env.parameters(environment).get("run", "")
     if not given:
         return env.run_id_of(environment[env.WORKFLOW], environment[env.CREATED])
-    if not _RUN.match(given):
+    if not _RUN.fullmatch(given):
         message = f"{given!r} is no run id, such as 20260101T120000-ab12"
         raise SpecError("the form", [Problem(0, 0, "run", message, "Leave it empty.")])
     return given

@@ -144,7 +144,11 @@ def cause_of(error: BaseException) -> str:
 
 
 def put_failed(store: ExperimentStore, address: RunAddress, error: BaseException) -> None:
-    """Tell the store that the run has failed, and why."""
+    """Tell the store that the run has failed, and why, unless it has an end already.
+
+    The first reason is the one to tell; and a pod that was not let go on with an earlier run has
+    not made that one fail.
+    """
     known = find(store, address) or RunRecord(
         project=address.project,
         experiment=address.experiment,
@@ -154,7 +158,8 @@ def put_failed(store: ExperimentStore, address: RunAddress, error: BaseException
         status="running",
         started=now(),
     )
-    store.put(replace(known, status="failed", ended=now(), message=str(error)))
+    if not known.ended:
+        store.put(replace(known, status="failed", ended=now(), message=str(error)))
 
 
 def find(store: ExperimentStore, address: RunAddress) -> RunRecord | None:

@@ -1,0 +1,279 @@
+"""The check step: the form's answers go into the spec, and a bad one costs nothing else."""
+
+from __future__ import annotations
+
+import subprocess
+from typing import Any
+
+import pytest
+
+from steps.errors import MissingInputError, RefeedError, SpecError
+from steps.records import RunRequest
+from steps.storage import read_parsed
+from tests.lab import small_table
+from tests.pods.world import COMMAND, World, process_environment
+from workflows.plan import TrainerFacts
+from workflows.pods.check import FORM, run_id
+from workflows.pods.environment import parameters, run_id_of
+from workflows.spec import ExperimentSpec
+
+GIVEN = "20260505T050505-beef"
+
+
+def saved(world: World, run: str) -> ExperimentSpec:
+    """The spec as the check step wrote it down."""
+    uri = f"{world.root}/lab/runs/trial/{run}/operations/spec.json"
+    return read_parsed(world.storage, uri, ExperimentSpec.model_validate_json)
+
+
+def test_a_form_left_as_it_is_runs_the_spec_as_it_was_compiled(world: World) -> None:
+    left = world.workflow().begin()
+    assert saved(world, left["run"]) == world.spec()
+    assert left["trainer-image"] == "docker.io/refeed/lightgbm:1"
+    assert left["run"] == run_id_of("trial-1", "2026-01-02T03:04:05Z")
+    assert left["run"].startswith("20260102T030405-")
+
+
+FORMS: dict[str, tuple[str, Any]] = {
+    "source": ("{root}/other.csv", "{root}/other.csv"),
+    "trainer": ("linear", "linear"),
+    "min-rows": ("33", 33),
+    "folds": ("7", 7),
+    "max-pods": ("3", 3),
+    "label": ("why? because; $(x) 'ü'", "why? because; $(x) 'ü'"),
+    "force": ("true", True),
+}
+
+
+@pytest.mark.parametrize("name", FORMS)
+def test_an_answer_changes_that_value_of_the_spec_and_no_other(name: str, world: World) -> None:
+    text, value = (
+        each.format(root=world.root) if isinstance(each, str) else each for each in FORMS[name]
+    )
+    left = world.workflow(form={name: text}).begin()
+    part, field = FORM[name]
+    expected = world.spec().model_dump()
+    expected[part][field] = value
+    if name == "trainer":
+        expected["trainer"]["params"] = {}
+    assert saved(world, left["run"]).model_dump() == expected
+
+
+def test_every_question_of_the_form_is_tested() -> None:
+    assert FORMS.keys() == FORM.keys()
+
+
+def test_another_trainer_takes_its_own_image_and_its_own_default_parameters(world: World) -> None:
+    workflow = world.workflow(form={"trainer": "linear"})
+    left = workflow.begin()
+    assert left["trainer-image"] == "docker.io/refeed/linear:1"
+    uri = workflow.address.run_layout.trainer
+    facts = read_parsed(world.storage, uri, TrainerFacts.from_json)
+    assert facts.config["name"] == "linear"
+    assert "num_leaves" not in facts.config["params"]
+    assert "scikit-learn" in facts.versions
+
+
+def test_the_spec_s_own_trainer_keeps_its_parameters(world: World) -> None:
+    workflow = world.workflow(form={"trainer": "lightgbm"})
+    workflow.begin()
+    facts = read_parsed(world.storage, workflow.address.run_layout.trainer, TrainerFacts.from_json)
+    assert facts.config["params"]["num_leaves"] == 4
+
+
+BAD_FORMS: dict[str, tuple[dict[str, str], str]] = {
+    "local source": ({"source": "/data/table.parquet"}, "source: '/data/table.parquet' is a local"),
+    "empty source": ({"source": ""}, "source: '' will not do"),
+    "unknown trainer": (
+        {"trainer": "oracle"},
+        "trainer: the installation has no image of a trainer 'oracle'",
+    ),
+    "rows in words": ({"min-rows": "many"}, "min-rows: 'many' will not do"),
+    "too few rows": ({"min-rows": "1"}, "min-rows: 1 will not do"),
+    "rows with a point": ({"min-rows": "20.5"}, "min-rows: '20.5' will not do"),
+    "huge rows": ({"min-rows": "9" * 5000}, "min-rows: '999"),
+    "one fold": ({"folds": "1"}, "folds: 1 will not do"),
+    "folds with a space": ({"folds": " 5"}, "folds: ' 5' will not do"),
+    "no folds": ({"folds": ""}, "folds: '' will not do"),
+    "too many pods": ({"max-pods": "501"}, "max-pods: 501 will not do"),
+    "no pods": ({"max-pods": "0"}, "max-pods: 0 will not do"),
+    "negative pods": ({"max-pods": "-3"}, "max-pods: -3 will not do"),
+    "label with braces": ({"label": "{{=1}}"}, "label: '{{=1}}' will not do"),
+    "label with lines": ({"label": "a\nb"}, "label: 'a\\nb' will not do"),
+    "long label": ({"label": "x" * 201}, "label: 'xxx"),
+    "force in words": ({"force": "perhaps"}, "force: 'perhaps' will not do"),
+    "force as a number": ({"force": "1"}, "force: '1' will not do"),
+}
+
+
+@pytest.mark.parametrize("name", BAD_FORMS)
+def test_a_bad_answer_is_told_by_its_name_and_leaves_a_failed_run_alone(
+    name: str, world: World
+) -> None:
+    form, sentence = BAD_FORMS[name]
+    workflow = world.workflow(form=form)
+    with pytest.raises(SpecError) as caught:
+        workflow.begin()
+    assert sentence in str(caught.value)
+    assert str(caught.value).startswith("the form: ")
+    assert len(caught.value.problems) == 1
+    assert len(str(caught.value)) < 500
+    assert caught.value.exit_code == 65
+    workflow.outputs["run"] = run_id_of("trial-1", "2026-01-02T03:04:05Z")
+    assert workflow.stored().status == "failed"
+    assert sentence in workflow.stored().message
+    assert workflow.pods() == [("check", 1, "failed")]
+    assert kinds_of_files(world) == ["logs", "pods", "status.json"]
+    assert not (world.folder / "outputs").exists()
+
+
+def kinds_of_files(world: World) -> list[str]:
+    """What there is in the only run's folder."""
+    return sorted({name.split("/")[4] for name in world.files()})
+
+
+def test_the_command_ends_with_65_and_one_message(world: World) -> None:
+    workflow = world.workflow(form={"folds": "many", "label": "{}"})
+    done = subprocess.run(
+        [*COMMAND, *workflow.command("check", {})[1:]],
+        env=process_environment(workflow.environment("check", {})),
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=120,
+    )
+    assert done.returncode == 65
+    assert "Traceback" not in done.stderr
+    assert done.stderr.count("will not do") == 2
+    assert kinds_of_files(world) == ["logs", "pods", "status.json"]
+
+
+def test_a_parameter_that_the_trainer_does_not_take_is_told_before_anything_is_split(
+    world: World,
+) -> None:
+    workflow = world.workflow(trainer={"name": "faulty", "params": {"x": 1}})
+    with pytest.raises(RefeedError, match="faulty"):  # which is not installed here
+        workflow.begin()
+    assert kinds_of_files(world) == ["logs", "pods", "status.json"]
+
+
+# --- run ids --------------------------------------------------------------------------------------
+
+
+def test_a_run_that_is_given_is_gone_on_with_and_its_failures_are_tried_again(world: World) -> None:
+    world.upload(small_table(3))
+    first = world.workflow("trial-1", execution__classes=["small"])
+    first.run_all()
+    layout = first.address.run_layout
+    key, record = next(iter(first.records().items()))
+    failed = record.to_json().replace('"trained"', '"failed"')
+    world.storage.write(layout.record(record.key.partition_id), failed.encode())
+    whole = first.tables()
+    first.run("collect", first.outputs)
+    assert first.tables() != whole
+    second = world.workflow("trial-2", form={"run": first.outputs["run"]})
+    left = second.begin()
+    assert left["run"] == first.outputs["run"]
+    assert not world.storage.exists(layout.done)
+    assert key not in second.records()
+    assert len(second.records()) == 2
+    assert second.stored().status == "running"
+    second.train(second.shards())
+    second.run("collect", second.outputs)
+    assert second.tables() == whole
+    assert second.stored().status == "finished"
+    assert world.storage.names(layout.workflows) == ["trial-1.json", "trial-2.json"]
+
+
+@pytest.mark.parametrize(
+    "given", ["latest", "../x", GIVEN.upper(), f"{GIVEN}/x", f"{GIVEN}\n", " "]
+)
+def test_a_run_id_that_is_none_is_refused_and_nothing_is_written(given: str, world: World) -> None:
+    with pytest.raises(SpecError, match=r"run: .* is no run id, such as .*\n.*Leave it empty"):
+        world.workflow(form={"run": given}).begin()
+    assert world.files() == []
+
+
+def test_a_run_that_is_not_there_is_not_begun(world: World) -> None:
+    with pytest.raises(MissingInputError, match=f"There is no run '{GIVEN}' to go on with"):
+        world.workflow(form={"run": GIVEN}).begin()
+    assert kinds_of_files(world) == ["logs", "pods", "status.json"]
+
+
+@pytest.mark.parametrize("form", [{"folds": "4"}, {"trainer": "linear"}, {"folds": "no number"}])
+def test_a_run_of_another_spec_is_refused_and_stays_as_it_was(
+    form: dict[str, str], world: World
+) -> None:
+    world.upload(small_table(2))
+    first = world.workflow("trial-1")
+    first.run_all()
+    before = first.stored()
+    run = first.outputs["run"]
+    second = world.workflow("trial-2", form={"run": run, **form})
+    with pytest.raises(SpecError, match=r"was begun with another spec|will not do"):
+        second.begin()
+    assert world.storage.exists(first.address.run_layout.done)
+    assert len(first.records()) == 2
+    assert first.stored() == before
+
+
+def test_a_run_may_go_on_with_another_label_and_other_means(world: World) -> None:
+    first = world.workflow("trial-1")
+    run = first.begin()["run"]
+    second = world.workflow("trial-2", form={"run": run, "max-pods": "2"})
+    assert second.begin()["run"] == run
+
+
+def test_check_again_after_it_was_lost_goes_on(world: World) -> None:
+    workflow = world.workflow()
+    first = workflow.begin()
+    assert workflow.run("check", number=1) == first
+    assert workflow.pods() == [("check", 1, "done"), ("check", 2, "done")]
+
+
+def test_every_pod_of_a_workflow_finds_the_same_run(world: World) -> None:
+    workflow = world.workflow(form={"label": "ü"})
+    environments = [workflow.environment(name, {}) for name in ("check", "finish")]
+    assert len({run_id(each) for each in environments}) == 1
+    assert parameters(environments[0])["label"] == "ü"
+
+
+# --- places ---------------------------------------------------------------------------------------
+
+
+def test_another_project_s_namespace_refuses_the_run(world: World) -> None:
+    workflow = world.workflow()
+    workflow.project = "demo"
+    with pytest.raises(SpecError, match="'lab' is not the project of this namespace, which is 'de"):
+        workflow.begin()
+    assert world.files() == []
+
+
+@pytest.mark.parametrize("root", ["{root}-evil", "{root}/below", "gs://elsewhere"])
+def test_a_root_outside_the_namespace_s_own_is_refused(root: str, world: World) -> None:
+    workflow = world.workflow()
+    workflow.root = root.format(root=world.root)
+    with pytest.raises(SpecError, match=r"is not under .*, the artifact root of the project 'lab'"):
+        workflow.begin()
+    assert world.files() == []
+
+
+@pytest.mark.parametrize("step", ["split", "train-small", "collect", "finish"])
+def test_every_step_refuses_another_place(step: str, world: World) -> None:
+    workflow = world.workflow()
+    inputs = workflow.begin() | {"shard": "00000"}
+    before = world.files()
+    workflow.project, workflow.status = "demo", "Failed"
+    with pytest.raises(SpecError, match="is not the project of this namespace"):
+        workflow.run(step, inputs)
+    assert world.files() == before
+
+
+def test_the_request_tells_of_the_run_what_the_form_said(world: World) -> None:
+    world.upload(small_table(2))
+    workflow = world.workflow(form={"folds": "4", "label": "four folds"})
+    workflow.begin()
+    workflow.shards()
+    request = read_parsed(world.storage, workflow.address.run_layout.request, RunRequest.from_json)
+    assert request.evaluate["folds"] == 4
+    assert request.label == workflow.stored().label == "four folds"
