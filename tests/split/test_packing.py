@@ -118,15 +118,20 @@ def test_the_longest_shard_is_close_to_the_best(rows: list[int], max_pods: int) 
 
 @pytest.mark.parametrize("max_pods", [1, 2, 3, 7, 100, 500])
 def test_pods_stay_bounded_for_ten_thousand_partitions(max_pods: int) -> None:
-    rows = np.random.default_rng(0).lognormal(8, 2, 10_000).astype(int).clip(1, 2_000_000).tolist()
+    rows = (
+        np.random.default_rng(0)
+        .lognormal(8, 2, 10_000)
+        .astype(int)
+        .clip(1, most_rows(CLASSES[-1]))
+        .tolist()
+    )
     packing = pack_classes(entries(rows), FEATURES, CLASSES, max_pods)
     used = [name for name, shards in packing.shards.items() if shards]
     assert used == ["small", "medium", "large"]
     pods = sum(map(len, packing.shards.values()))
     assert pods <= max(max_pods, len(used))
     if max_pods >= 7:
-        worth = sum(count + _FIXED_COST_ROWS for count in rows) // POD_COST_ROWS
-        assert pods >= min(max_pods, worth) - len(used)
+        assert pods >= max_pods * 0.8  # there is work for nearly twenty times as many
 
 
 def test_little_work_is_not_dealt_to_many_pods() -> None:
