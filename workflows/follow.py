@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Protocol
+from datetime import UTC, datetime
+from typing import Any, Protocol, TypeVar
 
 from steps.collect.outcome import Outcome
 from steps.errors import (
@@ -13,6 +15,7 @@ from steps.errors import (
     RunFailedError,
     TooManyFailuresError,
     TransientError,
+    UnavailableError,
 )
 from steps.records import RunRecord
 from steps.storage import read_parsed, storage_for
@@ -102,14 +105,14 @@ def follow(submitted: Submitted, cluster: Cluster, watcher: Watcher) -> Ended:
         while True:
             workflow = _ask(cluster, submitted)
             phase = workflow.get("status", {}).get("phase") or "Pending"
-            advance = watch.look()
+            advance = _patiently(watch.look, submitted)
             watcher.show(
                 View(
                     phase=phase,
                     step=_step(workflow),
                     advance=advance,
                     seconds_left=pace.left(advance),
-                    troubles=tuple(troubles(workflow)),
+                    troubles=tuple(troubles(workflow, _age(workflow))),
                 )
             )
             if phase in ENDED:
@@ -119,23 +122,44 @@ def follow(submitted: Submitted, cluster: Cluster, watcher: Watcher) -> Ended:
         watcher.end()
 
 
-def _ask(cluster: Cluster, submitted: Submitted) -> dict[str, Any]:
-    """The workflow; a cluster that does not answer for a while is borne with."""
+Looked = TypeVar("Looked")
+
+
+def _patiently(look: Callable[[], Looked], submitted: Submitted) -> Looked:
+    """A look at cluster or storage; that they do not answer for a while is borne with.
+
+    Raises:
+        UnavailableError: they do not answer for minutes; the run goes on all the same.
+    """
     end = time.monotonic() + _PATIENCE_SECONDS
     while True:
         try:
-            found = cluster.workflow(submitted.namespace, submitted.workflow)
-        except TransientError:
+            return look()
+        except (TransientError, UnavailableError) as error:
             if time.monotonic() > end:
-                raise
+                run = submitted.address.run
+                raise UnavailableError(
+                    f"No longer following the run {run}, which goes on: {error.message}",
+                    hint=f"Do not submit it again; later: refeed status {run}",
+                ) from error
             time.sleep(SECONDS_BETWEEN_LOOKS)
-            continue
-        if found is None:
-            raise MissingInputError(
-                f"Somebody deleted the workflow {submitted.workflow!r}.",
-                hint=f"What is finished is kept: refeed retry {submitted.address.run}",
-            )
-        return found
+
+
+def _age(workflow: dict[str, Any]) -> float:
+    """Seconds since the workflow was created."""
+    created = datetime.fromisoformat(workflow["metadata"]["creationTimestamp"])
+    return (datetime.now(UTC) - created).total_seconds()
+
+
+def _ask(cluster: Cluster, submitted: Submitted) -> dict[str, Any]:
+    """The workflow."""
+    found = _patiently(lambda: cluster.workflow(submitted.namespace, submitted.workflow), submitted)
+    if found is None:
+        raise MissingInputError(
+            f"Somebody deleted the workflow {submitted.workflow!r}.",
+            hint=f"What is finished is kept: refeed retry {submitted.address.run}",
+        )
+    return found
 
 
 def _step(workflow: dict[str, Any]) -> str:

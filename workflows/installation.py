@@ -247,18 +247,18 @@ def _unknown(installation: Installation, spec: ExperimentSpec) -> list[Problem]:
 
 
 def _braces(spec: ExperimentSpec) -> list[Problem]:
-    """Argo expands what is in braces, in a command line as in a value of the form."""
+    """Argo expands what is in braces, and Kubernetes what is after a dollar."""
     uris = (("output", spec.output), ("dataset.source", spec.dataset.source))
     return [
         Problem(
             0,
             0,
             where,
-            f"{uri!r} has braces, in which Argo would expand whatever it finds",
+            f"{uri!r} has braces or a dollar sign, which Argo or Kubernetes would expand",
             f"Name it otherwise: --set {where}=gs://...",
         )
         for where, uri in uris
-        if "{" in uri or "}" in uri
+        if set(uri) & set("{}$")
     ]
 
 

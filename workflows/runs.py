@@ -17,7 +17,7 @@ from steps.storage import Storage, read_parsed, storage_for
 from steps.store import open_store
 from workflows.installation import Installation
 
-RUN_ID = re.compile(r"^\d{8}T\d{6}-[0-9a-f]{4}$")
+RUN_ID = re.compile(r"^\d{8}T\d{6}-[0-9a-f]{4}\Z")
 _READERS = 16
 
 

@@ -143,7 +143,12 @@ def _copy(source: Path, layout: ProjectLayout, storage: Storage) -> str:
         if source.is_dir():
             raise DataError(f"{str(source)!r} holds no files, or folders: nothing to upload.")
         raise MissingInputError(f"There is no source {str(source)!r}.")
-    digest = hashlib.sha256()
+    names = [_safe(each.name) for each in files]
+    if len(set(names)) < len(names):
+        raise DataError(
+            f"Two files in {str(source)!r} differ only in characters that are not safe."
+        )
+    digest = hashlib.sha256("/".join(names).encode())
     for each in files:
         with each.open("rb") as stream:
             digest.update(hashlib.file_digest(stream, "sha256").digest())

@@ -103,17 +103,19 @@ def work_until_told(address: RunAddress, connection: Connection) -> None:
     _die_with_parent()
     for number in (signal.SIGINT, signal.SIGTERM):  # both are the supervisor's affair
         signal.signal(number, signal.SIG_IGN)
+    with contextlib.suppress(BrokenPipeError):  # nobody listens any more
+        try:
+            _work(address, connection)
+        except (*_OURS, TransientError) as error:  # of the storage; a trainer's is a try's affair
+            connection.send(error)
+
+
+def _work(address: RunAddress, connection: Connection) -> None:
     work = open_work(address)
     connection.send(None)  # ready
     entries = {entry.key.partition_id: entry for entry in work.index.entries}
-    with contextlib.suppress(BrokenPipeError):  # nobody listens any more
-        for order in _orders(connection):
-            entry = entries[order.partition_id]
-            try:
-                connection.send(_carry_out(work, address.run_layout, entry, order))
-            except _OURS as error:
-                connection.send(error)
-                return
+    for order in _orders(connection):
+        connection.send(_carry_out(work, address.run_layout, entries[order.partition_id], order))
 
 
 def _orders(connection: Connection) -> Iterator[Order]:

@@ -51,12 +51,12 @@ def to_yaml(manifest: Manifest, source: str) -> str:
     name = "".join(c if c.isprintable() else "?" for c in source)
     head = f"# Made by refeed {__version__} from {name}; compile it again rather than edit it.\n"
     return head + yaml.dump(
-        manifest, Dumper=_Readable, sort_keys=False, width=100, allow_unicode=True
+        manifest, Dumper=_Readable, sort_keys=False, width=100, allow_unicode=False
     )
 
 
 class _Readable(yaml.SafeDumper):
-    """Long texts in blocks, lists under their keys, no anchors."""
+    """Lists under their keys, no anchors; and ASCII only, since YAML folds some line ends of Unicode."""
 
     def ignore_aliases(self, data: object) -> bool:
         del data

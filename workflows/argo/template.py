@@ -53,7 +53,16 @@ PROJECT_MAP = "refeed-project"
 EXECUTOR = "refeed-executor"
 """The service account of Argo's own containers: the steps' code never has a Kubernetes token."""
 USER = 10001
-RETRIED = ("-1", "70", "75", "137", "143", "255", *(str(100 + step) for step in range(1, 10)))
+RETRIED = (
+    "-1",
+    "70",
+    "75",
+    "130",
+    "137",
+    "143",
+    "255",
+    *(str(100 + step) for step in range(1, 10)),
+)
 """Exit codes after which a pod is started again: lost, a bug or a hiccup (the ledger counts both),
 killed, told to stop, unknown, and asking for memory. Bad data (65) is not among them."""
 MOST_RETRIES = 200

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import signal
 from typing import Annotated
 
 import typer
 
 from steps.contract import RunAddress
+from steps.errors import PreemptedError
 
 app = typer.Typer(
     help="Run one step of a run; a workflow's pods do.",
@@ -18,6 +20,16 @@ Root = Annotated[str, typer.Option(help="The artifact root.")]
 Project = Annotated[str, typer.Option(help="The project.")]
 Experiment = Annotated[str, typer.Option(help="The experiment.")]
 Run = Annotated[str, typer.Option(help="The run's id.")]
+
+
+@app.callback()
+def _in_a_pod() -> None:
+    """From its first moment a pod that is told to stop says so: it is started again."""
+    signal.signal(signal.SIGTERM, _preempted)
+
+
+def _preempted(_number: int, _frame: object) -> None:
+    raise PreemptedError("The pod was told to stop before it had begun.")
 
 
 @app.command()

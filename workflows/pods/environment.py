@@ -70,12 +70,12 @@ class Platform:
 
 
 def plain(text: str) -> str:
-    """JSON in which Argo finds nothing to expand: braces within texts are escaped.
+    """JSON in which Argo and Kubernetes find nothing to expand: ``{{`` and ``$`` are escaped.
 
     Only within a JSON text do two opening braces follow each other, since compact JSON has a quote
     or a bracket between those of its own.
     """
-    return text.replace("{{", "\\u007b\\u007b")
+    return text.replace("{{", "\\u007b\\u007b").replace("$", "\\u0024")
 
 
 def pod_facts(environment: Mapping[str, str], step: str) -> PodFacts:

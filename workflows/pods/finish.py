@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import base64
+import http.client
 import json
 import os
 import sys
-import urllib.error
 import urllib.request
 from dataclasses import replace
 from typing import Any
@@ -98,14 +98,15 @@ def post(url: str, message: dict[str, Any]) -> None:
         UsageError: it is no http URL.
         TransientError: it did not take the message.
     """
-    if not url.startswith(("https://", "http://")):
+    url = url.strip()
+    if not url.startswith(("https://", "http://")) or not url.isprintable() or " " in url:
         raise UsageError("The webhook's URL in the secret is no http:// or https:// URL.")
     body = json.dumps(message).encode()
     headers = {"Content-Type": "application/json", "User-Agent": "refeed"}
-    request = urllib.request.Request(url.strip(), body, headers)  # noqa: S310 - checked above
+    request = urllib.request.Request(url, body, headers)  # noqa: S310 - checked above
     try:
         with urllib.request.urlopen(request, timeout=_TIMEOUT_SECONDS):  # noqa: S310
             return
-    except (urllib.error.URLError, TimeoutError, OSError) as error:
+    except (OSError, http.client.HTTPException, ValueError) as error:
         why = getattr(error, "code", None) or getattr(error, "reason", type(error).__name__)
         raise TransientError(f"The webhook did not take the message: {why}.") from None
