@@ -1,0 +1,297 @@
+"""What ended a pod: told by itself, or by the next one, which the workflow engine tells."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from steps.contract import RunLayout
+from steps.errors import (
+    MissingInputError,
+    MoreMemoryError,
+    OutOfMemoryError,
+    PreemptedError,
+    RefeedError,
+    SpecError,
+    TransientError,
+    UnavailableError,
+)
+from steps.ledger import Ledger, PodFacts
+from steps.records import Attempt, PodRecord
+from steps.storage import LocalStorage
+from steps.train.history import History
+from tests.pods.world import World
+from workflows.pods.pod import cause_of, pod
+
+STEP = "train-small-00003"
+OOM = "OOMKilled (exit code 137): "
+
+
+def open_ledger(
+    folder: Path,
+    *,
+    step: str = STEP,
+    workflow: str = "wf-1",
+    memory_step: int = 0,
+    message: str = "",
+    status: str = "",
+) -> Ledger:
+    facts = PodFacts(f"{workflow}-pod", workflow, step, "small", memory_step, message, status)
+    return Ledger(RunLayout(str(folder)), LocalStorage(), facts)
+
+
+def stored(folder: Path) -> list[PodRecord]:
+    return [PodRecord.from_json(path.read_bytes()) for path in sorted((folder / "pods").iterdir())]
+
+
+def test_a_pod_is_written_down_when_it_begins_and_when_it_ends(tmp_path: Path) -> None:
+    ledger = open_ledger(tmp_path)
+    (begun,) = stored(tmp_path)
+    assert (begun.number, begun.cause, begun.ended, begun.size) == (1, "", "", "small")
+    ledger.update(3, 7, {"failed": 1})
+    assert [(each.done, each.total, each.statuses) for each in stored(tmp_path)] == [
+        (3, 7, {"failed": 1})
+    ]
+    ledger.close("done")
+    (ended,) = stored(tmp_path)
+    assert (ended.cause, ended.done) == ("done", 3)
+    assert ended.ended >= ended.began
+
+
+@pytest.mark.parametrize(
+    ("message", "status", "cause"),
+    [
+        (OOM, "Failed", "memory"),
+        ("pod deleted during operation", "Error", "lost"),
+        ("", "", "lost"),
+        ("Error (exit code 137)", "Failed", "lost"),
+        (OOM, "Running", "lost"),  # the message is about a pod before the one that vanished
+    ],
+)
+def test_a_pod_that_could_not_say_why_it_ended_is_settled_by_the_next(
+    message: str, status: str, cause: str, tmp_path: Path
+) -> None:
+    open_ledger(tmp_path)
+    second = open_ledger(tmp_path, message=message, status=status)
+    assert second.record.number == 2
+    assert second.killed_for_memory is (cause == "memory")
+    assert second.memory_step == (1 if cause == "memory" else 0)
+    assert [each.cause for each in stored(tmp_path)] == [cause, ""]
+    assert second.counted == 0
+
+
+def test_a_cause_that_was_told_is_not_told_otherwise(tmp_path: Path) -> None:
+    open_ledger(tmp_path).close("transient")
+    second = open_ledger(tmp_path, message=OOM, status="Failed")
+    assert [each.cause for each in second.earlier] == ["transient"]
+    assert not second.killed_for_memory
+    assert second.memory_step == 0
+
+
+def test_only_passing_failures_and_bugs_use_up_the_budget(tmp_path: Path) -> None:
+    causes = ["transient", "error", "preempted", "more_memory", "failed", "done", "memory", "lost"]
+    for cause in causes:
+        open_ledger(tmp_path).close(cause)
+    assert open_ledger(tmp_path).counted == 2
+
+
+def test_only_pods_of_the_same_step_of_the_same_workflow_count(tmp_path: Path) -> None:
+    open_ledger(tmp_path, step="train-small-00004").close("transient")
+    open_ledger(tmp_path, step="train-small-000033").close("transient")
+    open_ledger(tmp_path, workflow="wf-11").close("transient")
+    open_ledger(tmp_path, workflow="wf-2").close("transient")
+    ledger = open_ledger(tmp_path)
+    assert ledger.earlier == []
+    assert ledger.record.number == 1
+    assert {each.cause for each in stored(tmp_path) if each.workflow != "wf-1"} == {"transient"}
+
+
+def test_only_the_pod_right_before_says_that_what_was_begun_ran_out_of_memory(
+    tmp_path: Path,
+) -> None:
+    open_ledger(tmp_path)
+    open_ledger(tmp_path, message=OOM, status="Failed", memory_step=1)
+    third = open_ledger(tmp_path, message="deleted", status="Error", memory_step=1)
+    assert [each.cause for each in third.earlier] == ["memory", "lost"]
+    assert not third.killed_for_memory
+    assert third.memory_step == 1  # it is still known to need more than the first had
+
+
+def test_a_step_that_was_killed_again_needs_the_class_after_next(tmp_path: Path) -> None:
+    open_ledger(tmp_path)
+    open_ledger(tmp_path, message=OOM, status="Failed", memory_step=1)
+    assert open_ledger(tmp_path, message=OOM, status="Failed", memory_step=1).memory_step == 2
+
+
+# --- the pod around a step ------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("error", "cause"),
+    [
+        (TransientError("x"), "transient"),
+        (PreemptedError("x"), "preempted"),
+        (MoreMemoryError(1), "more_memory"),
+        (SpecError("x", []), "failed"),
+        (MissingInputError("x"), "failed"),
+        (RefeedError("a bug"), "error"),
+        (KeyError("a bug"), "error"),
+        (KeyboardInterrupt(), "error"),
+    ],
+)
+def test_the_end_of_a_pod_has_a_word(error: BaseException, cause: str) -> None:
+    assert cause_of(error) == cause
+
+
+def test_a_passing_failure_is_one_until_the_budget_is_used_up(world: World) -> None:
+    workflow = world.workflow(execution__retries=2)
+    workflow.outputs = {"run": "20260101T000000-0000"}
+
+    def attempt(number: int) -> None:
+        environment = workflow.environment("split", workflow.outputs, number=number)
+        with workflow._here(environment), pod(workflow.address, "split"):
+            raise TransientError("throttled")
+
+    for number in range(2):
+        with pytest.raises(TransientError, match=r"^throttled$"):
+            attempt(number)
+    with pytest.raises(UnavailableError, match=r"It failed 3 times .* the last time: throttled"):
+        attempt(2)
+    assert workflow.pods() == [
+        ("split", 1, "transient"),
+        ("split", 2, "transient"),
+        ("split", 3, "failed"),
+    ]
+    assert workflow.stored().status == "failed"
+    assert "the last time: throttled" in workflow.stored().message
+
+
+def test_lost_and_preempted_pods_cost_nothing_however_many(world: World) -> None:
+    workflow = world.workflow(execution__retries=0)
+    workflow.outputs = {"run": "20260101T000000-0000"}
+    for number in range(4):
+        environment = workflow.environment("split", workflow.outputs, number=number)
+        with (
+            pytest.raises(PreemptedError),
+            workflow._here(environment),
+            pod(workflow.address, "split"),
+        ):
+            raise PreemptedError("told to stop")
+    assert {cause for _, _, cause in workflow.pods()} == {"preempted"}
+
+
+def test_a_step_killed_for_memory_asks_for_the_next_class_until_there_is_none(
+    world: World,
+) -> None:
+    workflow = world.workflow()
+    workflow.outputs = {"run": "20260101T000000-0000"}
+
+    def attempt(number: int, memory_step: int, last: tuple[str, str]) -> None:
+        environment = workflow.environment(
+            "split", workflow.outputs, number=number, memory_step=memory_step, last=last
+        )
+        with workflow._here(environment), pod(workflow.address, "split") as here:
+            assert here.ledger.record.size == ["small", "medium", "large"][memory_step]
+            raise SystemExit
+
+    with pytest.raises(SystemExit):
+        attempt(0, 0, ("", ""))
+    _unclose(world, workflow.address.run_layout.pods)
+    with pytest.raises(MoreMemoryError) as caught:
+        attempt(1, 0, (OOM, "Failed"))
+    assert caught.value.exit_code == 101
+    with pytest.raises(SystemExit):
+        attempt(2, 1, ("", "Failed"))
+    _unclose(world, workflow.address.run_layout.pods)
+    with pytest.raises(MoreMemoryError) as caught:
+        attempt(3, 1, (OOM, "Failed"))
+    assert caught.value.exit_code == 102
+    with pytest.raises(SystemExit):
+        attempt(4, 2, ("", "Failed"))
+    _unclose(world, workflow.address.run_layout.pods)
+    with pytest.raises(OutOfMemoryError, match="in the largest resource class"):
+        attempt(5, 2, (OOM, "Failed"))
+    assert [cause for _, _, cause in workflow.pods()] == [
+        "memory",
+        "more_memory",
+        "memory",
+        "more_memory",
+        "memory",
+        "failed",
+    ]
+    assert workflow.stored().status == "failed"
+
+
+def _unclose(world: World, folder: str) -> None:
+    """As if the last pod had been killed: its record says nothing of an end."""
+    uri = f"{folder}/{world.storage.names(folder)[-1]}"
+    record = PodRecord.from_json(world.storage.read(uri))
+    raw = record.to_json().replace(f'"cause":"{record.cause}"', '"cause":""')
+    world.storage.write(uri, raw.encode())
+
+
+# --- tries ----------------------------------------------------------------------------------------
+
+
+def leave(folder: Path, partition: str, number: int, outcome: str, memory_step: int = 0) -> None:
+    layout = RunLayout(str(folder))
+    attempt = Attempt(partition, number, outcome, "none", 0.0, 0.0, "w", "c", "s", memory_step)
+    LocalStorage().write(layout.attempt(partition, number), attempt.to_json().encode())
+
+
+def history(folder: Path, *, killed: bool = False) -> History:
+    return History(RunLayout(str(folder)), LocalStorage(), killed_for_memory=killed)
+
+
+def test_a_partition_in_flight_when_its_pod_was_killed_for_memory_needs_the_next_class(
+    tmp_path: Path,
+) -> None:
+    leave(tmp_path, "pa", 1, "begun")
+    leave(tmp_path, "pb", 1, "begun", memory_step=1)
+    leave(tmp_path, "pc", 1, "trained")
+    found = history(tmp_path, killed=True)
+    assert [found.memory_step(name) for name in ("pa", "pb", "pc", "pd")] == [1, 2, 0, 0]
+    assert [found.suspect(name) for name in ("pa", "pb", "pc", "pd")] == [True, True, False, False]
+    assert [found.tries(name) for name in ("pa", "pb", "pc", "pd")] == [1, 1, 1, 0]
+
+
+def test_a_partition_in_flight_when_its_pod_was_lost_is_tried_alone_in_the_same_class(
+    tmp_path: Path,
+) -> None:
+    leave(tmp_path, "pa", 1, "begun")
+    found = history(tmp_path)
+    assert found.memory_step("pa") == 0
+    assert found.suspect("pa")
+
+
+def test_what_was_settled_once_stays_so(tmp_path: Path) -> None:
+    leave(tmp_path, "pa", 1, "begun")
+    history(tmp_path, killed=True).suspect("pa")
+    later = history(tmp_path, killed=False)
+    assert later.memory_step("pa") == 1
+
+
+@pytest.mark.parametrize(
+    ("outcome", "suspect"),
+    [
+        ("dropped", False),
+        ("trained", False),
+        ("skipped", False),
+        ("lost", True),
+        ("out_of_memory", True),
+        ("trainer_error", True),
+    ],
+)
+def test_only_what_could_hurt_others_is_suspect(
+    outcome: str, suspect: bool, tmp_path: Path
+) -> None:
+    leave(tmp_path, "pa", 1, outcome)
+    assert history(tmp_path).suspect("pa") is suspect
+
+
+def test_tries_of_other_shards_are_left_to_their_own_pods(tmp_path: Path) -> None:
+    leave(tmp_path, "pa", 1, "begun")
+    leave(tmp_path, "pb", 1, "begun")
+    history(tmp_path, killed=True).memory_step("pa")
+    assert history(tmp_path).memory_step("pb") == 0
