@@ -78,7 +78,7 @@ class Platform:
             path.write_text(yaml.safe_dump(installation(self.endpoint), sort_keys=False))
         return path
 
-    def refeed(self, *arguments: str | Path, timeout: float = 400) -> Result:
+    def refeed(self, *arguments: str | Path, timeout: float = 900) -> Result:
         process = self.start(*arguments)
         out, err = process.communicate(timeout=timeout)
         return Result(process.returncode, out, err)

@@ -100,7 +100,7 @@ def submitted(template: tuple[Platform, str, Path]) -> tuple[dict[str, Any], lis
         seen.append(status.get("progress", ""))
         return status.get("phase") in {"Succeeded", "Failed", "Error"}
 
-    wait_until("the end", ended, 240)
+    wait_until("the end", ended, 480)
     found = workflow(made["name"])
     assert found["status"]["phase"] == "Succeeded", found["status"].get("message")
     return found, seen

@@ -103,7 +103,7 @@ def test_preempted_five_times_and_then_killed_for_memory(platform: Platform, nam
     seen: set[str] = set()
     for _ in range(5):
         wait_until("a new pod", lambda: _delete_new(made, seen, platform.pods(address, "train")))
-    wait_until("the end", lambda: workflow(made)["status"].get("phase") == "Succeeded", 240)
+    wait_until("the end", lambda: workflow(made)["status"].get("phase") == "Succeeded", 480)
     causes = [each.cause for each in platform.pods(address, "train")]
     assert sum(cause in {"preempted", "lost"} for cause in causes) == 5
     assert causes[-2:] == ["more_memory", "done"]  # the pod dies of it or not: one step either way
@@ -159,7 +159,7 @@ def test_the_controller_is_killed_in_mid_run(platform: Platform, name: str) -> N
     wait_until("a training pod", lambda: training_pod(NAMESPACE, made))
     with without_controller():
         time.sleep(5)
-    wait_until("the end", lambda: workflow(made)["status"].get("phase") == "Succeeded", 240)
+    wait_until("the end", lambda: workflow(made)["status"].get("phase") == "Succeeded", 480)
     assert platform.tables(address.run_layout.base) == platform.here(spec, name)
     assert len(storage_for(address.root).names(address.run_layout.records)) == 12
 
@@ -261,7 +261,7 @@ def test_two_submits_with_different_trainers_at_once(platform: Platform, name: s
     spec = platform.spec(name, source, trainer={"name": "linear", "params": {}})
     boosted = ("--set", "trainer={name: lightgbm, params: {num_leaves: 4, rounds: 5}}")
     both = [platform.start("submit", spec, "--json", *more) for more in ((), boosted)]
-    ended = [process.communicate(timeout=400) for process in both]
+    ended = [process.communicate(timeout=900) for process in both]
     assert [process.returncode for process in both] == [0, 0], ended
     folders = [json.loads(out)["folder"] for out, _ in ended]
     assert platform.tables(folders[0]) == platform.here(spec, name)
@@ -278,7 +278,7 @@ def test_ctrl_c_stops_following_and_not_the_run(platform: Platform, name: str) -
     assert process.returncode == 130
     assert "No longer following; the run goes on" in err
     (made,) = _workflows(name)
-    wait_until("the end", lambda: workflow(made)["status"].get("phase") == "Succeeded", 180)
+    wait_until("the end", lambda: workflow(made)["status"].get("phase") == "Succeeded", 360)
 
 
 def test_a_partition_that_fits_no_class_names_the_class_to_add(
@@ -304,9 +304,9 @@ def test_forbid_holds_for_scheduled_and_manual_runs_alike(platform: Platform, na
     try:
         for _ in range(2):
             platform.begin(spec)
-        wait_until("a scheduled run", lambda: len(_workflows(name)) >= 3, 90)
+        wait_until("a scheduled run", lambda: len(_workflows(name)) >= 3, 150)
         busy: list[int] = []
-        wait_until("two ends", lambda: _ended(name, busy) >= 2, 240)
+        wait_until("two ends", lambda: _ended(name, busy) >= 2, 480)
     finally:
         kubectl("-n", NAMESPACE, "delete", "cronworkflow", name)
         kubectl("-n", NAMESPACE, "delete", "workflows", "-l", f"refeed/experiment={name}")

@@ -56,7 +56,7 @@ def to_yaml(manifest: Manifest, source: str) -> str:
 
 
 class _Readable(yaml.SafeDumper):
-    """Lists under their keys, no anchors; and ASCII only, since YAML folds some line ends of Unicode."""
+    """Lists under their keys, no anchors. ASCII only, since YAML folds Unicode's line ends."""
 
     def ignore_aliases(self, data: object) -> bool:
         del data
