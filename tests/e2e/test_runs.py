@@ -293,7 +293,7 @@ def test_a_partition_that_fits_no_class_names_the_class_to_add(
     result = platform.submit(platform.spec(name, source, **changes))
     row = rows_of(platform, result.json["folder"])["large"]
     assert (row["status"], row["reason"]) == ("failed", "too_large")
-    assert "Add a class with at least 1 GiB" in str(row["message"])
+    assert "Add a class with at least 2 GiB" in str(row["message"])
 
 
 def test_forbid_holds_for_scheduled_and_manual_runs_alike(platform: Platform, name: str) -> None:

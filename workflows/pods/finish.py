@@ -7,6 +7,7 @@ import http.client
 import json
 import os
 import sys
+import urllib.error
 import urllib.request
 from dataclasses import replace
 from typing import Any
@@ -103,10 +104,12 @@ def post(url: str, message: dict[str, Any]) -> None:
         raise UsageError("The webhook's URL in the secret is no http:// or https:// URL.")
     body = json.dumps(message).encode()
     headers = {"Content-Type": "application/json", "User-Agent": "refeed"}
-    request = urllib.request.Request(url, body, headers)  # noqa: S310 - checked above
     try:
+        request = urllib.request.Request(url, body, headers)  # noqa: S310 - checked above
         with urllib.request.urlopen(request, timeout=_TIMEOUT_SECONDS):  # noqa: S310
             return
     except (OSError, http.client.HTTPException, ValueError) as error:
         why = getattr(error, "code", None) or getattr(error, "reason", type(error).__name__)
+        if isinstance(error, urllib.error.HTTPError):
+            error.close()  # a refusal is an answer, with its connection
         raise TransientError(f"The webhook did not take the message: {why}.") from None
