@@ -1,0 +1,200 @@
+"""The exit handler: the books are closed, somebody is told, and the webhook stays a secret."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from threading import Thread
+from typing import Any
+
+import pytest
+
+from steps.errors import TooManyFailuresError, TransientError, UsageError
+from tests.lab import small_table
+from tests.pods.world import COMMAND, Argo, World, process_environment
+from tests.stand_ins import answering, free_port
+from workflows.pods.finish import post
+
+SECRET = "T0PSECRET"
+
+
+@contextmanager
+def webhook(posts: list[dict[str, Any]]) -> Iterator[str]:
+    """A server that keeps what it is posted; yields its URL, which holds a secret."""
+
+    class Hook(BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            assert self.path == f"/{SECRET}"
+            assert self.headers["Content-Type"] == "application/json"
+            posts.append(json.loads(self.rfile.read(int(self.headers["Content-Length"]))))
+            self.send_response(204)
+            self.end_headers()
+
+        def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - the base's name
+            """Say nothing."""
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Hook) as server:
+        thread = Thread(target=server.serve_forever)
+        thread.start()
+        try:
+            yield f"http://127.0.0.1:{server.server_port}/{SECRET}"
+        finally:
+            server.shutdown()
+            thread.join()
+
+
+def finish(workflow: Argo, **facts: Any) -> dict[str, Any]:
+    """Run the exit handler; the one message that came."""
+    for name, value in facts.items():
+        setattr(workflow, name, value)
+    posts: list[dict[str, Any]] = []
+    with webhook(posts) as url:
+        workflow.secrets = {"refeed-notify": url}
+        workflow.run("finish")
+    (message,) = posts
+    return message
+
+
+def test_a_run_whose_check_failed_is_told_with_the_reason(
+    world: World, capsys: pytest.CaptureFixture[str]
+) -> None:
+    workflow = world.workflow(form={"folds": "many"})
+    with pytest.raises(Exception, match="'many' will not do"):
+        workflow.begin()
+    message = finish(workflow, status="Failed")
+    assert message["status"] == "failed"
+    assert "folds: 'many' will not do" in message["message"]
+    assert message["counts"] == {}
+    assert message["report"] == ""
+    assert message["text"].startswith(f"Run lab/trial {message['run']} failed.\nthe form: folds:")
+    assert message["folder"].endswith(f"/lab/runs/trial/{message['run']}")
+    assert message["workflow"] == "trial-1"
+    said = capsys.readouterr()
+    assert message["text"] in said.out
+    assert SECRET not in said.out + said.err
+
+
+def test_a_run_with_too_many_failures_is_told_with_its_report(world: World) -> None:
+    table = small_table(3, rows=4500)  # which the only class is too small for
+    world.upload(table.slice(0, 4500 + 90))
+    workflow = world.workflow(execution__classes=["small"], execution__max_failed_fraction=0.1)
+    with pytest.raises(TooManyFailuresError):
+        workflow.run_all()
+    message = finish(workflow, status="Failed")
+    assert message["status"] == "failed"
+    assert message["counts"] == {"trained": 1, "skipped": 0, "failed": 1}
+    assert message["report"].endswith("/report.html")
+    assert "1 failed, 0 skipped, 1 trained" in message["text"]
+    assert message["text"].endswith(f"Report: {message['report']}")
+    assert workflow.stored().status == "failed"
+
+
+def test_a_run_that_was_stopped_gets_an_end_and_what_argo_says_of_it(world: World) -> None:
+    workflow = world.workflow()
+    workflow.begin()
+    assert workflow.stored().status == "running"
+    failures = [
+        {"displayName": "split", "message": "pod deleted {{=1}} \"'\\"},
+        {"displayName": "train-small(0:00000)", "message": "Stopped with strategy 'Stop'"},
+    ]
+    message = finish(workflow, status="Failed", failures=failures)
+    told = "split: pod deleted {{=1}} \"'\\; train-small(0:00000): Stopped with strategy 'Stop'"
+    assert message["status"] == "stopped"
+    assert message["message"] == told
+    assert (workflow.stored().status, workflow.stored().message) == ("stopped", told)
+    assert workflow.stored().ended
+
+
+@pytest.mark.parametrize("failures", [[], None])
+def test_a_run_of_which_argo_says_nothing_ends_with_its_phase(
+    failures: list[dict[str, str]] | None, world: World
+) -> None:
+    workflow = world.workflow()
+    workflow.begin()
+    message = finish(workflow, status="Error", failures=failures)
+    assert message["message"] == "Error"
+    assert workflow.stored().status == "stopped"
+
+
+def test_a_run_that_was_killed_before_it_wrote_anything_is_told_too(world: World) -> None:
+    message = finish(world.workflow(), status="Failed")
+    assert message["status"] == "stopped"
+    assert message["run"].startswith("20260102T030405-")
+
+
+def test_a_run_that_came_late_is_told_as_late_and_stays_finished(world: World) -> None:
+    world.upload(small_table(2))
+    workflow = world.workflow()
+    workflow.run_all()
+    before = workflow.stored()
+    message = finish(workflow, status="Succeeded", seconds=25_000.5)
+    assert message["status"] == "late"
+    assert message["text"].startswith(f"Run lab/trial {message['run']} took 6.9 h.\n0 failed")
+    assert message["counts"] == {"trained": 2, "skipped": 0, "failed": 0}
+    assert workflow.stored() == before
+
+
+def test_nobody_is_told_where_there_is_no_webhook(
+    world: World, capsys: pytest.CaptureFixture[str]
+) -> None:
+    workflow = world.workflow()
+    workflow.begin()
+    workflow.status = "Failed"
+    workflow.run("finish")  # the secret is optional
+    assert "failed." in capsys.readouterr().out
+    assert workflow.stored().status == "stopped"
+
+
+@pytest.mark.parametrize("status", [400, 404, 500])
+def test_a_webhook_that_refuses_is_tried_again_and_stays_a_secret(status: int) -> None:
+    with (
+        answering(status) as url,
+        pytest.raises(TransientError, match=f"did not take the message: {status}") as caught,
+    ):
+        post(f"{url}/{SECRET}", {"text": "x"})
+    assert SECRET not in str(caught.value)
+    assert caught.value.__suppress_context__
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        f"ftp://example.com/{SECRET}",
+        f"file:///{SECRET}",
+        SECRET,
+        f"http://127.0.0.1:1/{SECRET}",
+        f"http://127.0.0.1:1/{SECRET} with a space",
+        f"http://127.0.0.1:1/{SECRET}\x00",
+        f"http://127.0.0.1:1/ü{SECRET}",
+        f"http://127.0.0.1:{SECRET}/",
+        f"http://[{SECRET}/",
+        f"http:///{SECRET}",
+    ],
+)
+def test_no_error_shows_a_webhook_however_broken_it_is(url: str) -> None:
+    with pytest.raises((TransientError, UsageError)) as caught:
+        post(url, {"text": "x"})
+    assert SECRET not in str(caught.value)
+    assert caught.value.__suppress_context__ or caught.value.__context__ is None
+
+
+def test_the_command_never_prints_the_webhook(world: World) -> None:
+    workflow = world.workflow()
+    workflow.begin()
+    workflow.status = "Failed"
+    workflow.secrets = {"refeed-notify": f"http://127.0.0.1:{free_port()}/{SECRET}"}
+    done = subprocess.run(
+        [*COMMAND, *workflow.command("finish", {})[1:]],
+        env=process_environment(workflow.environment("finish", {})),
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=120,
+    )
+    assert done.returncode == 75
+    assert "did not take the message" in done.stderr
+    assert SECRET not in done.stdout + done.stderr
+    assert "Traceback" not in done.stderr
