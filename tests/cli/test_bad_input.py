@@ -80,8 +80,8 @@ BAD_SPECS: dict[str, tuple[Callable[[Lab], Path], str, int]] = {
     "time without column": (spec_with(evaluate__method="time"), "time: <column>", 65),
     "no yaml": (spec_text("name: [a\nb: 1"), "spec.yaml:2:2: not valid YAML", 65),
     "tab": (spec_text("name: a\n\tb: 1"), "not valid YAML", 65),
-    "a list": (spec_text("- a"), "a spec is a mapping", 65),
-    "empty file": (spec_text(""), "a spec is a mapping", 65),
+    "a list": (spec_text("- a"), "the file is a mapping", 65),
+    "empty file": (spec_text(""), "the file is a mapping", 65),
     "given twice": (spec_text("name: a\nname: b"), "spec.yaml:2:1: 'name' is given twice", 65),
     "invalid utf-8": (spec_text(b"name: a\nx: \xff"), "spec.yaml:2:4: not valid UTF-8", 65),
     "alias bomb": (
