@@ -1,0 +1,308 @@
+"""Pods that train: told to stop, killed for memory, lost; the others always have their models."""
+
+from __future__ import annotations
+
+import signal
+import subprocess
+import time
+from collections import Counter
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pytest
+
+from steps.errors import MoreMemoryError, TransientError
+from steps.records import Attempt, PartitionIndex, PodRecord, RunRequest
+from steps.storage import read_parsed
+from steps.train.pool import Pool
+from tests.lab import small_table
+from tests.pods.world import COMMAND, Argo, World, process_environment
+from workflows.pods.pod import Pod
+
+FAULTY = {"name": "faulty", "params": {}}
+ROWS = 60
+OOM = ("OOMKilled (exit code 137): ", "Failed")
+SHARD = "train-small"
+
+
+def numbered_table(**codes: float) -> pa.Table:
+    """Partitions by name; the first feature is a fault's code, or says that there is none."""
+    names = list(codes)
+    table = small_table(len(names), rows=ROWS)
+    table = table.set_column(0, "key", pa.array(np.repeat(names, ROWS)))
+    return table.set_column(1, "number", pa.array(np.repeat(list(codes.values()), ROWS)))
+
+
+def attempts(workflow: Argo) -> list[Attempt]:
+    storage, folder = workflow.world.storage, workflow.address.run_layout.attempts
+    return [
+        read_parsed(storage, f"{folder}/{name}", Attempt.from_json)
+        for name in storage.names(folder)
+    ]
+
+
+def inputs(workflow: Argo) -> dict[str, str]:
+    return workflow.outputs | {"shard": "00000"}
+
+
+def ready(world: World, table: pa.Table, **changes: Any) -> Argo:
+    """A workflow of the faulty trainer, up to its shards."""
+    world.upload(table)
+    workflow = world.workflow(trainer=FAULTY, **changes)
+    workflow.begin()
+    assert workflow.shards() == [(SHARD, "00000")]
+    return workflow
+
+
+def ids(workflow: Argo) -> dict[str, str]:
+    """Partition ids by key, whatever became of them."""
+    return {key.text: key.partition_id for key in (entry.key for entry in _entries(workflow))}
+
+
+def _entries(workflow: Argo) -> Any:
+    storage = workflow.world.storage
+    request = read_parsed(storage, workflow.address.run_layout.request, RunRequest.from_json)
+    uri = workflow.address.layout.dataset(request.dataset).index
+    return read_parsed(storage, uri, PartitionIndex.from_json).entries
+
+
+def leave_begun(workflow: Argo, partition: str, number: int = 1, memory_step: int = 0) -> None:
+    """What a pod leaves that was killed while the partition was in flight."""
+    attempt = Attempt(
+        partition, number, "begun", "none", 0, 0, "w", "c", "small-00000", memory_step
+    )
+    uri = workflow.address.run_layout.attempt(partition, number)
+    workflow.world.storage.write(uri, attempt.to_json().encode())
+
+
+def leave_pod(workflow: Argo, number: int, memory_step: int = 0) -> None:
+    """The record of a pod that was killed: it says nothing of an end."""
+    record = PodRecord(
+        "gone", workflow.name, "train-small-00000", number, "small", memory_step, "2026-01-01"
+    )
+    uri = workflow.address.run_layout.pod(workflow.name, record.step, number)
+    workflow.world.storage.write(uri, record.to_json().encode())
+
+
+# --- told to stop ---------------------------------------------------------------------------------
+
+
+@pytest.mark.slow
+def test_a_pod_that_is_told_to_stop_keeps_what_is_finished_and_the_next_one_goes_on(
+    world: World, faulty: Callable[[], dict[str, str]]
+) -> None:
+    environment = faulty()
+    names = {f"part{i}": float(i) for i in range(24)}
+    world.upload(numbered_table(**names))
+    trainer = {"name": "faulty", "params": {"seconds": 0.3}}
+    workflow = world.workflow(trainer=trainer)
+    workflow.begin()
+    workflow.shards()
+    process = subprocess.Popen(
+        [*COMMAND, *workflow.command(SHARD, inputs(workflow))[1:]],
+        env=process_environment(environment | workflow.environment(SHARD, inputs(workflow))),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        start_new_session=True,
+    )
+    records = workflow.address.run_layout.records
+    end = time.monotonic() + 90
+    while len(world.storage.names(records)) < 3 and time.monotonic() < end:
+        assert process.poll() is None, process.communicate()
+        time.sleep(0.1)
+    process.send_signal(signal.SIGTERM)
+    _, errors = process.communicate(timeout=60)
+    assert process.returncode == 143, errors.decode()
+    assert b"Traceback" not in errors
+    finished = set(workflow.records())
+    assert 3 <= len(finished) < len(names)
+    assert all(record.status == "trained" for record in workflow.records().values())
+    assert {attempt.outcome for attempt in attempts(workflow)} == {"trained"}
+    assert {attempt.worker for attempt in attempts(workflow)} == {"trial-1-train-small-0"}
+    assert workflow.pods()[-1] == ("train-small-00000", 1, "preempted")
+    assert workflow.stored().status == "running"
+    before = {attempt.partition_id for attempt in attempts(workflow)}
+    workflow.run(SHARD, inputs(workflow), number=1, last=("", "Failed"))
+    assert set(workflow.records()) == set(names)
+    tries = Counter(attempt.partition_id for attempt in attempts(workflow))
+    assert set(tries.values()) == {1}  # what was finished was not trained again
+    assert len(before) == len(finished)
+    left = workflow.run("collect", workflow.outputs)
+    assert (left["trained"], left["pods-preempted"]) == ("24", "1")
+    whole = world.workflow("trial-2", form={"force": "true"}, trainer=trainer)
+    whole.run_all()
+    assert whole.tables() == workflow.tables()
+
+
+# --- killed for memory ----------------------------------------------------------------------------
+
+
+def test_a_partition_in_flight_when_its_pod_ran_out_of_memory_waits_for_the_next_class(
+    world: World, faulty: Callable[[], dict[str, str]]
+) -> None:
+    faulty()
+    workflow = ready(world, numbered_table(big=1.0, good=2.0, fine=3.0))
+    big = ids(workflow)["big"]
+    leave_pod(workflow, 1)
+    leave_begun(workflow, big)
+    with pytest.raises(MoreMemoryError) as caught:
+        workflow.run(SHARD, inputs(workflow), number=1, last=OOM)
+    assert caught.value.exit_code == 101
+    assert set(workflow.records()) == {"good", "fine"}
+    assert [cause for step, _, cause in workflow.pods() if step.startswith("train")] == [
+        "memory",
+        "more_memory",
+    ]
+    workflow.run(SHARD, inputs(workflow), number=2, memory_step=1, last=("", "Failed"))
+    assert {record.status for record in workflow.records().values()} == {"trained"}
+    last = [each for each in attempts(workflow) if each.partition_id == big][-1]
+    assert (last.attempt, last.memory_step, last.outcome) == (2, 1, "trained")
+    left = workflow.run("collect", workflow.outputs)
+    assert (left["pods-memory"], left["trained"]) == ("1", "3")
+
+
+def test_two_in_flight_when_memory_ran_out_are_tried_alone_one_after_the_other(
+    world: World, faulty: Callable[[], dict[str, str]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    faulty()
+    workflow = ready(world, numbered_table(one=1.0, two=2.0, good=3.0))
+    leave_pod(workflow, 1)
+    suspects = [ids(workflow)["one"], ids(workflow)["two"]]
+    for partition in suspects:
+        leave_begun(workflow, partition)
+    together = watch_orders(monkeypatch)
+    with pytest.raises(MoreMemoryError):
+        workflow.run(SHARD, inputs(workflow), number=1, last=OOM)
+    assert together == [[ids(workflow)["good"]]]
+    together.clear()
+    workflow.run(SHARD, inputs(workflow), number=2, memory_step=1, last=("", "Failed"))
+    assert together == [[], *([each] for each in sorted(suspects))]
+    assert len(workflow.records()) == 3
+
+
+def watch_orders(monkeypatch: pytest.MonkeyPatch) -> list[list[str]]:
+    """Which partitions the pool is given at once."""
+    seen: list[list[str]] = []
+    original = Pool._run_together
+
+    def watched(self: Pool, orders: Any) -> None:
+        seen.append([order.partition_id for order in orders])
+        original(self, orders)
+
+    monkeypatch.setattr(Pool, "_run_together", watched)
+    return seen
+
+
+def test_after_the_largest_class_a_partition_has_failed_and_all_others_are_trained(
+    world: World, faulty: Callable[[], dict[str, str]]
+) -> None:
+    faulty()
+    workflow = ready(world, numbered_table(big=1.0, good=2.0, fine=3.0))
+    big = ids(workflow)["big"]
+    for step in range(3):
+        leave_pod(workflow, step + 1, step)
+        leave_begun(workflow, big, step + 1, step)
+        if step < 2:
+            with pytest.raises(MoreMemoryError) as caught:
+                workflow.run(SHARD, inputs(workflow), number=1, memory_step=step, last=OOM)
+            assert caught.value.exit_code == 101 + step
+            forget_pod(workflow, step + 2)
+    workflow.run(SHARD, inputs(workflow), number=3, memory_step=2, last=OOM)
+    record = workflow.records()["big"]
+    assert (record.status, record.reason) == ("failed", "out_of_memory")
+    assert {name for name, each in workflow.records().items() if each.status == "trained"} == {
+        "good",
+        "fine",
+    }
+    tries = [each for each in attempts(workflow) if each.partition_id == big]
+    assert [(each.outcome, each.memory_step) for each in tries] == [
+        ("out_of_memory", 0),
+        ("out_of_memory", 1),
+        ("out_of_memory", 2),
+    ]
+    left = workflow.run("collect", workflow.outputs)
+    assert (left["trained"], left["failed"]) == ("2", "1")
+
+
+def forget_pod(workflow: Argo, number: int) -> None:
+    """Make room for a pod of the same number, so that a test need not count both kinds."""
+    layout = workflow.address.run_layout
+    workflow.world.storage.delete(layout.pod(workflow.name, "train-small-00000", number))
+
+
+def test_a_trainer_that_runs_out_of_memory_gets_all_classes_before_it_has_failed(
+    world: World, faulty: Callable[[], dict[str, str]]
+) -> None:
+    faulty()
+    workflow = ready(world, numbered_table(memory=102.0, good=2.0))
+    for step in (0, 1):
+        with pytest.raises(MoreMemoryError) as caught:
+            workflow.run(SHARD, inputs(workflow), number=step, memory_step=step)
+        assert caught.value.exit_code == 101 + step
+        assert set(workflow.records()) == {"good"}
+    workflow.run(SHARD, inputs(workflow), number=2, memory_step=2)
+    record = workflow.records()["memory"]
+    assert (record.status, record.reason) == ("failed", "out_of_memory")
+
+
+def test_a_spec_with_one_class_has_no_other_to_ask_for(
+    world: World, faulty: Callable[[], dict[str, str]]
+) -> None:
+    faulty()
+    workflow = ready(world, numbered_table(big=1.0, good=2.0), execution__classes=["small"])
+    leave_pod(workflow, 1)
+    leave_begun(workflow, ids(workflow)["big"])
+    workflow.run(SHARD, inputs(workflow), number=1, last=OOM)
+    assert workflow.records()["big"].reason == "out_of_memory"
+    assert workflow.records()["good"].status == "trained"
+
+
+# --- lost, and passing failures -------------------------------------------------------------------
+
+
+def test_a_partition_in_flight_when_its_pod_was_lost_is_tried_again_in_the_same_class(
+    world: World, faulty: Callable[[], dict[str, str]]
+) -> None:
+    faulty()
+    workflow = ready(world, numbered_table(one=1.0, two=2.0))
+    leave_pod(workflow, 1)
+    leave_begun(workflow, ids(workflow)["one"])
+    workflow.run(SHARD, inputs(workflow), number=1, last=("pod deleted", "Error"))
+    assert {record.status for record in workflow.records().values()} == {"trained"}
+    assert {each.outcome for each in attempts(workflow)} == {"lost", "trained"}
+    left = workflow.run("collect", workflow.outputs)
+    assert (left["pods-lost"], left["pods-memory"]) == ("1", "0")
+
+
+def test_a_passing_failure_is_left_to_a_later_pod_until_the_budget_is_used_up(
+    world: World, faulty: Callable[[], dict[str, str]]
+) -> None:
+    faulty()
+    workflow = ready(world, numbered_table(busy=107.0, good=2.0), execution__retries=2)
+    for number in range(2):
+        with pytest.raises(TransientError, match="1 partitions failed for a passing reason"):
+            workflow.run(SHARD, inputs(workflow), number=number)
+        assert set(workflow.records()) == {"good"}
+    workflow.run(SHARD, inputs(workflow), number=2)
+    record = workflow.records()["busy"]
+    assert (record.status, record.reason) == ("failed", "trainer_error")
+    assert "busy" in record.message
+    causes = [cause for step, _, cause in workflow.pods() if step.startswith("train")]
+    assert causes == ["transient", "transient", "done"]
+
+
+def test_a_pod_knows_its_budget_by_the_spec(world: World) -> None:
+    workflow = world.workflow(execution__retries=0)
+    workflow.begin()
+    seen: list[bool] = []
+
+    def look(here: Pod, *_: object) -> None:
+        seen.append(here.budget_left)
+        raise KeyboardInterrupt
+
+    world.patch.setattr("workflows.pods.split._make", look)
+    with pytest.raises(Exception, match="It failed 1 times"):
+        workflow.run("split", workflow.outputs)
+    assert seen == [False]
