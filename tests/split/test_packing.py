@@ -161,3 +161,14 @@ def test_the_same_rows_with_more_features_need_a_larger_class() -> None:
     assert CLASSES[0].fits(rows, FEATURES)
     assert not CLASSES[0].fits(rows, FEATURES * 2)
     assert CLASSES[1].fits(rows, FEATURES * 2)
+
+
+@pytest.mark.parametrize("max_pods", [3, 4, 10])
+def test_small_classes_get_a_pod_each_at_the_cost_of_the_one_with_most_to_do(max_pods: int) -> None:
+    limits = [most_rows(size) for size in CLASSES]
+    shards = shards_of([10, limits[0] + 1, *[limits[2]] * 100], max_pods)
+    assert {name: len(found) for name, found in shards.items()} == {
+        "small": 1,
+        "medium": 1,
+        "large": max_pods - 2,
+    }
