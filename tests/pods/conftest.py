@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
+from multiprocessing import forkserver
 from pathlib import Path
 
 import pytest
@@ -9,7 +11,19 @@ import pytest
 from tests.pods.world import World
 from tests.storage.conftest import gcs, gcs_endpoint
 
-__all__ = ["gcs", "gcs_endpoint", "world"]
+__all__ = ["gcs", "gcs_endpoint", "own_workers", "world"]
+
+
+@pytest.fixture(scope="module", autouse=True)
+def own_workers() -> Iterator[None]:
+    """A server of workers keeps the environment in which it began; a real pod has one of its own.
+
+    So none is taken over from other tests, whose storage is not ours, and none is left to them.
+    """
+    stop: Callable[[], None] = forkserver._forkserver._stop  # type: ignore[attr-defined]
+    stop()
+    yield
+    stop()
 
 
 @pytest.fixture
