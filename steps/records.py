@@ -298,6 +298,7 @@ class Attempt:
         cpu: the processor's model name.
         shard: that it belongs to.
         memory_step: in which class it was tried: so many larger than the shard's own.
+        alone: no other partition was in flight in its pod.
     """
 
     partition_id: str
@@ -310,6 +311,7 @@ class Attempt:
     cpu: str
     shard: str = ""
     memory_step: int = 0
+    alone: bool = False
 
     def to_json(self) -> str:
         """The text that is stored under ``attempts/``."""

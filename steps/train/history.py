@@ -49,6 +49,13 @@ class History:
         steps = [each.memory_step for each in tries if each.outcome == "out_of_memory"]
         return max(steps) + 1 if steps else 0
 
+    def ran_out_alone(self, partition_id: str, memory_step: int) -> bool:
+        """Whether it ran out of memory with all that a pod of so large a class has to itself."""
+        return any(
+            each.outcome == "out_of_memory" and each.alone and each.memory_step >= memory_step
+            for each in self._attempts(partition_id)
+        )
+
     def _attempts(self, partition_id: str) -> list[Attempt]:
         if partition_id not in self._read:
             numbers = self._numbers[partition_id]

@@ -134,7 +134,8 @@ class _Step:
         finished = {
             name.removesuffix(".json") for name in self.work.storage.names(self.run.records)
         }
-        history = History(self.run, self.work.storage, killed_for_memory=self._killed)
+        killed = self.means.killed_for_memory
+        history = History(self.run, self.work.storage, killed_for_memory=killed)
         for entry in entries:
             partition_id = entry.key.partition_id
             if partition_id in finished:
@@ -144,10 +145,6 @@ class _Step:
             order = self._order(partition_id, history)
             if not self._settled(entry, order) and self._fits(order, history):
                 yield order
-
-    @property
-    def _killed(self) -> bool:
-        return self.means.killed_for_memory
 
     def _order(self, partition_id: str, history: History) -> Order:
         return Order(
@@ -162,16 +159,14 @@ class _Step:
 
     def _fits(self, order: Order, history: History) -> bool:
         """Whether the partition can be tried here; if not, a larger pod does it, or it failed."""
-        needed = history.memory_step(order.partition_id)
-        if needed <= self.means.memory_step:
-            return True
-        if needed <= self.means.memory_steps:
-            self._larger.append(needed)
-        elif order.alone and self.means.memory_steps == 0 and not self._killed:
-            return True  # on a laptop it is tried again, alone
-        else:
+        largest = self.means.memory_steps
+        if history.ran_out_alone(order.partition_id, largest):
             self._fail(order, "out_of_memory", OUT_OF_MEMORY)
-        return False
+            return False
+        needed = min(history.memory_step(order.partition_id), largest)
+        if needed > self.means.memory_step:
+            self._larger.append(needed)
+        return needed <= self.means.memory_step
 
     def _settled(self, entry: PartitionEntry, order: Order) -> bool:
         settled = settle_untrained(self.work, entry)

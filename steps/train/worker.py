@@ -18,7 +18,13 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 
 from steps.contract import RunAddress, RunLayout
-from steps.errors import DamagedError, MissingInputError, OutputError, TransientError
+from steps.errors import (
+    DamagedError,
+    MissingInputError,
+    OutputError,
+    TrainerError,
+    TransientError,
+)
 from steps.records import (
     Attempt,
     PartitionEntry,
@@ -30,7 +36,7 @@ from steps.records import (
 from steps.storage import read_parsed, storage_for
 from steps.table.grid import Grid
 from steps.train.partition import Cached, Work, train_partition
-from steps.train.registry import make_trainer
+from steps.train.registry import library_versions, load_class, make_trainer
 
 
 @dataclass(frozen=True)
@@ -83,9 +89,11 @@ def open_work(address: RunAddress) -> Work:
     Raises:
         MissingInputError: the run or its data set is not there.
         SpecError: the trainer is not installed here.
+        TrainerError: the run was begun with other versions.
     """
     storage = storage_for(address.root)
     request = read_parsed(storage, address.run_layout.request, RunRequest.from_json)
+    _check_versions(request)
     dataset = address.layout.dataset(request.dataset)
     return Work(
         request=request,
@@ -96,6 +104,23 @@ def open_work(address: RunAddress) -> Work:
         cache=address.run_layout.cache if request.force else address.layout.cache,
         storage=storage,
     )
+
+
+def _check_versions(request: RunRequest) -> None:
+    """Refuse to train with other libraries than the run was begun with: keys and tables name them.
+
+    Raises:
+        TrainerError: with both versions.
+    """
+    here = library_versions(load_class(request.trainer["name"]))
+    for name, version in here.items():
+        begun = request.versions.get(name)
+        if begun != version:
+            raise TrainerError(
+                f"The run was begun with {name} {begun}, and this is {version}: its models would "
+                "not be comparable.",
+                hint="Begin a new run; what the cache holds for these versions is found again.",
+            )
 
 
 def work_until_told(address: RunAddress, connection: Connection) -> None:
@@ -169,6 +194,7 @@ def note_attempt(
         cpu=_cpu(),
         shard=order.shard,
         memory_step=order.memory_step,
+        alone=order.alone,
     )
     work.storage.write(run.attempt(order.partition_id, order.attempt), attempt.to_json().encode())
 

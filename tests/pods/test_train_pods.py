@@ -7,13 +7,14 @@ import subprocess
 import time
 from collections import Counter
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
 import pytest
 
-from steps.errors import MoreMemoryError, TransientError
+from steps.errors import MoreMemoryError, TrainerError, TransientError
 from steps.records import Attempt, PartitionIndex, PodRecord, RunRequest
 from steps.storage import read_parsed
 from steps.train.pool import Pool
@@ -68,10 +69,17 @@ def _entries(workflow: Argo) -> Any:
     return read_parsed(storage, uri, PartitionIndex.from_json).entries
 
 
-def leave_begun(workflow: Argo, partition: str, number: int = 1, memory_step: int = 0) -> None:
+def leave_begun(
+    workflow: Argo,
+    partition: str,
+    number: int = 1,
+    memory_step: int = 0,
+    *,
+    alone: bool = False,
+) -> None:
     """What a pod leaves that was killed while the partition was in flight."""
     attempt = Attempt(
-        partition, number, "begun", "none", 0, 0, "w", "c", "small-00000", memory_step
+        partition, number, "begun", "none", 0, 0, "w", "c", "small-00000", memory_step, alone
     )
     uri = workflow.address.run_layout.attempt(partition, number)
     workflow.world.storage.write(uri, attempt.to_json().encode())
@@ -203,7 +211,7 @@ def test_after_the_largest_class_a_partition_has_failed_and_all_others_are_train
     big = ids(workflow)["big"]
     for step in range(3):
         leave_pod(workflow, step + 1, step)
-        leave_begun(workflow, big, step + 1, step)
+        leave_begun(workflow, big, step + 1, step, alone=step > 0)
         if step < 2:
             with pytest.raises(MoreMemoryError) as caught:
                 workflow.run(SHARD, inputs(workflow), number=1, memory_step=step, last=OOM)
@@ -253,10 +261,39 @@ def test_a_spec_with_one_class_has_no_other_to_ask_for(
     faulty()
     workflow = ready(world, numbered_table(big=1.0, good=2.0), execution__classes=["small"])
     leave_pod(workflow, 1)
-    leave_begun(workflow, ids(workflow)["big"])
+    leave_begun(workflow, ids(workflow)["big"], alone=True)
     workflow.run(SHARD, inputs(workflow), number=1, last=OOM)
     assert workflow.records()["big"].reason == "out_of_memory"
     assert workflow.records()["good"].status == "trained"
+
+
+def test_of_two_in_flight_when_the_only_class_ran_out_of_memory_neither_has_failed_yet(
+    world: World, faulty: Callable[[], dict[str, str]]
+) -> None:
+    faulty()
+    workflow = ready(world, numbered_table(big=1.0, good=2.0), execution__classes=["small"])
+    leave_pod(workflow, 1)
+    for name in ("big", "good"):
+        leave_begun(workflow, ids(workflow)[name])
+    workflow.run(SHARD, inputs(workflow), number=1, last=OOM)
+    assert {record.status for record in workflow.records().values()} == {"trained"}
+    tried = [each for each in attempts(workflow) if each.outcome == "trained"]
+    assert [each.alone for each in tried] == [True, True]
+
+
+def test_an_image_with_other_versions_than_the_run_was_begun_with_trains_nothing(
+    world: World, faulty: Callable[[], dict[str, str]]
+) -> None:
+    faulty()
+    workflow = ready(world, numbered_table(one=1.0))
+    uri = workflow.address.run_layout.request
+    text = workflow.world.storage.read(uri).decode()
+    request = RunRequest.from_json(text)
+    older = replace(request, versions={**request.versions, "numpy": "1.0"})
+    workflow.world.storage.write(uri, older.to_json().encode())
+    with pytest.raises(TrainerError, match="begun with numpy 1.0"):
+        workflow.run(SHARD, inputs(workflow))
+    assert not workflow.records()
 
 
 # --- lost, and passing failures -------------------------------------------------------------------

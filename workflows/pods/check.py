@@ -173,20 +173,24 @@ def _go_on(here: Pod, spec: ExperimentSpec) -> None:
     if saved.identity() != spec.identity():
         message = f"the run {here.address.run!r} was begun with another spec"
         raise SpecError("the form", [Problem(0, 0, "run", message, "Leave it empty.")])
-    if here.ledger.record.number == 1:
+    if not here.storage.exists(layout.workflow(os.environ[env.WORKFLOW])):  # written after this
         here.storage.delete(layout.done)
         forget_failures(here.storage, here.address)
 
 
 def forget_failures(storage: Storage, address: RunAddress) -> None:
-    """Remove the records of failed partitions, and their tries, so that they are tried again."""
+    """Remove what is known of failed partitions, so that they are tried again; records last.
+
+    Killed in between and called again, it goes on. A partition that is too large for every class
+    keeps its record: it is in no shard.
+    """
     layout = address.run_layout
-    failed = []
-    for name in storage.names(layout.records):
-        record = read_parsed(storage, f"{layout.records}/{name}", PartitionRecord.from_json)
-        if record.status == "failed":
-            storage.delete(f"{layout.records}/{name}")
-            failed.append(record.key.partition_id)
+    uris = [f"{layout.records}/{name}" for name in storage.names(layout.records)]
+    records = [read_parsed(storage, uri, PartitionRecord.from_json) for uri in uris]
+    failed = [r for r in records if r.status == "failed" and r.reason != "too_large"]
+    ids = {record.key.partition_id for record in failed}
     for name in storage.names(layout.attempts):
-        if name.rpartition("-")[0] in failed:
+        if name.rpartition("-")[0] in ids:
             storage.delete(f"{layout.attempts}/{name}")
+    for partition_id in sorted(ids):
+        storage.delete(layout.record(partition_id))
