@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import itertools
 import re
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,6 +14,7 @@ from steps.storage import Storage, read_parsed, storage_for
 from workflows.argo.compile import compile_spec
 from workflows.argo.template import Manifest
 from workflows.cluster.port import Cluster
+from workflows.cluster.refusals import ConflictError
 from workflows.installation import Installation
 from workflows.pods.environment import run_id_of
 from workflows.runs import FoundRun, workflows_of
@@ -20,6 +22,8 @@ from workflows.spec import ExperimentSpec
 
 ENDED = {"Succeeded", "Failed", "Error"}
 """Phases of a Workflow that has ended."""
+_LONGEST_STEM = 30
+"""Of the experiment's name in that of a workflow that goes on with a run: 63 are allowed in all."""
 
 
 @dataclass(frozen=True)
@@ -76,27 +80,57 @@ def retry(found: FoundRun, installation: Installation, cluster: Cluster) -> Subm
     """Submit a run again under its own id: it does what is missing, and what failed.
 
     Raises:
-        TransientError: it is still running.
+        TransientError: it is still running, or is being retried by somebody else.
         MissingInputError: its spec is gone.
         RefeedError: the cluster does not answer, or does not let us.
     """
     running = running_workflow(found, cluster)
     if running:
-        raise TransientError(
-            f"The run {found.record.run!r} is still running, as workflow {running!r}.",
-            hint=f"Stop it first: refeed stop {found.record.run}",
-        )
+        raise _still_running(found, running)
     layout = found.address.run_layout
     spec = read_parsed(found.storage, layout.spec, ExperimentSpec.model_validate_json)
     workflow = compile_spec(spec, installation, "workflow")
-    return _start(workflow, spec, cluster, found.record.run, scheduled=False)
+    del workflow["metadata"]["generateName"]
+    workflow["metadata"]["name"] = name = _next_name(found, cluster)
+    try:
+        return _start(workflow, spec, cluster, found.record.run, scheduled=False)
+    except ConflictError:
+        raise _still_running(found, name) from None
+
+
+def _next_name(found: FoundRun, cluster: Cluster) -> str:
+    """The same for all who retry a run now, so that the cluster takes only one of them.
+
+    Raises:
+        TransientError: a workflow that has not told the run's folder yet is running.
+    """
+    run = found.record
+    for number in itertools.count(len(workflows_of(found))):
+        name = f"{run.experiment[:_LONGEST_STEM].rstrip('-')}-{run.run.lower()}-{number}"
+        known = cluster.workflow(found.namespace, name)
+        if known is None:
+            return name
+        if not _ended(known):
+            raise _still_running(found, name)
+    raise AssertionError("unreachable")
+
+
+def _still_running(found: FoundRun, workflow: str) -> TransientError:
+    return TransientError(
+        f"The run {found.record.run!r} is still running, as workflow {workflow!r}.",
+        hint=f"Stop it first: refeed stop {found.record.run}",
+    )
+
+
+def _ended(workflow: Manifest) -> bool:
+    return workflow.get("status", {}).get("phase") in ENDED
 
 
 def running_workflow(found: FoundRun, cluster: Cluster) -> str | None:
     """The workflow that works on a run just now."""
     for name in workflows_of(found):
         workflow = cluster.workflow(found.namespace, name)
-        if workflow and workflow.get("status", {}).get("phase") not in ENDED:
+        if workflow and not _ended(workflow):
             return name
     return None
 

@@ -98,7 +98,8 @@ def train(
     orders = list(step.orders(entries[partition_id] for partition_id in ids))
     if orders:
         module = load_class(work.request.trainer["name"]).__module__
-        preload = [module, *work.trainer.preload, "steps.train.worker"]
+        remote = ["steps.gcs"] if "://" in address.root else []
+        preload = [module, *work.trainer.preload, "steps.train.worker", *remote]
         size = means.workers or os.cpu_count() or 1
         pool = Pool(
             address, preload, size, step.on_report, step.on_death, step.on_drop, stop or Stop()

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from steps.errors import TooManyFailuresError, TransientError, UsageError
+from steps.errors import RefeedError, TooManyFailuresError, TransientError, UsageError
 from tests.lab import small_table
 from tests.pods.world import COMMAND, Argo, World, process_environment
 from tests.stand_ins import answering, free_port
@@ -108,6 +108,39 @@ def test_a_run_that_was_stopped_gets_an_end_and_what_argo_says_of_it(world: Worl
     assert workflow.stored().ended
 
 
+@pytest.mark.parametrize("doubly", [False, True])
+def test_a_thousand_failures_are_cut_off_and_the_first_still_told(
+    doubly: bool, world: World
+) -> None:
+    workflow = world.workflow()
+    workflow.begin()
+    failures: Any = [
+        {"displayName": f"train-small({n}:{n:05d})", "message": "OOMKilled (exit code 137)"}
+        for n in range(1000)
+    ]
+    message = finish(
+        workflow, status="Failed", failures=json.dumps(failures) if doubly else failures
+    )
+    assert message["message"].startswith("train-small(0:00000): OOMKilled (exit code 137); train-s")
+    assert len(message["message"]) == 500
+
+
+def test_a_workflow_that_was_not_let_go_on_with_a_run_does_not_tell_that_runs_end(
+    world: World,
+) -> None:
+    first = world.workflow()
+    first.begin()
+    stored = first.stored()
+    second = world.workflow(name="another", form={"run": first.address.run})
+    failures = [{"displayName": "check", "message": "Error (exit code 65)"}]
+    message = finish(second, status="Failed", failures=failures)
+    assert (message["run"], message["status"]) == (first.address.run, "failed")
+    assert message["message"] == "check: Error (exit code 65)"
+    assert message["counts"] == {}
+    assert message["report"] == ""
+    assert first.stored() == stored
+
+
 @pytest.mark.parametrize("failures", [[], None])
 def test_a_run_of_which_argo_says_nothing_ends_with_its_phase(
     failures: list[dict[str, str]] | None, world: World
@@ -148,11 +181,23 @@ def test_nobody_is_told_where_there_is_no_webhook(
     assert workflow.stored().status == "stopped"
 
 
-@pytest.mark.parametrize("status", [400, 404, 500])
-def test_a_webhook_that_refuses_is_tried_again_and_stays_a_secret(status: int) -> None:
+@pytest.mark.parametrize(
+    ("status", "error"),
+    [
+        (400, UsageError),
+        (404, UsageError),
+        (408, TransientError),
+        (429, TransientError),
+        (500, TransientError),
+        (503, TransientError),
+    ],
+)
+def test_a_webhook_that_is_busy_is_tried_again_and_one_that_refuses_is_not(
+    status: int, error: type[RefeedError]
+) -> None:
     with (
         answering(status) as url,
-        pytest.raises(TransientError, match=f"did not take the message: {status}") as caught,
+        pytest.raises(error, match=f"did not take the message: {status}") as caught,
     ):
         post(f"{url}/{SECRET}", {"text": "x"})
     assert SECRET not in str(caught.value)

@@ -203,7 +203,9 @@ class Argo:
             "lastRetry.message": last[0],
             "lastRetry.status": last[1],
             "=sprig.b64enc(workflow.parameters.json)": _base64(json.dumps(parameters)),
-            "=sprig.b64enc(workflow.failures)": _base64(json.dumps(self.failures)),
+            "=sprig.b64enc(sprig.trunc(20000, workflow.failures))": _base64(
+                json.dumps(self.failures)[:20_000]
+            ),
             **{f"inputs.parameters.{name}": value for name, value in inputs.items()},
         }
         return re.sub(r"\{\{(.*?)\}\}", lambda match: known[match[1]], text)

@@ -67,9 +67,13 @@ RETRIED = (
 killed, told to stop, unknown, and asking for memory. Bad data (65) is not among them."""
 MOST_RETRIES = 200
 """Argo counts every retry, whatever caused it; the budget by cause is in the run's ledger."""
+LONGEST_WAIT = "60s"
+"""Between two pods of a step. They wait for storage that is out, or for a node, without a hurry."""
 TRIES_TO_TELL = 5
 """Of the exit handler, which keeps no ledger: a webhook that is gone must not hold the run open."""
 LATEST_START_SECONDS = 3600
+_FAILURES = "{{=sprig.b64enc(sprig.trunc(20000, workflow.failures))}}"
+"""What failed, cut off: an environment variable holds 128 KiB, and 1,000 pods may have failed."""
 
 
 def workflow_template(spec: ExperimentSpec, installation: Installation) -> Manifest:
@@ -354,7 +358,7 @@ class _Experiment:
                 _parameters(),
                 Env(name=env.STATUS, value="{{workflow.status}}"),
                 Env(name=env.DURATION, value="{{workflow.duration}}"),
-                Env(name=env.FAILURES, value="{{=sprig.b64enc(workflow.failures)}}"),
+                Env(name=env.FAILURES, value=_FAILURES),
                 *webhook,
             ],
             run="",
@@ -453,5 +457,5 @@ def _retries(limit: int) -> RetryStrategy:
         limit=limit,
         retry_policy="Always",
         expression=f"lastRetry.exitCode in [{codes}]",
-        backoff=models.Backoff(duration="2s", factor=1),
+        backoff=models.Backoff(duration="2s", factor=2, cap=LONGEST_WAIT),
     )

@@ -175,6 +175,7 @@ def _go_on(here: Pod, spec: ExperimentSpec) -> None:
         raise SpecError("the form", [Problem(0, 0, "run", message, "Leave it empty.")])
     if not here.storage.exists(layout.workflow(os.environ[env.WORKFLOW])):  # written after this
         here.storage.delete(layout.done)
+        here.storage.delete(layout.outcome)  # of the workflow before
         forget_failures(here.storage, here.address)
 
 

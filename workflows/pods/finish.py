@@ -6,10 +6,12 @@ import base64
 import http.client
 import json
 import os
+import re
 import sys
 import urllib.error
 import urllib.request
 from dataclasses import replace
+from http import HTTPStatus
 from typing import Any
 
 from steps.collect.outcome import Outcome
@@ -24,19 +26,31 @@ from workflows.pods.check import run_id
 from workflows.pods.pod import find
 
 _TIMEOUT_SECONDS = 20
+_FAILED_NODE = re.compile(
+    r'\\*"displayName\\*": ?\\*"(?P<displayName>[^"\\]*)\\*", ?'
+    r'\\*"message\\*": ?\\*"(?P<message>[^"\\]*)'
+)
+_PASSING = {HTTPStatus.REQUEST_TIMEOUT, HTTPStatus.TOO_EARLY, HTTPStatus.TOO_MANY_REQUESTS}
 
 
 def finish(root: str, project: str, experiment: str) -> None:
     """Close the record of a run whose workflow has ended, and post to the webhook if there is one.
 
     Raises:
-        TransientError: the webhook did not take it.
+        TransientError: the webhook did not take it for now.
+        UsageError: the webhook refused it.
     """
     address = RunAddress(root, project, experiment, run_id(os.environ))
     env.check_place(os.environ, project, root)
     storage = storage_for(root)
-    record = _close(address, os.environ[env.STATUS])
-    message = compose(address, storage, record)
+    stranger = storage.exists(address.run_layout.spec) and not storage.exists(
+        address.run_layout.workflow(os.environ[env.WORKFLOW])
+    )
+    if stranger:
+        message = compose(address, _refused(address), None)
+    else:
+        record = _close(address, os.environ[env.STATUS])
+        message = compose(address, record, _outcome(address, storage))
     sys.stdout.write(f"{message['text']}\n")
     if os.environ.get(env.WEBHOOK):
         post(os.environ[env.WEBHOOK], message)
@@ -54,27 +68,36 @@ def _close(address: RunAddress, status: str) -> RunRecord:
     return known
 
 
+def _refused(address: RunAddress) -> RunRecord:
+    """Of a workflow that was not let go on with a run: what became of that run is not its end."""
+    unset, why = "", _failures() or "It was not let go on with that run."
+    return RunRecord(
+        address.project, address.experiment, address.run, unset, unset, "failed", now(), message=why
+    )
+
+
 def _failures() -> str:
     """What Argo says of the nodes that failed, in one line."""
     text = base64.b64decode(os.environ.get(env.FAILURES, "")).decode(errors="replace")
     try:
         nodes = json.loads(json.loads(text)) if text.startswith('"') else json.loads(text or "[]")
-    except ValueError:
-        return ""
+    except ValueError:  # cut off, since very many failed
+        nodes = [match.groupdict() for match in _FAILED_NODE.finditer(text)]
     return "; ".join(f"{each['displayName']}: {each['message']}" for each in nodes or [])[:500]
 
 
-def compose(address: RunAddress, storage: Storage, record: RunRecord) -> dict[str, Any]:
+def _outcome(address: RunAddress, storage: Storage) -> Outcome | None:
+    try:
+        return read_parsed(storage, address.run_layout.outcome, Outcome.from_json)
+    except MissingInputError:
+        return None  # it did not come to collect
+
+
+def compose(address: RunAddress, record: RunRecord, outcome: Outcome | None) -> dict[str, Any]:
     """The message: a text for people, and the same for programs."""
-    layout = address.run_layout
     late = os.environ.get(env.STATUS) == "Succeeded"
     what = f"took {float(os.environ.get(env.DURATION) or 0) / 3600:.1f} h" if late else "failed"
-    counts, report = record.counts, ""
-    try:
-        outcome = read_parsed(storage, layout.outcome, Outcome.from_json)
-        counts, report = outcome.counts, outcome.report
-    except MissingInputError:
-        pass  # it did not come to collect
+    counts, report = (outcome.counts, outcome.report) if outcome else (record.counts, "")
     name = f"{address.project}/{address.experiment} {address.run}"
     summary = ", ".join(f"{count:,} {status}" for status, count in counts.items())
     lines = [f"Run {name} {what}.", record.message, summary, report and f"Report: {report}"]
@@ -88,7 +111,7 @@ def compose(address: RunAddress, storage: Storage, record: RunRecord) -> dict[st
         "message": record.message,
         "counts": counts,
         "report": report,
-        "folder": layout.base,
+        "folder": address.run_layout.base,
     }
 
 
@@ -96,8 +119,8 @@ def post(url: str, message: dict[str, Any]) -> None:
     """Post JSON to a webhook. The URL is a secret: no error shows it.
 
     Raises:
-        UsageError: it is no http URL.
-        TransientError: it did not take the message.
+        UsageError: it is no http URL, or it refused the message.
+        TransientError: it did not take the message for now.
     """
     url = url.strip()
     if not url.startswith(("https://", "http://")) or not url.isprintable() or " " in url:
@@ -108,8 +131,11 @@ def post(url: str, message: dict[str, Any]) -> None:
         request = urllib.request.Request(url, body, headers)  # noqa: S310 - checked above
         with urllib.request.urlopen(request, timeout=_TIMEOUT_SECONDS):  # noqa: S310
             return
+    except urllib.error.HTTPError as error:
+        error.close()  # a refusal is an answer, with its connection
+        passing = error.code in _PASSING or error.code >= HTTPStatus.INTERNAL_SERVER_ERROR
+        kind = TransientError if passing else UsageError
+        raise kind(f"The webhook did not take the message: {error.code}.") from None
     except (OSError, http.client.HTTPException, ValueError) as error:
-        why = getattr(error, "code", None) or getattr(error, "reason", type(error).__name__)
-        if isinstance(error, urllib.error.HTTPError):
-            error.close()  # a refusal is an answer, with its connection
+        why = getattr(error, "reason", type(error).__name__)
         raise TransientError(f"The webhook did not take the message: {why}.") from None

@@ -125,6 +125,8 @@ def _closed(here: Pod, error: BaseException) -> BaseException:
             hint="execution.retries is the budget. `refeed retry RUN` goes on where it stopped.",
         )
         cause = "failed"
+    elif isinstance(error, Exception) and not isinstance(error, RefeedError):
+        error = RefeedError(f"Something that nobody foresaw: {type(error).__name__}: {error}.")
     with suppress(RefeedError):  # the first error is the one to tell
         here.ledger.close(cause)
         if cause == "failed":

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
 from steps.contract import OUTPUTS, RunAddress, output, shards_of
+from steps.errors import UsageError
 from steps.records import PartitionEntry, PartitionRecord, RunRequest
 from steps.split.shards import Packing, pack_classes
 from steps.split.step import SplitResult, split
@@ -30,8 +32,22 @@ def split_in_pod(address: RunAddress) -> None:
         if not here.storage.exists(layout.request):
             _make(here, spec)
         plan = read_parsed(here.storage, layout.operations("plan.json"), json.loads)
-        for size in here.platform.classes:
-            _leave(size.name, plan["shards"].get(size.name, 0))
+        shards: dict[str, int] = plan["shards"]
+        names = [size.name for size in here.platform.classes]
+        _check_classes(shards, names, address.run)
+        for name in names:
+            _leave(name, shards.get(name, 0))
+
+
+def _check_classes(shards: Mapping[str, int], names: Sequence[str], run: str) -> None:
+    """A run that is gone on with finds the classes that it was packed for."""
+    gone = [name for name, count in shards.items() if count and name not in names]
+    if gone:
+        raise UsageError(
+            f"The run {run!r} was packed for the resource class {gone[0]!r}, which the "
+            f"installation or the spec no longer has; there are {', '.join(names)}.",
+            hint="Add the class again, or submit the spec anew: what is trained is in the cache.",
+        )
 
 
 def _leave(size: str, shards: int) -> None:

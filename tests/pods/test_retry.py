@@ -1,0 +1,118 @@
+"""Going on with a run: under one name, so that a cluster takes only one of two at once."""
+
+# ruff: noqa: ARG002 - a port has arguments that not every adapter needs
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, field, replace
+from itertools import cycle
+
+import pytest
+
+from steps.contract import RunAddress
+from steps.errors import TransientError, UsageError
+from tests.lab import small_table
+from tests.pods.world import CREATED, Argo, World
+from workflows.cluster.port import Manifest
+from workflows.cluster.refusals import ConflictError
+from workflows.runs import FoundRun
+from workflows.submit import retry
+
+
+@dataclass
+class OneNamespace:
+    """A cluster that holds Workflows by name, and remembers what it was told to create.
+
+    Attributes:
+        held: by name.
+        blind: whether it answers, each time in turn, as if it held nothing.
+    """
+
+    held: dict[str, Manifest] = field(default_factory=dict)
+    blind: cycle[bool] = field(default_factory=lambda: cycle([False]))
+    place: str = "here"
+    whoami: str = "a test"
+
+    def apply(self, manifest: Manifest) -> None:
+        raise AssertionError("a retry leaves the template alone")
+
+    def create(self, manifest: Manifest) -> Manifest:
+        name = manifest["metadata"]["name"]
+        if name in self.held:
+            raise ConflictError(f"{name} is there already")
+        manifest["metadata"]["creationTimestamp"] = CREATED
+        self.held[name] = manifest
+        return manifest
+
+    def workflow(self, namespace: str, name: str) -> Manifest | None:
+        return None if next(self.blind) else self.held.get(name)
+
+    def workflows(self, namespace: str, selector: str) -> list[Manifest]:
+        return list(self.held.values())
+
+    def stop(self, namespace: str, name: str) -> None:
+        self.held[name]["status"] = {"phase": "Failed"}
+
+
+def found(workflow: Argo) -> FoundRun:
+    return FoundRun(workflow.stored(), workflow.address, "refeed-lab")
+
+
+@pytest.fixture
+def begun(world: World) -> Argo:
+    workflow = world.workflow()
+    workflow.begin()
+    return workflow
+
+
+def test_a_retry_has_the_run_s_id_and_a_name_of_its_own(begun: Argo) -> None:
+    cluster = OneNamespace()
+    submitted = retry(found(begun), begun.world.platform, cluster)
+    run = begun.address.run
+    assert submitted.address == RunAddress(begun.world.root, "lab", "trial", run)
+    (workflow,) = cluster.held.values()
+    assert workflow["metadata"]["name"] == f"trial-{run.lower()}-1"
+    assert "generateName" not in workflow["metadata"]
+    asked = {p["name"]: p["value"] for p in workflow["spec"]["arguments"]["parameters"]}
+    assert asked["run"] == run
+
+
+def test_of_two_retries_at_once_the_cluster_takes_one(begun: Argo) -> None:
+    cluster = OneNamespace()
+    retry(found(begun), begun.world.platform, cluster)
+    with pytest.raises(TransientError, match="is still running, as workflow 'trial-"):
+        retry(found(begun), begun.world.platform, cluster)
+    cluster.blind = cycle([True])  # both looked before either had created anything
+    with pytest.raises(TransientError, match="is still running, as workflow 'trial-"):
+        retry(found(begun), begun.world.platform, cluster)
+    assert len(cluster.held) == 1
+
+
+def test_a_retry_that_ended_before_it_told_the_run_is_in_nobody_s_way(begun: Argo) -> None:
+    cluster = OneNamespace()
+    first = retry(found(begun), begun.world.platform, cluster)
+    cluster.stop(first.namespace, first.workflow)
+    second = retry(found(begun), begun.world.platform, cluster)
+    assert [name.rpartition("-")[2] for name in (first.workflow, second.workflow)] == ["1", "2"]
+
+
+def test_a_long_name_of_an_experiment_leaves_room(begun: Argo) -> None:
+    record = replace(begun.stored(), experiment="a" * 29 + "-" + "b" * 15)
+    longest = FoundRun(record, begun.address, "refeed-lab")
+    submitted = retry(longest, begun.world.platform, OneNamespace())
+    assert len(submitted.workflow) <= 63
+    assert submitted.workflow.startswith("a" * 29 + "-2026")
+
+
+def test_a_class_that_is_gone_is_missed_by_name(world: World) -> None:
+    world.upload(small_table(3))
+    workflow = world.workflow()
+    workflow.begin()
+    workflow.shards()
+    layout = workflow.address.run_layout
+    plan = json.loads(world.storage.read(layout.operations("plan.json")))
+    plan["shards"]["huge"] = 2
+    world.storage.write(layout.operations("plan.json"), json.dumps(plan).encode())
+    with pytest.raises(UsageError, match="packed for the resource class 'huge', which the"):
+        workflow.shards()
