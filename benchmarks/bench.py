@@ -1,7 +1,7 @@
-"""Answers five questions with numbers: `python benchmarks/bench.py [NAME ...] [--quick]`.
+"""Answers six questions with numbers: `python benchmarks/bench.py [NAME ...] [--quick]`.
 
-NAME is train, dependence, split, memory or engine; default: all but the last, which needs a
-cluster. The tables go to stdout, and unless --quick also to benchmarks/results.md. Numbers of two
+NAME is train, dependence, split, memory, compile or engine; default: all but the last, which needs
+a cluster. The tables go to stdout, and unless --quick also to benchmarks/results.md. Numbers of two
 machines cannot be compared, ratios of one run can.
 """
 
@@ -21,7 +21,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from benchmarks.common import HEADER, MIB, Row, say
 
-HERE = ("train", "dependence", "split", "memory")
+HERE = ("train", "dependence", "split", "memory", "compile")
 NAMES = (*HERE, "engine")
 """The last one needs a cluster, so it must be asked for by name."""
 RESULTS = Path(__file__).with_name("results.md")

@@ -7,6 +7,7 @@ of Argo's in the same image and class that does nothing.
 
 from __future__ import annotations
 
+import json
 import os
 import time
 from collections.abc import Iterator
@@ -151,6 +152,38 @@ def _rows(workflow: Manifest, found: FoundRun, bare: list[float]) -> Iterator[Ro
         _moment(workflow["status"]["finishedAt"]) - _moment(workflow["status"]["startedAt"])
     ).total_seconds()
     yield Row("the whole run, from its Workflow's start to its end", seconds(whole))
+    fixed, per_pod = sizes(workflow)
+    total = fixed + _MOST_PODS * per_pod
+    yield Row(
+        f"the Workflow object for 10,000 partitions, in {_MOST_PODS} pods",
+        f"{total / 1024:.0f} KiB: {fixed / 1024:.1f} KiB and {per_pod / 1024:.2f} KiB per pod",
+        f"etcd's limit {_ETCD_KIB} KiB",
+        f"{total / 1024 / _ETCD_KIB:.2f} of the limit",
+        "below 256 KiB",
+        total < 256 << 10,
+    )
+
+
+_MOST_PODS = 100
+"""The default of ``execution.max_pods``: partitions add nothing to the object, only pods do."""
+_ETCD_KIB = 1536
+"""An object's size at the most, by etcd's default (--max-request-bytes); Argo's is 1 MiB."""
+
+
+def sizes(workflow: Manifest) -> tuple[int, int]:
+    """What a Workflow takes as JSON: without its training nodes, and for each shard (in bytes).
+
+    A shard has a node of type Retry and one of type Pod per try; with one try they are two.
+    """
+    nodes = workflow["status"]["nodes"]
+    training = {
+        key: node
+        for key, node in nodes.items()
+        if node["displayName"].startswith("train-") and node["type"] in {"Pod", "Retry"}
+    }
+    shards = sum(node["type"] == "Retry" for node in training.values())
+    of_pods = len(json.dumps(training))
+    return len(json.dumps(workflow)) - of_pods, of_pods // max(shards, 1)
 
 
 def _work(node: dict[str, Any], lines: list[dict[str, Any]]) -> float:
