@@ -5,13 +5,14 @@ from __future__ import annotations
 import json
 import signal
 import time
-from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
 import pytest
 
+from benchmarks.engine import sizes
+from steps.contract import RunAddress
 from steps.storage import storage_for
 from tests.e2e.conftest import Webhook
 from tests.e2e.kubectl import kubectl, must, needs_cluster
@@ -96,22 +97,29 @@ def test_bad_data_is_never_tried_again(platform: Platform, name: str, webhook: W
 
 
 def test_preempted_five_times_and_then_killed_for_memory(platform: Platform, name: str) -> None:
-    source = platform.source(table_of([*healthy(8), "eats some"]), name)
-    spec = platform.spec(name, source, trainer__params={"seconds": 0.8})
+    source = platform.source(table_of([*healthy(20), "eats some"]), name)
+    spec = platform.spec(name, source, trainer__params={"seconds": 1.2})
     address = platform.begin(spec)
     (made,) = wait_until("the workflow", lambda: _workflows(name))
-    seen: set[str] = set()
-    for _ in range(5):
-        wait_until("a new pod", lambda: _delete_new(made, seen, platform.pods(address, "train")))
+    for number in range(1, 6):
+        wait_until("a pod that trains", lambda number=number: _training(platform, address, number))
+        pod = training_pod(NAMESPACE, made)
+        assert pod is not None
+        must("-n", NAMESPACE, "delete", "pod", pod, "--wait=false", "--grace-period=20")
     wait_until("the end", lambda: workflow(made)["status"].get("phase") == "Succeeded", 480)
-    causes = [each.cause for each in platform.pods(address, "train")]
-    assert sum(cause in {"preempted", "lost"} for cause in causes) == 5
+    pods = platform.pods(address, "train")
+    causes = [each.cause for each in pods]
+    assert set(causes[:5]) <= {"preempted", "lost"}
     assert causes[-2:] == ["more_memory", "done"]  # the pod dies of it or not: one step either way
-    assert [each.memory_step for each in platform.pods(address, "train")] == [0] * (
-        len(causes) - 1
-    ) + [1]
+    assert [each.memory_step for each in pods] == [0] * (len(causes) - 1) + [1]
     assert not {"transient", "error", "failed"} & set(causes)  # the budget is untouched
     assert platform.tables(address.run_layout.base) == platform.here(spec, name)
+
+
+def _training(platform: Platform, address: RunAddress, number: int) -> bool:
+    """Whether the training pod of that number is at work; an earlier one may have had its name."""
+    pods = platform.pods(address, "train")
+    return len(pods) == number and not pods[-1].cause
 
 
 def _workflows(name: str) -> list[str]:
@@ -120,16 +128,6 @@ def _workflows(name: str) -> list[str]:
         *("-n", NAMESPACE, "get", "workflows", "-l", selector),
         *("-o", "jsonpath={.items[*].metadata.name}"),
     ).split()
-
-
-def _delete_new(made: str, seen: set[str], records: Sequence[object]) -> bool:
-    """Delete the training pod if it is a new one that has begun."""
-    pod = training_pod(NAMESPACE, made)
-    if pod is None or pod in seen or len(records) <= len(seen):
-        return False
-    seen.add(pod)
-    must("-n", NAMESPACE, "delete", "pod", pod, "--wait=false", "--grace-period=20")
-    return True
 
 
 def test_one_poison_partition_among_fifty(platform: Platform, name: str) -> None:
@@ -222,21 +220,8 @@ def test_a_thousand_partitions_in_twenty_pods_and_a_small_workflow(
     pods = [each for each in made["status"]["nodes"].values() if each["type"] == "Pod"]
     assert len([each for each in pods if each["templateName"] == "train-small"]) <= 20
     assert platform.tables(result.json["folder"]) == platform.here(spec, name)
-    fixed, per_pod = _sizes(made)
+    fixed, per_pod = sizes(made)
     assert fixed + 100 * per_pod < 256 << 10  # 10,000 partitions, at most 100 pods
-
-
-def _sizes(made: dict[str, object]) -> tuple[int, int]:
-    """Bytes of a workflow's JSON without its training nodes, and bytes of each of these."""
-    nodes = made["status"]["nodes"]  # type: ignore[index]
-    training = {
-        key: node
-        for key, node in nodes.items()
-        if node["displayName"].startswith("train-") and node["type"] in {"Pod", "Retry"}
-    }
-    shards = sum(node["type"] == "Retry" for node in training.values())
-    of_pods = len(json.dumps(training))
-    return len(json.dumps(made)) - of_pods, of_pods // max(shards, 1)
 
 
 def test_too_many_failures_fail_the_run_with_its_tables_written(
