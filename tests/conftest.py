@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.metadata
 import os
+import signal
 from collections.abc import Callable
 from pathlib import Path
 
@@ -12,6 +13,8 @@ import pytest
 from tests.lab import Lab
 
 os.environ["COLUMNS"] = "120"
+# A shell starts what runs in its background with Ctrl-C ignored, and processes inherit that.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 FAULTY = Path(__file__).parent / "faulty"
 
 

@@ -11,7 +11,6 @@ from __future__ import annotations
 import multiprocessing
 import os
 import signal
-import threading
 import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
@@ -20,7 +19,6 @@ from dataclasses import dataclass
 from multiprocessing import resource_tracker
 from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
-from typing import Any
 
 from steps.contract import RunAddress
 from steps.errors import PreemptedError, RefeedError
@@ -29,6 +27,8 @@ from steps.train.worker import Order, Report, work_until_told
 _ONE_THREAD = dict.fromkeys(
     ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMBA_NUM_THREADS"), "1"
 )
+_GONE = (BrokenPipeError, ConnectionResetError)
+"""What a message to a worker that has died comes to."""
 
 
 @dataclass
@@ -39,13 +39,11 @@ class _Worker:
 
     def give(self, order: Order) -> None:
         self.order = order
-        with suppress(
-            BrokenPipeError, ConnectionResetError
-        ):  # its death is noticed at the next look
+        with suppress(*_GONE):  # its death is noticed at the next look
             self.connection.send(order)
 
     def dismiss(self) -> None:
-        with suppress(BrokenPipeError, ConnectionResetError):
+        with suppress(*_GONE):
             self.connection.send(None)
         self.process.join()
         self.connection.close()
@@ -86,7 +84,6 @@ class Pool:
         self._context = multiprocessing.get_context("forkserver")
         self._context.set_forkserver_preload(["__main__", *preload])
         self._suspects: list[Order] = []
-        self._interrupt = _Interrupt()
 
     def run(self, orders: Iterable[Order]) -> None:
         """Train all partitions, in the given order; suspects, old and new, last and alone.
@@ -95,10 +92,7 @@ class Pool:
             PreemptedError: the pod has to stop; what is finished is recorded.
             RefeedError: a worker could not even begin, or the disk is full, or an artifact damaged.
         """
-        with self._interrupt:
-            self._run(list(orders))
-
-    def _run(self, given: list[Order]) -> None:
+        given = list(orders)
         self._run_together(deque(order for order in given if not order.alone))
         suspects = [
             *(order for order in given if order.alone),
@@ -112,7 +106,6 @@ class Pool:
         try:
             workers += [self._start() for _ in range(min(self.size, len(orders)))]
             while workers:
-                self._interrupt.again()
                 self._mind_the_stop(orders, workers)
                 for worker in list(_ready(workers)):
                     self._serve(worker, orders, workers)
@@ -211,36 +204,6 @@ class Stop:
     def over(self) -> bool:
         """The partitions in hand are to be dropped."""
         return self._deadline is not None and time.monotonic() > self._deadline
-
-
-class _Interrupt:
-    """Ctrl-C that is never lost: Python drops a KeyboardInterrupt that is raised in a finalizer."""
-
-    def __init__(self) -> None:
-        self._seen = False
-        self._before: Any = None
-
-    def __enter__(self) -> None:
-        ours = threading.current_thread() is threading.main_thread()
-        if ours and signal.getsignal(signal.SIGINT) is signal.default_int_handler:
-            self._before = signal.signal(signal.SIGINT, self._notice)
-
-    def __exit__(self, *_: object) -> None:
-        if self._before is not None:
-            signal.signal(signal.SIGINT, self._before)
-
-    def _notice(self, _number: int, _frame: object) -> None:
-        self._seen = True
-        raise KeyboardInterrupt
-
-    def again(self) -> None:
-        """Raise what was lost.
-
-        Raises:
-            KeyboardInterrupt: there was a Ctrl-C, and we are still here.
-        """
-        if self._seen:
-            raise KeyboardInterrupt
 
 
 def _ready(workers: list[_Worker]) -> Iterator[_Worker]:
