@@ -71,7 +71,7 @@ data/penguins.csv: examples/penguins/prepare.py | install
 
 .PHONY: test
 test: install data ## Run all tests that need no cluster
-	@$(BIN)/pytest --numprocesses 2 --dist loadfile --ignore=tests/e2e
+	@$(BIN)/pytest --numprocesses 2 --dist loadfile --no-loadscope-reorder --ignore=tests/e2e
 
 .PHONY: e2e
 e2e: install data images ## Run the end-to-end tests on the cluster of KUBECONFIG, which they write to

@@ -5,7 +5,8 @@ from __future__ import annotations
 import json
 import os
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 
 from steps.contract import RunAddress
@@ -16,7 +17,7 @@ from steps.records import PartitionEntry, PartitionRecord
 from steps.storage import read_parsed
 from steps.train.history import History
 from steps.train.memory import memory_kills
-from steps.train.partition import Work, settle_untrained
+from steps.train.partition import Cached, Work, settle_untrained
 from steps.train.pool import Pool, Stop, death_message
 from steps.train.registry import load_class
 from steps.train.worker import (
@@ -27,6 +28,8 @@ from steps.train.worker import (
     open_work,
     write_record,
 )
+
+_READERS = 16
 
 
 @dataclass(frozen=True)
@@ -95,7 +98,7 @@ def train(
     wanted = set(ids)
     entries = {e.key.partition_id: e for e in work.index.entries if e.key.partition_id in wanted}
     progress.begin("train", "partitions", len(ids))
-    orders = list(step.orders(entries[partition_id] for partition_id in ids))
+    orders = list(step.orders([entries[partition_id] for partition_id in ids]))
     if orders:
         module = load_class(work.request.trainer["name"]).__module__
         remote = ["steps.gcs"] if "://" in address.root else []
@@ -130,22 +133,27 @@ class _Step:
         self._larger: list[int] = []
         self._later: list[str] = []
 
-    def orders(self, entries: Iterable[PartitionEntry]) -> Iterator[Order]:
+    def orders(self, entries: Sequence[PartitionEntry]) -> Iterator[Order]:
         """Orders for what must be computed; all else is settled on the way."""
         finished = {
             name.removesuffix(".json") for name in self.work.storage.names(self.run.records)
         }
         killed = self.means.killed_for_memory
         history = History(self.run, self.work.storage, killed_for_memory=killed)
-        for entry in entries:
-            partition_id = entry.key.partition_id
-            if partition_id in finished:
-                self.result.finished += 1
-                self.progress.advance(1)
-                continue
-            order = self._order(partition_id, history)
-            if not self._settled(entry, order) and self._fits(order, history):
-                yield order
+        left = [entry for entry in entries if entry.key.partition_id not in finished]
+        self._pass_over(len(entries) - len(left))
+        with ThreadPoolExecutor(_READERS) as pool:  # asking a far storage takes its time
+            settled = pool.map(lambda entry: settle_untrained(self.work, entry), left)
+            for entry, untrained in zip(left, settled, strict=True):
+                order = self._order(entry.key.partition_id, history)
+                if untrained is not None:
+                    self._settle(order, *untrained)
+                elif self._fits(order, history):
+                    yield order
+
+    def _pass_over(self, finished: int) -> None:
+        self.result.finished += finished
+        self.progress.advance(finished)
 
     def _order(self, partition_id: str, history: History) -> Order:
         return Order(
@@ -169,15 +177,10 @@ class _Step:
             self._larger.append(needed)
         return needed <= self.means.memory_step
 
-    def _settled(self, entry: PartitionEntry, order: Order) -> bool:
-        settled = settle_untrained(self.work, entry)
-        if settled is None:
-            return False
-        record, cached = settled
+    def _settle(self, order: Order, record: PartitionRecord, cached: Cached) -> None:
         note_attempt(self.work, self.run, order, record.status, cached, 0.0)
         write_record(self.work, self.run, record)
         self._count(order, record.status, cached, record.reason, record.message)
-        return True
 
     def on_report(self, report: Report) -> None:
         """A worker is done with a partition, as far as this pod can be."""
