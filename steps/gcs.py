@@ -183,6 +183,9 @@ def _client() -> storage.Client:
     if key not in _CLIENTS:
         # Objects are asked for by bucket alone; without a name the client would search for one.
         client = storage.Client(project="<none>")
+        # For traces, which nobody collects, it would ask for the bucket's metadata in a thread: a
+        # right that steps need not have.
+        client._bucket_metadata_cache = None  # noqa: SLF001 - no other way in
         # A download that is tried again leaves the refusal unread, and its connection open.
         client._http.hooks["response"].append(_read_refusal)  # noqa: SLF001 - no other way in
         _CLIENTS[key] = client

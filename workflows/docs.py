@@ -34,7 +34,7 @@ _INSTALLATION_HEAD = """\
 # The installation file
 
 Made from the code by `make fix`; do not edit. Written once by the engineer who runs the platform,
-and read when a spec is compiled: `--installation FILE`, or `REFEED_INSTALLATION` in the
+and read by every command about a cluster: `--installation FILE`, or `REFEED_INSTALLATION` in the
 environment. [manifests/installation.example.yaml](../manifests/installation.example.yaml) is one to
 begin with.
 """

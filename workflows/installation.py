@@ -33,7 +33,7 @@ Name = Annotated[str, Field(pattern=NAME, max_length=45)]
 
 
 class Toleration(SpecPart):
-    """A taint that pods may be put up with, as Kubernetes has it."""
+    """A taint that pods put up with, as Kubernetes has it."""
 
     key: str
     """The taint's key."""
@@ -152,7 +152,7 @@ class Installation(SpecPart):
     projects: dict[Name, Project] = Field(min_length=1)
     """By the name that specs use."""
     prices: Prices | None = None
-    """What resources cost; null if nobody wants to know."""
+    """What resources cost. Checked, and not used yet."""
     notify: Notify | None = None
     """Whom to tell of failures; null for nobody."""
     environment: dict[str, str] = Field(default_factory=dict)

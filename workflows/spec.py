@@ -26,7 +26,7 @@ class ExecutionConfig(SpecPart):
     """The run counts as failed if a larger share of the partitions failed; its tables are written
     all the same."""
     workers: int | None = Field(default=None, ge=1, le=256)
-    """Processes that train at once, one thread each; default: one per processor."""
+    """On one machine: processes that train at once, one thread each; default: one per processor."""
     shards: int = Field(default=1, ge=1, le=1000)
     """On one machine: portions into which the partitions are packed, by cost."""
     force: bool = False
@@ -34,7 +34,8 @@ class ExecutionConfig(SpecPart):
     label: str = Field(default="", max_length=200, pattern=_LABEL)
     """A note of your own on the run, such as why it is made."""
     max_pods: int = Field(default=100, ge=1, le=500)
-    """On a cluster: training pods at the most, whatever the number of partitions."""
+    """On a cluster: training pods at the most, whatever the number of partitions; but at least one
+    for each resource class in use."""
     classes: list[str] | None = None
     """On a cluster: resource classes that training pods may use; default: all of the
     installation's. A partition too large for the first goes to the next."""

@@ -141,6 +141,15 @@ def test_a_workflow_that_was_not_let_go_on_with_a_run_does_not_tell_that_runs_en
     assert first.stored() == stored
 
 
+def test_a_workflow_that_was_asked_to_go_on_with_nonsense_is_told_too(world: World) -> None:
+    workflow = world.workflow(form={"run": "../yesterday"})
+    failures = [{"displayName": "check", "message": "Error (exit code 65)"}]
+    message = finish(workflow, status="Failed", failures=failures)
+    assert message["status"] == "stopped"
+    assert message["message"] == "check: Error (exit code 65)"
+    assert message["run"].startswith("20260102T030405-")
+
+
 @pytest.mark.parametrize("failures", [[], None])
 def test_a_run_of_which_argo_says_nothing_ends_with_its_phase(
     failures: list[dict[str, str]] | None, world: World

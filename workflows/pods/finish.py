@@ -16,7 +16,7 @@ from typing import Any
 
 from steps.collect.outcome import Outcome
 from steps.contract import RunAddress
-from steps.errors import MissingInputError, TransientError, UsageError
+from steps.errors import MissingInputError, SpecError, TransientError, UsageError
 from steps.records import RunRecord
 from steps.storage import Storage, read_parsed, storage_for
 from steps.store import open_store
@@ -40,7 +40,7 @@ def finish(root: str, project: str, experiment: str) -> None:
         TransientError: the webhook did not take it for now.
         UsageError: the webhook refused it.
     """
-    address = RunAddress(root, project, experiment, run_id(os.environ))
+    address = RunAddress(root, project, experiment, _run())
     env.check_place(os.environ, project, root)
     storage = storage_for(root)
     stranger = storage.exists(address.run_layout.spec) and not storage.exists(
@@ -54,6 +54,14 @@ def finish(root: str, project: str, experiment: str) -> None:
     sys.stdout.write(f"{message['text']}\n")
     if os.environ.get(env.WEBHOOK):
         post(os.environ[env.WEBHOOK], message)
+
+
+def _run() -> str:
+    """The run's id; if what the form was given is none, the one that a new run would have had."""
+    try:
+        return run_id(os.environ)
+    except SpecError:
+        return env.run_id_of(os.environ[env.WORKFLOW], os.environ[env.CREATED])
 
 
 def _close(address: RunAddress, status: str) -> RunRecord:
