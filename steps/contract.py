@@ -152,12 +152,21 @@ class RunLayout:
         return join(self.records, f"{partition_id}.json")
 
     @property
+    def marks(self) -> str:
+        """The folder with one file per try at a partition that was begun."""
+        return join(self.base, "marks")
+
+    def mark(self, partition_id: str, number: int) -> str:
+        """The begin of a try; the number counts from 1."""
+        return join(self.marks, f"{partition_id}-{number:03d}.json")
+
+    @property
     def attempts(self) -> str:
-        """The folder with one file per try at a partition."""
+        """The folder with one file per try at a partition that has ended."""
         return join(self.base, "attempts")
 
     def attempt(self, partition_id: str, number: int) -> str:
-        """One try at one partition; the number counts from 1."""
+        """The end of a try; the number counts from 1."""
         return join(self.attempts, f"{partition_id}-{number:03d}.json")
 
     def table(self, name: str, suffix: str) -> str:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 import platform
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass
@@ -19,6 +19,7 @@ import pyarrow as pa
 import pyarrow.csv as pa_csv
 import pyarrow.parquet as pq
 
+from steps.attempts import tries
 from steps.collect.outcome import Outcome, notable
 from steps.collect.ranking import Line, ranked
 from steps.collect.report import RunFacts, build_report
@@ -315,20 +316,21 @@ def _cached(attempts: list[Attempt]) -> dict[str, int]:
 
 def _pods(run: RunLayout, storage: Storage) -> dict[str, int]:
     """Pods that have ended, by what ended them."""
-    records = _read_all(storage, run.pods, PodRecord.from_json)
+    uris = [f"{run.pods}/{name}" for name in storage.names(run.pods)]
+    records = _read_all(storage, uris, PodRecord.from_json)
     return dict(sorted(Counter(record.cause for record in records if record.cause).items()))
 
 
 def _read_attempts(run: RunLayout, storage: Storage) -> list[Attempt]:
-    return _read_all(storage, run.attempts, Attempt.from_json)
+    return _read_all(storage, tries(storage, run).values(), Attempt.from_json)
 
 
 Parsed = TypeVar("Parsed")
 
 
-def _read_all(storage: Storage, folder: str, parse: Callable[[bytes], Parsed]) -> list[Parsed]:
-    """All records of a folder, in the order of their names."""
-    uris = [f"{folder}/{name}" for name in storage.names(folder)]
+def _read_all(
+    storage: Storage, uris: Iterable[str], parse: Callable[[bytes], Parsed]
+) -> list[Parsed]:
     with ThreadPoolExecutor(_READERS) as pool:  # far away, each of them is a request
         return list(pool.map(lambda uri: read_parsed(storage, uri, parse), uris))
 

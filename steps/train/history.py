@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections import defaultdict
 from dataclasses import replace
 
+from steps.attempts import BEGUN, note, partition_and_number, tries
 from steps.contract import RunLayout
 from steps.records import Attempt
 from steps.storage import Storage, read_parsed
-from steps.train.worker import BEGUN
 
 _SUSPICIOUS = {"lost", "out_of_memory", "trainer_error"}
 """Outcomes after which a partition is tried last and alone."""
@@ -29,15 +29,15 @@ class History:
     def __init__(self, run: RunLayout, storage: Storage, *, killed_for_memory: bool) -> None:
         self._run, self._storage = run, storage
         self._outcome = "out_of_memory" if killed_for_memory else "lost"
-        self._numbers: dict[str, list[int]] = defaultdict(list)
-        for name in storage.names(run.attempts):
-            partition_id, _, number = name.removesuffix(".json").rpartition("-")
-            self._numbers[partition_id].append(int(number))
+        self._uris: dict[str, dict[int, str]] = defaultdict(dict)
+        for name, uri in tries(storage, run).items():
+            partition_id, number = partition_and_number(name)
+            self._uris[partition_id][number] = uri
         self._read: dict[str, list[Attempt]] = {}
 
     def tries(self, partition_id: str) -> int:
         """The number of the last try; 0 if there was none."""
-        return max(self._numbers[partition_id], default=0)
+        return max(self._uris[partition_id], default=0)
 
     def suspect(self, partition_id: str) -> bool:
         """Whether an earlier try ended in a way that could hurt others."""
@@ -58,14 +58,13 @@ class History:
 
     def _attempts(self, partition_id: str) -> list[Attempt]:
         if partition_id not in self._read:
-            numbers = self._numbers[partition_id]
-            self._read[partition_id] = [self._settled(partition_id, number) for number in numbers]
+            uris = self._uris[partition_id].values()
+            self._read[partition_id] = [self._settled(uri) for uri in uris]
         return self._read[partition_id]
 
-    def _settled(self, partition_id: str, number: int) -> Attempt:
-        uri = self._run.attempt(partition_id, number)
+    def _settled(self, uri: str) -> Attempt:
         attempt = read_parsed(self._storage, uri, Attempt.from_json)
         if attempt.outcome == BEGUN:
             attempt = replace(attempt, outcome=self._outcome)
-            self._storage.write(uri, attempt.to_json().encode())
+            note(self._storage, self._run, attempt)
         return attempt

@@ -17,6 +17,7 @@ from dataclasses import dataclass, replace
 from multiprocessing.connection import Connection
 from pathlib import Path
 
+from steps.attempts import BEGUN, note
 from steps.contract import RunAddress, RunLayout
 from steps.errors import (
     DamagedError,
@@ -196,7 +197,7 @@ def note_attempt(
         memory_step=order.memory_step,
         alone=order.alone,
     )
-    work.storage.write(run.attempt(order.partition_id, order.attempt), attempt.to_json().encode())
+    note(work.storage, run, attempt)
 
 
 def write_record(work: Work, run: RunLayout, record: PartitionRecord) -> None:
@@ -230,9 +231,6 @@ def _try(work: Work, entry: PartitionEntry, order: Order) -> _Outcome:
         failed = _failed(entry, "trainer_error", describe(error))
         return _Outcome(failed, detail=traceback.format_exc())
 
-
-BEGUN = "begun"
-"""Outcome of a try that is under way, or was when its pod was killed."""
 
 _OURS = (OutputError, MissingInputError, DamagedError)
 """A full disk or a damaged artifact is no fault of the partition: the step ends, nothing is

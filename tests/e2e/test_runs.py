@@ -75,6 +75,22 @@ def _with_output(platform: Platform, spec: Path) -> Path:
     return copy
 
 
+def test_progress_counts_partitions(platform: Platform, name: str) -> None:
+    source = platform.source(table_of(healthy(12)), name)
+    platform.begin(platform.spec(name, source, trainer__params={"seconds": 1.5}))
+    (made,) = wait_until("the workflow", lambda: _workflows(name))
+    seen: list[str] = []
+
+    def ended() -> bool:
+        status = workflow(made)["status"]
+        seen.append(status.get("progress", ""))
+        return status.get("phase") in {"Succeeded", "Failed", "Error"}
+
+    wait_until("the end", ended, 480)
+    assert seen[-1] == "15/15"  # twelve partitions, and check, split, collect
+    assert len({each for each in seen if each.endswith("/15")}) > 2  # it moved within the training
+
+
 def test_a_passing_failure_is_tried_again_with_patience(platform: Platform, name: str) -> None:
     source = platform.source(table_of([*healthy(4), "transient twice"]), name)
     spec = platform.spec(name, source)

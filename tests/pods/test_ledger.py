@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from steps.attempts import forget, note, tries
 from steps.contract import RunLayout
 from steps.errors import (
     MissingInputError,
@@ -237,7 +238,22 @@ def _unclose(world: World, folder: str) -> None:
 def leave(folder: Path, partition: str, number: int, outcome: str, memory_step: int = 0) -> None:
     layout = RunLayout(str(folder))
     attempt = Attempt(partition, number, outcome, "none", 0.0, 0.0, "w", "c", "s", memory_step)
-    LocalStorage().write(layout.attempt(partition, number), attempt.to_json().encode())
+    note(LocalStorage(), layout, attempt)
+
+
+def test_begin_and_end_of_a_try_are_two_objects_and_the_end_counts(tmp_path: Path) -> None:
+    layout, storage = RunLayout(str(tmp_path)), LocalStorage()
+    leave(tmp_path, "a", 1, "begun")
+    leave(tmp_path, "a", 1, "trained")
+    leave(tmp_path, "b", 2, "begun")
+    assert storage.names(layout.marks) == ["a-001.json", "b-002.json"]
+    assert storage.names(layout.attempts) == ["a-001.json"]
+    assert tries(storage, layout) == {
+        "a-001.json": layout.attempt("a", 1),
+        "b-002.json": layout.mark("b", 2),
+    }
+    forget(storage, layout, {"a"})
+    assert list(tries(storage, layout)) == ["b-002.json"]
 
 
 def history(folder: Path, *, killed: bool = False) -> History:

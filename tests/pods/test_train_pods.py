@@ -14,6 +14,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
+from steps.attempts import note, tries
 from steps.errors import MoreMemoryError, TrainerError, TransientError
 from steps.records import Attempt, PartitionIndex, PodRecord, RunRequest
 from steps.storage import read_parsed
@@ -37,11 +38,9 @@ def numbered_table(**codes: float) -> pa.Table:
 
 
 def attempts(workflow: Argo) -> list[Attempt]:
-    storage, folder = workflow.world.storage, workflow.address.run_layout.attempts
-    return [
-        read_parsed(storage, f"{folder}/{name}", Attempt.from_json)
-        for name in storage.names(folder)
-    ]
+    storage = workflow.world.storage
+    uris = tries(storage, workflow.address.run_layout).values()
+    return [read_parsed(storage, uri, Attempt.from_json) for uri in uris]
 
 
 def inputs(workflow: Argo) -> dict[str, str]:
@@ -81,8 +80,7 @@ def leave_begun(
     attempt = Attempt(
         partition, number, "begun", "none", 0, 0, "w", "c", "small-00000", memory_step, alone
     )
-    uri = workflow.address.run_layout.attempt(partition, number)
-    workflow.world.storage.write(uri, attempt.to_json().encode())
+    note(workflow.world.storage, workflow.address.run_layout, attempt)
 
 
 def leave_pod(workflow: Argo, number: int, memory_step: int = 0) -> None:

@@ -15,6 +15,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
+from steps.attempts import forget
 from steps.contract import OUTPUTS, RunAddress, output
 from steps.errors import MissingInputError, Problem, SpecError
 from steps.records import PartitionRecord, RunRecord, canonical_json
@@ -190,8 +191,6 @@ def forget_failures(storage: Storage, address: RunAddress) -> None:
     records = [read_parsed(storage, uri, PartitionRecord.from_json) for uri in uris]
     failed = [r for r in records if r.status == "failed" and r.reason != "too_large"]
     ids = {record.key.partition_id for record in failed}
-    for name in storage.names(layout.attempts):
-        if name.rpartition("-")[0] in ids:
-            storage.delete(f"{layout.attempts}/{name}")
+    forget(storage, layout, ids)
     for partition_id in sorted(ids):
         storage.delete(layout.record(partition_id))
