@@ -40,10 +40,11 @@ def endpoint() -> Iterator[str]:
 
 @pytest.fixture(scope="session")
 def projects() -> None:
-    """The projects demo and lab, as the local overlay makes them; no run of before is left."""
+    """The projects demo and lab, as the local overlay makes them; nothing of before is left."""
     must("apply", "-k", str(LOCAL))
     for namespace in ("refeed-demo", "refeed-lab"):
         must("-n", namespace, "delete", "workflows,workflowtemplates,cronworkflows", "--all")
+        must("-n", namespace, "delete", "secret", "refeed-notify", "--ignore-not-found")
 
 
 @pytest.fixture(scope="session")
