@@ -77,7 +77,7 @@ def _with_output(platform: Platform, spec: Path) -> Path:
 
 def test_progress_counts_partitions(platform: Platform, name: str) -> None:
     source = platform.source(table_of(healthy(12)), name)
-    platform.begin(platform.spec(name, source, trainer__params={"seconds": 1.5}))
+    platform.begin(platform.spec(name, source, trainer__params={"seconds": 0.8}))
     (made,) = wait_until("the workflow", lambda: _workflows(name))
     seen: list[str] = []
 
@@ -88,7 +88,8 @@ def test_progress_counts_partitions(platform: Platform, name: str) -> None:
 
     wait_until("the end", ended, 480)
     assert seen[-1] == "15/15"  # twelve partitions, and check, split, collect
-    assert len({each for each in seen if each.endswith("/15")}) > 2  # it moved within the training
+    training = {each for each in seen if each.endswith("/14")}  # collect is not there yet
+    assert len(training) > 2, seen
 
 
 def test_a_passing_failure_is_tried_again_with_patience(platform: Platform, name: str) -> None:
