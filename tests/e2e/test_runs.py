@@ -192,6 +192,7 @@ def test_stopped_then_retried_with_the_workflow_gone(
     stopped = platform.refeed("stop", address.run)
     assert stopped.code == 0, stopped.err
     wait_until("the end", lambda: workflow(made)["status"].get("phase") == "Failed")
+    wait_until("the pod's last seconds", lambda: training_pod(NAMESPACE, made) is None)
     before = {name: storage.read(f"{records}/{name}") for name in storage.names(records)}
     assert 0 < len(before) < 13
     assert wait_until("the message", lambda: webhook.of(address.run))[0]["status"] == "stopped"
