@@ -6,14 +6,59 @@ partition is trained faster than that.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Set as AbstractSet
+from dataclasses import asdict, dataclass
+from typing import Literal
 
 from steps.contract import RunLayout
-from steps.records import Attempt
+from steps.records import canonical_json
 from steps.storage import Storage
 
 BEGUN = "begun"
 """Outcome of a try that is under way, or was when its pod was killed."""
+
+
+@dataclass(frozen=True)
+class Attempt:
+    """One try at one partition: what differs from run to run, and so stays out of ``tables/``.
+
+    Attributes:
+        partition_id: of the partition.
+        attempt: counts from 1 within the run.
+        outcome: ``begun`` while it is in flight; then the record's status, or the reason where it
+            is tried again; ``lost`` when the worker died under it; ``dropped`` when the pod had to
+            stop.
+        cached: ``full`` (nothing computed), ``fit`` (only explained) or ``none``.
+        seconds: wall time.
+        peak_memory_mib: of the worker process so far.
+        worker: process id, or name of the pod.
+        cpu: the processor's model name.
+        shard: that it belongs to.
+        memory_step: in which class it was tried: so many larger than the shard's own.
+        alone: no other partition was in flight in its pod.
+    """
+
+    partition_id: str
+    attempt: int
+    outcome: str
+    cached: Literal["full", "fit", "none"]
+    seconds: float
+    peak_memory_mib: float
+    worker: str
+    cpu: str
+    shard: str = ""
+    memory_step: int = 0
+    alone: bool = False
+
+    def to_json(self) -> str:
+        """The text that is stored under ``marks/`` and ``attempts/``."""
+        return canonical_json(asdict(self))
+
+    @classmethod
+    def from_json(cls, text: str | bytes) -> Attempt:
+        """Read what ``to_json`` wrote."""
+        return cls(**json.loads(text))
 
 
 def note(storage: Storage, run: RunLayout, attempt: Attempt) -> None:

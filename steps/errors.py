@@ -187,3 +187,16 @@ class TooManyFailuresError(RefeedError):
     """The run ended and its tables are written, but too large a share of partitions failed."""
 
     exit_code = 3
+
+
+DEBUG = "REFEED_DEBUG"
+"""Names the environment variable that lets tracebacks through."""
+
+
+def unforeseen(error: Exception) -> RefeedError:
+    """What to tell of a bug."""
+    return RefeedError(
+        f"Something that nobody foresaw: {type(error).__name__}: {error}.",
+        hint=f"Please report it, with what {DEBUG}=1 in the environment makes it print. All that "
+        "is finished is kept.",
+    )

@@ -28,6 +28,10 @@ from google.cloud.storage.retry import DEFAULT_RETRY
 from steps.errors import MissingInputError, OutputError, RefeedError, TransientError
 from steps.storage import TEMPORARY_PREFIX
 
+# For traces, which nobody collects, the client would ask for each bucket's metadata in a thread of
+# its own: a right that steps need not have.
+os.environ.setdefault("DISABLE_GCS_PYTHON_CLIENT_OTEL_BUCKET_METADATA", "true")
+
 DEADLINE_SECONDS = 60.0
 """How long a call is tried again before it fails: a step's retry follows, with a fresh process."""
 
@@ -183,9 +187,6 @@ def _client() -> storage.Client:
     if key not in _CLIENTS:
         # Objects are asked for by bucket alone; without a name the client would search for one.
         client = storage.Client(project="<none>")
-        # For traces, which nobody collects, it would ask for the bucket's metadata in a thread: a
-        # right that steps need not have.
-        client._bucket_metadata_cache = None  # noqa: SLF001 - no other way in
         # A download that is tried again leaves the refusal unread, and its connection open.
         client._http.hooks["response"].append(_read_refusal)  # noqa: SLF001 - no other way in
         _CLIENTS[key] = client

@@ -8,18 +8,18 @@ from __future__ import annotations
 import json
 import platform
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
-from typing import Any, TypeVar
+from typing import Any
 
 import pyarrow as pa
-import pyarrow.csv as pa_csv
 import pyarrow.parquet as pq
 
-from steps.attempts import tries
+from steps.attempts import Attempt
+from steps.collect.operations import found_models, pods, read_attempts, write_attempts
 from steps.collect.outcome import Outcome, notable
 from steps.collect.ranking import Line, ranked
 from steps.collect.report import RunFacts, build_report
@@ -28,11 +28,9 @@ from steps.contract import DatasetLayout, ProjectLayout, RunLayout
 from steps.errors import MissingInputError
 from steps.progress import Progress
 from steps.records import (
-    Attempt,
     PartitionEntry,
     PartitionIndex,
     PartitionRecord,
-    PodRecord,
     RunRecord,
     RunRequest,
     canonical_json,
@@ -99,9 +97,11 @@ def collect(
     lines = _write_partition_tables(_Reader(project, run, storage, request, index), progress)
     progress.end()
     _write_small_tables(request, index, dataset, run, storage, lines)
-    attempts = _read_attempts(run, storage)
+    attempts = read_attempts(run, storage)
     facts = _facts(request, run, storage, lines, attempts, source)
-    result = _result(request, run, lines, facts, index.rows, _cached(attempts), _pods(run, storage))
+    result = _result(
+        request, run, lines, facts, index.rows, found_models(attempts), pods(run, storage)
+    )
     _write_operations(request, run, storage, facts, result, attempts)
     write_report(run, storage, facts)
     _finish(request, run, storage, store, facts, result)
@@ -308,33 +308,6 @@ def _result(
     )
 
 
-def _cached(attempts: list[Attempt]) -> dict[str, int]:
-    """Trained partitions by how much of them was found in the cache."""
-    last = {attempt.partition_id: attempt for attempt in attempts}
-    return dict(Counter(a.cached for a in last.values() if a.outcome == "trained"))
-
-
-def _pods(run: RunLayout, storage: Storage) -> dict[str, int]:
-    """Pods that have ended, by what ended them."""
-    uris = [f"{run.pods}/{name}" for name in storage.names(run.pods)]
-    records = _read_all(storage, uris, PodRecord.from_json)
-    return dict(sorted(Counter(record.cause for record in records if record.cause).items()))
-
-
-def _read_attempts(run: RunLayout, storage: Storage) -> list[Attempt]:
-    return _read_all(storage, tries(storage, run).values(), Attempt.from_json)
-
-
-Parsed = TypeVar("Parsed")
-
-
-def _read_all(
-    storage: Storage, uris: Iterable[str], parse: Callable[[bytes], Parsed]
-) -> list[Parsed]:
-    with ThreadPoolExecutor(_READERS) as pool:  # far away, each of them is a request
-        return list(pool.map(lambda uri: read_parsed(storage, uri, parse), uris))
-
-
 def _facts(
     request: RunRequest,
     run: RunLayout,
@@ -345,7 +318,7 @@ def _facts(
 ) -> RunFacts:
     started = read_parsed(storage, run.operations("started.json"), json.loads)["started"]
     ended = datetime.now(UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
-    cached = sum(count for kind, count in _cached(attempts).items() if kind != "none")
+    cached = sum(count for kind, count in found_models(attempts).items() if kind != "none")
     seconds = (datetime.fromisoformat(ended) - datetime.fromisoformat(started)).total_seconds()
     return RunFacts(
         run=request.run,
@@ -373,14 +346,7 @@ def _write_operations(
         run.operations("run.json"), canonical_json(about).encode("utf-8", "surrogatepass")
     )
     storage.write(run.outcome, result.outcome.to_json().encode("utf-8", "surrogatepass"))
-    _write_attempts(run, storage, request.run, attempts)
-
-
-def _write_attempts(run: RunLayout, storage: Storage, run_id: str, attempts: list[Attempt]) -> None:
-    table = pa.Table.from_pylist([{"run": run_id, **asdict(attempt)} for attempt in attempts])
-    with storage.writer(run.operations("attempts.csv")) as stream:
-        if attempts:
-            pa_csv.write_csv(table, stream, pa_csv.WriteOptions(eol="\r\n"))
+    write_attempts(run, storage, request.run, attempts)
 
 
 def _finish(

@@ -5,9 +5,8 @@ from __future__ import annotations
 from collections import defaultdict
 from dataclasses import replace
 
-from steps.attempts import BEGUN, note, partition_and_number, tries
+from steps.attempts import BEGUN, Attempt, note, partition_and_number, tries
 from steps.contract import RunLayout
-from steps.records import Attempt
 from steps.storage import Storage, read_parsed
 
 _SUSPICIOUS = {"lost", "out_of_memory", "trainer_error"}

@@ -17,7 +17,7 @@ from dataclasses import dataclass, replace
 from multiprocessing.connection import Connection
 from pathlib import Path
 
-from steps.attempts import BEGUN, note
+from steps.attempts import BEGUN, Attempt, note
 from steps.contract import RunAddress, RunLayout
 from steps.errors import (
     DamagedError,
@@ -27,7 +27,6 @@ from steps.errors import (
     TransientError,
 )
 from steps.records import (
-    Attempt,
     PartitionEntry,
     PartitionIndex,
     PartitionRecord,

@@ -27,27 +27,17 @@ from tests.e2e.kubectl import kubectl, must
 COMMAND = [sys.executable, "-c", "from workflows.cli.app import main; main()"]
 NAMESPACE, PROJECT, ROOT = "refeed-lab", "lab", "gs://refeed-lab"
 FAULTY = Path(__file__).parents[1] / "faulty"
-CPU = "900m"
-"""Of every pod: two fit on two cores, beside what Argo puts into each."""
+LOCAL = Path(__file__).parents[2] / "manifests" / "installation.local.yaml"
 
 
 def installation(endpoint: str) -> dict[str, Any]:
-    """An installation for a small cluster; the faulty trainer finds its ledger in storage."""
+    """The one for a small cluster, with a webhook and the faulty trainer, whose ledger is there."""
+    made: dict[str, Any] = yaml.safe_load(LOCAL.read_text())
+    made["trainers"]["faulty"] = {"image": "docker.io/refeed/faulty:dev"}
+    made["notify"] = {"secret": "refeed-notify", "key": "url", "late_after": "6h"}
     ledger = f"{endpoint}/storage/v1/b/refeed-lab"
-    names = ("lightgbm", "linear", "faulty")
-    memory = {"small": "640Mi", "medium": "1Gi", "large": "1536Mi"}
-    return {
-        "images": {name: f"docker.io/refeed/{name}:dev" for name in ("split", "collect")},
-        "trainers": {name: {"image": f"docker.io/refeed/{name}:dev"} for name in names},
-        "classes": {name: {"cpu": CPU, "memory": size} for name, size in memory.items()},
-        "steps": {"check": "small", "split": "large", "collect": "medium"},
-        "projects": {
-            name: {"namespace": f"refeed-{name}", "root": f"gs://refeed-{name}"}
-            for name in ("demo", "lab")
-        },
-        "notify": {"secret": "refeed-notify", "key": "url", "late_after": "6h"},
-        "environment": {"STORAGE_EMULATOR_HOST": endpoint, "FAULTY_LEDGER": ledger},
-    }
+    made["environment"] = {"STORAGE_EMULATOR_HOST": endpoint, "FAULTY_LEDGER": ledger}
+    return made
 
 
 @dataclass

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from steps.attempts import forget, note, tries
+from steps.attempts import Attempt, forget, note, tries
 from steps.contract import RunLayout
 from steps.errors import (
     MissingInputError,
@@ -19,7 +19,7 @@ from steps.errors import (
     UnavailableError,
 )
 from steps.ledger import Ledger, PodFacts
-from steps.records import Attempt, PodRecord
+from steps.records import PodRecord
 from steps.storage import LocalStorage
 from steps.train.history import History
 from tests.pods.world import World
@@ -143,6 +143,21 @@ def test_a_step_that_was_killed_again_needs_the_class_after_next(tmp_path: Path)
 )
 def test_the_end_of_a_pod_has_a_word(error: BaseException, cause: str) -> None:
     assert cause_of(error) == cause
+
+
+def test_an_error_that_nobody_foresaw_is_tried_again_whatever_its_kind(world: World) -> None:
+    workflow = world.workflow()
+    workflow.outputs = {"run": "20260101T000000-0000"}
+    environment = workflow.environment("split", workflow.outputs)
+    with (
+        pytest.raises(RefeedError, match="nobody foresaw: FileNotFoundError") as caught,
+        workflow._here(environment),
+        pod(workflow.address, "split"),
+    ):
+        raise FileNotFoundError("/no/such/file")
+    assert caught.value.exit_code == 70  # as an OSError it would end with 66, and for good
+    assert isinstance(caught.value.__cause__, FileNotFoundError)
+    assert workflow.pods() == [("split", 1, "error")]
 
 
 def test_a_passing_failure_is_one_until_the_budget_is_used_up(world: World) -> None:

@@ -14,9 +14,9 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from steps.attempts import note, tries
+from steps.attempts import Attempt, note, tries
 from steps.errors import MoreMemoryError, TrainerError, TransientError
-from steps.records import Attempt, PartitionIndex, PodRecord, RunRequest
+from steps.records import PartitionIndex, PodRecord, RunRequest
 from steps.storage import read_parsed
 from steps.train.pool import Pool
 from tests.lab import small_table

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -148,3 +149,14 @@ def test_an_answer_that_was_lost_is_no_lost_race(gcs: str, monkeypatch: pytest.M
     monkeypatch.setattr(Blob, "upload_from_string", upload_twice)
     assert GcsStorage().create(f"{gcs}/x", b"mine")
     assert not GcsStorage().create(f"{gcs}/x", b"another's")
+
+
+def test_the_client_asks_for_nothing_behind_our_back(
+    gcs: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    begun: list[str] = []
+    monkeypatch.setattr(threading.Thread, "start", lambda thread: begun.append(thread.name))
+    storage = GcsStorage()
+    storage.write(f"{gcs}/x", b"x")
+    assert storage.read(f"{gcs}/x") == b"x"
+    assert begun == []

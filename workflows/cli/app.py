@@ -17,12 +17,16 @@ from typing import Annotated, Any
 import typer
 from rich.markup import escape
 
-from steps.errors import MissingInputError, OutputError, RefeedError, SpecError
+from steps.errors import (
+    DEBUG,
+    MissingInputError,
+    OutputError,
+    RefeedError,
+    SpecError,
+    unforeseen,
+)
 from workflows.cli import cluster, console, step
 from workflows.cli.options import AsJson, InstallationFile, Overrides, Spec, print_json
-
-DEBUG = "REFEED_DEBUG"
-"""Names the environment variable that lets tracebacks through."""
 
 app = typer.Typer(
     name="refeed",
@@ -43,6 +47,8 @@ def main() -> None:
     try:
         app()
     except RefeedError as error:
+        if DEBUG in os.environ and type(error) is RefeedError:  # a bug, in a pod
+            raise
         console.print_error(error)
         sys.exit(error.exit_code)
     except BrokenPipeError:
@@ -63,15 +69,6 @@ def unusable(error: OSError) -> RefeedError:
     missing = isinstance(error, FileNotFoundError)
     kind = MissingInputError if missing else OutputError
     return kind(f"The system says: {what}.", hint="Check the path, its permissions and the disk.")
-
-
-def unforeseen(error: Exception) -> RefeedError:
-    """What to tell of a bug."""
-    return RefeedError(
-        f"Something that nobody foresaw: {type(error).__name__}: {error}.",
-        hint=f"Please report it, with what {DEBUG}=1 in the environment makes it print. All that "
-        "is finished is kept.",
-    )
 
 
 def _interrupt(_number: int, _frame: object) -> None:

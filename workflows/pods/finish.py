@@ -23,7 +23,7 @@ from steps.store import open_store
 from workflows.begin import now
 from workflows.pods import environment as env
 from workflows.pods.check import run_id
-from workflows.pods.pod import find
+from workflows.pods.pod import find, unknown
 
 _TIMEOUT_SECONDS = 20
 _FAILED_NODE = re.compile(
@@ -43,11 +43,8 @@ def finish(root: str, project: str, experiment: str) -> None:
     address = RunAddress(root, project, experiment, _run())
     env.check_place(os.environ, project, root)
     storage = storage_for(root)
-    stranger = storage.exists(address.run_layout.spec) and not storage.exists(
-        address.run_layout.workflow(os.environ[env.WORKFLOW])
-    )
-    if stranger:
-        message = compose(address, _refused(address), None)
+    if _was_refused(address, storage):
+        message = compose(address, _refusal(address), None)
     else:
         record = _close(address, os.environ[env.STATUS])
         message = compose(address, record, _outcome(address, storage))
@@ -67,21 +64,25 @@ def _run() -> str:
 def _close(address: RunAddress, status: str) -> RunRecord:
     """What the store knows, with an end: a step that was killed could not write it."""
     store = open_store(address.layout)
-    known = find(store, address) or RunRecord(
-        address.project, address.experiment, address.run, "", "", "running", now()
-    )
+    known = find(store, address) or unknown(address)
     if known.status == "running" and status != "Succeeded":
         known = replace(known, status="stopped", ended=now(), message=_failures() or status)
         store.put(known)
     return known
 
 
-def _refused(address: RunAddress) -> RunRecord:
-    """Of a workflow that was not let go on with a run: what became of that run is not its end."""
-    unset, why = "", _failures() or "It was not let go on with that run."
-    return RunRecord(
-        address.project, address.experiment, address.run, unset, unset, "failed", now(), message=why
+def _was_refused(address: RunAddress, storage: Storage) -> bool:
+    """Whether the run is another workflow's, and this one was not let go on with it."""
+    layout = address.run_layout
+    return storage.exists(layout.spec) and not storage.exists(
+        layout.workflow(os.environ[env.WORKFLOW])
     )
+
+
+def _refusal(address: RunAddress) -> RunRecord:
+    """To tell, not to keep: what became of the run is not this workflow's end."""
+    why = _failures() or "It was not let go on with that run."
+    return replace(unknown(address), status="failed", message=why)
 
 
 def _failures() -> str:

@@ -18,6 +18,7 @@ from steps.errors import (
     RefeedError,
     TransientError,
     UnavailableError,
+    unforeseen,
 )
 from steps.ledger import Ledger
 from steps.log import RunLog
@@ -126,7 +127,7 @@ def _closed(here: Pod, error: BaseException) -> BaseException:
         )
         cause = "failed"
     elif isinstance(error, Exception) and not isinstance(error, RefeedError):
-        error = RefeedError(f"Something that nobody foresaw: {type(error).__name__}: {error}.")
+        error = unforeseen(error)
     with suppress(RefeedError):  # the first error is the one to tell
         here.ledger.close(cause)
         if cause == "failed":
@@ -151,7 +152,14 @@ def put_failed(store: ExperimentStore, address: RunAddress, error: BaseException
     The first reason is the one to tell; and a pod that was not let go on with an earlier run has
     not made that one fail.
     """
-    known = find(store, address) or RunRecord(
+    known = find(store, address) or unknown(address)
+    if not known.ended:
+        store.put(replace(known, status="failed", ended=now(), message=str(error)))
+
+
+def unknown(address: RunAddress) -> RunRecord:
+    """A run of which the store knows nothing yet."""
+    return RunRecord(
         project=address.project,
         experiment=address.experiment,
         run=address.run,
@@ -160,8 +168,6 @@ def put_failed(store: ExperimentStore, address: RunAddress, error: BaseException
         status="running",
         started=now(),
     )
-    if not known.ended:
-        store.put(replace(known, status="failed", ended=now(), message=str(error)))
 
 
 def find(store: ExperimentStore, address: RunAddress) -> RunRecord | None:

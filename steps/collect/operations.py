@@ -1,0 +1,54 @@
+"""What differs from run to run, and so stays out of the tables: tries at partitions, and pods."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import asdict
+from typing import TypeVar
+
+import pyarrow as pa
+import pyarrow.csv as pa_csv
+
+from steps.attempts import Attempt, tries
+from steps.contract import RunLayout
+from steps.records import PodRecord
+from steps.storage import Storage, read_parsed
+
+_READERS = 16
+
+Parsed = TypeVar("Parsed")
+
+
+def read_attempts(run: RunLayout, storage: Storage) -> list[Attempt]:
+    """All tries at partitions, by partition and then in the order of time."""
+    return _read_all(storage, tries(storage, run).values(), Attempt.from_json)
+
+
+def found_models(attempts: list[Attempt]) -> dict[str, int]:
+    """Trained partitions by how much of them was found in the cache."""
+    last = {attempt.partition_id: attempt for attempt in attempts}
+    return dict(Counter(a.cached for a in last.values() if a.outcome == "trained"))
+
+
+def write_attempts(run: RunLayout, storage: Storage, run_id: str, attempts: list[Attempt]) -> None:
+    """Write ``operations/attempts.csv``, empty if there were none."""
+    table = pa.Table.from_pylist([{"run": run_id, **asdict(attempt)} for attempt in attempts])
+    with storage.writer(run.operations("attempts.csv")) as stream:
+        if attempts:
+            pa_csv.write_csv(table, stream, pa_csv.WriteOptions(eol="\r\n"))
+
+
+def pods(run: RunLayout, storage: Storage) -> dict[str, int]:
+    """Pods that have ended, by what ended them."""
+    uris = [f"{run.pods}/{name}" for name in storage.names(run.pods)]
+    records = _read_all(storage, uris, PodRecord.from_json)
+    return dict(sorted(Counter(record.cause for record in records if record.cause).items()))
+
+
+def _read_all(
+    storage: Storage, uris: Iterable[str], parse: Callable[[bytes], Parsed]
+) -> list[Parsed]:
+    with ThreadPoolExecutor(_READERS) as pool:  # far away, each of them is a request
+        return list(pool.map(lambda uri: read_parsed(storage, uri, parse), uris))
