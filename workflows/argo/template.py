@@ -35,36 +35,21 @@ from hera.workflows import (
     models,
 )
 
-from steps.contract import RunAddress, output, shards_of, step_command
+from steps.contract import output, shards_of, step_command
 from steps.quantity import seconds
 from steps.records import canonical_json
-from workflows.argo import patch
+from workflows.argo import expressions, patch
+from workflows.argo.experiment import EXECUTOR, PROJECT_MAP, Experiment
 from workflows.argo.form import form_of
-from workflows.argo.placement import Placed, place, sizes, training_classes
-from workflows.installation import Installation, Project
+from workflows.argo.placement import Placed, place
+from workflows.installation import Installation
 from workflows.pods import environment as env
 from workflows.pods.environment import CAUSES, REPORT, STATUSES
 from workflows.spec import ExperimentSpec
 
 Manifest = dict[str, Any]
 
-PROJECT_MAP = "refeed-project"
-"""The ConfigMap in a project's namespace that says which project it is, and where it may write."""
-EXECUTOR = "refeed-executor"
-"""The service account of Argo's own containers: the steps' code never has a Kubernetes token."""
 USER = 10001
-RETRIED = (
-    "-1",
-    "70",
-    "75",
-    "130",
-    "137",
-    "143",
-    "255",
-    *(str(100 + step) for step in range(1, 10)),
-)
-"""Exit codes after which a pod is started again: lost, a bug or a hiccup (the ledger counts both),
-killed, told to stop, unknown, and asking for memory. Bad data (65) is not among them."""
 MOST_RETRIES = 200
 """Argo counts every retry, whatever caused it; the budget by cause is in the run's ledger."""
 LONGEST_WAIT = "60s"
@@ -72,26 +57,24 @@ LONGEST_WAIT = "60s"
 TRIES_TO_TELL = 5
 """Of the exit handler, which keeps no ledger: a webhook that is gone must not hold the run open."""
 LATEST_START_SECONDS = 3600
-_FAILURES = "{{=sprig.b64enc(sprig.trunc(20000, workflow.failures))}}"
-"""What failed, cut off: an environment variable holds 128 KiB, and 1,000 pods may have failed."""
 
 
 def workflow_template(spec: ExperimentSpec, installation: Installation) -> Manifest:
     """The WorkflowTemplate that the Argo UI, ``submit`` and a CronWorkflow start runs from."""
-    built = WorkflowTemplate(name=spec.name, **_Experiment(spec, installation).arguments())
+    built = WorkflowTemplate(name=spec.name, **_Templates(spec, installation).arguments())
     return _manifest(built)
 
 
 def workflow(spec: ExperimentSpec, installation: Installation) -> Manifest:
     """A Workflow that needs no WorkflowTemplate: one run of this very spec."""
-    arguments = _Experiment(spec, installation).arguments()
+    arguments = _Templates(spec, installation).arguments()
     return _manifest(Workflow(generate_name=f"{spec.name}-", **arguments))
 
 
 def cron_workflow(spec: ExperimentSpec, installation: Installation) -> Manifest:
     """The CronWorkflow of a spec that has a schedule; it starts runs of the WorkflowTemplate."""
     assert spec.schedule is not None
-    about = _Experiment(spec, installation)
+    about = Experiment(spec, installation)
     schedule = spec.schedule
     built = CronWorkflow(
         name=spec.name,
@@ -115,40 +98,19 @@ def _manifest(built: Workflow) -> Manifest:
     return made
 
 
-class _Experiment:
-    """What all templates of an experiment have in common."""
+class _Templates:
+    """An experiment's templates, and what else is in a WorkflowTemplate and a Workflow alike."""
 
     def __init__(self, spec: ExperimentSpec, installation: Installation) -> None:
-        self.spec, self.installation = spec, installation
-        self.project: Project = installation.projects[spec.project]
-        self.platform = env.Platform(
-            project=spec.project,
-            root=self.project.root,
-            trainers={name: each.image for name, each in sorted(installation.trainers.items())},
-            classes=sizes(spec, installation),
-            retries=spec.execution.retries,
-        )
-        self.labels = {
-            "app.kubernetes.io/part-of": "refeed",
-            "refeed/project": spec.project,
-            "refeed/experiment": spec.name,
-            "refeed/spec": spec.digest(),
-        }
-        self.annotations = {
-            "workflows.argoproj.io/title": spec.name,
-            "workflows.argoproj.io/description": (
-                f"One model per partition of a table, project {spec.project}. "
-                "The report is an artifact of the collect step."
-            ),
-        }
+        self.about = Experiment(spec, installation)
 
     def arguments(self) -> dict[str, Any]:
         """What a WorkflowTemplate and a Workflow are made of alike."""
-        execution = self.spec.execution
+        execution = self.about.spec.execution
         return {
-            "namespace": self.project.namespace,
-            "labels": self.labels,
-            "annotations": self.annotations,
+            "namespace": self.about.project.namespace,
+            "labels": self.about.labels,
+            "annotations": self.about.annotations,
             "entrypoint": "experiment",
             "arguments": list(self._form()),
             "templates": list(self._templates()),
@@ -168,8 +130,8 @@ class _Experiment:
             "pod_gc": models.PodGC(strategy="OnPodCompletion", delete_delay_duration="600s"),
             "ttl_strategy": models.TTLStrategy(seconds_after_completion=seconds(execution.ttl)),
             "workflow_metadata": models.WorkflowMetadata(
-                labels=self.labels,
-                annotations=self.annotations,
+                labels=self.about.labels,
+                annotations=self.about.annotations,
                 labels_from={
                     "refeed/trainer": models.LabelValueFrom(
                         expression="workflow.parameters.trainer"
@@ -189,7 +151,7 @@ class _Experiment:
         }
 
     def _form(self) -> Iterator[Parameter]:
-        for field in form_of(self.spec, self.installation):
+        for field in form_of(self.about.spec, self.about.installation):
             yield Parameter(
                 name=field.name,
                 value=field.value,
@@ -199,40 +161,34 @@ class _Experiment:
 
     def _exit(self) -> DAG:
         """Runs the finish step where there is something to tell; else it costs no pod."""
-        late = self.installation.notify.late_seconds if self.installation.notify else None
-        took_long = f" || {{{{workflow.duration}}}} > {late}" if late else ""
+        notify = self.about.installation.notify
+        when = expressions.worth_telling(notify.late_seconds if notify else None)
         with DAG(name="exit") as dag:
-            when = f"{{{{workflow.status}}}} != Succeeded{took_long}"
             dag.tasks = [Task(name="finish", template="finish", when=when)]
         return dag
 
     def _turns(self) -> models.Synchronization | None:
         """One run at a time, scheduled or not: a manual submit ignores the policy (#9087)."""
-        if not self.spec.schedule or self.spec.schedule.concurrency != "forbid":
+        if not self.about.spec.schedule or self.about.spec.schedule.concurrency != "forbid":
             return None
-        return models.Synchronization(mutexes=[models.Mutex(name=self.spec.name)])
+        return models.Synchronization(mutexes=[models.Mutex(name=self.about.spec.name)])
 
     def _metric_labels(self, **more: str) -> list[Label]:
-        names = {"project": self.spec.project, "experiment": self.spec.name, **more}
+        names = {"project": self.about.spec.project, "experiment": self.about.spec.name, **more}
         return [Label(key=key, value=value) for key, value in names.items()]
 
     # --- templates --------------------------------------------------------------------------
 
     def _templates(self) -> Iterator[Any]:
         check, split, collect = self._check(), self._split(), self._collect()
-        trainers = [self._train(name) for name in self._sizes()]
+        trainers = [self._train(name) for name in self.about.sizes]
         yield from (self._dag(), check, split, *trainers, collect, self._exit(), self._finish())
-
-    def _sizes(self) -> list[str]:
-        return list(training_classes(self.spec, self.installation))
 
     def _dag(self) -> DAG:
         run = {"run": "{{tasks.check.outputs.parameters.run}}"}
         image = {"trainer-image": "{{tasks.check.outputs.parameters.trainer-image}}"}
-        fans = [_fan(name, run | image) for name in self._sizes()]
-        ended = ["Succeeded", "Failed", "Errored", "Skipped", "Omitted", "Daemoned"]
-        whatever = ["(" + " || ".join(f"{fan.name}.{end}" for end in ended) + ")" for fan in fans]
-        after = " && ".join(["split.Succeeded", *whatever])
+        fans = [_fan(name, run | image) for name in self.about.sizes]
+        after = expressions.after_all(fan.name for fan in fans)
         with DAG(name="experiment", fail_fast=False) as dag:
             dag.tasks = [
                 Task(name="check", template="check"),
@@ -246,13 +202,13 @@ class _Experiment:
         """It runs in the trainer's image; which one, an expression on the form's answer tells."""
         return self._container(
             "check",
-            image=self._chosen_image(),
+            image=self.about.chosen_image,
             account="refeed-train",
-            classes=[place(self.installation, self.installation.steps.check)],
+            classes=[place(self.about.installation, self.about.installation.steps.check)],
             env=[
                 Env(
                     name=env.SPEC,
-                    value=env.plain(canonical_json(self.spec.model_dump(mode="json"))),
+                    value=env.plain(canonical_json(self.about.spec.model_dump(mode="json"))),
                 ),
                 _parameters(),
             ],
@@ -260,34 +216,23 @@ class _Experiment:
             run="",
         )
 
-    def _chosen_image(self) -> str:
-        own = self.installation.trainers[self.spec.trainer.name].image
-        chosen = f"'{own}'"
-        for name, trainer in sorted(self.installation.trainers.items()):
-            if name != self.spec.trainer.name:
-                chosen = f"workflow.parameters.trainer == '{name}' ? '{trainer.image}' : {chosen}"
-        return f"{{{{= {chosen} }}}}" if "?" in chosen else own
-
     def _split(self) -> Container:
         return self._container(
             "split",
-            image=self.installation.images.split,
+            image=self.about.installation.images.split,
             account="refeed-split",
-            classes=self._ladder(self.installation.steps.split),
+            classes=self.about.ladder(self.about.installation.steps.split),
             inputs=[Parameter(name="run")],
-            outputs=[_output(shards_of(name)) for name in self._sizes()],
+            outputs=[_output(shards_of(name)) for name in self.about.sizes],
         )
 
     def _train(self, size: str) -> Container:
-        sizes_of = self._sizes()
-        larger = sizes_of[sizes_of.index(size) :]
-        spot = self.spec.execution.spot
         return self._container(
             "train",
             name=f"train-{size}",
             image="{{inputs.parameters.trainer-image}}",
             account="refeed-train",
-            classes=[place(self.installation, name, spot=spot) for name in larger],
+            classes=self.about.training_ladder(size),
             inputs=[Parameter(name=name) for name in ("run", "trainer-image", "shard")],
             size=size,
             shard="{{inputs.parameters.shard}}",
@@ -297,9 +242,9 @@ class _Experiment:
         numbers = [*STATUSES, *(f"pods-{cause}" for cause in CAUSES)]
         return self._container(
             "collect",
-            image=self.installation.images.collect,
+            image=self.about.installation.images.collect,
             account="refeed-collect",
-            classes=self._ladder(self.installation.steps.collect),
+            classes=self.about.ladder(self.about.installation.steps.collect),
             inputs=[Parameter(name="run")],
             outputs=[self._report(), *(_output(name) for name in numbers)],
             metrics=list(self._metrics()),
@@ -308,7 +253,7 @@ class _Experiment:
     def _report(self) -> GCSArtifact:
         """The report where the run has it anyway; Argo's UI shows it if it is not archived."""
         run = "{{inputs.parameters.run}}"
-        address = RunAddress(self.spec.output, self.spec.project, self.spec.name, run)
+        address = self.about.address(run)
         bucket, _, key = address.run_layout.report.removeprefix("gs://").partition("/")
         return GCSArtifact(
             name="report",
@@ -336,7 +281,7 @@ class _Experiment:
             )
 
     def _finish(self) -> Container:
-        notify = self.installation.notify
+        notify = self.about.installation.notify
         webhook = (
             [
                 SecretEnv(
@@ -351,23 +296,18 @@ class _Experiment:
         )
         return self._container(
             "finish",
-            image=self.installation.images.collect,
+            image=self.about.installation.images.collect,
             account="refeed-collect",
-            classes=[place(self.installation, self.installation.steps.collect)],
+            classes=[place(self.about.installation, self.about.installation.steps.collect)],
             env=[
                 _parameters(),
                 Env(name=env.STATUS, value="{{workflow.status}}"),
                 Env(name=env.DURATION, value="{{workflow.duration}}"),
-                Env(name=env.FAILURES, value=_FAILURES),
+                Env(name=env.FAILURES, value=expressions.FAILURES),
                 *webhook,
             ],
             run="",
         )
-
-    def _ladder(self, size: str) -> list[Placed]:
-        """A class and all larger ones of the installation."""
-        names = list(self.installation.classes)
-        return [place(self.installation, name) for name in names[names.index(size) :]]
 
     def _container(
         self,
@@ -386,7 +326,7 @@ class _Experiment:
     ) -> Container:
         """A template that runs one step in one pod."""
         own = classes[0]
-        address = RunAddress(self.spec.output, self.spec.project, self.spec.name, run)
+        address = self.about.address(run)
         return Container(
             name=name or step,
             image=image,
@@ -425,10 +365,10 @@ class _Experiment:
         yield Env(name=env.MEMORY_STEPS, value=str(memory_steps))
         yield Env(name=env.LAST_MESSAGE, value="{{lastRetry.message}}")
         yield Env(name=env.LAST_STATUS, value="{{lastRetry.status}}")
-        yield Env(name=env.PLATFORM, value=env.plain(self.platform.to_json()))
+        yield Env(name=env.PLATFORM, value=env.plain(self.about.platform.to_json()))
         for name, key in ((env.PROJECT, "project"), (env.ROOT, "root")):
             yield ConfigMapEnv(name=name, config_map_name=PROJECT_MAP, config_map_key=key)
-        for name, value in sorted(self.installation.environment.items()):
+        for name, value in sorted(self.about.installation.environment.items()):
             yield Env(name=name, value=value)
 
 
@@ -447,15 +387,13 @@ def _output(name: str) -> Parameter:
 
 
 def _parameters() -> Env:
-    """All parameters as they were given, in base64: Argo expands nothing in that."""
-    return Env(name=env.PARAMETERS, value="{{=sprig.b64enc(workflow.parameters.json)}}")
+    return Env(name=env.PARAMETERS, value=expressions.PARAMETERS)
 
 
 def _retries(limit: int) -> RetryStrategy:
-    codes = ", ".join(f"'{code}'" for code in RETRIED)
     return RetryStrategy(
         limit=limit,
         retry_policy="Always",
-        expression=f"lastRetry.exitCode in [{codes}]",
+        expression=expressions.MAY_RETRY,
         backoff=models.Backoff(duration="2s", factor=2, cap=LONGEST_WAIT),
     )

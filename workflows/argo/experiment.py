@@ -1,0 +1,75 @@
+"""What all of Argo's objects for an experiment have in common: names, labels, where it runs."""
+
+from __future__ import annotations
+
+from functools import cached_property
+
+from steps.contract import RunAddress
+from workflows.argo.expressions import chosen_image
+from workflows.argo.placement import Placed, place, sizes, training_classes
+from workflows.installation import Installation, Project
+from workflows.pods.environment import Platform
+from workflows.spec import ExperimentSpec
+
+PROJECT_MAP = "refeed-project"
+"""The ConfigMap in a project's namespace that says which project it is, and where it may write."""
+EXECUTOR = "refeed-executor"
+"""The service account of Argo's own containers: the steps' code never has a Kubernetes token."""
+
+
+class Experiment:
+    """A spec on an installation.
+
+    Args:
+        spec: fits the installation.
+        installation: that it is compiled for.
+    """
+
+    def __init__(self, spec: ExperimentSpec, installation: Installation) -> None:
+        self.spec, self.installation = spec, installation
+        self.project: Project = installation.projects[spec.project]
+        self.platform = Platform(
+            project=spec.project,
+            root=self.project.root,
+            trainers={name: each.image for name, each in sorted(installation.trainers.items())},
+            classes=sizes(spec, installation),
+            retries=spec.execution.retries,
+        )
+        self.labels = {
+            "app.kubernetes.io/part-of": "refeed",
+            "refeed/project": spec.project,
+            "refeed/experiment": spec.name,
+            "refeed/spec": spec.digest(),
+        }
+        self.annotations = {
+            "workflows.argoproj.io/title": spec.name,
+            "workflows.argoproj.io/description": (
+                f"One model per partition of a table, project {spec.project}. "
+                "The report is an artifact of the collect step."
+            ),
+        }
+
+    @cached_property
+    def sizes(self) -> list[str]:
+        """The resource classes that training pods may use, the smallest first."""
+        return list(training_classes(self.spec, self.installation))
+
+    @property
+    def chosen_image(self) -> str:
+        """The image of the form's trainer, as an expression where there is a choice."""
+        return chosen_image(self.platform.trainers, self.spec.trainer.name)
+
+    def address(self, run: str) -> RunAddress:
+        """Of a run, whose id may be one of Argo's tags."""
+        return RunAddress(self.spec.output, self.spec.project, self.spec.name, run)
+
+    def training_ladder(self, size: str) -> list[Placed]:
+        """A class and all larger ones that training pods may use."""
+        larger = self.sizes[self.sizes.index(size) :]
+        spot = self.spec.execution.spot
+        return [place(self.installation, name, spot=spot) for name in larger]
+
+    def ladder(self, size: str) -> list[Placed]:
+        """A class and all larger ones of the installation."""
+        names = list(self.installation.classes)
+        return [place(self.installation, name) for name in names[names.index(size) :]]
