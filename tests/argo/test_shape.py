@@ -11,7 +11,7 @@ import pytest
 
 from steps.contract import shards_of
 from tests.argo.cases import CASES, Case, installation
-from workflows.argo.template import EXECUTOR, PROJECT_MAP
+from workflows.argo.experiment import EXECUTOR, PROJECT_MAP
 
 WITH_TEMPLATES = [case for case in CASES.values() if case.kind != "cron-workflow"]
 every_template = pytest.mark.parametrize("case", WITH_TEMPLATES, ids=lambda case: case.name)
