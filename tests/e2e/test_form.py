@@ -6,7 +6,9 @@ import json
 import os
 import shutil
 import subprocess
+import urllib.error
 import urllib.request
+from http import HTTPStatus
 from pathlib import Path
 from typing import Any
 
@@ -54,8 +56,12 @@ def call(path: str, body: dict[str, Any] | None = None) -> tuple[bytes, dict[str
         headers["Authorization"] = os.environ["ARGO_TOKEN"]
     data = None if body is None else json.dumps(body).encode()
     request = urllib.request.Request(f"{server()}{path}", data, headers)
-    with urllib.request.urlopen(request, timeout=60) as answer:
-        return answer.read(), {name.lower(): value for name, value in answer.headers.items()}
+    try:
+        with urllib.request.urlopen(request, timeout=60) as answer:
+            return answer.read(), {name.lower(): value for name, value in answer.headers.items()}
+    except urllib.error.HTTPError as error:
+        error.add_note(error.read().decode(errors="replace"))
+        raise
 
 
 def fill_in(name: str, answers: dict[str, str]) -> dict[str, Any]:
@@ -66,9 +72,22 @@ def fill_in(name: str, answers: dict[str, str]) -> dict[str, Any]:
         "resourceName": name,
         "submitOptions": {"parameters": [f"{key}={value}" for key, value in answers.items()]},
     }
+    # The server lists what it may submit from a watch, which hears of a new object a moment later.
+    path = f"/api/v1/workflow-templates/{NAMESPACE}/{name}"
+    wait_until("the server knows the template", lambda: knows(path), 60)
     raw, _ = call(f"/api/v1/workflows/{NAMESPACE}/submit", body)
     made: dict[str, Any] = json.loads(raw)["metadata"]
     return made
+
+
+def knows(path: str) -> bool:
+    try:
+        call(path)
+    except urllib.error.HTTPError as error:
+        if error.code == HTTPStatus.NOT_FOUND:
+            return False
+        raise
+    return True
 
 
 @pytest.fixture(scope="module")
