@@ -41,7 +41,7 @@ install: $(STAMP) ## Make the environment in .venv, exactly as uv.lock says
 
 $(STAMP): pyproject.toml uv.lock | check-system $(if $(filter .uv/bin/uv,$(UV)),.uv/bin/uv)
 	@echo "Installing into $(VENV) ..."
-	@$(UV) sync --quiet --frozen --inexact --compile-bytecode --extra local --extra argo --all-groups
+	@$(UV) sync --quiet --frozen --inexact --compile-bytecode --extra local --extra argo --extra google --extra beam --all-groups
 	@touch $@
 
 .uv/bin/uv:

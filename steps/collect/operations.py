@@ -9,12 +9,12 @@ from dataclasses import asdict
 from typing import TypeVar
 
 import pyarrow as pa
-import pyarrow.csv as pa_csv
 
 from steps.attempts import Attempt, tries
 from steps.contract import RunLayout
 from steps.records import PodRecord
 from steps.storage import Storage, read_parsed
+from steps.table.results import csv_of
 
 _READERS = 16
 
@@ -35,9 +35,7 @@ def found_models(attempts: list[Attempt]) -> dict[str, int]:
 def write_attempts(run: RunLayout, storage: Storage, run_id: str, attempts: list[Attempt]) -> None:
     """Write ``operations/attempts.csv``, empty if there were none."""
     table = pa.Table.from_pylist([{"run": run_id, **asdict(attempt)} for attempt in attempts])
-    with storage.writer(run.operations("attempts.csv")) as stream:
-        if attempts:
-            pa_csv.write_csv(table, stream, pa_csv.WriteOptions(eol="\r\n"))
+    storage.write(run.operations("attempts.csv"), csv_of(table) if attempts else b"")
 
 
 def pods(run: RunLayout, storage: Storage) -> dict[str, int]:

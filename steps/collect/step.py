@@ -13,6 +13,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
+from functools import partial
 from typing import Any
 
 import pyarrow as pa
@@ -23,7 +24,6 @@ from steps.collect.operations import found_models, pods, read_attempts, write_at
 from steps.collect.outcome import Outcome, notable
 from steps.collect.ranking import Line, ranked
 from steps.collect.report import RunFacts, build_report
-from steps.collect.tables import TableWriter
 from steps.contract import DatasetLayout, ProjectLayout, RunLayout
 from steps.errors import MissingInputError
 from steps.progress import Progress
@@ -39,6 +39,7 @@ from steps.schema import SCHEMA_VERSION, TABLES
 from steps.storage import Storage, read_parsed
 from steps.store import ExperimentStore
 from steps.table.grid import Grid
+from steps.table.results import TableWriter
 from steps.table.sample import Sample
 
 _READERS = 16
@@ -177,7 +178,9 @@ def _write_partition_tables(reader: _Reader, progress: Progress) -> list[Line]:
     lines = []
     with ExitStack() as stack:
         writers = {
-            name: stack.enter_context(TableWriter(TABLES[name], reader.run, reader.storage))
+            name: stack.enter_context(
+                TableWriter(TABLES[name], partial(reader.run.table, name), reader.storage)
+            )
             for name in _PER_PARTITION
         }
         for entry, record, tables in reader.read_ahead():
@@ -217,7 +220,7 @@ def _write_small_tables(
 
 def _write_table(name: str, rows: list[dict[str, Any]], run: RunLayout, storage: Storage) -> None:
     columns = {column: [row[column] for row in rows] for column in TABLES[name].names}
-    with TableWriter(TABLES[name], run, storage) as writer:
+    with TableWriter(TABLES[name], partial(run.table, name), storage) as writer:
         writer.add(columns)
 
 

@@ -14,8 +14,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from refeed import run
-from steps.collect.tables import harmless
 from steps.records import PartitionKey
+from steps.table.results import harmless
 from tests.lab import Lab, small_table
 
 KEYS = [

@@ -15,6 +15,7 @@ from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from threading import Thread
+from typing import NoReturn
 
 import pytest
 
@@ -31,7 +32,11 @@ def fake_gcs_server() -> Path:
     path = Path(wrapper.__file__).parent / "vendor" / "fake-gcs-server" / "bin" / name
     if path.is_file():
         return path
-    reason = f"fake-gcs-server has no binary for this machine ({name})"
+    absent(f"fake-gcs-server has no binary for this machine ({name})")
+
+
+def absent(reason: str) -> NoReturn:
+    """A stand-in is not there: the test is skipped, and fails in CI."""
     if os.environ.get("CI") == "true":
         pytest.fail(reason)
     pytest.skip(reason)
@@ -60,14 +65,19 @@ def gcs_server(host: str = "127.0.0.1", port: int = 0) -> Iterator[str]:
     command += ["-external-url", url, "-log-level", "error"]
     process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     try:
-        _wait_for(f"{url}/storage/v1/b?project=any", process)
+        wait_for(f"{url}/storage/v1/b?project=any", process)
         yield url
     finally:
         process.terminate()
         process.wait()
 
 
-def _wait_for(url: str, process: subprocess.Popen[bytes]) -> None:
+def wait_for(url: str, process: subprocess.Popen[bytes]) -> None:
+    """Wait until a server that was just started answers.
+
+    Raises:
+        Failed: it has ended, or does not answer in time.
+    """
     end = time.monotonic() + _START_SECONDS
     while not _answers(url):
         if process.poll() is not None or time.monotonic() > end:

@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from types import TracebackType
 from typing import Any, Self
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.csv as pa_csv
 import pyarrow.parquet as pq
 
-from steps.contract import RunLayout
 from steps.schema import ResultTable
 from steps.storage import Storage
 
@@ -50,11 +50,16 @@ class TableWriter:
     """Writes one result table in both formats; rows come in order, in batches of columns.
 
     CSV follows RFC 4180: a header line, commas, CRLF, quoted text; UTF-8, empty where undefined.
+
+    Args:
+        table: what is written.
+        place: where it lies, by ``csv`` and ``parquet``.
+        storage: of that place.
     """
 
-    def __init__(self, table: ResultTable, run: RunLayout, storage: Storage) -> None:
+    def __init__(self, table: ResultTable, place: Callable[[str], str], storage: Storage) -> None:
         self.table, self.schema = table, arrow_schema_of(table)
-        self._uris = {suffix: run.table(table.name, suffix) for suffix in ("csv", "parquet")}
+        self._uris = {suffix: place(suffix) for suffix in ("csv", "parquet")}
         self._storage = storage
         self._stack = ExitStack()
         self._waiting: list[pa.Table] = []
@@ -65,10 +70,8 @@ class TableWriter:
             suffix: self._stack.enter_context(self._storage.writer(uri))
             for suffix, uri in self._uris.items()
         }
-        options = pa_csv.WriteOptions(eol="\r\n")
-        self._csv = self._stack.enter_context(
-            pa_csv.CSVWriter(streams["csv"], self.schema, write_options=options)
-        )
+        self._csv = streams["csv"]
+        self._csv.write(csv_of(self.schema.empty_table()))
         self._parquet = self._stack.enter_context(pq.ParquetWriter(streams["parquet"], self.schema))
         return self
 
@@ -107,11 +110,31 @@ class TableWriter:
         if self._waiting:
             table = pa.concat_tables(self._waiting)
             self._parquet.write_table(table, row_group_size=table.num_rows)
-            self._csv.write_table(_harmless_table(table))
+            self._csv.write(csv_of(harmless_table(table), header=False))
         self._waiting, self._rows = [], 0
 
 
-def _harmless_table(table: pa.Table) -> pa.Table:
+def csv_of(table: pa.Table, *, header: bool = True) -> bytes:
+    """A table as RFC 4180 has it; see ``harmless_table`` for text that a spreadsheet would run."""
+    sink = pa.BufferOutputStream()
+    pa_csv.write_csv(table, sink, pa_csv.WriteOptions(include_header=header))
+    return with_crlf(sink.getvalue().to_pybytes())
+
+
+def with_crlf(csv: bytes) -> bytes:
+    """Lines end with CRLF, which pyarrow below 26 cannot write; line ends within quotes stay.
+
+    A byte lies within quotes where the number of quotes up to it is odd; a quote within a text is
+    doubled, so it changes nothing.
+    """
+    content = np.frombuffer(csv, np.uint8)
+    quoted = np.bitwise_xor.accumulate(content == ord('"'))
+    ends = np.flatnonzero((content == ord("\n")) & ~quoted)
+    return np.insert(content, ends, ord("\r")).tobytes()
+
+
+def harmless_table(table: pa.Table) -> pa.Table:
+    """The table with all its text harmless."""
     columns = [
         _harmless_column(column) if pa.types.is_string(column.type) else column
         for column in table.columns
