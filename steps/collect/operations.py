@@ -13,8 +13,8 @@ import pyarrow as pa
 from steps.attempts import Attempt, tries
 from steps.contract import RunLayout
 from steps.records import PodRecord
+from steps.results import csv_of
 from steps.storage import Storage, read_parsed
-from steps.table.results import csv_of
 
 _READERS = 16
 

@@ -35,11 +35,11 @@ from steps.records import (
     RunRequest,
     canonical_json,
 )
+from steps.results import TableWriter
 from steps.schema import SCHEMA_VERSION, TABLES
 from steps.storage import Storage, read_parsed
 from steps.store import ExperimentStore
 from steps.table.grid import Grid
-from steps.table.results import TableWriter
 from steps.table.sample import Sample
 
 _READERS = 16

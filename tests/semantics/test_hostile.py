@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from refeed import run
 from steps.records import PartitionKey
-from steps.table.results import harmless
+from steps.results import harmless
 from tests.lab import Lab, small_table
 
 KEYS = [

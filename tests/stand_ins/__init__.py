@@ -30,9 +30,9 @@ def fake_gcs_server() -> Path:
     machine = _MACHINES.get(platform.machine(), platform.machine())
     name = f"fake-gcs-server-{platform.system().lower()}-{machine}"
     path = Path(wrapper.__file__).parent / "vendor" / "fake-gcs-server" / "bin" / name
-    if path.is_file():
-        return path
-    absent(f"fake-gcs-server has no binary for this machine ({name})")
+    if not path.is_file():
+        absent(f"fake-gcs-server has no binary for this machine ({name})")
+    return path
 
 
 def absent(reason: str) -> NoReturn:
