@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-SPLIT_VERSION = 2
+SPLIT_VERSION = 3
 """Raised when the same source would give other part files, so that old data sets are not reused."""
 
 TRAIN_VERSION = 3
@@ -39,8 +39,17 @@ class DatasetLayout:
 
     @property
     def statistics(self) -> str:
-        """Exact counts and moments of each column."""
+        """Exact counts of each column, which the task and the classes follow from."""
         return join(self.base, "statistics.json")
+
+    def statistics_table(self, name: str, suffix: str) -> str:
+        """A table about the columns; suffix is ``csv`` or ``parquet``."""
+        return join(self.base, "statistics", f"{name}.{suffix}")
+
+    @property
+    def stored_statistics(self) -> str:
+        """Statistics by partition as the experiment store keeps them, where it lies here too."""
+        return join(self.base, "stored-statistics.jsonl.gz")
 
     def grid(self, grid_hash: str) -> str:
         """A shared grid; the hash is of its points per feature and its categorical features."""
@@ -216,6 +225,10 @@ class ProjectLayout:
     def source(self, source_hash: str) -> str:
         """Which data set was made of a source, so that its rows need not be read again."""
         return join(self.base, "datasets", "sources", f"{source_hash}.json")
+
+    def pin(self, config_hash: str) -> str:
+        """What fixes the rows of a moving source while a data set is made of it."""
+        return join(self.base, "datasets", "pins", f"{config_hash}.json")
 
     @property
     def scratch(self) -> str:

@@ -12,6 +12,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.csv as pa_csv
 import pyarrow.parquet as pq
+from numpy.typing import NDArray
 
 from steps.schema import ResultTable
 from steps.storage import Storage
@@ -25,6 +26,8 @@ _ARROW = {
 _ROWS_PER_GROUP = 1 << 16
 
 _FORMULA = re.compile(r"^[\s\x00]*[=+\-@\uff1d\uff0b\uff0d\uff20|%]|^[\t\r\n']")
+_SUSPECT = r"^\s*[^\w\s.]|^\s*%|^[\t\r\n']|\x00|[^\x01-\x7f]"
+"""What a text has that ``harmless`` may change, and many that it does not."""
 _NUMBER = re.compile(r"^[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?$")
 
 
@@ -47,7 +50,7 @@ def arrow_schema_of(table: ResultTable) -> pa.Schema:
 
 
 class TableWriter:
-    """Writes one result table in both formats; rows come in order, in batches of columns.
+    """Writes one result table; rows come in order, in batches of columns.
 
     CSV follows RFC 4180: a header line, commas, CRLF, quoted text; UTF-8, empty where undefined.
 
@@ -55,11 +58,19 @@ class TableWriter:
         table: what is written.
         place: where it lies, by ``csv`` and ``parquet``.
         storage: of that place.
+        csv: whether it is written as CSV too.
     """
 
-    def __init__(self, table: ResultTable, place: Callable[[str], str], storage: Storage) -> None:
+    def __init__(
+        self,
+        table: ResultTable,
+        place: Callable[[str], str],
+        storage: Storage,
+        *,
+        csv: bool = True,
+    ) -> None:
         self.table, self.schema = table, arrow_schema_of(table)
-        self._uris = {suffix: place(suffix) for suffix in ("csv", "parquet")}
+        self._uris = {suffix: place(suffix) for suffix in (["csv"] if csv else []) + ["parquet"]}
         self._storage = storage
         self._stack = ExitStack()
         self._waiting: list[pa.Table] = []
@@ -70,8 +81,9 @@ class TableWriter:
             suffix: self._stack.enter_context(self._storage.writer(uri))
             for suffix, uri in self._uris.items()
         }
-        self._csv = streams["csv"]
-        self._csv.write(csv_of(self.schema.empty_table()))
+        self._csv = streams.get("csv")
+        if self._csv:
+            self._csv.write(csv_of(self.schema.empty_table()))
         self._parquet = self._stack.enter_context(pq.ParquetWriter(streams["parquet"], self.schema))
         return self
 
@@ -85,7 +97,7 @@ class TableWriter:
             self._flush()
         self._stack.__exit__(kind, error, trace)
 
-    def add(self, columns: Mapping[str, Sequence[Any]], **constants: str) -> None:
+    def add(self, columns: Mapping[str, Sequence[Any] | NDArray[Any]], **constants: str) -> None:
         """Add rows.
 
         Args:
@@ -95,13 +107,8 @@ class TableWriter:
         rows = len(next(iter(columns.values()), ()))
         if not rows:
             return
-        arrays = [
-            pa.repeat(pa.scalar(constants[field.name], field.type), rows)
-            if field.name in constants
-            else pa.array(columns[field.name], field.type)
-            for field in self.schema
-        ]
-        self._waiting.append(pa.Table.from_arrays(arrays, schema=self.schema))
+        same = {name: pa.repeat(pa.scalar(text), rows) for name, text in constants.items()}
+        self._waiting.append(arrow_table(self.table, {**columns, **same}))
         self._rows += rows
         if self._rows >= _ROWS_PER_GROUP:
             self._flush()
@@ -110,15 +117,30 @@ class TableWriter:
         if self._waiting:
             table = pa.concat_tables(self._waiting)
             self._parquet.write_table(table, row_group_size=table.num_rows)
-            self._csv.write(csv_of(harmless_table(table), header=False))
+            if self._csv:
+                self._csv.write(csv_of(harmless_table(table), header=False))
         self._waiting, self._rows = [], 0
+
+
+def arrow_table(table: ResultTable, columns: Mapping[str, Any]) -> pa.Table:
+    """Rows of a result table; in an array of numpy, NaN stands for a cell that is empty."""
+    schema = arrow_schema_of(table)
+    arrays = [
+        pa.array(values, field.type, from_pandas=isinstance(values, np.ndarray))
+        for field in schema
+        for values in [columns[field.name]]
+    ]
+    return pa.Table.from_arrays(arrays, schema=schema)
 
 
 def csv_of(table: pa.Table, *, header: bool = True) -> bytes:
     """A table as RFC 4180 has it; see ``harmless_table`` for text that a spreadsheet would run."""
     sink = pa.BufferOutputStream()
     pa_csv.write_csv(table, sink, pa_csv.WriteOptions(include_header=header))
-    return with_crlf(sink.getvalue().to_pybytes())
+    csv: bytes = sink.getvalue().to_pybytes()
+    if csv.count(b"\n") == table.num_rows + header:  # none within a text, as nearly always
+        return csv.replace(b"\n", b"\r\n")
+    return with_crlf(csv)
 
 
 def with_crlf(csv: bytes) -> bytes:
@@ -147,5 +169,7 @@ def _harmless_column(column: pa.ChunkedArray) -> pa.Array:
     encoded = column.combine_chunks().dictionary_encode()
     if isinstance(encoded, pa.ChunkedArray):  # pragma: no cover - older pyarrow
         encoded = encoded.combine_chunks()
-    texts = [harmless(text) for text in encoded.dictionary.to_pylist()]
-    return pa.array(texts, pa.string()).take(encoded.indices)
+    texts = encoded.dictionary
+    if pa.compute.any(pa.compute.match_substring_regex(texts, _SUSPECT), min_count=0).as_py():
+        texts = pa.array([harmless(text) for text in texts.to_pylist()], pa.string())
+    return texts.take(encoded.indices)

@@ -206,6 +206,63 @@ EXPERIMENT = _table(
     ("failed", "integer", "Partitions whose training failed."),
 )
 
+_SCOPE: tuple[tuple[str, ColumnType, str], ...] = (
+    ("scope", "text", "table: of all rows; partition: of those of one partition."),
+    ("partition_id", "text", "Identifier of the partition; empty for the table."),
+    ("partition", "text", "Value of the partition column; empty for the table."),
+    ("column", "text", "Name of the column: a feature, the target, and so on."),
+)
+_SAMPLED = "Beyond a million rows estimated from a uniform sample of them; see science.md."
+_ESTIMATED = "Rows; not whole where it was estimated, see science.md."
+COLUMN_STATISTICS = _table(
+    "column_statistics",
+    "a column of a partition, and one more of the whole table",
+    *_SCOPE,
+    ("type", "text", "Canonical type: int64, float64, string, bool, timestamp or date."),
+    ("rows", "integer", "Rows."),
+    ("missing", "integer", "Rows in which it is missing."),
+    ("zeros", "integer", "Rows in which it is 0 or false."),
+    ("min", "number", "Smallest value (dates as days, timestamps as seconds since 1970)."),
+    ("max", "number", "Largest value."),
+    ("mean", "number", "Mean of the values that are not missing."),
+    ("sd", "number", "Their standard deviation, with n - 1 in the denominator."),
+    ("mean_length", "number", "Mean length of a text, in bytes of UTF-8."),
+    ("distinct", "integer", "Different values."),
+    ("distinct_exact", "boolean", "Whether that is exact; else its standard error is 2.2 %."),
+    ("q01", "number", f"1 % quantile, a value that occurs. {_SAMPLED}"),
+    ("q05", "number", "5 % quantile."),
+    ("q10", "number", "10 % quantile."),
+    ("q25", "number", "25 % quantile."),
+    ("q50", "number", "Median, the lower one of two."),
+    ("q75", "number", "75 % quantile."),
+    ("q90", "number", "90 % quantile."),
+    ("q95", "number", "95 % quantile."),
+    ("q99", "number", "99 % quantile."),
+)
+TOP_VALUES_TABLE = _table(
+    "column_top_values",
+    "one of the five most frequent values of a column, of a partition or of the whole table",
+    *_SCOPE,
+    ("rank", "integer", "1 for the most frequent; equally frequent ones by value."),
+    ("value", "text", "The value, canonical."),
+    ("count", "number", _ESTIMATED),
+    ("share", "number", "count of the rows in which the column is not missing."),
+)
+BUCKETS_TABLE = _table(
+    "column_histograms",
+    "one of ten buckets of equal width of a column, of a partition or of the whole table",
+    *_SCOPE,
+    ("bucket", "integer", "Position of the bucket, from 0."),
+    ("low", "number", "Its lower bound, which is in it."),
+    ("high", "number", "Its upper bound, which is in the next one; the last bucket holds both."),
+    ("count", "number", _ESTIMATED),
+)
+
+DATASET_TABLES: dict[str, ResultTable] = {
+    table.name: table for table in (COLUMN_STATISTICS, TOP_VALUES_TABLE, BUCKETS_TABLE)
+}
+"""Tables of a data set, which lie beside it."""
+
 TABLES: dict[str, ResultTable] = {
     table.name: table
     for table in (

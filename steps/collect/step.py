@@ -36,6 +36,7 @@ from steps.records import (
     canonical_json,
 )
 from steps.results import TableWriter
+from steps.run_tables import PER_PARTITION, results_of
 from steps.schema import SCHEMA_VERSION, TABLES
 from steps.storage import Storage, read_parsed
 from steps.store import ExperimentStore
@@ -43,7 +44,6 @@ from steps.table.grid import Grid
 from steps.table.sample import Sample
 
 _READERS = 16
-_PER_PARTITION = ("metrics", "importance", "partial_dependence", "shap_summary", "shap_by_value")
 
 
 @dataclass(frozen=True)
@@ -105,6 +105,7 @@ def collect(
     )
     _write_operations(request, run, storage, facts, result, attempts)
     write_report(run, storage, facts)
+    store.put_results(request.experiment, request.run, results_of(run, storage))
     _finish(request, run, storage, store, facts, result)
     return result
 
@@ -181,7 +182,7 @@ def _write_partition_tables(reader: _Reader, progress: Progress) -> list[Line]:
             name: stack.enter_context(
                 TableWriter(TABLES[name], partial(reader.run.table, name), reader.storage)
             )
-            for name in _PER_PARTITION
+            for name in PER_PARTITION
         }
         for entry, record, tables in reader.read_ahead():
             for name, writer in writers.items():
@@ -227,7 +228,6 @@ def _write_table(name: str, rows: list[dict[str, Any]], run: RunLayout, storage:
 def _feature_row(
     name: str, kind: str, summary: dict[str, Any], sample: pa.Table, grid: Grid, request: RunRequest
 ) -> dict[str, Any]:
-    known = summary["rows"] - summary["missing"]
     return {
         "feature": name,
         "type": kind,
@@ -236,7 +236,7 @@ def _feature_row(
         "missing": summary["missing"],
         "min": summary["low"],
         "max": summary["high"],
-        "mean": summary["total"] / known if known and kind != "string" else None,
+        "mean": summary["mean"],
         "sampled_distinct": len(sample.column(name).drop_null().unique()),
         "grid_size": len(grid[name].values),
     }

@@ -1,64 +1,51 @@
 """The embedded split engine: streams a source through memory of bounded size into part files.
 
-First pass: canonical types, row hashes, summaries, grouping by partition. Second pass: one
-partition at a time in canonical order. The partition index is written last.
+First pass: canonical types, row hashes, summaries, grouping by partition. Second pass: one part of
+a partition at a time, in canonical order, with its statistics. The partition index is written last.
 """
 
 from __future__ import annotations
 
-import json
 import os
 import shutil
 import tempfile
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TypeVar
 
 import numpy as np
 import pyarrow as pa
 
-from steps.contract import SPLIT_VERSION, DatasetLayout, ProjectLayout
+from steps.contract import DatasetLayout, ProjectLayout
 from steps.errors import DataError
 from steps.progress import Progress
-from steps.records import (
-    Column,
-    PartitionEntry,
-    PartitionIndex,
-    PartitionKey,
-    canonical_json,
-    digest,
+from steps.records import PartitionEntry, PartitionIndex, PartitionKey
+from steps.split.part_files import (
+    Part,
+    WrittenPart,
+    entry_of,
+    refuse_collisions,
+    seen_in,
+    write_part,
 )
 from steps.split.source import Source
 from steps.split.spill import Codes, Grouping
+from steps.split.writer import DatasetWriter, SplitPlan
 from steps.storage import Storage, read_parsed, scheme_of
-from steps.table.hashing import Hashes, content_digest, mix, row_hashes
-from steps.table.parts import arrow_schema, canonical_order, encode_part
+from steps.table.hashing import ContentSums, Hashes, added, content_sums, row_hashes
+from steps.table.merging import merged
 from steps.table.sample import SAMPLE_ROWS, BottomSample
-from steps.table.summaries import TableSummary, column_totals
+from steps.table.statistics import Seen
+from steps.table.summaries import TableSummary
 from steps.table.types import canonical_batch, canonical_text
 
 MEMORY_BUDGET = 512 << 20
 """Bytes of rows that are held before they are spilled to disk; the peak is about twice it."""
 
+_GROUP_ROWS = 1 << 15
 _THREADS = min(4, os.cpu_count() or 1)
-
-
-@dataclass(frozen=True)
-class SplitPlan:
-    """What is to be made.
-
-    Attributes:
-        columns: names and canonical types, sorted by name.
-        partition_by: name of the partition column.
-        format: of the part files.
-    """
-
-    columns: tuple[Column, ...]
-    partition_by: str
-    format: str
 
 
 class Partitions:
@@ -111,18 +98,17 @@ def make_dataset(
         OutputError: the artifact root cannot be written.
     """
     with _scratch(project) as folder:
-        rows = source.rows()
-        schema = arrow_schema(plan.columns)
+        rows, schema = source.rows(), plan.schema
         scan = _Scan(plan, Grouping(schema, Path(folder), memory_budget, rows))
         progress.begin("read", "rows", rows)
         for count in scan.read(source.batches(schema.names)):
             progress.advance(count)
         progress.end()
-        dataset, content = scan.finish()
-        layout = project.dataset(dataset)
+        digests = scan.finish()
+        layout = project.dataset(digests[0])
         if storage.exists(layout.index):
             return read_parsed(storage, layout.index, PartitionIndex.from_json)
-        return _write(scan, (dataset, content), layout, storage, progress)
+        return _write(scan, digests, layout, storage, progress)
 
 
 def _scratch(project: ProjectLayout) -> tempfile.TemporaryDirectory[str]:
@@ -153,8 +139,7 @@ class _Scan:
         self.partitions = Partitions(self.types[plan.partition_by])
         self.sample = BottomSample(SAMPLE_ROWS)
         self.summary = TableSummary(self.types)
-        self._rows = 0
-        self._sums = np.zeros(2, np.uint64)
+        self._sums: ContentSums = (0, 0, 0)
 
     def read(self, batches: Iterator[pa.RecordBatch]) -> Iterator[int]:
         """Take in the batches of the source, yielding the rows of each.
@@ -170,22 +155,18 @@ class _Scan:
         return batch, row_hashes(batch), self.summary.of_batch(batch)
 
     def _add(self, batch: pa.RecordBatch, hashes: Hashes, summary: TableSummary) -> None:
-        self._rows += len(hashes)
-        self._sums += np.array([hashes.sum(), mix(hashes).sum()], np.uint64)
+        self._sums = added([self._sums, content_sums(hashes)])
         self.summary.merge(summary)
         self.sample.add(batch, hashes)
         codes = self.partitions.codes_of(batch.column(self.plan.partition_by))
         self.grouping.add(batch, hashes, codes)
 
     def finish(self) -> tuple[str, str]:
-        """The data set's hash, and the digest of its content, which no format changes."""
-        if not self._rows:
+        """See ``SplitPlan.digests``."""
+        if not self._sums[0]:
             raise DataError("The source has no rows, so there is nothing to train on.")
         self.grouping.finish()
-        columns = [asdict(column) for column in self.plan.columns]
-        sums = [self._rows, *map(int, self._sums)]
-        content = digest([sums, columns, self.plan.partition_by])
-        return digest([content, self.plan.format, SPLIT_VERSION]), content
+        return self.plan.digests(self._sums)
 
 
 def _write(
@@ -195,43 +176,59 @@ def _write(
     storage: Storage,
     progress: Progress,
 ) -> PartitionIndex:
-    """The second pass: part files, sample, statistics, and last the index."""
+    """The second pass: part files, statistics, sample, and last the index."""
     keys = scan.partitions.sorted()
-    _refuse_collisions([key for key, _ in keys])
+    refuse_collisions([key for key, _ in keys])
     progress.begin("write", "partitions", len(keys))
-    entries = []
-    for entry, totals in _parts(scan, keys, layout, storage):
-        entries.append(entry)
-        scan.summary.add_totals(totals)
-        progress.advance(1)
+    with DatasetWriter(scan.plan, layout, storage) as writer:
+        for entries, seen in _partitions(scan, keys, layout, storage):
+            writer.add(entries, seen)
+            progress.advance(len(entries))
+        writer.finish(scan.sample.sample(scan.plan.schema), scan.summary)
     progress.end()
-    storage.write(layout.sample, scan.sample.sample(scan.grouping.schema).to_ipc())
-    columns = {name: asdict(column) for name, column in scan.summary.columns.items()}
-    storage.write(layout.statistics, canonical_json(columns).encode("utf-8", "surrogatepass"))
-    plan = scan.plan
-    index = PartitionIndex(*digests, plan.columns, plan.partition_by, plan.format, tuple(entries))
-    storage.write(layout.index, index.to_json().encode("utf-8", "surrogatepass"))
-    return index
+    return writer.commit(digests)
 
 
-def _refuse_collisions(keys: list[PartitionKey]) -> None:
-    """Two keys with one id would overwrite each other; with 80 bits it will not happen."""
-    ids = {key.partition_id: key for key in keys}
-    if len(ids) != len(keys):
-        raise DataError("Two partition keys have the same identifier: rename one of them.")
+Keys = list[tuple[PartitionKey, int]]
+"""Partitions with their codes."""
 
 
-def _parts(
-    scan: _Scan, keys: list[tuple[PartitionKey, int]], layout: DatasetLayout, storage: Storage
-) -> Iterator[tuple[PartitionEntry, list[float]]]:
-    """Write the part files in the order of keys, a few at once."""
+def _partitions(
+    scan: _Scan, keys: Keys, layout: DatasetLayout, storage: Storage
+) -> Iterator[tuple[list[PartitionEntry], Seen]]:
+    """Write the part files in the order of keys and of parts, a few at once."""
 
-    def write(item: tuple[PartitionKey, int]) -> tuple[PartitionEntry, list[float]]:
-        key, code = item
-        batch, hashes = scan.grouping.rows_of(code)
-        return _write_part(key, batch, hashes, scan.plan.format, layout, storage)
+    def write(item: tuple[Keys, int]) -> tuple[list[WrittenPart], Seen]:
+        some, number = item
+        parts = [Part.of(key, number, *scan.grouping.rows_of(code, number)) for key, code in some]
+        written = [write_part(part, scan.plan.format, layout, storage) for part in parts]
+        return written, seen_in(parts)
 
-    yield from _in_order(write, keys, _THREADS, 8 * _THREADS)
+    groups = list(_groups(keys, scan.grouping))
+    items = [(some, number) for some in groups for number in scan.grouping.part_numbers(some[0][1])]
+    done = _in_order(write, items, _THREADS, 2 * _THREADS)
+    for some in groups:
+        found = [next(done) for _ in scan.grouping.part_numbers(some[0][1])]
+        written = zip(*(parts for parts, _ in found), strict=True)
+        entries = [
+            entry_of(key, parts, scan.plan.schema)
+            for (key, _), parts in zip(some, written, strict=True)
+        ]
+        yield entries, merged([seen for _, seen in found])
+
+
+def _groups(keys: Keys, grouping: Grouping) -> Iterator[Keys]:
+    """Neighbours that are small enough to be looked at together; a large partition is alone."""
+    some: Keys = []
+    rows = 0
+    for key, code in keys:
+        more = grouping.rows(code)
+        if some and rows + more > _GROUP_ROWS:
+            yield some
+            some, rows = [], 0
+        some.append((key, code))
+        rows += more
+    yield some
 
 
 Item = TypeVar("Item")
@@ -250,34 +247,3 @@ def _in_order(
                 yield running.popleft().result()
         while running:
             yield running.popleft().result()
-
-
-def _write_part(
-    key: PartitionKey,
-    rows: pa.RecordBatch,
-    hashes: Hashes,
-    file_format: str,
-    layout: DatasetLayout,
-    storage: Storage,
-) -> tuple[PartitionEntry, list[float]]:
-    order = canonical_order(rows, hashes)
-    if (order[1:] < order[:-1]).any():  # a run in memory is in order already
-        rows, hashes = rows.take(pa.array(order)), hashes[order]
-    content = encode_part(pa.Table.from_batches([rows]), file_format)
-    part = layout.part(key.partition_id, 0, file_format)
-    storage.write(f"{layout.base}/{part}", content)
-    entry = PartitionEntry(
-        key=key,
-        rows=rows.num_rows,
-        missing=tuple(column.null_count for column in rows.columns),
-        content=content_digest(rows.schema, hashes),
-        parts=(part,),
-        bytes=len(content),
-    )
-    return entry, column_totals(rows)
-
-
-def read_statistics(content: bytes) -> dict[str, dict[str, object]]:
-    """The column summaries that split wrote, by column."""
-    statistics: dict[str, dict[str, object]] = json.loads(content)
-    return statistics

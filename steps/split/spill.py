@@ -10,6 +10,7 @@ from __future__ import annotations
 import os
 import tempfile
 import threading
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Protocol, TypeVar
 
@@ -17,11 +18,16 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
+from steps.split.part_files import hash_ranges, part_bits
 from steps.table.hashing import Hashes
 
 Codes = NDArray[np.int32]
 Positions = NDArray[np.intp]
 
+Rows = tuple[pa.RecordBatch, Hashes]
+"""Rows with their hashes."""
+
+_BATCH_ROWS = 1 << 16
 _SLACK_ROWS = 1 << 17
 """The budget is exceeded by a batch; so many rows more are made room for."""
 
@@ -29,8 +35,8 @@ _SLACK_ROWS = 1 << 17
 class Run(Protocol):
     """Rows sorted by partition code, then by hash."""
 
-    def get(self, code: int) -> tuple[pa.RecordBatch, Hashes] | None:
-        """The rows of one partition with their hashes, or None where the run has none."""
+    def get(self, code: int, first: int, last: int) -> Iterator[Rows]:
+        """The rows of one partition whose hashes lie between two, both included."""
 
 
 class MemoryRun:
@@ -41,45 +47,65 @@ class MemoryRun:
         self.codes, starts = np.unique(codes, return_index=True)
         self.bounds = np.append(starts, len(codes))
 
-    def get(self, code: int) -> tuple[pa.RecordBatch, Hashes] | None:
+    def get(self, code: int, first: int, last: int) -> Iterator[Rows]:
         """See ``Run.get``; a view, nothing is copied."""
         found = int(np.searchsorted(self.codes, code))
-        if found == len(self.codes) or self.codes[found] != code:
-            return None
-        start, end = int(self.bounds[found]), int(self.bounds[found + 1])
-        return self.batch.slice(start, end - start), self.hashes[start:end]
+        if found < len(self.codes) and self.codes[found] == code:
+            start, end = int(self.bounds[found]), int(self.bounds[found + 1])
+            yield from _between(
+                (self.batch.slice(start, end - start), self.hashes[start:end]), first, last
+            )
+
+
+def _between(rows: Rows, first: int, last: int) -> Iterator[Rows]:
+    """The rows, in order of their hashes, whose hashes lie between two."""
+    batch, hashes = rows
+    start = int(np.searchsorted(hashes, np.uint64(first), side="left"))
+    end = int(np.searchsorted(hashes, np.uint64(last), side="right"))
+    if end > start:
+        yield batch.slice(start, end - start), hashes[start:end]
 
 
 class DiskRun:
-    """A run in an Arrow IPC file with one record batch per partition."""
+    """A run in an Arrow IPC file, with record batches of at most ``_BATCH_ROWS`` rows."""
 
     def __init__(self, run: MemoryRun, folder: Path) -> None:
-        handle, path = tempfile.mkstemp(dir=folder, suffix=".arrow")
-        schema = run.batch.schema.append(pa.field("", pa.uint64()))
-        with os.fdopen(handle, "wb") as sink, pa.ipc.new_file(sink, schema) as writer:
-            for code in run.codes:
-                batch, hashes = _found(run, int(code))
-                arrays = [*batch.columns, pa.array(hashes)]
-                writer.write_batch(pa.RecordBatch.from_arrays(arrays, schema=schema))
-        self.position = {int(code): i for i, code in enumerate(run.codes)}
         self.schema = run.batch.schema
+        self.places: dict[int, list[_Place]] = {}
+        schema = self.schema.append(pa.field("", pa.uint64()))
+        handle, path = tempfile.mkstemp(dir=folder, suffix=".arrow")
+        with os.fdopen(handle, "wb") as sink, pa.ipc.new_file(sink, schema) as writer:
+            for number, (code, start, end) in enumerate(_pieces(run)):
+                hashes = run.hashes[start:end]
+                arrays = [*run.batch.slice(start, end - start).columns, pa.array(hashes)]
+                writer.write_batch(pa.RecordBatch.from_arrays(arrays, schema=schema))
+                place = number, int(hashes[0]), int(hashes[-1])
+                self.places.setdefault(code, []).append(place)
         self.reader = pa.ipc.open_file(pa.OSFile(path))
         self.lock = threading.Lock()  # a reader is not safe in several threads
 
-    def get(self, code: int) -> tuple[pa.RecordBatch, Hashes] | None:
-        """See ``Run.get``; reads only what it returns."""
-        if code not in self.position:
-            return None
+    def get(self, code: int, first: int, last: int) -> Iterator[Rows]:
+        """See ``Run.get``; reads only the batches that hold some of them."""
+        for number, low, high in self.places.get(code, ()):
+            if low <= last and high >= first:
+                yield from _between(self._read(number), first, last)
+
+    def _read(self, number: int) -> Rows:
         with self.lock:
-            batch = self.reader.get_batch(self.position[code])
+            batch = self.reader.get_batch(number)
         rows = pa.RecordBatch.from_arrays(batch.columns[:-1], schema=self.schema)
         return rows, batch.columns[-1].to_numpy()
 
 
-def _found(run: MemoryRun, code: int) -> tuple[pa.RecordBatch, Hashes]:
-    found = run.get(code)
-    assert found is not None
-    return found
+_Place = tuple[int, int, int]
+"""Of a record batch: its number, its first and its last hash."""
+
+
+def _pieces(run: MemoryRun) -> Iterator[tuple[int, int, int]]:
+    """A partition's code, and the first row and the one after the last of a piece of it."""
+    for code, start, end in zip(run.codes, run.bounds[:-1], run.bounds[1:], strict=True):
+        for first in range(int(start), int(end), _BATCH_ROWS):
+            yield int(code), first, min(first + _BATCH_ROWS, int(end))
 
 
 class _Numbers:
@@ -167,6 +193,7 @@ class Grouping:
         self._spare: Hashes = np.empty(0, np.uint64)
         self._keys: list[tuple[Hashes, Codes]] = []
         self._rows = self._bytes = 0
+        self._counts = np.zeros(0, np.int64)
         self.runs: list[Run] = []
 
     def add(self, batch: pa.RecordBatch, hashes: Hashes, codes: Codes) -> None:
@@ -174,6 +201,9 @@ class Grouping:
         for column, cells in zip(self._columns, batch.columns, strict=True):
             column.add(cells, self._rows)
         self._keys.append((hashes, codes))
+        counts = np.bincount(codes, minlength=len(self._counts))
+        counts[: len(self._counts)] += self._counts
+        self._counts = counts
         self._rows += batch.num_rows
         self._bytes += batch.nbytes
         if self._bytes >= self.budget:
@@ -198,9 +228,25 @@ class Grouping:
         batch = pa.RecordBatch.from_arrays(arrays, schema=self.schema)
         return MemoryRun(batch, hashes[order], codes[order])
 
-    def rows_of(self, code: int) -> tuple[pa.RecordBatch, Hashes]:
-        """The rows of one partition, and their hashes; in no particular order across runs."""
-        found = [rows for run in self.runs if (rows := run.get(code)) is not None]
+    def rows(self, code: int) -> int:
+        """Rows of one partition."""
+        return int(self._counts[code])
+
+    def part_numbers(self, code: int) -> list[int]:
+        """The parts of a partition that have rows; see ``part_files``."""
+        ranges = list(hash_ranges(part_bits(self.rows(code))))
+        if len(ranges) == 1:
+            return [0]
+        return [n for n, between in enumerate(ranges) if any(self._found(code, *between))]
+
+    def _found(self, code: int, first: int, last: int) -> Iterator[Rows]:
+        for run in self.runs:
+            yield from run.get(code, first, last)
+
+    def rows_of(self, code: int, part: int) -> Rows:
+        """The rows of one part, and their hashes; in no particular order across runs."""
+        ranges = list(hash_ranges(part_bits(self.rows(code))))
+        found = list(self._found(code, *ranges[part]))
         if len(found) == 1:
             return found[0]
         batches, hashes = zip(*found, strict=True)

@@ -8,13 +8,16 @@ from dataclasses import dataclass
 from typing import Any
 
 from steps.contract import SPLIT_VERSION, ProjectLayout
-from steps.errors import DataError
+from steps.errors import DataError, ExpiredError
 from steps.progress import Progress
+from steps.quantity import spelt
 from steps.records import Column, PartitionIndex, Roles, canonical_json, digest
 from steps.split.config import DatasetConfig
-from steps.split.embedded import SplitPlan, make_dataset
+from steps.split.embedded import make_dataset
+from steps.split.pins import pinned
 from steps.split.roles import resolve_roles, resolve_task, wanted_columns
-from steps.split.source import Source, open_source
+from steps.split.source import LiveSource, Source, open_source
+from steps.split.writer import SplitPlan
 from steps.storage import Storage, read_parsed
 from steps.table.grid import make_grid
 from steps.table.sample import Sample
@@ -82,13 +85,52 @@ def split(
         OutputError: the artifact root cannot be written.
     """
     source = open_source(request.config)
-    link = project.source(_source_hash(source, request))
-    index = None if request.force else _linked(link, project, storage)
-    reused = index is not None
-    if index is None:
-        index = engine(source, _plan(source, request), project, storage, progress)
-        storage.write(link, canonical_json({"dataset": index.dataset}).encode())
+    uri = project.pin(digest(_asked(request)))
+    with pinned(source, uri, storage, fresh=request.force) as pin:
+        link = project.source(_source_hash(source, request))
+        index = None if request.force else _linked(link, project, storage)
+        reused = index is not None
+        if index is None:
+            pin.put()
+            link = project.source(_source_hash(source, request))
+            index = _make(engine, source, request, project, storage, progress)
+            storage.write(link, canonical_json({"dataset": index.dataset}).encode())
     return _settle(request, index, project, storage, reused=reused)
+
+
+_READS = 3
+"""How often a source is read from the beginning before it is left for another day."""
+
+
+def _make(
+    engine: Engine,
+    source: Source,
+    request: SplitRequest,
+    project: ProjectLayout,
+    storage: Storage,
+    progress: Progress,
+) -> PartitionIndex:
+    plan = _plan(source, request)
+    if isinstance(source, LiveSource):
+        tell_bytes(source, [column.name for column in plan.columns], progress)
+    for _ in range(_READS - 1):
+        try:
+            return engine(source, plan, project, storage, progress)
+        except ExpiredError:  # the same rows, in other pieces: what was read of them cannot stay
+            continue
+    return engine(source, plan, project, storage, progress)
+
+
+def tell_bytes(source: LiveSource, columns: list[str], progress: Progress) -> None:
+    """Tell what reading will cost, before it costs anything.
+
+    Raises:
+        SpecError: it is more than the spec allows.
+    """
+    size = source.estimate(columns)
+    progress.begin("bytes", "bytes", size)
+    progress.advance(size, f"BigQuery will read {spelt(size)}")
+    progress.end()
 
 
 def source_types(source: Source) -> dict[str, str]:
@@ -114,11 +156,19 @@ def column_types(source: Source, roles: Roles) -> dict[str, str]:
 
 def _source_hash(source: Source, request: SplitRequest) -> str:
     """Of the source's bytes and of all that decides which data set becomes of them."""
-    config = request.config.model_dump(
-        include={"partition_by", "target", "features", "weight", "format", "types", "null_values"}
-    )
-    extra = [request.group, request.time, SPLIT_VERSION]
-    return digest([source.fingerprint(), config, extra])
+    return digest([source.fingerprint(), _asked(request, *_CONTENT), SPLIT_VERSION])
+
+
+_CONTENT = ("partition_by", "target", "features", "weight", "format", "types", "null_values")
+"""What decides which data set becomes of a source's bytes."""
+_ROWS = ("query", "filter")
+"""What decides which rows there are."""
+
+
+def _asked(request: SplitRequest, *names: str) -> list[Any]:
+    """What is asked for, but for the state that the source is in; the named fields, or all."""
+    fields = {*(names or ("source", *_CONTENT)), *_ROWS}
+    return [request.config.model_dump(include=fields), request.group, request.time]
 
 
 def _linked(link: str, project: ProjectLayout, storage: Storage) -> PartitionIndex | None:

@@ -9,6 +9,7 @@ is that two rows share a fold, never that a row is lost.
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Iterable
 
 import numpy as np
 import pyarrow as pa
@@ -81,6 +82,11 @@ def _seed_of(text: str) -> np.uint64:
 _NULL = _seed_of("null")
 
 
+def value_hashes(values: pa.Array) -> Hashes:
+    """One hash per value of a canonical column, the same wherever the value occurs."""
+    return mix(_cell_bits(values) * _MULTIPLIER)
+
+
 def _cell_bits(column: pa.Array) -> Hashes:
     """64 bits per cell; null has bits of its own."""
     bits = _string_bits(column) if pa.types.is_string(column.type) else _number_bits(column)
@@ -139,13 +145,26 @@ def _powers(count: int) -> Hashes:
     return product
 
 
-def content_digest(schema: pa.Schema, hashes: Hashes) -> str:
-    """32 hex digits of a multiset of rows: equal for equal rows in any order.
+ContentSums = tuple[int, int, int]
+"""Of some rows: how many, and two sums of their hashes modulo 2**64."""
 
-    From the number of rows and two sums of row hashes modulo 2**64, so that digests of parts can
-    be merged by whoever keeps the three numbers.
-    """
+
+def content_sums(hashes: Hashes) -> ContentSums:
+    """The three numbers by which a multiset of rows is known."""
+    return len(hashes), int(hashes.sum(dtype=np.uint64)), int(mix(hashes).sum(dtype=np.uint64))
+
+
+def added(sums: Iterable[ContentSums]) -> ContentSums:
+    """The numbers of all rows together."""
+    rows, plain, mixed = map(sum, zip(*sums, strict=True))
+    return rows, plain % _MODULUS, mixed % _MODULUS
+
+
+_MODULUS = 1 << 64
+
+
+def digest_of_sums(schema: pa.Schema, sums: Iterable[ContentSums]) -> str:
+    """32 hex digits of a multiset of rows: equal for equal rows in any order, in any parts."""
     columns = sorted(f"{field.name}\x00{field.type}" for field in schema)
-    sums = [len(hashes), int(hashes.sum(dtype=np.uint64)), int(mix(hashes).sum(dtype=np.uint64))]
-    text = repr((columns, sums)).encode("utf-8", "surrogatepass")
+    text = repr((columns, list(added(sums)))).encode("utf-8", "surrogatepass")
     return hashlib.sha256(text).hexdigest()[:32]

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
-import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
@@ -25,7 +24,6 @@ class ColumnSummary:
         missing: nulls among them.
         low: smallest value as a number; None for strings and where all is missing.
         high: largest value as a number.
-        total: sum of the values as numbers.
         levels: the distinct values as text, or None once there are more than ``MOST_LEVELS``.
     """
 
@@ -33,11 +31,10 @@ class ColumnSummary:
     missing: int = 0
     low: float | None = None
     high: float | None = None
-    total: float = 0.0
     levels: dict[str, int] | None = field(default_factory=dict)
 
     def add(self, column: pa.Array) -> None:
-        """Take in a column of a batch: all but ``total``, which depends on the order of rows."""
+        """Take in a column of a batch."""
         self.rows += len(column)
         self.missing += column.null_count
         if not pa.types.is_string(column.type) and column.null_count < len(column):
@@ -69,7 +66,7 @@ class ColumnSummary:
                 return
 
     def merge(self, other: ColumnSummary) -> None:
-        """Take in the summary of other rows, all but ``total``."""
+        """Take in the summary of other rows."""
         self.rows += other.rows
         self.missing += other.missing
         if other.low is not None and other.high is not None:
@@ -111,21 +108,3 @@ class TableSummary:
         """Take in the summary of other rows."""
         for name, column in self.columns.items():
             column.merge(other.columns[name])
-
-    def add_totals(self, totals: Iterable[float]) -> None:
-        """Add a partition's sums, in the order of columns; call in the order of partitions."""
-        for summary, total in zip(self.columns.values(), totals, strict=True):
-            summary.total += total
-
-
-def column_totals(batch: pa.RecordBatch) -> list[float]:
-    """Sum of each column as numbers, nulls left out; 0 for strings.
-
-    The order matters to the last bit, so the rows must be in canonical order.
-    """
-    return [
-        0.0
-        if pa.types.is_string(column.type)
-        else float(np.add.reduce(numbers_of(column.drop_null() if column.null_count else column)))
-        for column in batch.columns
-    ]

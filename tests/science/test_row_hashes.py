@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from steps.table.hashing import Hashes, content_digest, mix, row_hashes, seeded
+from steps.table.hashing import Hashes, content_sums, digest_of_sums, mix, row_hashes, seeded
 from tests.science.truth import table_of
 
 
@@ -142,7 +142,12 @@ def test_remainders_and_top_bits_of_small_integers_are_uniform(modulus: int) -> 
 def test_the_digest_is_of_a_multiset() -> None:
     table = table_of(x=[1, 2, 2], y=["a", "b", "b"])
     hashes = row_hashes(table.to_batches()[0])
+
+    def content_digest(schema: pa.Schema, hashes: Hashes) -> str:
+        return digest_of_sums(schema, [content_sums(hashes)])
+
     told = content_digest(table.schema, hashes)
+    assert digest_of_sums(table.schema, map(content_sums, (hashes[:1], hashes[1:]))) == told
     assert content_digest(table.schema, hashes[[2, 0, 1]]) == told
     assert content_digest(table.schema, hashes[:2]) != told  # a copy counts
     assert content_digest(table.schema, hashes[[0, 0, 1]]) != told

@@ -1,0 +1,83 @@
+"""Distinct counts in bounded memory: the k smallest hashes of the values (k-minimum values).
+
+A sketch depends on the set of values alone, and the sketches of two sets merge into that of their
+union, so the order of rows, parts and machines changes nothing.
+
+With fewer than k values the count is exact. Else the k-th smallest of n hashes, evenly spread over
+[0, 1), lies near k / n, and (k - 1) / h_k is an unbiased estimate of n with a relative standard
+error below 1 / sqrt(k - 2): 2.2 % for k = 2,048. Source: Beyer, Haas, Reinwald, Sismanis and
+Gemulla, "On synopses for distinct-value estimation under multiset operations", SIGMOD 2007.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+import numpy as np
+
+from steps.table.hashing import Hashes
+
+SKETCH_SIZE = 2048
+"""Hashes that are kept of a column: k above."""
+
+_HASHES = 2.0**64
+_BUFFERED = 16 * SKETCH_SIZE
+
+
+def sketch_of(hashes: Hashes) -> Hashes:
+    """The sketch of values, each given once by its hash; ascending, shape (at most k,)."""
+    if len(hashes) > SKETCH_SIZE:
+        hashes = np.partition(hashes, SKETCH_SIZE - 1)[:SKETCH_SIZE]
+    return np.sort(hashes)
+
+
+def union(sketches: Sequence[Hashes]) -> Hashes:
+    """The sketch of all values together."""
+    merged: Hashes = np.unique(np.concatenate(sketches))[:SKETCH_SIZE]
+    return merged
+
+
+def is_exact(sketch: Hashes) -> bool:
+    """Whether the sketch holds every value."""
+    return len(sketch) < SKETCH_SIZE
+
+
+def estimate(sketch: Hashes) -> int:
+    """How many values there are; exact where ``is_exact``."""
+    if is_exact(sketch):
+        return len(sketch)
+    return round((SKETCH_SIZE - 1) / (float(sketch[-1]) / _HASHES))
+
+
+class Union:
+    """Collects the sketches of many parts, column by column, in bounded memory.
+
+    Args:
+        columns: how many there are.
+    """
+
+    def __init__(self, columns: int) -> None:
+        self._sketches: list[list[Hashes]] = [[] for _ in range(columns)]
+        self._buffered = [0] * columns
+        self._limits = [np.uint64(2**64 - 1)] * columns
+
+    def add(self, sketches: Iterable[Hashes]) -> None:
+        """Take in the sketches of a part, one for each column."""
+        for column, sketch in enumerate(sketches):
+            below = sketch[: np.searchsorted(sketch, self._limits[column], side="right")]
+            if len(below):
+                self._sketches[column].append(below)
+                self._buffered[column] += len(below)
+                if self._buffered[column] > _BUFFERED:
+                    self._cut(column)
+
+    def _cut(self, column: int) -> Hashes:
+        merged = union(self._sketches[column] or [np.empty(0, np.uint64)])
+        self._sketches[column], self._buffered[column] = [merged], len(merged)
+        if not is_exact(merged):
+            self._limits[column] = merged[-1]
+        return merged
+
+    def sketches(self) -> tuple[Hashes, ...]:
+        """The sketch of each column."""
+        return tuple(self._cut(column) for column in range(len(self._sketches)))

@@ -1,0 +1,208 @@
+"""Statistics of parts become those of a partition, and these become those of the table.
+
+- rows, missing, zeros, low, high and text lengths exactly;
+- mean and squared deviations by the pairwise formula of Chan, Golub and LeVeque, "Updating
+  formulae and a pairwise algorithm for computing sample variances", 1979, in the order of parts;
+- distinct counts by sketches, see ``distinct``;
+- quantiles, buckets and most frequent values are those of the first part: the rows with the
+  smallest hashes, so a uniform sample of the distinct rows, each with all its copies. The first
+  part of several has about half a million rows or more, so the rank of a quantile and the share
+  of a value are off by less than 0.3 % (three standard errors: 3 * sqrt(0.25 / 500,000)).
+
+The table has quantiles, buckets and most frequent values from its own sample, see ``sample``; the
+most frequent values are exact where a column has few enough to be counted, see ``summaries``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+
+import numpy as np
+import pyarrow as pa
+
+from steps.table.distinct import Union, estimate, is_exact, union
+from steps.table.grid import numbers_of
+from steps.table.hashing import Hashes
+from steps.table.sample import Counts, Sample
+from steps.table.statistics import (
+    BUCKETS,
+    QUANTILES,
+    TOP_VALUES,
+    Floats,
+    Seen,
+    Statistics,
+    Top,
+    bounds_of,
+    canonical_texts,
+    finite,
+)
+
+Levels = Mapping[str, Mapping[str, int] | None]
+"""By column all its values with their counts, or None where they are too many."""
+
+
+def merged(parts: Sequence[Seen]) -> Seen:
+    """Of a partition, from those of its parts in order, each seen as one group; at least one."""
+    if len(parts) == 1:
+        return parts[0]
+    sketches = tuple(map(union, zip(*(part.sketches for part in parts), strict=True)))
+    first, *others = [part.groups[0] for part in parts]
+    total = first
+    for other in others:
+        total = _with_exact_facts(total, other)
+    share = (total.rows - total.missing) / np.maximum(first.rows - first.missing, 1)
+    bounds = first.bounds.copy()
+    bounds[:, 0], bounds[:, -1] = total.low, total.high
+    whole = replace(
+        _with_sketches(total, sketches),
+        bounds=bounds,
+        buckets=first.buckets * share[:, None],
+        top=tuple(
+            tuple((text, count * factor) for text, count in top)
+            for top, factor in zip(first.top, share.tolist(), strict=True)
+        ),
+    )
+    return Seen((whole,), sketches)
+
+
+def _with_exact_facts(one: Statistics, other: Statistics) -> Statistics:
+    """The first with what merges exactly, and the moments, of both."""
+    mean, squares = _merged_moments(one, other)
+    return replace(
+        one,
+        rows=one.rows + other.rows,
+        missing=one.missing + other.missing,
+        zeros=one.zeros + other.zeros,
+        low=np.fmin(one.low, other.low),
+        high=np.fmax(one.high, other.high),
+        mean=mean,
+        squares=squares,
+        letters=one.letters + other.letters,
+    )
+
+
+def _merged_moments(one: Statistics, other: Statistics) -> tuple[Floats, Floats]:
+    """Chan, Golub and LeVeque, equations 2.1; a side without values changes nothing."""
+    here, there = one.rows - one.missing, other.rows - other.missing
+    share = there / np.maximum(here + there, 1)
+    with np.errstate(over="ignore", invalid="ignore"):
+        far = other.mean - one.mean  # NaN where a side has no values
+        mean = finite(one.mean + far * share)
+        squares = finite(one.squares + other.squares + far * far * (here * share))
+    only_one, only_other = there == 0, here == 0
+    return (
+        np.where(only_one, one.mean, np.where(only_other, other.mean, mean)),
+        np.where(only_one, one.squares, np.where(only_other, other.squares, squares)),
+    )
+
+
+def _with_sketches(statistics: Statistics, sketches: tuple[Hashes, ...]) -> Statistics:
+    return replace(
+        statistics,
+        distinct=np.array([estimate(sketch) for sketch in sketches], np.int64),
+        exact=np.array([is_exact(sketch) for sketch in sketches], np.bool_),
+    )
+
+
+class WholeTable:
+    """Collects the statistics of partitions, in their order, into those of the table.
+
+    Args:
+        columns: how many there are.
+    """
+
+    def __init__(self, columns: int) -> None:
+        self._facts: Statistics | None = None
+        self._union = Union(columns)
+
+    def add(self, partition: Statistics) -> None:
+        """Take in the next partition."""
+        self._facts = _with_exact_facts(self._facts, partition) if self._facts else partition
+
+    def add_values(self, sketches: Sequence[Hashes]) -> None:
+        """Take in the values of some partitions, in any order."""
+        self._union.add(sketches)
+
+    def statistics(self, sample: Sample, levels: Levels) -> Statistics:
+        """Of the table.
+
+        Args:
+            sample: of the table.
+            levels: of the table.
+
+        Raises:
+            ValueError: no partition was added.
+        """
+        if self._facts is None:
+            raise ValueError("a table without partitions has no statistics")
+        facts = replace(self._facts, bounds=bounds_of(self._facts.low, self._facts.high))
+        return _seen_in(sample, levels, _with_sketches(facts, self._union.sketches()))
+
+
+def _seen_in(sample: Sample, levels: Levels, facts: Statistics) -> Statistics:
+    """The facts, with quantiles, buckets and most frequent values."""
+    quantiles = np.full((len(facts.missing), len(QUANTILES)), np.nan)
+    buckets = np.zeros((len(facts.missing), BUCKETS))
+    top: list[Top] = []
+    for i, field in enumerate(sample.rows.schema):
+        column, weights = _known(sample, i)
+        factor = (facts.rows - int(facts.missing[i])) / max(1, int(weights.sum()))
+        if not pa.types.is_string(field.type) and len(column):
+            ascending, reached = _ascending(numbers_of(column), weights)
+            quantiles[i] = _weighted_quantiles(ascending, reached)
+            buckets[i] = _weighted_buckets(ascending, reached, facts.bounds[i]) * factor
+        counted = levels[field.name]
+        top.append(
+            _top_of_sample(column, weights, factor)
+            if counted is None
+            else _top_of_levels(counted, field.type)
+        )
+    return replace(facts, quantiles=quantiles, buckets=buckets, top=tuple(top))
+
+
+def _known(sample: Sample, position: int) -> tuple[pa.Array, Counts]:
+    """Values of a column of the sample that are not missing, and how often each counts."""
+    column = sample.rows.column(position).combine_chunks()
+    flat = column.combine_chunks() if isinstance(column, pa.ChunkedArray) else column
+    return flat.drop_null(), sample.counts[flat.is_valid().to_numpy(zero_copy_only=False)]
+
+
+def _ascending(numbers: Floats, weights: Counts) -> tuple[Floats, Counts]:
+    """The numbers in order, and the rows that have that number or one before it."""
+    if (weights == 1).all():  # as nearly always; a plain sort is many times faster
+        return np.sort(numbers), np.arange(1, len(numbers) + 1)
+    order = np.argsort(numbers, kind="stable")
+    return numbers[order], np.cumsum(weights[order])
+
+
+def _weighted_quantiles(ascending: Floats, reached: Counts) -> Floats:
+    ranks = np.floor(np.asarray(QUANTILES) * (reached[-1] - 1))
+    found: Floats = ascending[np.searchsorted(reached, ranks, side="right")]
+    return found
+
+
+def _weighted_buckets(ascending: Floats, reached: Counts, bounds: Floats) -> Floats:
+    inner = np.searchsorted(ascending, bounds[1:-1], side="left")
+    below = np.concatenate([[0.0], np.append(0, reached)[inner], [float(reached[-1])]])
+    buckets: Floats = np.diff(below)
+    return buckets
+
+
+def _top_of_sample(column: pa.Array, weights: Counts, factor: float) -> Top:
+    encoded = column.dictionary_encode()
+    by_value = pa.compute.sort_indices(encoded.dictionary).to_numpy()
+    counts = np.bincount(encoded.indices.to_numpy(), weights, len(by_value))[by_value]
+    chosen = np.argsort(-counts, kind="stable")[:TOP_VALUES]
+    texts = canonical_texts(encoded.dictionary.take(pa.array(by_value[chosen])))
+    return tuple(zip(texts, (counts[chosen] * factor).tolist(), strict=True))
+
+
+def _top_of_levels(levels: Mapping[str, int], kind: pa.DataType) -> Top:
+    numeric = pa.types.is_integer(kind) or pa.types.is_floating(kind)
+
+    def rank(item: tuple[str, int]) -> tuple[int, float, str]:
+        text, count = item
+        return -count, float(text) if numeric else 0.0, text
+
+    return tuple(sorted(levels.items(), key=rank)[:TOP_VALUES])

@@ -1,0 +1,374 @@
+"""Statistics of columns: counts, moments, quantiles, buckets, frequent values, distinct values.
+
+Of many small groups of rows at once, as partitions are, in one pass over arrays: each group's
+columns are sorted, after which whatever is asked for lies at a position or between two. So all that
+is said of a group held in memory is exact, and the same in whatever order its rows came and
+whichever groups it was looked at with. How statistics of parts become those of a partition, and
+these become those of the table, is in ``merging``.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+from numpy.typing import NDArray
+
+from steps.table.distinct import sketch_of
+from steps.table.grid import numbers_of
+from steps.table.hashing import Hashes, value_hashes
+from steps.table.sample import Counts
+from steps.table.types import canonical_text
+
+Floats = NDArray[np.float64]
+Bools = NDArray[np.bool_]
+Positions = NDArray[np.intp]
+Top = tuple[tuple[str, float], ...]
+"""The most frequent values as text and the rows that have them: falling frequency, then value."""
+
+QUANTILES = (0.01, 0.05, 0.1, 0.25, 0.5, 0.75, 0.9, 0.95, 0.99)
+"""Shares: the quantile of share s of n values is that of rank floor(s * (n - 1)), from 0."""
+BUCKETS = 10
+"""Of equal width, from low to high; a bucket holds its lower bound, the last one both."""
+TOP_VALUES = 5
+"""Most frequent values that are kept."""
+
+_WIDE = 2.0**53
+"""Beyond it two whole numbers may be one float64."""
+
+
+@dataclass(frozen=True)
+class Statistics:
+    """Facts about each column of some rows, in the order of the schema; arrays by column.
+
+    Numbers are as ``numbers_of`` gives them: days of dates, seconds of timestamps, 0 and 1 of
+    booleans. What a text column does not have is NaN or 0.
+
+    Attributes:
+        rows: rows seen.
+        missing: nulls among them; shape (columns,), like all arrays but quantiles and buckets.
+        zeros: values that are 0, 0.0 or false.
+        low: smallest number.
+        high: largest number.
+        mean: of the values that are not missing.
+        squares: sum of squared deviations from the mean; like it NaN where it is too large.
+        letters: bytes of text, in UTF-8.
+        distinct: different values.
+        exact: whether ``distinct`` is exact.
+        quantiles: shape (columns, len(QUANTILES)).
+        bounds: of the buckets; shape (columns, BUCKETS + 1).
+        buckets: values in each; shape (columns, BUCKETS). Estimates where only a sample was seen.
+        top: most frequent values of each column.
+    """
+
+    rows: int
+    missing: Counts
+    zeros: Counts
+    low: Floats
+    high: Floats
+    mean: Floats
+    squares: Floats
+    letters: Counts
+    distinct: Counts
+    exact: Bools
+    quantiles: Floats
+    bounds: Floats
+    buckets: Floats
+    top: tuple[Top, ...]
+
+    @property
+    def deviation(self) -> Floats:
+        """Sample standard deviation: n - 1 in the denominator; NaN below two values."""
+        known = (self.rows - self.missing).astype(np.float64)
+        variance = np.full(len(known), np.nan)
+        np.divide(self.squares, known - 1, out=variance, where=known > 1)
+        deviation: Floats = np.sqrt(variance)
+        return deviation
+
+
+@dataclass(frozen=True)
+class Seen:
+    """What one pass over some groups of rows found.
+
+    Attributes:
+        groups: statistics of each.
+        sketches: of each column's values in all groups together; see ``distinct``.
+    """
+
+    groups: tuple[Statistics, ...]
+    sketches: tuple[Hashes, ...]
+
+
+def of_groups(rows: pa.RecordBatch, starts: Positions) -> Seen:
+    """Exact statistics of groups of rows that are held in memory.
+
+    Args:
+        rows: of all groups, one group after the other.
+        starts: position of each group's first row, ascending from 0; no group is empty.
+    """
+    looks = [_look(column, starts) for column in rows.columns]
+    by_name = {name: np.stack([look.facts[name] for look in looks], 1) for name in looks[0].facts}
+    tops = list(zip(*(look.top for look in looks), strict=True))
+    sizes = np.diff(np.append(starts, rows.num_rows))
+    groups = tuple(
+        Statistics(
+            rows=int(size), top=tops[i], **{name: found[i] for name, found in by_name.items()}
+        )
+        for i, size in enumerate(sizes)
+    )
+    return Seen(groups, tuple(look.sketch for look in looks))
+
+
+@dataclass(frozen=True)
+class _Look:
+    """At one column: arrays by attribute, shape (groups, ...); what is frequent, by group."""
+
+    facts: dict[str, NDArray[Any]]
+    top: list[Top]
+    sketch: Hashes
+
+
+def _look(column: pa.Array, starts: Positions) -> _Look:
+    kind = column.type
+    text = pa.types.is_string(kind)
+    numbers = _sorted_groups(np.full(len(column), np.nan) if text else numbers_of(column), starts)
+    facts = _number_facts(numbers)
+    if _is_lossy(kind, numbers):
+        ranks, values = _ranked(column)
+        runs = _Runs.of(_sorted_groups(ranks, starts))
+        top = runs.top(lambda ranks: canonical_texts(values.take(pa.array(ranks, pa.int64()))))
+        hashes = value_hashes(values)
+    else:
+        runs = _Runs.of(numbers)
+        top = runs.top(lambda found: texts_of(found, kind))
+        hashes = _number_hashes(runs.values, kind)
+    facts |= {
+        "missing": np.add.reduceat(
+            ~column.is_valid().to_numpy(zero_copy_only=False), starts, dtype=np.int64
+        ),
+        "letters": _letters(column, starts) if text else np.zeros(len(starts), np.int64),
+        "distinct": runs.distinct,
+        "exact": np.ones(len(starts), np.bool_),
+    }
+    return _Look(facts, top, sketch_of(hashes))
+
+
+# --- numbers --------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class _Groups:
+    """Numbers of groups of rows, ascending within each group, NaN last.
+
+    Attributes:
+        numbers: shape (rows,).
+        starts: position of each group's first row; shape (groups,).
+        ends: position after its last number; shape (groups,).
+        sizes: rows of each group; shape (groups,).
+    """
+
+    numbers: Floats
+    starts: Positions
+    ends: Positions
+    sizes: Counts
+
+    @property
+    def known(self) -> Counts:
+        """Numbers in each group."""
+        return self.ends - self.starts
+
+
+def _sorted_groups(numbers: Floats, starts: Positions) -> _Groups:
+    ascending = numbers.copy()
+    stops = np.append(starts[1:], len(numbers))
+    for start, stop in zip(starts.tolist(), stops.tolist(), strict=True):
+        ascending[start:stop].sort()
+    known = np.add.reduceat(~np.isnan(ascending), starts, dtype=np.int64)
+    return _Groups(ascending, starts, starts + known, stops - starts)
+
+
+def _is_lossy(kind: pa.DataType, groups: _Groups) -> bool:
+    """Whether two values may be one number."""
+    if pa.types.is_integer(kind):
+        return bool((np.abs(groups.numbers) >= _WIDE).any())
+    return bool(pa.types.is_string(kind) or pa.types.is_timestamp(kind))
+
+
+def _number_facts(groups: _Groups) -> dict[str, NDArray[Any]]:
+    """All that a column of numbers has, and a column of text has not."""
+    numbers, has = groups.numbers, groups.known > 0
+    low = numbers[groups.starts]
+    high = np.where(has, numbers[np.maximum(groups.ends - 1, 0)], np.nan)
+    mean, squares = _moments(groups)
+    bounds = bounds_of(low, high)
+    return {
+        "zeros": np.add.reduceat(numbers == 0, groups.starts, dtype=np.int64),
+        "low": low,
+        "high": high,
+        "mean": mean,
+        "squares": squares,
+        "quantiles": _quantiles(groups),
+        "bounds": bounds,
+        "buckets": _buckets(groups, bounds),
+    }
+
+
+def _moments(groups: _Groups) -> tuple[Floats, Floats]:
+    """Mean and sum of squared deviations, in two passes."""
+    numbers, starts, known = groups.numbers, groups.starts, groups.known
+    mean = np.full(len(starts), np.nan)
+    with np.errstate(over="ignore", invalid="ignore"):
+        total = np.add.reduceat(_zero_for_nan(numbers), starts)
+        np.divide(total, known, out=mean, where=known > 0)
+        deviations = _zero_for_nan(numbers - np.repeat(mean, groups.sizes))
+        squares = np.add.reduceat(deviations * deviations, starts)
+    return finite(mean), finite(np.where(np.isfinite(mean), squares, np.nan))
+
+
+def finite(numbers: Floats) -> Floats:
+    """NaN where a number is beyond what a float64 holds."""
+    return np.where(np.isfinite(numbers), numbers, np.nan)
+
+
+def _zero_for_nan(numbers: Floats) -> Floats:
+    return np.where(np.isnan(numbers), 0.0, numbers)
+
+
+def _quantiles(groups: _Groups) -> Floats:
+    ranks = np.floor(np.asarray(QUANTILES) * (groups.known - 1)[:, None]).astype(np.intp)
+    found: Floats = groups.numbers[groups.starts[:, None] + np.maximum(ranks, 0)]
+    return found
+
+
+def bounds_of(low: Floats, high: Floats) -> Floats:
+    """Bounds of the buckets, shape (columns, BUCKETS + 1); no difference, which might overflow."""
+    steps = np.arange(BUCKETS + 1) / BUCKETS
+    bounds = low[:, None] * (1 - steps) + high[:, None] * steps
+    bounds[:, 0], bounds[:, -1] = low, high
+    ascending: Floats = np.minimum(np.maximum.accumulate(bounds, axis=1), high[:, None])
+    return ascending
+
+
+def _buckets(groups: _Groups, bounds: Floats) -> Floats:
+    reached = np.empty((len(groups.starts), BUCKETS + 1), np.intp)
+    reached[:, 0], reached[:, -1] = groups.starts, groups.ends
+    reached[:, 1:-1] = _positions(groups, bounds[:, 1:-1])
+    return np.diff(reached, axis=1).astype(np.float64)
+
+
+def _positions(groups: _Groups, wanted: Floats) -> Positions:
+    """Where each wanted number, shape (groups, any), would go in its group: a binary search."""
+    low = np.repeat(groups.starts[:, None], wanted.shape[1], axis=1)
+    high = np.repeat(groups.ends[:, None], wanted.shape[1], axis=1)
+    for _ in range(int(groups.known.max(initial=0)).bit_length()):
+        middle = (low + high) // 2
+        open_ = low < high
+        right = open_ & (groups.numbers[np.where(open_, middle, 0)] < wanted)
+        low = np.where(right, middle + 1, low)
+        high = np.where(open_ & ~right, middle, high)
+    return low
+
+
+# --- values ---------------------------------------------------------------------------------
+
+
+def _ranked(column: pa.Array) -> tuple[Floats, pa.Array]:
+    """For each row the rank of its value, NaN where missing; and the values by rank."""
+    encoded = column.dictionary_encode()
+    order = pc.sort_indices(encoded.dictionary)
+    ranks = np.empty(len(order) + 1)
+    ranks[order.to_numpy()] = np.arange(len(order))
+    ranks[-1] = np.nan
+    codes = encoded.indices.fill_null(len(order)).to_numpy(zero_copy_only=False)
+    return ranks[codes], encoded.dictionary.take(order)
+
+
+def _letters(column: pa.Array, starts: Positions) -> Counts:
+    lengths = pc.binary_length(column).fill_null(0).to_numpy(zero_copy_only=False)
+    letters: Counts = np.add.reduceat(lengths, starts, dtype=np.int64)
+    return letters
+
+
+def _number_hashes(numbers: Floats, kind: pa.DataType) -> Hashes:
+    """Of the different ones among numbers, as the values that they stand for."""
+    whole = pa.types.is_integer(kind)
+    hashes = value_hashes(pa.array(numbers.astype(np.int64) if whole else numbers))
+    hashes.sort()
+    different: Hashes = hashes[np.append(True, hashes[1:] != hashes[:-1])[: len(hashes)]]
+    return different
+
+
+@dataclass(frozen=True)
+class _Runs:
+    """The different numbers of each group.
+
+    Attributes:
+        values: group after group; shape (runs,).
+        counts: rows that have that number; shape (runs,).
+        distinct: runs of each group; shape (groups,).
+    """
+
+    values: Floats
+    counts: Counts
+    distinct: Counts
+
+    @classmethod
+    def of(cls, groups: _Groups) -> _Runs:
+        numbers = groups.numbers
+        first = np.append(True, numbers[1:] != numbers[:-1])
+        first[groups.starts] = True
+        first &= ~np.isnan(numbers)
+        distinct = np.add.reduceat(first, groups.starts, dtype=np.int64)
+        places = np.flatnonzero(first)
+        ends = np.minimum(np.append(places[1:], len(numbers)), np.repeat(groups.ends, distinct))
+        return cls(numbers[places], ends - places, distinct)
+
+    def top(self, texts: Callable[[Floats], list[str]]) -> list[Top]:
+        """The most frequent values of each group; ``texts`` turns them into text."""
+        chosen = self._most_frequent()
+        kept = chosen >= 0
+        names = iter(texts(self.values[chosen[kept]]))
+        counts = iter(self.counts[chosen[kept]].tolist())
+        pairs = zip(names, counts, strict=True)
+        return [tuple(itertools.islice(pairs, count)) for count in kept.sum(axis=1).tolist()]
+
+    def _most_frequent(self) -> Positions:
+        """Runs by falling count, then value; shape (groups, TOP_VALUES), -1 where there is none."""
+        chosen = np.full((len(self.distinct), TOP_VALUES), -1, np.intp)
+        some = np.flatnonzero(self.distinct)
+        if not len(some):
+            return chosen
+        starts = (np.cumsum(self.distinct) - self.distinct)[some]
+        # One number by which the most frequent run, and of these the first, is the largest.
+        order = (self.counts << _HALF) | (_LAST - np.arange(len(self.counts)))
+        for rank in range(TOP_VALUES):
+            largest = np.maximum.reduceat(order, starts)
+            found = np.where(largest < 0, -1, _LAST - (largest & _LAST))
+            chosen[some, rank] = found
+            order[found[found >= 0]] = -1
+        return chosen
+
+
+_HALF = 32
+_LAST = (1 << _HALF) - 1
+
+
+def canonical_texts(values: pa.Array) -> list[str]:
+    """Texts of values that are not null."""
+    return [canonical_text(value) for value in values.to_pylist()]
+
+
+def texts_of(numbers: Floats, kind: pa.DataType) -> list[str]:
+    """Canonical texts of what ``numbers_of`` made of a column of this type; of no timestamps."""
+    if pa.types.is_floating(kind):
+        return [repr(number) for number in numbers.tolist()]
+    if pa.types.is_boolean(kind):
+        return canonical_texts(pa.array(numbers.astype(np.bool_)))
+    if pa.types.is_date(kind):
+        return canonical_texts(pa.array(numbers.astype(np.int32)).cast(kind))
+    return [str(int(number)) for number in numbers.tolist()]
