@@ -1,0 +1,54 @@
+"""BigQuery's column types as Arrow types; what no model can use keeps its name."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+import pyarrow as pa
+from google.cloud.bigquery import SchemaField
+
+_ARROW = {
+    "INTEGER": pa.int64(),
+    "INT64": pa.int64(),
+    "FLOAT": pa.float64(),
+    "FLOAT64": pa.float64(),
+    "NUMERIC": pa.decimal128(38, 9),
+    "BIGNUMERIC": pa.decimal256(76, 38),
+    "BOOLEAN": pa.bool_(),
+    "BOOL": pa.bool_(),
+    "STRING": pa.string(),
+    "DATE": pa.date32(),
+    "DATETIME": pa.timestamp("us"),
+    "TIMESTAMP": pa.timestamp("us", "UTC"),
+}
+_NAMES = {"RECORD": "STRUCT"}
+
+
+class Unusable(pa.ExtensionType):  # type: ignore[misc]  # pyarrow has no types
+    """A type of BigQuery's that no canonical type stands for."""
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+        super().__init__(pa.null(), "refeed.unusable")
+
+    def __arrow_ext_serialize__(self) -> bytes:
+        return self.name.encode()
+
+    @classmethod
+    def __arrow_ext_deserialize__(cls, _storage: pa.DataType, serialized: bytes) -> Unusable:
+        return cls(serialized.decode())
+
+    def __str__(self) -> str:
+        return self.name
+
+
+def arrow_schema(fields: Iterable[SchemaField]) -> pa.Schema:
+    """Names and types of a table's columns."""
+    return pa.schema([(field.name, _arrow_type(field)) for field in fields])
+
+
+def _arrow_type(field: SchemaField) -> pa.DataType:
+    name = _NAMES.get(field.field_type, field.field_type)
+    if field.mode == "REPEATED":
+        return Unusable(f"ARRAY<{name}>")
+    return _ARROW.get(field.field_type) or Unusable(name)
