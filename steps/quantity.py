@@ -13,6 +13,7 @@ _MEMORY = {
     "Gi": 1 << 30,
     "Ti": 1 << 40,
 }
+_SPELT = ("bytes", "KiB", "MiB", "GiB", "TiB", "PiB")
 _SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86_400}
 
 
@@ -20,6 +21,21 @@ def mebibytes(quantity: str) -> int:
     """MiB of ``4Gi`` (4096) or ``500M`` (476), rounded down."""
     number = quantity.rstrip("KkMGTi")
     return int(float(number) * _MEMORY[quantity[len(number) :]]) >> 20
+
+
+def octets(quantity: str) -> int:
+    """Bytes of ``2TiB``, ``2Ti`` or ``500MB``; the B says the same as none."""
+    plain = quantity.removesuffix("B")
+    number = plain.rstrip("KkMGTi")
+    return int(float(number) * _MEMORY[plain[len(number) :]])
+
+
+def spelt(size: int) -> str:
+    """Bytes as people write them: ``1.5 GiB``."""
+    amount, unit = float(size), 0
+    while amount >= 1024 and unit < len(_SPELT) - 1:  # noqa: PLR2004 - of one unit in the next
+        amount, unit = amount / 1024, unit + 1
+    return f"{amount:.1f} {_SPELT[unit]}" if unit else f"{size} bytes"
 
 
 def cores(quantity: str) -> float:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+from pathlib import PurePosixPath
 from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
@@ -9,6 +11,14 @@ from pydantic import Field, model_validator
 from steps.config import SpecPart
 
 ColumnName = Annotated[str, Field(min_length=0)]
+_BIGQUERY = re.compile(
+    r"bigquery://[a-z][a-z0-9.:-]{3,98}\.\w{1,1024}\.[^.`$@*{}\\/\x00-\x1f\x7f]{1,1024}", re.ASCII
+)
+_WILDCARD = re.compile(r"bigquery://[^*]*\*")
+DATASET = r"^[a-z][a-z0-9.:-]{3,98}\.[A-Za-z0-9_]{1,1024}$"
+"""A dataset of BigQuery: ``project.dataset``."""
+GCP_PROJECT = r"^[a-z][a-z0-9.:-]{3,98}$"
+_SIZE = r"^[0-9]+(\.[0-9]+)?(k|M|G|T|Ki|Mi|Gi|Ti)?B?$"
 CanonicalTypeName = Literal["int64", "float64", "string", "bool", "timestamp", "date"]
 
 
@@ -22,9 +32,23 @@ class ExcludedFeatures(SpecPart):
 class DatasetConfig(SpecPart):
     """The table, what names a row's partition, and what is predicted from what."""
 
-    source: str = Field(min_length=1)
+    source: str = ""
     """A Parquet or CSV file, or a directory of them; a path is relative to the spec file. Or a
-    `gs://` URI of such a file or folder, which a cluster's pods reach too."""
+    `gs://` URI of such a file or folder, which a cluster's pods reach too. Or a table or view of
+    BigQuery, `bigquery://project.dataset.table`."""
+    query: str | None = Field(default=None, min_length=1)
+    """Instead of a source: one SELECT in BigQuery's SQL, whose result is the table."""
+    filter: str | None = Field(default=None, min_length=1)
+    """Of a table or view of BigQuery: a condition in SQL, such as `day >= '2026-01-01'`; only rows
+    that fulfil it are read, and paid for."""
+    max_bytes: str | None = Field(default=None, pattern=_SIZE)
+    """Of BigQuery: what may be read at the most, such as `2TiB`; a dry run tells beforehand."""
+    staging: str | None = Field(default=None, pattern=DATASET)
+    """Of BigQuery: the dataset, `project.dataset`, where results of queries and views lie for a
+    day. On a cluster it is the project's own, and need not be named."""
+    billing: str | None = Field(default=None, pattern=GCP_PROJECT)
+    """Of BigQuery: the Google Cloud project that pays for reading; default: the credentials' own.
+    On a cluster it is the project's own, and need not be named."""
     partition_by: ColumnName
     """The column that names the partition of each row; one model per value."""
     target: ColumnName
@@ -47,6 +71,37 @@ class DatasetConfig(SpecPart):
     null_values: list[str] = Field(default_factory=lambda: [""])
     """Unquoted CSV cells that mean missing, e.g. `NA`. A quoted empty cell is an empty string."""
 
+    @property
+    def title(self) -> str:
+        """What the source is called in a report: no path, which differs from place to place."""
+        if self.query is not None:
+            return "query"
+        return PurePosixPath(self.source.removeprefix("bigquery://")).name
+
+    @property
+    def is_remote(self) -> bool:
+        """Whether it can be reached from any machine."""
+        return self.query is not None or "://" in self.source
+
+    @model_validator(mode="after")
+    def _there_is_one_source(self) -> DatasetConfig:
+        if bool(self.source) == (self.query is not None):
+            raise ValueError("name either a source or a query, which gives the table instead")
+        if self.source.startswith("bigquery://"):
+            _check_table(self.source)
+        elif self.query is None:
+            self._refuse_for_files()
+        elif self.filter is not None:
+            raise ValueError("a filter is of a table or view; put it into the query, as WHERE")
+        return self
+
+    def _refuse_for_files(self) -> None:
+        for name in ("filter", "max_bytes", "staging", "billing"):
+            if getattr(self, name) is not None:
+                raise ValueError(
+                    f"{name} is for bigquery:// sources and queries; {self.source!r} is read whole"
+                )
+
     @model_validator(mode="after")
     def _roles_are_distinct(self) -> DatasetConfig:
         if isinstance(self.features, list):
@@ -62,6 +117,15 @@ class DatasetConfig(SpecPart):
                 "in every partition"
             )
         return self
+
+
+def _check_table(source: str) -> None:
+    if _WILDCARD.match(source):
+        raise ValueError(
+            f"{source!r} is several tables: read them by a query, which may name such a wildcard"
+        )
+    if not _BIGQUERY.fullmatch(source):
+        raise ValueError(f"{source!r} is not of the form bigquery://project.dataset.table")
 
 
 def _refuse_repeats(where: str, names: list[str]) -> None:

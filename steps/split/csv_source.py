@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import re
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pyarrow as pa
@@ -19,6 +20,25 @@ _CSV_BLOCK_BYTES = 8 << 20
 _CSV_LARGEST_BLOCK_BYTES = 1 << 30
 
 
+@dataclass(frozen=True)
+class CsvPiece:
+    """One file, with the types that all files together have."""
+
+    path: Path
+    columns: tuple[str, ...]
+    types: tuple[tuple[str, pa.DataType], ...]
+    null_values: tuple[str, ...]
+
+    def batches(self) -> Iterator[pa.RecordBatch]:
+        """See ``SourcePiece.batches``."""
+        source = CsvSource([self.path], {}, list(self.null_values), dict(self.types))
+        return source.batches(list(self.columns))
+
+    def at(self, path: Path) -> CsvPiece:
+        """The same of a copy that lies elsewhere."""
+        return replace(self, path=path)
+
+
 class CsvSource(Files):
     """One or more CSV files; types come from the spec, else from the first block of each column.
 
@@ -27,11 +47,17 @@ class CsvSource(Files):
     a category would spoil the models.
     """
 
-    def __init__(self, files: list[Path], types: Mapping[str, str], null_values: list[str]) -> None:
+    def __init__(
+        self,
+        files: list[Path],
+        types: Mapping[str, str],
+        null_values: list[str],
+        settled: Mapping[str, pa.DataType] | None = None,
+    ) -> None:
         super().__init__(files)
         self.null_values = null_values
-        self._types = {name: ARROW_TYPES[kind] for name, kind in types.items()}
-        self._checked = False
+        self._types = dict(settled or {}) | {name: ARROW_TYPES[k] for name, k in types.items()}
+        self._checked = settled is not None
 
     def rows(self) -> int | None:
         """See ``Source.rows``: a CSV file does not say."""
@@ -122,6 +148,12 @@ class CsvSource(Files):
                 yield from self._read(path, columns)
             except _Misfit as misfit:  # pragma: no cover - schema() has read it all before
                 raise misfit.as_error(str(self._types.get(misfit.column))) from misfit
+
+    def pieces(self, columns: list[str]) -> list[CsvPiece]:
+        """See ``Source.pieces``; reads the whole source once, to be sure of its types."""
+        types = tuple((field.name, field.type) for field in self.schema())
+        nulls = tuple(self.null_values)
+        return [CsvPiece(path, tuple(columns), types, nulls) for path in self.files]
 
     def _read(self, path: Path, columns: list[str]) -> Iterator[pa.RecordBatch]:
         try:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
 import pyarrow as pa
@@ -12,6 +13,22 @@ from steps.errors import DataError
 from steps.split.files import BATCH_ROWS, Files
 
 _PARQUET_BUFFER_BYTES = 1 << 20
+
+
+@dataclass(frozen=True)
+class ParquetPiece:
+    """One file."""
+
+    path: Path
+    columns: tuple[str, ...]
+
+    def batches(self) -> Iterator[pa.RecordBatch]:
+        """See ``SourcePiece.batches``."""
+        return ParquetSource([self.path]).batches(list(self.columns))
+
+    def at(self, path: Path) -> ParquetPiece:
+        """The same of a copy that lies elsewhere."""
+        return ParquetPiece(path, self.columns)
 
 
 class ParquetSource(Files):
@@ -39,6 +56,10 @@ class ParquetSource(Files):
                 yield from self._open(path).iter_batches(BATCH_ROWS, columns=columns)
             except (pa.ArrowInvalid, OSError) as error:
                 raise _damaged(path, error) from error
+
+    def pieces(self, columns: list[str]) -> list[ParquetPiece]:
+        """See ``Source.pieces``."""
+        return [ParquetPiece(path, tuple(columns)) for path in self.files]
 
 
 def _damaged(path: Path, error: Exception) -> DataError:

@@ -6,9 +6,10 @@ import os
 import shutil
 import tempfile
 import weakref
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path, PurePosixPath
 
@@ -16,15 +17,43 @@ import pyarrow as pa
 
 from steps.errors import DataError, TransientError
 from steps.records import digest
-from steps.split.csv_source import CsvSource
-from steps.split.parquet_source import ParquetSource
-from steps.storage import Storage
+from steps.split.csv_source import CsvPiece, CsvSource
+from steps.split.parquet_source import ParquetPiece, ParquetSource
+from steps.storage import Storage, storage_for
 
 _ASKED_AT_ONCE = 16
 _DOWNLOADS_AT_ONCE = 4
 
 Reader = Callable[[list[Path]], ParquetSource | CsvSource]
 """What reads the files once they are local."""
+
+
+@dataclass(frozen=True)
+class RemotePiece:
+    """One object.
+
+    Attributes:
+        uri: of the object.
+        version: of it when the source was cut up.
+        piece: reads a local copy of it.
+    """
+
+    uri: str
+    version: str
+    piece: ParquetPiece | CsvPiece
+
+    def batches(self) -> Iterator[pa.RecordBatch]:
+        """See ``SourcePiece.batches``; downloads it, for as long as it is read."""
+        storage = storage_for(self.uri, "dataset.source")
+        with tempfile.TemporaryDirectory(prefix="refeed-source-") as folder:
+            path = Path(folder, f"object{self.piece.path.suffix}")
+            storage.download(self.uri, path)
+            if storage.version(self.uri) != self.version:
+                raise _mixture(self.uri)
+            try:
+                yield from self.piece.at(path).batches()
+            except DataError as error:
+                raise _renamed(error, {str(path): self.uri}) from None
 
 
 class RemoteFiles:
@@ -62,6 +91,15 @@ class RemoteFiles:
         with self._named_by_uri():
             yield from self._local.batches(columns)
 
+    def pieces(self, columns: list[str]) -> list[RemotePiece]:
+        """See ``Source.pieces``."""
+        with self._named_by_uri():
+            local: Sequence[ParquetPiece | CsvPiece] = self._local.pieces(columns)
+        return [
+            RemotePiece(uri, version, piece)
+            for (uri, version), piece in zip(self._versions, local, strict=True)
+        ]
+
     @cached_property
     def _versions(self) -> list[list[str]]:
         return self._ask_versions()
@@ -77,11 +115,7 @@ class RemoteFiles:
         with ThreadPoolExecutor(_DOWNLOADS_AT_ONCE) as pool:
             list(pool.map(self.storage.download, self.uris, self._paths))
         if self._ask_versions() != versions:
-            raise TransientError(
-                f"{self.uris[0]!r} or a file beside it was written while it was read, so its rows "
-                "would be a mixture.",
-                hint="Run again when nobody writes to the source.",
-            )
+            raise _mixture(self.uris[0])
         return self.reader(self._paths)
 
     @cached_property
@@ -98,10 +132,24 @@ class RemoteFiles:
         try:
             yield
         except DataError as error:
-            for path, uri in zip(self._paths, self.uris, strict=True):
-                error.message = error.message.replace(str(path), uri)
-                error.hint = error.hint.replace(str(path), uri)
-            raise
+            names = dict(zip(map(str, self._paths), self.uris, strict=True))
+            raise _renamed(error, names) from error.__cause__
+
+
+def _renamed(error: DataError, names: dict[str, str]) -> DataError:
+    """The same error, with other names for paths."""
+    for path, uri in names.items():
+        error.message = error.message.replace(path, uri)
+        error.hint = error.hint.replace(path, uri)
+    return error
+
+
+def _mixture(uri: str) -> TransientError:
+    return TransientError(
+        f"{uri!r} or a file beside it was written while it was read, so its rows would be a "
+        "mixture.",
+        hint="Run again when nobody writes to the source.",
+    )
 
 
 def _remove(folder: str, process: int) -> None:

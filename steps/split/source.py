@@ -2,20 +2,34 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import importlib
+from collections.abc import Iterator, Sequence
 from functools import partial
 from pathlib import Path, PurePosixPath
-from typing import Protocol
+from typing import Protocol, cast, runtime_checkable
 
 import pyarrow as pa
 
 from steps.contract import join
-from steps.errors import DataError, MissingInputError
+from steps.errors import DataError, MissingInputError, Problem, SpecError
+from steps.quantity import octets
 from steps.split.config import DatasetConfig
 from steps.split.csv_source import CsvSource
 from steps.split.parquet_source import ParquetSource
 from steps.split.remote_source import Reader, RemoteFiles
 from steps.storage import Storage, scheme_of, storage_for
+
+
+class SourcePiece(Protocol):
+    """Some rows of a source: pickled, it can be read by another process on another machine."""
+
+    def batches(self) -> Iterator[pa.RecordBatch]:
+        """The rows, in any order, with the columns that were named when it was cut.
+
+        Raises:
+            DataError: the source is damaged.
+            ExpiredError: it is no longer served; all pieces must be cut anew.
+        """
 
 
 class Source(Protocol):
@@ -35,11 +49,45 @@ class Source(Protocol):
             DataError: the source is damaged.
         """
 
+    def pieces(self, columns: list[str]) -> Sequence[SourcePiece]:
+        """The source cut up: all its pieces together hold each row once.
+
+        Raises:
+            DataError: the source is damaged.
+        """
+
     def fingerprint(self) -> str:
         """A digest that changes with the source's bytes: cheaper than reading its rows."""
 
     def rows(self) -> int | None:
         """Number of rows, where it is known without reading them."""
+
+
+@runtime_checkable
+class LiveSource(Source, Protocol):
+    """A source that others change at any time, and that can be read as it was at one moment."""
+
+    def begin(self) -> str:
+        """Fix the rows, as they are now or where they have been fixed; a text that says how."""
+
+    def go_on(self, pin: str) -> None:
+        """Read the rows that a text of ``begin`` fixed, maybe in another process."""
+
+    def forget(self) -> None:
+        """Fix nothing any more: the next call is about the rows of now."""
+
+    def begun(self) -> float:
+        """When the rows were fixed, in seconds since 1970."""
+
+    def estimate(self, columns: list[str]) -> int:
+        """Bytes that will be read and paid for; tells them before anything costs something.
+
+        Raises:
+            SpecError: it is more than the spec allows.
+        """
+
+    def close(self) -> None:
+        """Close connections; the next call opens them again."""
 
 
 def open_source(config: DatasetConfig) -> Source:
@@ -53,10 +101,33 @@ def open_source(config: DatasetConfig) -> Source:
         DataError: it is neither Parquet nor CSV.
         TransientError: it is remote and cannot be reached.
     """
+    if config.query is not None or scheme_of(config.source) == "bigquery":
+        return _open_bigquery(config)
     if scheme_of(config.source):
         return _open_remote(config)
     files = _files(Path(config.source))
     return _reader(config, [path.name for path in files])(files)
+
+
+def _open_bigquery(config: DatasetConfig) -> Source:
+    """A table, view or query; Google's clients are imported here and nowhere else."""
+    field = "dataset.source" if config.source else "dataset.query"
+    try:
+        names = importlib.import_module("steps.bigquery.names")
+        home = importlib.import_module("steps.bigquery.source")
+    except ModuleNotFoundError as error:
+        message = f"BigQuery needs the module {error.name}, which is not installed"
+        hint = "Install it with: pip install 'refeed[bigquery]'"
+        raise SpecError("the spec", [Problem(0, 0, field, message, hint)]) from error
+    wanted = names.Wanted(
+        table=names.TableName.parse(config.source) if config.source else None,
+        query=config.query or "",
+        restriction=config.filter or "",
+        staging=config.staging,
+        billing=config.billing,
+        max_bytes=octets(config.max_bytes) if config.max_bytes else None,
+    )
+    return cast(Source, home.BigQuerySource(wanted))
 
 
 def _open_remote(config: DatasetConfig) -> RemoteFiles:
