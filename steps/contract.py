@@ -47,6 +47,16 @@ class DatasetLayout:
         return join(self.base, "statistics", f"{name}.{suffix}")
 
     @property
+    def tfdv(self) -> str:
+        """Statistics of the whole table in the format of TensorFlow Data Validation."""
+        return join(self.base, "statistics", "tfdv.pb")
+
+    @property
+    def profile(self) -> str:
+        """The page about the data set that ``refeed profile`` makes."""
+        return join(self.base, "statistics", "profile.html")
+
+    @property
     def stored_statistics(self) -> str:
         """Statistics by partition as the experiment store keeps them, where it lies here too."""
         return join(self.base, "stored-statistics.jsonl.gz")
@@ -229,6 +239,10 @@ class ProjectLayout:
     def pin(self, config_hash: str) -> str:
         """What fixes the rows of a moving source while a data set is made of it."""
         return join(self.base, "datasets", "pins", f"{config_hash}.json")
+
+    def work(self, identity: str) -> str:
+        """Where the workers of a split job leave what whoever finishes the data set needs."""
+        return join(self.base, "datasets", "work", identity)
 
     @property
     def scratch(self) -> str:

@@ -15,72 +15,30 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import TypeVar
 
-import numpy as np
 import pyarrow as pa
 
 from steps.contract import DatasetLayout, ProjectLayout
-from steps.errors import DataError
 from steps.progress import Progress
 from steps.records import PartitionEntry, PartitionIndex, PartitionKey
+from steps.split.facts import TableFacts
 from steps.split.part_files import (
     Part,
-    WrittenPart,
-    entry_of,
+    WrittenGroup,
+    groups_of,
+    partitions_of,
     refuse_collisions,
-    seen_in,
-    write_part,
+    write_group,
 )
 from steps.split.source import Source
-from steps.split.spill import Codes, Grouping
+from steps.split.spill import Grouping
 from steps.split.writer import DatasetWriter, SplitPlan
 from steps.storage import Storage, read_parsed, scheme_of
-from steps.table.hashing import ContentSums, Hashes, added, content_sums, row_hashes
-from steps.table.merging import merged
-from steps.table.sample import SAMPLE_ROWS, BottomSample
 from steps.table.statistics import Seen
-from steps.table.summaries import TableSummary
-from steps.table.types import canonical_batch, canonical_text
 
 MEMORY_BUDGET = 512 << 20
 """Bytes of rows that are held before they are spilled to disk; the peak is about twice it."""
 
-_GROUP_ROWS = 1 << 15
 _THREADS = min(4, os.cpu_count() or 1)
-
-
-class Partitions:
-    """The partition keys seen so far, each with a code in the order of arrival."""
-
-    def __init__(self, kind: str) -> None:
-        self.kind = kind
-        self._codes: dict[object, int] = {}
-
-    def codes_of(self, column: pa.Array) -> Codes:
-        """The code of each row's key; shape (rows,)."""
-        encoded = column.dictionary_encode(null_encoding="encode")
-        values = encoded.dictionary.to_pylist()
-        codes = [self._codes.setdefault(value, len(self._codes)) for value in values]
-        looked_up: Codes = np.asarray(codes, np.int32)[encoded.indices.to_numpy()]
-        return looked_up
-
-    def sorted(self) -> list[tuple[PartitionKey, int]]:
-        """All keys with their codes, sorted by key: numbers by value, the rest by text."""
-        keys = [(self._key(value), code) for value, code in self._codes.items()]
-        rank = {code: value for value, code in self._codes.items()}
-        numeric = self.kind in {"int64", "float64"}
-
-        def position(entry: tuple[PartitionKey, int]) -> tuple[bool, object, str]:
-            value = rank[entry[1]]
-            return value is None, value if numeric and value is not None else 0, entry[0].text
-
-        return sorted(keys, key=position)
-
-    def _key(self, value: object) -> PartitionKey:
-        return (
-            PartitionKey("null", "")
-            if value is None
-            else PartitionKey(self.kind, canonical_text(value))
-        )
 
 
 def make_dataset(
@@ -134,39 +92,23 @@ class _Scan:
     """The first pass."""
 
     def __init__(self, plan: SplitPlan, grouping: Grouping) -> None:
-        self.plan, self.grouping = plan, grouping
-        self.types = {column.name: column.type for column in plan.columns}
-        self.partitions = Partitions(self.types[plan.partition_by])
-        self.sample = BottomSample(SAMPLE_ROWS)
-        self.summary = TableSummary(self.types)
-        self._sums: ContentSums = (0, 0, 0)
+        self.plan, self.grouping, self.facts = plan, grouping, TableFacts(plan)
 
     def read(self, batches: Iterator[pa.RecordBatch]) -> Iterator[int]:
         """Take in the batches of the source, yielding the rows of each.
 
         What needs one batch only is done ahead in threads; what adds up, in the order of batches.
         """
-        for part in _in_order(self._look, batches, _THREADS, _THREADS + 1):
-            self._add(*part)
-            yield len(part[1])
-
-    def _look(self, raw: pa.RecordBatch) -> tuple[pa.RecordBatch, Hashes, TableSummary]:
-        batch = canonical_batch(raw, self.types)
-        return batch, row_hashes(batch), self.summary.of_batch(batch)
-
-    def _add(self, batch: pa.RecordBatch, hashes: Hashes, summary: TableSummary) -> None:
-        self._sums = added([self._sums, content_sums(hashes)])
-        self.summary.merge(summary)
-        self.sample.add(batch, hashes)
-        codes = self.partitions.codes_of(batch.column(self.plan.partition_by))
-        self.grouping.add(batch, hashes, codes)
+        for looked in _in_order(self.facts.look, batches, _THREADS, _THREADS + 1):
+            batch, hashes, _ = looked
+            self.grouping.add(batch, hashes, self.facts.add(looked))
+            yield batch.num_rows
 
     def finish(self) -> tuple[str, str]:
-        """See ``SplitPlan.digests``."""
-        if not self._sums[0]:
-            raise DataError("The source has no rows, so there is nothing to train on.")
+        """See ``TableFacts.digests``."""
+        digests = self.facts.digests()
         self.grouping.finish()
-        return self.plan.digests(self._sums)
+        return digests
 
 
 def _write(
@@ -177,14 +119,14 @@ def _write(
     progress: Progress,
 ) -> PartitionIndex:
     """The second pass: part files, statistics, sample, and last the index."""
-    keys = scan.partitions.sorted()
+    keys = [(key, code) for key, _, code in scan.facts.partitions.sorted()]
     refuse_collisions([key for key, _ in keys])
     progress.begin("write", "partitions", len(keys))
     with DatasetWriter(scan.plan, layout, storage) as writer:
         for entries, seen in _partitions(scan, keys, layout, storage):
             writer.add(entries, seen)
             progress.advance(len(entries))
-        writer.finish(scan.sample.sample(scan.plan.schema), scan.summary)
+        writer.finish(scan.facts.sample.sample(scan.plan.schema), scan.facts.summary)
     progress.end()
     return writer.commit(digests)
 
@@ -198,37 +140,18 @@ def _partitions(
 ) -> Iterator[tuple[list[PartitionEntry], Seen]]:
     """Write the part files in the order of keys and of parts, a few at once."""
 
-    def write(item: tuple[Keys, int]) -> tuple[list[WrittenPart], Seen]:
+    def write(item: tuple[Keys, int]) -> WrittenGroup:
         some, number = item
         parts = [Part.of(key, number, *scan.grouping.rows_of(code, number)) for key, code in some]
-        written = [write_part(part, scan.plan.format, layout, storage) for part in parts]
-        return written, seen_in(parts)
+        return write_group(parts, scan.plan.format, layout, storage)
 
-    groups = list(_groups(keys, scan.grouping))
-    items = [(some, number) for some in groups for number in scan.grouping.part_numbers(some[0][1])]
+    sizes = scan.facts.partitions.rows
+    groups = [[keys[i] for i in group] for group in groups_of([int(sizes[c]) for _, c in keys])]
+    numbers = [scan.grouping.part_numbers(some[0][1]) for some in groups]
+    items = [(some, n) for some, parts in zip(groups, numbers, strict=True) for n in parts]
     done = _in_order(write, items, _THREADS, 2 * _THREADS)
-    for some in groups:
-        found = [next(done) for _ in scan.grouping.part_numbers(some[0][1])]
-        written = zip(*(parts for parts, _ in found), strict=True)
-        entries = [
-            entry_of(key, parts, scan.plan.schema)
-            for (key, _), parts in zip(some, written, strict=True)
-        ]
-        yield entries, merged([seen for _, seen in found])
-
-
-def _groups(keys: Keys, grouping: Grouping) -> Iterator[Keys]:
-    """Neighbours that are small enough to be looked at together; a large partition is alone."""
-    some: Keys = []
-    rows = 0
-    for key, code in keys:
-        more = grouping.rows(code)
-        if some and rows + more > _GROUP_ROWS:
-            yield some
-            some, rows = [], 0
-        some.append((key, code))
-        rows += more
-    yield some
+    for parts in numbers:
+        yield partitions_of([next(done) for _ in parts], scan.plan.schema)
 
 
 Item = TypeVar("Item")

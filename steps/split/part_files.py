@@ -19,11 +19,15 @@ from steps.errors import DataError
 from steps.records import PartitionEntry, PartitionKey
 from steps.storage import Storage
 from steps.table.hashing import ContentSums, Hashes, content_sums, digest_of_sums
+from steps.table.merging import merged
 from steps.table.parts import canonical_order, encode_part
 from steps.table.statistics import Seen, of_groups
 
 PART_ROWS = 1 << 20
 """Rows of a part at the most, but for chance and for rows that are alike."""
+
+GROUP_ROWS = 1 << 15
+"""Rows of several partitions that are looked at together, at the most."""
 
 _HASH_BITS = 64
 
@@ -100,11 +104,56 @@ def write_part(
     )
 
 
-def seen_in(parts: Sequence[Part]) -> Seen:
-    """Statistics of parts, each a group of its own."""
+@dataclass(frozen=True)
+class WrittenGroup:
+    """The parts of one number of a group of partitions, in the order of their keys.
+
+    Attributes:
+        keys: of the partitions.
+        parts: one of each.
+        seen: statistics of each.
+    """
+
+    keys: tuple[PartitionKey, ...]
+    parts: tuple[WrittenPart, ...]
+    seen: Seen
+
+
+def write_group(
+    parts: Sequence[Part], file_format: str, layout: DatasetLayout, storage: Storage
+) -> WrittenGroup:
+    """Write the parts of a group."""
+    written = tuple(write_part(part, file_format, layout, storage) for part in parts)
     sizes = [part.rows.num_rows for part in parts]
-    starts = np.cumsum([0, *sizes[:-1]])
-    return of_groups(pa.concat_batches([part.rows for part in parts]), starts)
+    rows = pa.concat_batches([part.rows for part in parts])
+    seen = of_groups(rows, np.cumsum([0, *sizes[:-1]]))
+    return WrittenGroup(tuple(part.key for part in parts), written, seen)
+
+
+def groups_of(sizes: Sequence[int]) -> Iterator[range]:
+    """Positions of neighbours that are small enough to be looked at together.
+
+    Args:
+        sizes: rows of the partitions, in the order of their keys. One of several parts is alone.
+    """
+    start = rows = 0
+    for position, more in enumerate(sizes):
+        if position > start and rows + more > GROUP_ROWS:
+            yield range(start, position)
+            start, rows = position, 0
+        rows += more
+    yield range(start, len(sizes))
+
+
+def partitions_of(
+    group: Sequence[WrittenGroup], schema: pa.Schema
+) -> tuple[list[PartitionEntry], Seen]:
+    """The partitions of a group, from its parts in the order of their numbers."""
+    by_partition = zip(*(each.parts for each in group), strict=True)
+    entries = [
+        entry_of(key, parts, schema) for key, parts in zip(group[0].keys, by_partition, strict=True)
+    ]
+    return entries, merged([each.seen for each in group])
 
 
 def entry_of(key: PartitionKey, parts: Sequence[WrittenPart], schema: pa.Schema) -> PartitionEntry:

@@ -18,10 +18,10 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
+from steps.split.facts import Codes
 from steps.split.part_files import hash_ranges, part_bits
 from steps.table.hashing import Hashes
 
-Codes = NDArray[np.int32]
 Positions = NDArray[np.intp]
 
 Rows = tuple[pa.RecordBatch, Hashes]
@@ -52,12 +52,12 @@ class MemoryRun:
         found = int(np.searchsorted(self.codes, code))
         if found < len(self.codes) and self.codes[found] == code:
             start, end = int(self.bounds[found]), int(self.bounds[found + 1])
-            yield from _between(
+            yield from between(
                 (self.batch.slice(start, end - start), self.hashes[start:end]), first, last
             )
 
 
-def _between(rows: Rows, first: int, last: int) -> Iterator[Rows]:
+def between(rows: Rows, first: int, last: int) -> Iterator[Rows]:
     """The rows, in order of their hashes, whose hashes lie between two."""
     batch, hashes = rows
     start = int(np.searchsorted(hashes, np.uint64(first), side="left"))
@@ -88,7 +88,7 @@ class DiskRun:
         """See ``Run.get``; reads only the batches that hold some of them."""
         for number, low, high in self.places.get(code, ()):
             if low <= last and high >= first:
-                yield from _between(self._read(number), first, last)
+                yield from between(self._read(number), first, last)
 
     def _read(self, number: int) -> Rows:
         with self.lock:
@@ -174,6 +174,44 @@ def _longer(values: NDArray[T], used: int, needed: int) -> NDArray[T]:
     return longer
 
 
+class SortBuffer:
+    """Collects batches in memory, and gives them back sorted by partition code, then by hash.
+
+    Args:
+        schema: of the batches.
+        rows: to make room for at first.
+    """
+
+    def __init__(self, schema: pa.Schema, rows: int = 0) -> None:
+        self.schema = schema
+        self._columns = [
+            _Numbers(field.type, rows) if _is_number(field.type) else _Cells() for field in schema
+        ]
+        self._spare: Hashes = np.empty(0, np.uint64)
+        self._keys: list[tuple[Hashes, Codes]] = []
+        self.rows = self.bytes = 0
+
+    def add(self, batch: pa.RecordBatch, hashes: Hashes, codes: Codes) -> None:
+        """Take in a batch."""
+        for column, cells in zip(self._columns, batch.columns, strict=True):
+            column.add(cells, self.rows)
+        self._keys.append((hashes, codes))
+        self.rows += batch.num_rows
+        self.bytes += batch.nbytes
+
+    def take(self) -> MemoryRun:
+        """The rows as a run; at least one. The next batches may be written over its memory."""
+        hashes, codes = map(np.concatenate, zip(*self._keys, strict=True))
+        order = _order(hashes, codes)
+        self._keys, self.rows, self.bytes = [], 0, 0
+        arrays = []
+        for column in self._columns:
+            array, self._spare = column.sorted(order, self._spare)
+            arrays.append(array)
+        batch = pa.RecordBatch.from_arrays(arrays, schema=self.schema)
+        return MemoryRun(batch, hashes[order], codes[order])
+
+
 class Grouping:
     """Collects batches, then gives back the rows of one partition at a time.
 
@@ -185,48 +223,27 @@ class Grouping:
     """
 
     def __init__(self, schema: pa.Schema, folder: Path, budget: int, rows: int | None) -> None:
-        self.schema, self.folder, self.budget = schema, folder, budget
+        self.folder, self.budget = folder, budget
         first = min(rows or 0, budget // (8 * max(1, len(schema))) + _SLACK_ROWS)
-        self._columns = [
-            _Numbers(field.type, first) if _is_number(field.type) else _Cells() for field in schema
-        ]
-        self._spare: Hashes = np.empty(0, np.uint64)
-        self._keys: list[tuple[Hashes, Codes]] = []
-        self._rows = self._bytes = 0
+        self._buffer = SortBuffer(schema, first)
         self._counts = np.zeros(0, np.int64)
         self.runs: list[Run] = []
 
     def add(self, batch: pa.RecordBatch, hashes: Hashes, codes: Codes) -> None:
         """Take in a batch."""
-        for column, cells in zip(self._columns, batch.columns, strict=True):
-            column.add(cells, self._rows)
-        self._keys.append((hashes, codes))
         counts = np.bincount(codes, minlength=len(self._counts))
         counts[: len(self._counts)] += self._counts
         self._counts = counts
-        self._rows += batch.num_rows
-        self._bytes += batch.nbytes
-        if self._bytes >= self.budget:
-            self.runs.append(DiskRun(self._sorted(), self.folder))
+        self._buffer.add(batch, hashes, codes)
+        if self._buffer.bytes >= self.budget:
+            self.runs.append(DiskRun(self._buffer.take(), self.folder))
 
     def finish(self) -> None:
         """All batches are in: the last run may stay in memory if it is the only one."""
-        if self._rows:
-            run = self._sorted()
+        if self._buffer.rows:
+            run = self._buffer.take()
             self.runs.append(DiskRun(run, self.folder) if self.runs else run)
-        self._columns, self._spare = [], np.empty(0, np.uint64)
-
-    def _sorted(self) -> MemoryRun:
-        """The buffer as a run."""
-        hashes, codes = map(np.concatenate, zip(*self._keys, strict=True))
-        order = _order(hashes, codes)
-        self._keys, self._rows, self._bytes = [], 0, 0
-        arrays = []
-        for column in self._columns:
-            array, self._spare = column.sorted(order, self._spare)
-            arrays.append(array)
-        batch = pa.RecordBatch.from_arrays(arrays, schema=self.schema)
-        return MemoryRun(batch, hashes[order], codes[order])
+        del self._buffer
 
     def rows(self, code: int) -> int:
         """Rows of one partition."""

@@ -36,11 +36,13 @@ class SplitPlan:
         columns: names and canonical types, sorted by name.
         partition_by: name of the partition column.
         format: of the part files.
+        identity: of the source, as it is, and of what is made of it; no part of what is made.
     """
 
     columns: tuple[Column, ...]
     partition_by: str
     format: str
+    identity: str = ""
 
     @property
     def schema(self) -> pa.Schema:

@@ -82,6 +82,18 @@ class BottomSample:
         if self._rows > 2 * self.size:
             self._cut()
 
+    def merge(self, other: BottomSample) -> None:
+        """Take in the sample of other rows.
+
+        A row that both may hold lies below both largest hashes, so its counts are exact and add up.
+        """
+        self._batches += other._batches
+        self._hashes += other._hashes
+        self._counts += other._counts
+        self._rows += other._rows
+        if self._rows > self.size:
+            self._cut()
+
     def _cut(self) -> None:
         """Merge copies, and keep the smallest hashes.
 

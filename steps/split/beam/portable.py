@@ -1,0 +1,51 @@
+"""The split in a Beam pipeline on this machine, with Beam's own portable runner."""
+
+from __future__ import annotations
+
+import apache_beam as beam
+from apache_beam.options.pipeline_options import PipelineOptions
+from apache_beam.runners.portability.fn_api_runner import FnApiRunner
+
+from steps.contract import ProjectLayout
+from steps.errors import TransientError
+from steps.progress import Progress
+from steps.records import PartitionIndex
+from steps.split.beam.graph import Work, build
+from steps.split.finish import finish_dataset
+from steps.split.source import Source
+from steps.split.writer import SplitPlan
+from steps.storage import Storage
+
+
+def make_dataset(
+    source: Source,
+    plan: SplitPlan,
+    project: ProjectLayout,
+    storage: Storage,
+    progress: Progress,
+) -> PartitionIndex:
+    """Split a source into a data set: the same files as those of the embedded engine.
+
+    The runner is named, since Beam's default one looks for another on the network first. It holds
+    all rows in memory once: this engine is for trying the pipeline, not for large tables.
+
+    Raises:
+        DataError: the source cannot be used.
+        OutputError: the artifact root cannot be written.
+        TransientError: a worker gave up for another reason.
+    """
+    work = Work(plan, project, plan.identity)
+    work.handover.clear()
+    progress.begin("run", "pipeline", None)
+    try:
+        with beam.Pipeline(FnApiRunner(), PipelineOptions([])) as pipeline:
+            build(pipeline, source.pieces(plan.schema.names), work)
+    except Exception as error:
+        told = work.handover.error()
+        if told:
+            raise told from error
+        raise TransientError(f"The pipeline failed: {error}") from error
+    progress.end()
+    index = finish_dataset(plan, work.handover, project, storage, progress)
+    work.handover.clear()
+    return index

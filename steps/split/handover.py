@@ -1,0 +1,197 @@
+"""What the workers of a job leave for whoever finishes the data set, as objects in storage.
+
+    work/<identity>/table.zip           the facts of the first pass, once
+    work/<identity>/group-<n>-<m>.zip   what was written of part m of group n
+    work/<identity>/error.json          why a worker gave up
+
+Each is written whole, and again with the same content where a worker is started again.
+"""
+
+from __future__ import annotations
+
+import io
+import json
+from dataclasses import asdict, dataclass, fields
+from typing import Any
+
+import numpy as np
+
+from steps.contract import ProjectLayout, join
+from steps.errors import DamagedError, DataError, MissingInputError, RefeedError, TransientError
+from steps.records import PartitionKey, canonical_json
+from steps.split.dealing import Deal, Dealt, Group
+from steps.split.facts import TableFacts
+from steps.split.part_files import WrittenGroup, WrittenPart
+from steps.storage import Storage, read_parsed
+from steps.table.sample import Sample
+from steps.table.statistics import Seen, Statistics
+from steps.table.summaries import ColumnSummary, TableSummary
+
+_ARRAYS = [field.name for field in fields(Statistics) if field.name not in {"rows", "top"}]
+
+
+@dataclass(frozen=True)
+class Table:
+    """What the first pass found out, as far as the end needs it.
+
+    Attributes:
+        dataset: the data set's hash.
+        content: digest of its content.
+        sample: of its rows.
+        summary: of its columns.
+        groups: in the order of keys.
+    """
+
+    dataset: str
+    content: str
+    sample: Sample
+    summary: TableSummary
+    groups: tuple[Group, ...]
+
+
+class Handover:
+    """The folder of one job.
+
+    Args:
+        project: that it works for.
+        identity: of the work: the same source and plan, the same text.
+        storage: of the project.
+    """
+
+    def __init__(self, project: ProjectLayout, identity: str, storage: Storage) -> None:
+        self.base, self.storage = project.work(identity), storage
+
+    # --- written by workers
+
+    def put_table(self, facts: TableFacts, deal: Deal) -> None:
+        """Leave what the first pass found out."""
+        about = {
+            "dataset": deal.dataset,
+            "content": deal.content,
+            "columns": {name: asdict(each) for name, each in facts.summary.columns.items()},
+            "groups": [asdict(group) for group in deal.groups],
+        }
+        sample = np.frombuffer(facts.sample.sample(deal.plan.schema).to_ipc(), np.uint8)
+        self._put(self._table, about, {"sample": sample})
+
+    def put_group(self, dealt: Dealt, group: WrittenGroup) -> None:
+        """Leave what was written of one part of a group."""
+        about = {
+            "keys": [asdict(key) for key in group.keys],
+            "parts": [asdict(part) for part in group.parts],
+            "rows": [statistics.rows for statistics in group.seen.groups],
+            "top": [statistics.top for statistics in group.seen.groups],
+        }
+        arrays = {name: np.stack([getattr(g, name) for g in group.seen.groups]) for name in _ARRAYS}
+        sketches = {f"sketch{i}": sketch for i, sketch in enumerate(group.seen.sketches)}
+        self._put(self._group(dealt), about, {**arrays, **sketches})
+
+    def put_error(self, error: RefeedError) -> None:
+        """Leave why a worker gave up, for people."""
+        about = {"message": error.message, "hint": error.hint, "transient": error.transient}
+        self.storage.write(join(self.base, "error.json"), canonical_json(about).encode())
+
+    # --- read by whoever finishes
+
+    def table(self) -> Table:
+        """What the first pass found out.
+
+        Raises:
+            MissingInputError: it has not ended.
+            DamagedError: it cannot be read.
+        """
+        about, arrays = self._read(self._table)
+        summary = TableSummary(about["columns"])
+        summary.columns = {n: ColumnSummary(**each) for n, each in about["columns"].items()}
+        return Table(
+            dataset=about["dataset"],
+            content=about["content"],
+            sample=Sample.from_ipc(arrays["sample"].tobytes()),
+            summary=summary,
+            groups=tuple(_group(each) for each in about["groups"]),
+        )
+
+    def parts_of(self, number: int, group: Group) -> list[WrittenGroup]:
+        """What was written of a group, in the order of parts.
+
+        Raises:
+            DamagedError: some of it is missing, or cannot be read.
+        """
+        found = [self._written((number, part)) for part in range(1 << group.bits)]
+        # A large partition whose rows are much alike may have no row for a part.
+        written = [each for each in found if each is not None]
+        rows = sum(part.rows for each in written for part in each.parts)
+        if rows != group.rows:
+            cause = f"{rows} of {group.rows} rows from partition {group.keys[0].text!r} on"
+            raise DamagedError(self.base, cause)
+        return written
+
+    def _written(self, dealt: Dealt) -> WrittenGroup | None:
+        try:
+            about, arrays = self._read(self._group(dealt))
+        except MissingInputError:
+            return None
+        return WrittenGroup(
+            keys=tuple(PartitionKey(**key) for key in about["keys"]),
+            parts=tuple(_part(part) for part in about["parts"]),
+            seen=_seen(about, arrays),
+        )
+
+    def error(self) -> RefeedError | None:
+        """Why a worker gave up, if one did."""
+        try:
+            raw = read_parsed(self.storage, join(self.base, "error.json"), json.loads)
+        except MissingInputError:
+            return None
+        kind = TransientError if raw["transient"] else DataError
+        return kind(raw["message"], hint=raw["hint"])
+
+    def clear(self) -> None:
+        """Remove the folder's objects: the data set is made, and nobody needs them."""
+        for name in self.storage.names(self.base):
+            self.storage.delete(join(self.base, name))
+
+    # --- objects
+
+    @property
+    def _table(self) -> str:
+        return join(self.base, "table.zip")
+
+    def _group(self, dealt: Dealt) -> str:
+        return join(self.base, f"group-{dealt[0]:07d}-{dealt[1]:05d}.zip")
+
+    def _put(self, uri: str, about: dict[str, Any], arrays: dict[str, Any]) -> None:
+        text = json.dumps(about, ensure_ascii=True).encode()
+        sink = io.BytesIO()
+        np.savez(sink, allow_pickle=False, about=np.frombuffer(text, np.uint8), **arrays)
+        self.storage.write(uri, sink.getvalue())
+
+    def _read(self, uri: str) -> tuple[dict[str, Any], dict[str, Any]]:
+        content = self.storage.read(uri)
+        try:
+            with np.load(io.BytesIO(content), allow_pickle=False) as found:
+                arrays = dict(found)
+            return json.loads(arrays.pop("about").tobytes()), arrays
+        except (ValueError, OSError, KeyError) as error:
+            raise DamagedError(uri, str(error)) from error
+
+
+def _group(raw: dict[str, Any]) -> Group:
+    keys = tuple(PartitionKey(**key) for key in raw["keys"])
+    return Group(**{**raw, "keys": keys})
+
+
+def _part(raw: dict[str, Any]) -> WrittenPart:
+    return WrittenPart(**{**raw, "missing": tuple(raw["missing"]), "sums": tuple(raw["sums"])})
+
+
+def _seen(about: dict[str, Any], arrays: dict[str, Any]) -> Seen:
+    groups = tuple(_statistics(about, arrays, i) for i in range(len(about["rows"])))
+    columns = sum(name.startswith("sketch") for name in arrays)
+    return Seen(groups, tuple(arrays[f"sketch{i}"] for i in range(columns)))
+
+
+def _statistics(about: dict[str, Any], arrays: dict[str, Any], position: int) -> Statistics:
+    top = tuple(tuple((text, count) for text, count in each) for each in about["top"][position])
+    own = {name: arrays[name][position] for name in _ARRAYS}
+    return Statistics(rows=about["rows"][position], top=top, **own)

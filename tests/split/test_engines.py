@@ -1,0 +1,150 @@
+"""Every split engine makes the same data set, file by file."""
+
+from __future__ import annotations
+
+import hashlib
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from steps.contract import ProjectLayout
+from steps.errors import DataError
+from steps.progress import Silent
+from steps.split import part_files
+from steps.split.beam import portable
+from steps.split.config import DatasetConfig
+from steps.split.embedded import make_dataset
+from steps.split.finish import finish_dataset
+from steps.split.step import Engine, SplitRequest, SplitResult, split
+from steps.storage import LocalStorage
+from tests.lab import small_table
+
+ENGINES: dict[str, Engine] = {"embedded": make_dataset, "beam": portable.make_dataset}
+
+
+def split_by(engine: Engine, source: Path, root: Path, **config: Any) -> SplitResult:
+    whole = DatasetConfig(source=str(source), partition_by="key", target="target", **config)
+    request = SplitRequest(whole, None, None, "auto", 5)
+    return split(request, ProjectLayout(str(root), "p"), LocalStorage(), Silent(), engine)
+
+
+def files(folder: Path) -> dict[str, str]:
+    """Digest of each file's bytes, by path."""
+    return {
+        str(path.relative_to(folder)): hashlib.sha256(path.read_bytes()).hexdigest()
+        for path in sorted(folder.rglob("*"))
+        if path.is_file()
+    }
+
+
+def assert_same(source: Path, folder: Path, **config: Any) -> SplitResult:
+    made = {}
+    for name, engine in ENGINES.items():
+        result = split_by(engine, source, folder / name, **config)
+        made[name] = files(folder / name / "p")
+    assert made["beam"] == made["embedded"]
+    assert len(made["beam"]) > len(result.index.entries)
+    return result
+
+
+def hot_table(rows: int, partitions: int) -> pa.Table:
+    """Half of all rows have one key."""
+    rng = np.random.default_rng(5)
+    keys = np.where(rng.random(rows) < 0.5, 0, rng.integers(0, partitions, rows))
+    return pa.table(
+        {
+            "key": pa.array([f"k{key}" for key in keys]),
+            "target": rng.normal(size=rows),
+            "level": pa.array([None if n % 7 == 0 else f"l{n % 5}" for n in range(rows)]),
+            "whole": rng.integers(-5, 2**60, rows),
+        }
+    )
+
+
+@pytest.mark.parametrize("file_format", ["parquet", "csv"])
+def test_the_same_files(file_format: str, tmp_path: Path) -> None:
+    pq.write_table(small_table(), tmp_path / "table.parquet")
+    assert_same(tmp_path / "table.parquet", tmp_path, format=file_format)
+
+
+def test_a_directory_of_many_pieces(tmp_path: Path) -> None:
+    folder = tmp_path / "source"
+    folder.mkdir()
+    table = small_table(30, rows=40)
+    for number, start in enumerate(range(0, len(table), 100)):
+        pq.write_table(table.slice(start, 100), folder / f"{number}.parquet")
+    assert_same(folder, tmp_path)
+
+
+def test_a_hot_key_becomes_several_parts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(part_files, "PART_ROWS", 1 << 10)
+    monkeypatch.setattr(part_files, "GROUP_ROWS", 1 << 9)
+    monkeypatch.setattr("steps.split.dealing.BUDGET", 1 << 14)
+    pq.write_table(hot_table(9_000, 40), tmp_path / "table.parquet")
+    made = assert_same(tmp_path / "table.parquet", tmp_path)
+    parts = {entry.key.text: len(entry.parts) for entry in made.index.entries}
+    assert parts.pop("k0") == 8
+    assert set(parts.values()) == {1}
+    statistics = pq.read_table(
+        tmp_path
+        / "beam"
+        / "p"
+        / "datasets"
+        / made.index.dataset
+        / "statistics"
+        / "column_statistics.parquet"
+    ).to_pylist()
+    hot = next(r for r in statistics if r["partition"] == "k0" and r["column"] == "target")
+    table = pq.read_table(tmp_path / "table.parquet")
+    mine = table.filter(pa.compute.equal(table["key"], "k0"))["target"].to_numpy()
+    assert hot["rows"] == len(mine)
+    assert (hot["min"], hot["max"]) == (mine.min(), mine.max())
+    assert hot["mean"] == pytest.approx(mine.mean(), rel=1e-12)
+    assert hot["sd"] == pytest.approx(mine.std(ddof=1), rel=1e-12)
+    assert hot["distinct"] == pytest.approx(len(mine), rel=0.07)
+
+
+def test_what_the_job_left_is_gone_once_the_data_set_is_made(tmp_path: Path) -> None:
+    pq.write_table(small_table(), tmp_path / "table.parquet")
+    split_by(portable.make_dataset, tmp_path / "table.parquet", tmp_path / "runs")
+    work = tmp_path / "runs" / "p" / "datasets" / "work"
+    assert not [path for path in work.rglob("*") if path.is_file()]
+
+
+def test_a_workers_error_arrives_in_its_own_words(tmp_path: Path) -> None:
+    table = small_table()
+    infinite = pa.array([float("inf")] * len(table))
+    pq.write_table(table.append_column("bad", infinite), tmp_path / "table.parquet")
+    with pytest.raises(DataError, match="'bad' holds an infinite value") as caught:
+        split_by(portable.make_dataset, tmp_path / "table.parquet", tmp_path / "runs")
+    assert "Replace infinities" in caught.value.hint
+    pq.write_table(table, tmp_path / "table.parquet")
+    split_by(portable.make_dataset, tmp_path / "table.parquet", tmp_path / "runs")
+
+
+def test_a_source_without_rows(tmp_path: Path) -> None:
+    pq.write_table(small_table().slice(0, 0), tmp_path / "table.parquet")
+    for engine in ENGINES.values():
+        with pytest.raises(DataError, match="has no rows"):
+            split_by(engine, tmp_path / "table.parquet", tmp_path / "runs")
+
+
+def test_a_piece_of_what_the_job_left_is_missing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(part_files, "GROUP_ROWS", 100)
+    pq.write_table(small_table(), tmp_path / "table.parquet")
+
+    def lose(*arguments: Any) -> Any:
+        groups = sorted((tmp_path / "runs").rglob("group-*.zip"))
+        groups[1].unlink()
+        return finish_dataset(*arguments)
+
+    monkeypatch.setattr("steps.split.beam.portable.finish_dataset", lose)
+    with pytest.raises(DataError, match="is damaged: 0 of"):
+        split_by(portable.make_dataset, tmp_path / "table.parquet", tmp_path / "runs")
+    assert not list((tmp_path / "runs").rglob("index.json"))
