@@ -1,32 +1,54 @@
-"""The experiment store: which runs there were, so that they are found again.
+"""The experiment store: which runs there were and what came of them, so that it is found again.
 
-A small port with two adapters, an embedded one and one on object storage; the artifacts themselves
-lie in the runs' folders.
+A port with three adapters: an embedded one, one on object storage, and Firestore. The artifacts
+themselves lie in the runs' folders, and with them the result tables: the first two adapters read
+results there, and keep no second copy.
 """
 
 from __future__ import annotations
 
+import gzip
+import importlib
+import json
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, contextmanager
+from io import BytesIO
 from pathlib import Path
-from typing import Protocol
+from typing import Any, BinaryIO, Protocol
 
 from steps.contract import ProjectLayout
-from steps.errors import DamagedError, MissingInputError, OutputError
-from steps.records import RunRecord
+from steps.errors import DamagedError, MissingInputError, OutputError, Problem, SpecError
+from steps.partition_result import PartitionResult
+from steps.records import RunRecord, canonical_json
 from steps.storage import Storage, read_parsed, scheme_of, storage_for
+
+Statistics = tuple[str, dict[str, Any]]
+"""A partition's id, empty for all rows of the data set, and what is known of its columns."""
 
 
 class ExperimentStore(Protocol):
-    """Runs by experiment. Writes are idempotent: the identity of a run is its id."""
+    """Runs by experiment, with their results; statistics by data set.
+
+    Writes are idempotent: identities are ids, so a write that was cut off is just done again, and
+    two writers of the same leave one of it.
+
+    Any of these raises ``TransientError`` where the store is remote and cannot be reached.
+    """
 
     def put(self, record: RunRecord) -> None:
         """Add a run, or replace what is known of it.
 
         Raises:
             OutputError: the store cannot be written.
+        """
+
+    def get(self, experiment: str, run: str) -> RunRecord | None:
+        """What is known of one run; None if nothing is.
+
+        Raises:
+            DamagedError: what the store holds cannot be read.
         """
 
     def runs(self, experiment: str | None = None) -> list[RunRecord]:
@@ -36,6 +58,84 @@ class ExperimentStore(Protocol):
             DamagedError: what the store holds cannot be read.
         """
 
+    def put_results(self, experiment: str, run: str, results: Iterable[PartitionResult]) -> None:
+        """Take the results of a run whose tables are written.
+
+        Args:
+            experiment: of the run.
+            run: its id.
+            results: what the tables hold, one partition at a time. A store that lies beside the
+                tables asks for none.
+
+        Raises:
+            OutputError: the store cannot be written.
+        """
+
+    def results(self, experiment: str, run: str) -> Iterator[PartitionResult]:
+        """The results of a run, one partition at a time; none if they were not put.
+
+        Raises:
+            DamagedError: what the store holds cannot be read.
+        """
+
+    def put_statistics(self, dataset: str, statistics: Iterable[Statistics]) -> None:
+        """Take the statistics of a data set, partition by partition.
+
+        Raises:
+            OutputError: the store cannot be written.
+        """
+
+    def statistics(self, dataset: str) -> Iterator[Statistics]:
+        """The statistics of a data set; none if they were not put.
+
+        Raises:
+            DamagedError: what the store holds cannot be read.
+        """
+
+
+class _Beside:
+    """What a store need not keep, since it lies beside the artifacts: it finds it there."""
+
+    def __init__(self, project: ProjectLayout, storage: Storage) -> None:
+        self.project, self.storage = project, storage
+
+    def put_results(self, experiment: str, run: str, results: Iterable[PartitionResult]) -> None:
+        """See ``ExperimentStore.put_results``: the run's tables are the results."""
+
+    def results(self, experiment: str, run: str) -> Iterator[PartitionResult]:
+        """See ``ExperimentStore.results``."""
+        layout = self.project.run(experiment, run)
+        if self.storage.exists(layout.table("partitions", "parquet")):
+            yield from _load(_TABLES)(layout, self.storage)
+
+    def put_statistics(self, dataset: str, statistics: Iterable[Statistics]) -> None:
+        """See ``ExperimentStore.put_statistics``: a line each, in one object of the data set."""
+        uri = self.project.dataset(dataset).stored_statistics
+        with self.storage.writer(uri) as stream, _zipped(stream) as lines:
+            for each in statistics:
+                lines.write(canonical_json(each).encode("utf-8", "surrogatepass") + b"\n")
+
+    def statistics(self, dataset: str) -> Iterator[Statistics]:
+        """See ``ExperimentStore.statistics``."""
+        uri = self.project.dataset(dataset).stored_statistics
+        try:
+            content = self.storage.read(uri)
+        except MissingInputError:
+            return
+        try:
+            with gzip.open(BytesIO(content)) as lines:
+                yield from (tuple(json.loads(line)) for line in lines)
+        except (OSError, EOFError, ValueError) as error:
+            raise DamagedError(uri, str(error)) from error
+
+
+def _zipped(stream: BinaryIO) -> gzip.GzipFile:
+    """A quick compression that gives the same bytes at any time."""
+    return gzip.GzipFile(fileobj=stream, mode="wb", compresslevel=1, mtime=0)
+
+
+_TABLES = "steps.run_tables:results_of"
+"""Loaded on use: whoever only lists runs need not have pyarrow."""
 
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS runs (
@@ -48,11 +148,12 @@ CREATE TABLE IF NOT EXISTS runs (
 _WAIT_SECONDS = 30
 
 
-class SqliteStore:
+class SqliteStore(_Beside):
     """The embedded store: one file per project, safe for several processes at once."""
 
-    def __init__(self, path: str) -> None:
-        self.path = Path(path)
+    def __init__(self, project: ProjectLayout, storage: Storage) -> None:
+        super().__init__(project, storage)
+        self.path = Path(project.store)
 
     def put(self, record: RunRecord) -> None:
         """See ``ExperimentStore.put``."""
@@ -63,15 +164,21 @@ class SqliteStore:
                 (record.experiment, record.run, record.to_json()),
             )
 
+    def get(self, experiment: str, run: str) -> RunRecord | None:
+        """See ``ExperimentStore.get``."""
+        found = self._select("experiment = ? AND run = ?", experiment, run)
+        return found[0] if found else None
+
     def runs(self, experiment: str | None = None) -> list[RunRecord]:
         """See ``ExperimentStore.runs``."""
+        return self._select("?1 IS NULL OR experiment = ?1", experiment)
+
+    def _select(self, condition: str, *values: str | None) -> list[RunRecord]:
         if not self.path.is_file():
             return []
+        query = f"SELECT record FROM runs WHERE {condition} ORDER BY run DESC"  # noqa: S608 - ours
         with self._open() as connection:
-            rows = connection.execute(
-                "SELECT record FROM runs WHERE ?1 IS NULL OR experiment = ?1 ORDER BY run DESC",
-                (experiment,),
-            ).fetchall()
+            rows = connection.execute(query, values).fetchall()
         return [RunRecord.from_json(row[0]) for row in rows]
 
     @contextmanager
@@ -90,16 +197,17 @@ class SqliteStore:
 _READERS = 16
 
 
-class ObjectStore:
+class ObjectStore(_Beside):
     """Runs on any storage: one small object in each run's folder, so that no two writers meet."""
-
-    def __init__(self, project: ProjectLayout, storage: Storage) -> None:
-        self.project, self.storage = project, storage
 
     def put(self, record: RunRecord) -> None:
         """See ``ExperimentStore.put``."""
         place = self.project.run(record.experiment, record.run).status
         self.storage.write(place, record.to_json().encode("utf-8", "surrogatepass"))
+
+    def get(self, experiment: str, run: str) -> RunRecord | None:
+        """See ``ExperimentStore.get``."""
+        return self._read(self.project.run(experiment, run).status)
 
     def runs(self, experiment: str | None = None) -> list[RunRecord]:
         """See ``ExperimentStore.runs``."""
@@ -120,12 +228,47 @@ class ObjectStore:
             return None
 
 
-def open_store(project: ProjectLayout) -> ExperimentStore:
-    """The experiment store of a project: embedded where the root is local, else on its storage.
+_ADAPTERS = {"firestore": "steps.firestore:FirestoreStore"}
+"""Where the adapter of each URI scheme is imported from; an extra has the scheme's name."""
+
+
+def open_store(project: ProjectLayout, uri: str | None = None) -> ExperimentStore:
+    """The experiment store of a project.
+
+    Args:
+        project: of the runs.
+        uri: such as ``firestore://gcp-project``; None for the store that lies with the artifacts:
+            embedded where the root is local, else on its storage.
 
     Raises:
-        SpecError: no adapter knows the root's scheme.
+        SpecError: no adapter knows the URI's or the root's scheme, or what it needs is not
+            installed.
     """
-    if scheme_of(project.root):
-        return ObjectStore(project, storage_for(project.root))
-    return SqliteStore(project.store)
+    if uri is not None:
+        return _remote(project, uri)
+    storage = storage_for(project.root)
+    return (
+        ObjectStore(project, storage) if scheme_of(project.root) else SqliteStore(project, storage)
+    )
+
+
+def _remote(project: ProjectLayout, uri: str) -> ExperimentStore:
+    scheme = scheme_of(uri)
+    if scheme not in _ADAPTERS:
+        message = f"{uri!r} is no store that this version of Refeed knows"
+        hint = "firestore://gcp-project is, and so is firestore://gcp-project/database."
+        raise SpecError(uri, [Problem(0, 0, "store", message, hint)])
+    try:
+        adapter = _load(_ADAPTERS[scheme])
+    except ModuleNotFoundError as error:
+        message = f"{scheme}:// needs the module {error.name}, which is not installed"
+        hint = f"Install it with: pip install 'refeed[{scheme}]'"
+        raise SpecError(uri, [Problem(0, 0, "store", message, hint)]) from error
+    store: ExperimentStore = adapter(project, uri)
+    return store
+
+
+def _load(path: str) -> Callable[..., Any]:
+    module, _, name = path.partition(":")
+    loaded: Callable[..., Any] = getattr(importlib.import_module(module), name)
+    return loaded

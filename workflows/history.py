@@ -17,7 +17,7 @@ from workflows.spec import ExperimentSpec
 
 def past_runs(spec: ExperimentSpec) -> list[RunRecord]:
     """The runs of the spec's experiment, the newest first."""
-    return open_store(ProjectLayout(spec.output, spec.project)).runs(spec.name)
+    return open_store(ProjectLayout(spec.output, spec.project), spec.store).runs(spec.name)
 
 
 def find_run(spec: ExperimentSpec, run: str | None) -> RunRecord:

@@ -18,7 +18,7 @@ from steps.errors import MissingInputError, Problem, SpecError
 from steps.quantity import cores, mebibytes, seconds
 from workflows.place import inside
 from workflows.problems import located, problems_of
-from workflows.spec import DURATION, NAME, ExperimentSpec
+from workflows.spec import DURATION, NAME, STORE, ExperimentSpec
 from workflows.yamlfile import parse_yaml, read_text
 
 VARIABLE = "REFEED_INSTALLATION"
@@ -136,6 +136,9 @@ class Project(SpecPart):
     """Where its workflows run."""
     root: str = Field(pattern=r"^gs://[a-z0-9][a-z0-9._-]+(/[^{}\s]*)?$")
     """The artifact root, `gs://bucket` or `gs://bucket/prefix`; nothing is written outside it."""
+    store: str | None = Field(default=None, pattern=STORE)
+    """The experiment store, `firestore://gcp-project` or `firestore://gcp-project/database`;
+    default: objects at the root."""
 
 
 class Installation(SpecPart):
@@ -210,12 +213,14 @@ def place_of(installation: Installation, spec: ExperimentSpec) -> Project:
     """The project that a spec runs in.
 
     Raises:
-        SpecError: the installation does not have it, or the spec's output lies outside it, or a
-            pod cannot reach the source, or Argo would expand something in either.
+        SpecError: the installation does not have it, or the spec's output lies outside it or its
+            store is another one, or a pod cannot reach the source, or Argo would expand something
+            in either.
     """
     problems = [
         *_unknown(installation, spec),
         *_outside(installation, spec),
+        *_another_store(installation, spec),
         *_unreachable(installation, spec),
         *_braces(spec),
     ]
@@ -278,6 +283,18 @@ def _outside(installation: Installation, spec: ExperimentSpec) -> list[Problem]:
             f"Use --set output={project.root}",
         )
     ]
+
+
+def _another_store(installation: Installation, spec: ExperimentSpec) -> list[Problem]:
+    project = installation.projects.get(spec.project)
+    if project is None or spec.store in {None, project.store}:
+        return []
+    own = f"is {project.store!r}" if project.store else "lies at its artifact root"
+    message = (
+        f"{spec.store!r} is not the store of the project {spec.project!r}, which {own}: a project "
+        "is the unit of isolation"
+    )
+    return [Problem(0, 0, "store", message, "Use --set store=null")]
 
 
 def _unreachable(installation: Installation, spec: ExperimentSpec) -> list[Problem]:

@@ -108,7 +108,7 @@ class _Local:
         self.progress = progress
         self.project = ProjectLayout(self.spec.output, self.spec.project)
         self.storage: Storage = storage_for(self.spec.output)
-        self.store = open_store(self.project)
+        self.store = open_store(self.project, self.spec.store)
 
     def split(self) -> SplitResult:
         check_writable(self.project.base)

@@ -57,7 +57,7 @@ def all_runs(installation: Installation, project: str | None = None) -> list[Fou
 
 def _runs_of(installation: Installation, project: str) -> Iterator[FoundRun]:
     place = installation.projects[project]
-    for record in open_store(ProjectLayout(place.root, project)).runs():
+    for record in open_store(ProjectLayout(place.root, project), place.store).runs():
         address = RunAddress(place.root, project, record.experiment, record.run)
         yield FoundRun(record, address, place.namespace)
 

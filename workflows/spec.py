@@ -12,6 +12,7 @@ from steps.split.config import DatasetConfig
 from steps.train.config import EvaluateConfig, ExplainConfig, TrainerConfig
 
 NAME = r"^[a-z]([-a-z0-9]*[a-z0-9])?$"
+STORE = r"^firestore://[a-z][a-z0-9-]{4,28}[a-z0-9](/[a-z][a-z0-9-]{2,61}[a-z0-9])?$"
 DURATION = r"^[1-9][0-9]{0,5}[smhd]$"
 _LABEL = r"^[^\x00-\x1f\x7f{}]*$"
 _CRON = r"^\s*([0-9A-Za-z*/,?#-]+\s+){4}[0-9A-Za-z*/,?#-]+\s*$"
@@ -84,6 +85,10 @@ class ExperimentSpec(SpecPart):
     output: str = Field(default="runs", min_length=1)
     """The artifact root; a path is relative to the spec file. On a cluster it is a `gs://` URI, the
     project's root or below it."""
+    store: str | None = Field(default=None, pattern=STORE)
+    """The experiment store, `firestore://gcp-project` or `firestore://gcp-project/database`;
+    default: it lies with the artifacts. On a cluster it is the project's own, and need not be
+    named."""
 
     @model_validator(mode="after")
     def _target_is_held_back(self) -> ExperimentSpec:
@@ -96,7 +101,7 @@ class ExperimentSpec(SpecPart):
 
     def identity(self) -> dict[str, Any]:
         """What decides the results: all but URIs, execution and schedule."""
-        raw = self.model_dump(mode="json", exclude={"execution", "schedule", "output"})
+        raw = self.model_dump(mode="json", exclude={"execution", "schedule", "output", "store"})
         for name in ("source", "format", "types", "null_values"):  # how rows come, not which
             raw["dataset"].pop(name)
         return raw

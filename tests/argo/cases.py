@@ -148,6 +148,7 @@ CASES: dict[str, Case] = {
         ),
         _small("trainer-custom", trainer={"name": "forest", "params": {"trees": 50}}),
         _small("project-lab", **LAB),
+        _small("project-store", platform={"projects__demo__store": "firestore://acme-refeed/demo"}),
         _small("notify-absent", platform={"notify": None}),
         _small(
             "limits",

@@ -63,6 +63,12 @@ BAD_FILES: dict[str, tuple[str, str, str, str]] = {
         '"gs://refeed-lab',
         "projects.lab.root: 'gs://refeed-lab/{{=1}}' will not do",
     ),
+    "a store of another kind": (
+        'root: "gs://refeed-demo"',
+        'root: "gs://refeed-demo", store: "mongo://x"',
+        '"mongo://x"',
+        "projects.demo.store: 'mongo://x' will not do",
+    ),
     "a namespace with capitals": (
         "namespace: refeed-lab",
         "namespace: Refeed",
@@ -207,6 +213,14 @@ MISFITS: dict[str, tuple[dict[str, Any], list[str]]] = {
             "--set 'execution.classes=[",
         ],
     ),
+    "a store that the project does not have": (
+        {"store": "firestore://acme-refeed"},
+        [
+            "store: 'firestore://acme-refeed' is not the store of the project 'demo', which lies "
+            "at its artifact root: a project is the unit of isolation",
+            "--set store=null",
+        ],
+    ),
     "output in another bucket": (
         {"output": "gs://elsewhere"},
         [
@@ -270,6 +284,16 @@ def test_a_spec_that_does_not_fit_is_told_what_to_set(name: str) -> None:
 )
 def test_an_output_at_or_below_the_root_fits(output: str) -> None:
     assert place_of(installation(), small_spec(output=output)).namespace == "refeed-demo"
+
+
+def test_a_project_has_one_store() -> None:
+    own = "firestore://acme-refeed/demo"
+    platform = installation(projects__demo__store=own)
+    for store in (None, own):
+        assert place_of(platform, small_spec(store=store)).store == own
+    for store in ("firestore://acme-refeed", "firestore://acme-refeed/other"):
+        with pytest.raises(SpecError, match=rf"{store}' is not the store .* which is '{own}'"):
+            place_of(platform, small_spec(store=store))
 
 
 def test_all_misfits_are_told_at_once() -> None:

@@ -9,9 +9,16 @@ from pathlib import Path
 import pytest
 
 from tests.pods.world import World
-from tests.storage.conftest import gcs, gcs_endpoint
+from tests.storage.conftest import firestore, firestore_address, gcs, gcs_endpoint
 
-__all__ = ["gcs", "gcs_endpoint", "own_workers", "world"]
+__all__ = [
+    "firestore",
+    "firestore_address",
+    "gcs",
+    "gcs_endpoint",
+    "own_workers",
+    "world",
+]
 
 
 @pytest.fixture(scope="module", autouse=True)

@@ -51,12 +51,14 @@ class World:
         root: its artifact root.
         folder: for what a pod leaves in its /tmp.
         patch: undoes what a pod does to this process.
+        store: of the project, if it does not lie at the root.
         platform: the installation.
     """
 
     root: str
     folder: Path
     patch: pytest.MonkeyPatch
+    store: str | None = None
     platform: Installation = field(init=False)
 
     def __post_init__(self) -> None:
@@ -64,7 +66,7 @@ class World:
             classes=CLASSES,
             trainers=TRAINERS,
             steps={"check": "small", "split": "small", "collect": "small"},
-            projects={"lab": {"namespace": "refeed-lab", "root": self.root}},
+            projects={"lab": {"namespace": "refeed-lab", "root": self.root, "store": self.store}},
         )
 
     @property
@@ -309,8 +311,9 @@ class Argo:
 
     def stored(self) -> RunRecord:
         """What the experiment store knows of the run."""
-        runs = open_store(self.address.layout).runs("trial")
-        return next(each for each in runs if each.run == self.outputs["run"])
+        found = open_store(self.address.layout, self.world.store).get("trial", self.outputs["run"])
+        assert found is not None
+        return found
 
 
 def _base64(text: str) -> str:

@@ -127,14 +127,14 @@ def test_a_missing_record_is_named_not_lost(lab: Lab) -> None:
     from steps.contract import ProjectLayout  # noqa: PLC0415
     from steps.progress import Silent  # noqa: PLC0415
     from steps.storage import LocalStorage  # noqa: PLC0415
-    from steps.store import SqliteStore  # noqa: PLC0415
+    from steps.store import open_store  # noqa: PLC0415
 
     lab.write_table(small_table(3))
     result = run(lab.write_spec())
     lost = next(Path(result.layout.records).iterdir())
     lost.unlink()
     project = ProjectLayout(str(lab.folder / "runs"), "lab")
-    store = SqliteStore(project.store)
+    store = open_store(project)
     again = collect(project, result.layout, LocalStorage(), store, Silent(), "table")
     assert again.counts == {"trained": 2, "skipped": 0, "failed": 1}
     assert again.reasons == {"no_record": 1}

@@ -1,4 +1,4 @@
-"""A Google Cloud Storage of the tests' own."""
+"""A Google Cloud Storage and a Firestore of the tests' own."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from collections.abc import Iterator
 import pytest
 
 from tests.stand_ins import gcs_server, make_bucket
+from tests.stand_ins.firestore import firestore_emulator
 
 
 @pytest.fixture(scope="session")
@@ -24,3 +25,17 @@ def gcs(gcs_endpoint: str, monkeypatch: pytest.MonkeyPatch) -> str:
     name = f"bucket-{uuid.uuid4().hex[:12]}"
     make_bucket(gcs_endpoint, name)
     return f"gs://{name}"
+
+
+@pytest.fixture(scope="session")
+def firestore_address() -> Iterator[str]:
+    """One emulator for all tests."""
+    with firestore_emulator() as address:
+        yield address
+
+
+@pytest.fixture
+def firestore(firestore_address: str, monkeypatch: pytest.MonkeyPatch) -> str:
+    """An empty database, as ``firestore://project``."""
+    monkeypatch.setenv("FIRESTORE_EMULATOR_HOST", firestore_address)
+    return f"firestore://refeed-{uuid.uuid4().hex[:12]}"

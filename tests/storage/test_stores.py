@@ -1,30 +1,67 @@
-"""The experiment store: the same contract for both adapters."""
+"""The experiment store: the same contract for all adapters."""
 
 from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import replace
+from dataclasses import dataclass, replace
+from operator import itemgetter
 from pathlib import Path
 
 import pytest
 
 from steps.contract import ProjectLayout
-from steps.errors import DamagedError, OutputError
+from steps.errors import DamagedError, OutputError, SpecError
+from steps.partition_result import PartitionResult
 from steps.records import RunRecord
+from steps.run_tables import results_of
 from steps.storage import storage_for
 from steps.store import ExperimentStore, ObjectStore, SqliteStore, open_store
+from tests.storage.results import some_results, write_tables
 
 RECORD = RunRecord("lab", "trial", "20260102T030405-aaaa", "s", "d", "running", "2026-01-02")
 
 
-@pytest.fixture(params=["sqlite", "objects in files", "objects in buckets"])
-def store(request: pytest.FixtureRequest, tmp_path: Path) -> ExperimentStore:
+KINDS = ["sqlite", "objects in files", "objects in buckets", "firestore"]
+LONG = "x" * 300
+HOSTILE = ["a/../b", "__x__", "{{=1}}", "", "\x00", "Größe ☃", "=cmd()", LONG]
+
+
+@dataclass
+class Place:
+    """A store, and the artifact root that goes with it."""
+
+    project: ProjectLayout
+    store: ExperimentStore
+
+    def put_results(self, run: str, results: list[PartitionResult]) -> None:
+        """Write a run's tables as collect does, then tell the store."""
+        layout, storage = self.project.run("trial", run), storage_for(self.project.root)
+        write_tables(layout, storage, results)
+        self.store.put_results("trial", run, results_of(layout, storage))
+
+    def results(self, run: str) -> list[PartitionResult]:
+        """What the store has of a run, by partition."""
+        return sorted(self.store.results("trial", run), key=lambda each: each.partition_id)
+
+
+@pytest.fixture(params=KINDS)
+def place(request: pytest.FixtureRequest, tmp_path: Path) -> Place:
     """An empty store of each kind."""
+    project = ProjectLayout(str(tmp_path), "lab")
     if request.param == "sqlite":
-        return open_store(ProjectLayout(str(tmp_path), "lab"))
+        return Place(project, open_store(project))
     if request.param == "objects in files":
-        return ObjectStore(ProjectLayout(str(tmp_path), "lab"), storage_for(""))
-    return open_store(ProjectLayout(f"{request.getfixturevalue('gcs')}/runs", "lab"))
+        return Place(project, ObjectStore(project, storage_for("")))
+    if request.param == "firestore":
+        return Place(project, open_store(project, request.getfixturevalue("firestore")))
+    project = ProjectLayout(f"{request.getfixturevalue('gcs')}/runs", "lab")
+    return Place(project, open_store(project))
+
+
+@pytest.fixture
+def store(place: Place) -> ExperimentStore:
+    """The same, where the artifacts do not matter."""
+    return place.store
 
 
 class TestExperimentStore:
@@ -58,6 +95,58 @@ class TestExperimentStore:
             list(pool.map(store.put, records))
         assert store.runs("trial") == records[::-1]
 
+    def test_one_is_found_without_the_others(self, store: ExperimentStore) -> None:
+        assert store.get("trial", RECORD.run) is None
+        store.put(RECORD)
+        assert store.get("trial", RECORD.run) == RECORD
+        assert store.get("trial", "another") is None
+        assert store.get("another", RECORD.run) is None
+
+    def test_long_and_strange_texts(self, store: ExperimentStore) -> None:
+        records = [replace(RECORD, run=f"{n}", message=text) for n, text in enumerate(HOSTILE)]
+        for record in records:
+            store.put(record)
+        assert store.runs("trial") == records[::-1]
+
+    def test_results_are_what_the_tables_hold(self, place: Place) -> None:
+        wanted = some_results(keys=HOSTILE, features=HOSTILE)
+        assert place.results("one") == []
+        place.put_results("one", wanted)
+        assert place.results("one") == sorted(wanted, key=lambda each: each.partition_id)
+        assert place.results("another") == []
+
+    def test_results_that_are_put_again_replace(self, place: Place) -> None:
+        before = some_results(keys=["a", "b"])
+        after = some_results(keys=["a", "b"], seed=1)
+        place.put_results("one", before)
+        place.put_results("two", before)
+        place.put_results("one", after)
+        place.put_results("one", after)
+        assert place.results("one") == sorted(after, key=lambda each: each.partition_id)
+        assert len(place.results("two")) == 2
+
+    def test_results_of_no_partition(self, place: Place) -> None:
+        place.put_results("one", [])
+        assert place.results("one") == []
+
+    def test_statistics_are_found_by_data_set(self, store: ExperimentStore) -> None:
+        columns = {
+            name: {"missing": n, "range": [[0.5, None], [n, name]]}
+            for n, name in enumerate(HOSTILE)
+        }
+        wanted = [(f"p{n:020x}", {"columns": columns, "rows": n}) for n in range(5)]
+        wanted = [("", {"columns": columns, "rows": 10}), *wanted]
+        assert list(store.statistics("d1")) == []
+        store.put_statistics("d1", iter(wanted))
+        store.put_statistics("d1", iter(wanted))
+        assert sorted(store.statistics("d1"), key=itemgetter(0)) == wanted
+        assert list(store.statistics("d2")) == []
+
+    def test_statistics_of_many_columns(self, store: ExperimentStore) -> None:
+        columns = {f"column ☃ {n}": {"top": [LONG] * 10} for n in range(1000)}
+        store.put_statistics("d1", [("", {"columns": columns})])
+        assert list(store.statistics("d1")) == [("", {"columns": columns})]
+
 
 def test_a_local_root_has_the_embedded_store(tmp_path: Path) -> None:
     assert isinstance(open_store(ProjectLayout(str(tmp_path), "lab")), SqliteStore)
@@ -81,3 +170,33 @@ def test_a_damaged_object_is_named(gcs: str) -> None:
 def test_a_bucket_that_is_missing(gcs: str) -> None:
     with pytest.raises(OutputError, match="There is no bucket gs://never-made"):
         open_store(ProjectLayout("gs://never-made", "lab")).put(RECORD)
+
+
+def test_damaged_statistics_are_named(tmp_path: Path) -> None:
+    project = ProjectLayout(str(tmp_path), "lab")
+    storage_for("").write(project.dataset("d1").stored_statistics, b"no gzip")
+    with pytest.raises(DamagedError, match=r"d1/stored-statistics"):
+        list(open_store(project).statistics("d1"))
+
+
+def test_tables_in_another_order_are_damaged(tmp_path: Path) -> None:
+    project, storage = ProjectLayout(str(tmp_path), "lab"), storage_for("")
+    layout = project.run("trial", "one")
+    write_tables(layout, storage, some_results(keys=["a", "b"]))
+    content = storage.read(layout.table("metrics", "parquet"))
+    write_tables(layout, storage, some_results(keys=["b", "a"]))
+    storage.write(layout.table("metrics", "parquet"), content)
+    with pytest.raises(DamagedError, match="out of order"):
+        list(open_store(project).results("trial", "one"))
+    storage.write(layout.table("metrics", "parquet"), b"no parquet")
+    with pytest.raises(DamagedError, match=r"metrics\.parquet"):
+        list(open_store(project).results("trial", "one"))
+
+
+@pytest.mark.parametrize(
+    "uri", ["mongo://x", "firestore://", "firestore://UPPER", "firestore://a/b/c"]
+)
+def test_a_store_that_nobody_knows(uri: str, tmp_path: Path) -> None:
+    with pytest.raises(SpecError, match=r"store: .*\n.*firestore://gcp-project") as caught:
+        open_store(ProjectLayout(str(tmp_path), "lab"), uri)
+    assert uri in str(caught.value)

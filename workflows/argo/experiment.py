@@ -31,6 +31,7 @@ class Experiment:
         self.platform = Platform(
             project=spec.project,
             root=self.project.root,
+            store=self.project.store,
             trainers={name: each.image for name, each in sorted(installation.trainers.items())},
             classes=sizes(spec, installation),
             retries=spec.execution.retries,

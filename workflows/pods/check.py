@@ -95,6 +95,9 @@ def _spec(raw: dict[str, Any], form: dict[str, str], platform: env.Platform) -> 
     if spec.project != platform.project or not inside(platform.root, spec.output):
         message = f"it was compiled for {platform.project!r}, whose root is {platform.root!r}"
         problems.append(Problem(0, 0, "project", message))
+    if spec.store not in {None, platform.store}:
+        message = f"{spec.store!r} is not the store that it was compiled for, {platform.store!r}"
+        problems.append(Problem(0, 0, "store", message))
     if problems:
         raise SpecError("the form", problems)
     return spec

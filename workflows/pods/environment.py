@@ -46,6 +46,7 @@ class Platform:
     Attributes:
         project: that the template was compiled for.
         root: the project's artifact root.
+        store: URI of the project's experiment store; None for the one that lies at its root.
         trainers: image by name.
         classes: that training pods may use, the smallest first.
         retries: of a pod, for passing reasons.
@@ -53,6 +54,7 @@ class Platform:
 
     project: str
     root: str
+    store: str | None
     trainers: dict[str, str]
     classes: tuple[SizeClass, ...]
     retries: int

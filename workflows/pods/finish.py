@@ -63,7 +63,7 @@ def _run() -> str:
 
 def _close(address: RunAddress, status: str) -> RunRecord:
     """What the store knows, with an end: a step that was killed could not write it."""
-    store = open_store(address.layout)
+    store = open_store(address.layout, env.Platform.read(os.environ).store)
     known = find(store, address) or unknown(address)
     if known.status == "running" and status != "Succeeded":
         known = replace(known, status="stopped", ended=now(), message=_failures() or status)

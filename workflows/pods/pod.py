@@ -76,7 +76,8 @@ def pod(address: RunAddress, step: str) -> Iterator[Pod]:
     storage = storage_for(address.root)
     ledger = Ledger(address.run_layout, storage, pod_facts(os.environ, step))
     with RunLog(storage, address.run_layout.log(step), step) as log:
-        here = Pod(address, storage, open_store(address.layout), platform, ledger, log)
+        store = open_store(address.layout, platform.store)
+        here = Pod(address, storage, store, platform, ledger, log)
         signal.signal(signal.SIGTERM, _stop)
         try:
             _wait_after(ledger.counted)
@@ -172,5 +173,4 @@ def unknown(address: RunAddress) -> RunRecord:
 
 def find(store: ExperimentStore, address: RunAddress) -> RunRecord | None:
     """What the store knows of a run."""
-    runs = store.runs(address.experiment)
-    return next((each for each in runs if each.run == address.run), None)
+    return store.get(address.experiment, address.run)

@@ -1,0 +1,44 @@
+"""A collect in a process of its own, which tells how far it is."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable
+from dataclasses import dataclass
+from multiprocessing.connection import Connection
+from typing import Any
+
+from steps.collect.step import collect
+from steps.contract import ProjectLayout
+from steps.firestore import FirestoreStore
+from steps.partition_result import PartitionResult
+from steps.progress import Silent
+from steps.records import RunRecord
+from steps.storage import LocalStorage
+
+WRITES = 2
+"""Documents in a commit: few, so that there are many instants to be killed at."""
+
+
+@dataclass
+class Told:
+    """A store that tells when collect begins and ends to write."""
+
+    store: FirestoreStore
+    to: Connection
+
+    def put_results(self, experiment: str, run: str, results: Iterable[PartitionResult]) -> None:
+        self.to.send("begun")
+        self.store.put_results(experiment, run, results)
+
+    def put(self, record: RunRecord) -> None:
+        self.store.put(record)
+        self.to.send("ended")
+
+
+def collect_and_tell(root: str, run_id: str, uri: str, address: str, to: Connection) -> None:
+    """Collect a run into a database of the emulator's."""
+    os.environ["FIRESTORE_EMULATOR_HOST"] = address
+    project = ProjectLayout(root, "lab")
+    store: Any = Told(FirestoreStore(project, uri, writes=WRITES), to)
+    collect(project, project.run("trial", run_id), LocalStorage(), store, Silent(), "table")

@@ -1,0 +1,191 @@
+"""What Firestore refuses, and what is said about it."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import replace
+from multiprocessing import get_context
+from pathlib import Path
+
+import pytest
+from grpc import StatusCode
+
+from steps.contract import ProjectLayout
+from steps.errors import DamagedError, MissingInputError, OutputError, RefeedError, TransientError
+from steps.firestore import FirestoreStore
+from steps.records import RunRecord
+from steps.store import ExperimentStore
+from tests.stand_ins import free_port
+from tests.stand_ins.firestore import database_of, refusing
+from tests.storage.results import some_results
+
+URI = "firestore://acme-refeed/demo"
+PROJECT = ProjectLayout("somewhere", "lab")
+RECORD = RunRecord("lab", "trial", "20260102T030405-aaaa", "s", "d", "running", "2026-01-02")
+DEADLINE = 1.0
+
+READS: dict[str, Callable[[ExperimentStore], object]] = {
+    "get": lambda store: store.get("trial", RECORD.run),
+    "runs": lambda store: store.runs(),
+    "results": lambda store: list(store.results("trial", RECORD.run)),
+    "statistics": lambda store: list(store.statistics("d1")),
+}
+WRITES: dict[str, Callable[[ExperimentStore], object]] = {
+    "put": lambda store: store.put(RECORD),
+    "put_results": lambda store: store.put_results("trial", RECORD.run, some_results(["a"])),
+    "put_statistics": lambda store: store.put_statistics("d1", [("", {})]),
+}
+ALL = READS | WRITES
+
+
+def failure(name: str) -> RefeedError:
+    """What a call raises."""
+    with pytest.raises(RefeedError) as caught:
+        ALL[name](FirestoreStore(PROJECT, URI, DEADLINE))
+    return caught.value
+
+
+@pytest.mark.parametrize("name", ALL)
+def test_nobody_listens(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("FIRESTORE_EMULATOR_HOST", f"127.0.0.1:{free_port()}")
+    began = time.monotonic()
+    error = failure(name)
+    assert time.monotonic() - began < 10 * DEADLINE
+    assert isinstance(error, TransientError)
+    assert URI in error.message
+
+
+@pytest.mark.parametrize(
+    "status",
+    [
+        StatusCode.ABORTED,
+        StatusCode.DEADLINE_EXCEEDED,
+        StatusCode.INTERNAL,
+        StatusCode.RESOURCE_EXHAUSTED,
+        StatusCode.UNAVAILABLE,
+        StatusCode.UNKNOWN,
+    ],
+    ids=lambda status: status.name,
+)
+@pytest.mark.parametrize("name", ["put", "runs", "get"])
+def test_overload_is_transient(
+    name: str, status: StatusCode, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with refusing(status, "try again") as address:
+        monkeypatch.setenv("FIRESTORE_EMULATOR_HOST", address)
+        error = failure(name)
+    assert isinstance(error, TransientError)
+    assert "try again" in error.message
+
+
+@pytest.mark.parametrize("name", ALL)
+def test_a_missing_role_is_named(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    with refusing(StatusCode.PERMISSION_DENIED, "Missing or insufficient permissions.") as address:
+        monkeypatch.setenv("FIRESTORE_EMULATOR_HOST", address)
+        error = failure(name)
+    role = "roles/datastore.viewer" if name in READS else "roles/datastore.user"
+    assert type(error) is (MissingInputError if name in READS else OutputError)
+    assert f"{role} on the project acme-refeed" in error.hint
+    assert "insufficient permissions" in error.message
+
+
+def test_an_api_that_is_not_enabled(monkeypatch: pytest.MonkeyPatch) -> None:
+    told = "Cloud Firestore API has not been used in project acme-refeed before or it is disabled."
+    with refusing(StatusCode.PERMISSION_DENIED, told) as address:
+        monkeypatch.setenv("FIRESTORE_EMULATOR_HOST", address)
+        error = failure("put")
+    assert "gcloud services enable firestore.googleapis.com --project=acme-refeed" in error.hint
+
+
+@pytest.mark.parametrize("name", ["put", "runs"])
+def test_a_missing_database(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    told = "The database demo does not exist for project acme-refeed."
+    with refusing(StatusCode.NOT_FOUND, told) as address:
+        monkeypatch.setenv("FIRESTORE_EMULATOR_HOST", address)
+        error = failure(name)
+    assert told.rstrip(".") in error.message
+    assert "gcloud firestore databases create" in error.hint
+    assert "--database='demo' --project=acme-refeed" in error.hint
+
+
+@pytest.mark.parametrize("name", ALL)
+def test_credentials_that_are_not_taken(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    with refusing(StatusCode.UNAUTHENTICATED, "who is it") as address:
+        monkeypatch.setenv("FIRESTORE_EMULATOR_HOST", address)
+        error = failure(name)
+    assert type(error) is (MissingInputError if name in READS else OutputError)
+    assert "gcloud auth application-default login" in error.hint
+
+
+def test_a_request_that_makes_no_sense(monkeypatch: pytest.MonkeyPatch) -> None:
+    with refusing(StatusCode.FAILED_PRECONDITION, "a database in Datastore mode") as address:
+        monkeypatch.setenv("FIRESTORE_EMULATOR_HOST", address)
+        assert "Datastore mode" in failure("put").message
+
+
+@pytest.mark.parametrize("name", ALL)
+def test_nobody_is_logged_in(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("FIRESTORE_EMULATOR_HOST", raising=False)
+    monkeypatch.delenv("GOOGLE_APPLICATION_CREDENTIALS", raising=False)
+    monkeypatch.setenv("CLOUDSDK_CONFIG", str(tmp_path))
+    monkeypatch.setenv("NO_GCE_CHECK", "true")
+    error = failure(name)
+    assert type(error) is (MissingInputError if name in READS else OutputError)
+    assert "gcloud auth application-default login" in error.hint
+    assert "workload identity" in error.hint
+
+
+@pytest.mark.parametrize("method", ["fork", "spawn"])
+def test_processes_may_share_a_database(firestore: str, method: str) -> None:
+    _put(firestore, "0")
+    with ProcessPoolExecutor(2, get_context(method)) as pool:
+        list(pool.map(_put, [firestore] * 3, ["1", "2", "3"]))
+    assert [each.run for each in FirestoreStore(PROJECT, firestore).runs()] == ["3", "2", "1", "0"]
+
+
+def _put(uri: str, run: str) -> None:
+    FirestoreStore(PROJECT, uri).put(replace(RECORD, run=run))
+
+
+def test_projects_and_databases_are_apart(firestore: str) -> None:
+    FirestoreStore(PROJECT, firestore).put(RECORD)
+    other = ProjectLayout("somewhere", "sales")
+    assert FirestoreStore(other, firestore).runs() == []
+    assert FirestoreStore(PROJECT, f"{firestore}/another").runs() == []
+
+
+def test_more_than_a_page(firestore: str) -> None:
+    store = FirestoreStore(PROJECT, firestore)
+    wanted = some_results([f"key {n}" for n in range(450)], ["x"], grid=1)
+    store.put_results("trial", "one", wanted)
+    assert len({each.partition_id for each in store.results("trial", "one")}) == 450
+
+
+def test_a_document_that_is_gone_is_damage(firestore: str) -> None:
+    store = FirestoreStore(PROJECT, firestore)
+    store.put_results("trial", "one", some_results(["a"]))
+    (result,) = store.results("trial", "one")
+    path = f"projects/lab/experiments/trial/runs/one/results/{result.partition_id}/tables"
+    with database_of(firestore) as database:
+        database.document(f"{path}/metrics-00000").delete()
+        database.document("projects/lab/experiments/trial/runs/two").set({"run": "two"})
+    with pytest.raises(DamagedError, match="a document is missing"):
+        list(store.results("trial", "one"))
+    with pytest.raises(DamagedError, match=r"trial/runs/two.*'project'"):
+        store.get("trial", "two")
+
+
+def test_fields_that_a_page_adds_are_kept_above_runs(firestore: str) -> None:
+    store = FirestoreStore(PROJECT, firestore)
+    store.put(RECORD)
+    with database_of(firestore) as database:
+        experiment = database.document("projects/lab/experiments/trial")
+        experiment.update({"title": "A trial"})
+        store.put(replace(RECORD, status="finished"))
+        assert experiment.get().to_dict() == {
+            "project": "lab",
+            "experiment": "trial",
+            "title": "A trial",
+        }
