@@ -258,10 +258,25 @@ BUCKETS_TABLE = _table(
     ("count", "number", _ESTIMATED),
 )
 
+DATA_WARNINGS = _table(
+    "data_warnings",
+    "what one should know of a column, or of the table, before believing a model",
+    (
+        "kind",
+        "text",
+        "leakage, missing, constant, constant_within, id_like, drift, drift_missing, drift_levels "
+        "or few_rows; see science.md.",
+    ),
+    ("column", "text", "Name of the feature; empty for the table."),
+    ("number", "number", "What was found, on the scale of the threshold."),
+    ("threshold", "number", "Where the warning begins."),
+    ("message", "text", "The same in words."),
+)
+
 DATASET_TABLES: dict[str, ResultTable] = {
     table.name: table for table in (COLUMN_STATISTICS, TOP_VALUES_TABLE, BUCKETS_TABLE)
 }
-"""Tables of a data set, which lie beside it."""
+"""Tables of a data set, which lie beside it; the first is copied into each run."""
 
 TABLES: dict[str, ResultTable] = {
     table.name: table
@@ -274,6 +289,8 @@ TABLES: dict[str, ResultTable] = {
         SHAP_BY_VALUE,
         FEATURES,
         EXPERIMENT,
+        COLUMN_STATISTICS,
+        DATA_WARNINGS,
     )
 }
 """All result tables by name, in the order in which they are documented."""

@@ -15,7 +15,7 @@ from typing import Any
 from pydantic import BaseModel
 from pydantic_core import PydanticUndefined
 
-from steps.schema import SCHEMA_VERSION, TABLES, ResultTable
+from steps.schema import DATASET_TABLES, SCHEMA_VERSION, TABLES, ResultTable
 from steps.train.registry import load_class
 from workflows.installation import Installation
 from workflows.spec import ExperimentSpec
@@ -54,6 +54,16 @@ apostrophe. NUL is written as U+2400. Parquet holds every value as it is.
 versions of the libraries: two runs give the same bytes, whatever the order of rows, the number of
 workers or what was cached. What differs from run to run is in `operations/`.
 """
+_DATASET_TABLES_HEAD = """\
+
+# Tables of the data set
+
+They lie beside the data set, in `datasets/<hash>/statistics/`, with the same formats. So does
+`column_statistics`, of which every run has a copy. The CSV files of these two hold only the rows
+about the whole table (`scope` is `table`), which would else be long; the Parquet files hold all.
+`tfdv.pb` beside them is the same of the whole table in the format of TensorFlow Data Validation;
+`refeed profile SPEC --tfdv FOLDER` writes one of each partition.
+"""
 
 
 def main(arguments: list[str]) -> int:
@@ -78,7 +88,7 @@ def pages() -> dict[str, str]:
         "experiment.schema.json": f"{schema}\n",
         "spec.md": _SPEC_HEAD + "\n".join(_spec_sections()),
         "installation.md": _INSTALLATION_HEAD + "\n".join(_model_sections(Installation, "")),
-        "tables.md": _TABLES_HEAD + "\n".join(map(_table_section, TABLES.values())),
+        "tables.md": _TABLES_HEAD + "\n".join(_table_sections()),
     }
 
 
@@ -168,6 +178,14 @@ _BOUNDS = {
     "maxLength": "length ≤",
     "pattern": "like",
 }
+
+
+def _table_sections() -> Iterator[str]:
+    yield from map(_table_section, TABLES.values())
+    yield _DATASET_TABLES_HEAD
+    for name, table in DATASET_TABLES.items():
+        if name not in TABLES:
+            yield _table_section(table)
 
 
 def _table_section(table: ResultTable) -> str:

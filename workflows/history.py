@@ -45,8 +45,9 @@ def make_report(spec: ExperimentSpec, record: RunRecord) -> str:
         MissingInputError: the run's tables are gone.
     """
     storage = storage_for(spec.output)
-    layout: RunLayout = ProjectLayout(spec.output, spec.project).run(record.experiment, record.run)
-    write_report(layout, storage, read_facts(layout, storage))
+    project = ProjectLayout(spec.output, spec.project)
+    layout: RunLayout = project.run(record.experiment, record.run)
+    write_report(project, layout, storage, read_facts(layout, storage))
     return layout.report
 
 
@@ -58,7 +59,8 @@ def report_of_run(installation: Path | None, run: str) -> str:
     """
     found = find_on_cluster(load_installation(installation), run)
     layout = found.address.run_layout
-    write_report(layout, found.storage, read_facts(layout, found.storage))
+    facts = read_facts(layout, found.storage)
+    write_report(found.address.layout, layout, found.storage, facts)
     return layout.report
 
 

@@ -17,14 +17,15 @@ from functools import partial
 from typing import Any
 
 import pyarrow as pa
-import pyarrow.parquet as pq
 
 from steps.attempts import Attempt
+from steps.collect.data import reader_of, write_data_tables
 from steps.collect.operations import found_models, pods, read_attempts, write_attempts
 from steps.collect.outcome import Outcome, notable
 from steps.collect.ranking import Line, ranked
 from steps.collect.report import RunFacts, build_report
 from steps.contract import DatasetLayout, ProjectLayout, RunLayout
+from steps.dataset_tables import documents
 from steps.errors import MissingInputError
 from steps.progress import Progress
 from steps.records import (
@@ -98,26 +99,24 @@ def collect(
     lines = _write_partition_tables(_Reader(project, run, storage, request, index), progress)
     progress.end()
     _write_small_tables(request, index, dataset, run, storage, lines)
+    write_data_tables(request, dataset, run, storage)
     attempts = read_attempts(run, storage)
     facts = _facts(request, run, storage, lines, attempts, source)
     result = _result(
         request, run, lines, facts, index.rows, found_models(attempts), pods(run, storage)
     )
     _write_operations(request, run, storage, facts, result, attempts)
-    write_report(run, storage, facts)
+    write_report(project, run, storage, facts)
     store.put_results(request.experiment, request.run, results_of(run, storage))
+    store.put_statistics(request.dataset, documents(dataset, storage))
     _finish(request, run, storage, store, facts, result)
     return result
 
 
-def write_report(run: RunLayout, storage: Storage, facts: RunFacts) -> None:
-    """Make the report anew from the tables of a run."""
-
-    def read(name: str, columns: list[str]) -> pa.Table:
-        content = pa.BufferReader(storage.read(run.table(name, "parquet")))
-        return pq.read_table(content, columns=columns)
-
-    html = build_report(read, facts)
+def write_report(project: ProjectLayout, run: RunLayout, storage: Storage, facts: RunFacts) -> None:
+    """Make the report anew from the tables of a run, and of its data set."""
+    request = read_parsed(storage, run.request, RunRequest.from_json)
+    html = build_report(reader_of(project.dataset(request.dataset), run, storage), facts)
     storage.write(run.report, html.encode("utf-8", "surrogatepass"))
 
 

@@ -16,6 +16,7 @@ from steps.records import Column, PartitionEntry, PartitionIndex, canonical_json
 from steps.results import TableWriter, arrow_table, csv_of, harmless_table
 from steps.schema import BUCKETS_TABLE, COLUMN_STATISTICS, DATASET_TABLES, TOP_VALUES_TABLE
 from steps.split.statistics_tables import rows_of
+from steps.split.tfdv import ALL, encode
 from steps.storage import Storage
 from steps.table.hashing import ContentSums
 from steps.table.merging import WholeTable
@@ -129,11 +130,14 @@ class DatasetWriter:
         )
 
     def _write_short(self, whole: Statistics) -> None:
-        """As CSV what would be long: of the whole table only."""
+        """Of the whole table only: as CSV what would be long, and all for TFDV."""
         rows = rows_of([(None, whole)], self.plan.columns)
+        tables = {name: arrow_table(table, rows[name]) for name, table in DATASET_TABLES.items()}
         for table in (TOP_VALUES_TABLE, BUCKETS_TABLE):
-            content = csv_of(harmless_table(arrow_table(table, rows[table.name])))
+            content = csv_of(harmless_table(tables[table.name]))
             self.storage.write(self.layout.statistics_table(table.name, "csv"), content)
+        told = {name: table.to_pylist() for name, table in tables.items()}
+        self.storage.write(self.layout.tfdv, encode([(ALL, told)]))
 
     def commit(self, digests: tuple[str, str]) -> PartitionIndex:
         """Write the index, by which the data set is there; after the block."""

@@ -10,9 +10,12 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from steps.schema import TABLES
+from steps.schema import DATASET_TABLES, TABLES
+
+ALL_TABLES = DATASET_TABLES | TABLES
 
 GRID = 20
+HOSTILE_LEVELS = ("<script>alert(2)</script>", "\u202elevel", "")
 LEVELS = ("AA", "B6", "DL", "EV", "MQ", "UA", "US", "WN")
 TYPES = {"text": pa.string(), "integer": pa.int64(), "number": pa.float64(), "boolean": pa.bool_()}
 
@@ -62,14 +65,20 @@ class Synthetic:
             "shap_by_value": self._shap_by_value,
             "features": self._features,
             "experiment": self._experiment,
+            "column_statistics": self._column_statistics,
+            "column_top_values": self._column_top_values,
+            "column_histograms": self._column_histograms,
+            "data_warnings": self._data_warnings,
         }
-        self.tables = {name: self._table(name, makers.get(name)) for name in TABLES}
+        self.tables = {name: self._table(name, makers.get(name)) for name in ALL_TABLES}
 
     def read(self, name: str, columns: list[str]) -> pa.Table:
         return self.tables[name].select(columns)
 
     def _table(self, name: str, make: Callable[[], Columns] | None) -> pa.Table:
-        schema = pa.schema([(column.name, TYPES[column.type]) for column in TABLES[name].columns])
+        schema = pa.schema(
+            [(column.name, TYPES[column.type]) for column in ALL_TABLES[name].columns]
+        )
         if make is None or name in self.without:
             return schema.empty_table()
         columns = make()
@@ -229,6 +238,60 @@ class Synthetic:
             "categorical": level.tolist(),
             "rows": np.full(self.features, self.rows.sum()),
             "missing": np.zeros(self.features, int),
+        }
+
+    def _column_statistics(self) -> Columns:
+        """Of the whole table; every third feature is missing in some rows, the last in all."""
+        at, rows = np.arange(self.features), int(self.rows.sum())
+        level, last = self._is_level(at), (at == self.features - 1) & (self.features > 1)
+        number = ~level & ~last
+        spread = 10.0 ** (at % 9 - 3)
+        facts = {"min": -1.5, "max": 4.0, "mean": 0.1, "sd": 1.0, "q50": 0.0}
+        return {
+            "scope": ["table"] * self.features,
+            "column": self.columns,
+            "type": np.where(level, "string", np.where(at % 5 == 1, "date", "float64")),
+            "rows": np.full(self.features, rows),
+            "missing": np.where(last, rows, np.where(at % 3 == 0, rows // 2000, 0)),
+            "distinct": np.where(last, 0, np.where(level, len(LEVELS), rows)),
+            "distinct_exact": (level | last).tolist(),
+            **{name: np.where(number, value * spread, np.nan) for name, value in facts.items()},
+        }
+
+    def _column_top_values(self) -> Columns:
+        at = np.repeat(np.flatnonzero(self._is_level(np.arange(self.features))), 5)
+        rank = np.tile(np.arange(5), len(at) // 5)
+        texts = [*HOSTILE_LEVELS, *LEVELS] if self.names else LEVELS
+        return {
+            "scope": ["table"] * len(at),
+            "column": _take(self.columns, at),
+            "rank": rank + 1,
+            "value": _take(texts, rank),
+            "count": 1000 / (rank + 1),
+            "share": 0.4 / (rank + 1),
+        }
+
+    def _column_histograms(self) -> Columns:
+        numbers = np.flatnonzero(~self._is_level(np.arange(self.features - (self.features > 1))))
+        at, bucket = np.repeat(numbers, 10), np.tile(np.arange(10), len(numbers))
+        return {
+            "scope": ["table"] * len(at),
+            "column": _take(self.columns, at),
+            "bucket": bucket,
+            "low": bucket - 5.0,
+            "high": bucket - 4.0,
+            "count": np.round(1000 * np.exp(-((bucket - at % 10) ** 2) / 8)),
+        }
+
+    def _data_warnings(self) -> Columns:
+        kinds = ["leakage", "missing", "few_rows"][: min(self.features, 3)]
+        columns = [self.columns[0], self.columns[-1], ""][: len(kinds)]
+        return {
+            "kind": kinds,
+            "column": columns,
+            "number": [0.9, 1.0, 3.0][: len(kinds)],
+            "threshold": [0.75, 0.95, 10.0][: len(kinds)],
+            "message": [f"{column!r} is not as it should be." for column in columns],
         }
 
     def _experiment(self) -> Columns:

@@ -111,6 +111,10 @@ CASES = {
     "gain-only": Synthetic(methods=("gain",)),
     "no-partitions": Synthetic(partitions=12, without=("partitions",)),
     "no-experiment": Synthetic(without=("experiment", "features")),
+    "no-statistics": Synthetic(
+        without=("column_statistics", "column_top_values", "column_histograms", "data_warnings")
+    ),
+    "many-features": Synthetic(partitions=3, features=70),
 }
 
 
@@ -139,7 +143,7 @@ def test_body_is_xml_with_unique_ids_and_live_links(html: str) -> None:
     ids = [each.attrib["id"] for each in body.iter() if "id" in each.attrib]
     assert len(ids) == len(set(ids))
     links = [each.attrib["href"].removeprefix("#") for each in body.iter("a")]
-    assert len(links) == 7
+    assert len(links) == 8
     assert set(links) <= set(ids)
 
 
@@ -324,6 +328,45 @@ def _panel(html: str, feature: str) -> ET.Element:
         if text_of(panel[0]).strip().startswith(feature):
             return panel
     raise AssertionError(feature)
+
+
+def test_each_feature_has_a_line_with_its_values() -> None:
+    shown = section(build_report(Synthetic().read, RUN), "data")
+    rows = {text_of(row[0]): row for row in shown.iterfind(".//tbody/tr")}
+    assert list(rows) == [f"feature_{at:02d}" for at in range(6)]
+    number, day, level, gone = (rows[f"feature_0{at}"] for at in (0, 1, 3, 5))
+    assert [text_of(cell) for cell in number[1:3]] == ["float64", "< 0.1 %"]
+    assert text_of(number[4]) == "0.000100 ± 0.00100"
+    assert len(list(number.iter("rect"))) == 8  # of ten buckets, two are empty
+    assert text_of(day[4]) == "1970-01-01"
+    assert text_of(level[4]) == "AA 40.0 %, B6 20.0 %"
+    assert len(list(level.iter("rect"))) == 5
+    assert text_of(gone[2]) == "100 %"
+    assert not list(gone.iter("svg"))
+    assert [rows[name].get("class") for name in ("feature_00", "feature_01")] == ["worse", None]
+
+
+def test_warnings_of_the_data_come_first_and_are_counted_in_the_head() -> None:
+    html = build_report(CASES["hostile"].read, RUN)
+    assert "Data (3 warnings)" in text_of(body_of(html).findall(".//nav")[0])
+    items = [text_of(item) for item in section(html, "data").iter("li")]
+    assert items[0] == "leakage '<script>alert(1)</script>' is not as it should be."
+    shown = text_of(section(html, "data"))
+    assert "⟨U+202E⟩level" in shown
+    assert "<script>alert(2)</script> 40.0 %" in shown
+
+
+def test_of_many_features_those_that_matter_are_shown() -> None:
+    shown = section(build_report(CASES["many-features"].read, RUN), "data")
+    names = [text_of(row[0]) for row in shown.iterfind(".//tbody/tr")]
+    assert len(names) == 60
+    assert names[:3] == ["feature_00", "feature_69", "feature_01"]
+    assert "10 features more, and all partitions, in column_statistics.csv" in text_of(shown)
+
+
+def test_without_statistics_the_section_says_so() -> None:
+    shown = text_of(section(build_report(CASES["no-statistics"].read, RUN), "data"))
+    assert "There are no statistics of the data." in shown
 
 
 def test_the_unusual_partition_is_named_in_its_panel() -> None:

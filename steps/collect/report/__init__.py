@@ -1,6 +1,7 @@
 """The report: all partitions of a run side by side, in one HTML file without JavaScript."""
 
+from steps.collect.report.data import Reader
 from steps.collect.report.facts import RunFacts
 from steps.collect.report.page import build_report
 
-__all__ = ["RunFacts", "build_report"]
+__all__ = ["Reader", "RunFacts", "build_report"]

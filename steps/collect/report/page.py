@@ -11,6 +11,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 from steps.collect.report import answer, dependence, text
+from steps.collect.report.columns import data_section
 from steps.collect.report.data import (
     Importance,
     Partition,
@@ -67,15 +68,19 @@ def build_report(read: Reader, run: RunFacts) -> str:
         **_skill(partitions),
         **_importance(importance, trained),
         **_explanations(read, trained, importance, str(experiment["positive_class"] or "")),
+        "data": data_section(read, _features(read), _ranked(importance)),
+        "warnings_place": "data_warnings.csv",
+        "statistics_place": "column_statistics.csv",
         **_without_model(partitions),
         "table": sorted(trained, key=_by_rank)[:MOST_ROWS],
         **_made(experiment, run),
     }
-    return _environment().get_template("report.html.j2").render(content)
+    return environment().get_template("report.html.j2").render(content)
 
 
-def _environment() -> Environment:
-    environment = Environment(
+def environment() -> Environment:
+    """Of all pages: what they print is made visible and escaped."""
+    found = Environment(
         loader=PackageLoader("steps.collect.report", "."),
         autoescape=True,
         undefined=StrictUndefined,
@@ -90,9 +95,9 @@ def _environment() -> Environment:
         text.plural,
         text.duration,
     )
-    environment.filters |= {helper.__name__: helper for helper in helpers} | {"name": answer.name}
-    environment.globals |= {"scales": SCALES, "methods": answer.METHOD_WORDS, "verdict": verdict}
-    return environment
+    found.filters |= {helper.__name__: helper for helper in helpers} | {"name": answer.name}
+    found.globals |= {"scales": SCALES, "methods": answer.METHOD_WORDS, "verdict": verdict}
+    return found
 
 
 def _shown(value: object) -> object:
@@ -143,7 +148,7 @@ def _explanations(
             "shap_scale": "",
         }
     summaries = read_shap_summary(read, trained)
-    ranked = [importance.features[index] for index in importance.ranking] if importance else []
+    ranked = _ranked(importance)
     # Without any importance the tables' own order decides; all their features are candidates.
     candidates = ranked or _features(read)
     curves = read_curves(read, trained, candidates[: dependence.MOST_FEATURES])
@@ -160,6 +165,11 @@ def _explanations(
         "shap_panels": shap_panels(shap_curves, candidates, shap_class),
         "shap_scale": summaries[0].scale if summaries else "",
     }
+
+
+def _ranked(importance: Importance | None) -> list[str]:
+    """Features, the most important first; empty where that is not known."""
+    return [importance.features[index] for index in importance.ranking] if importance else []
 
 
 def _chosen(summaries: Sequence[Any], classes: Sequence[str], positive: str) -> list[Any]:

@@ -1,0 +1,73 @@
+"""What a run keeps of its data set, statistics and warnings, and how its report reads them."""
+
+from __future__ import annotations
+
+import shutil
+from dataclasses import asdict
+from functools import partial
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from steps.collect.report import Reader
+from steps.contract import DatasetLayout, RunLayout
+from steps.dataset_tables import facts_of, local_file, whole_table
+from steps.errors import MissingInputError
+from steps.records import RunRequest
+from steps.results import TableWriter, arrow_schema_of
+from steps.schema import COLUMN_STATISTICS, DATA_WARNINGS, DATASET_TABLES
+from steps.storage import Storage
+from steps.table.findings import findings
+
+
+def write_data_tables(
+    request: RunRequest, dataset: DatasetLayout, run: RunLayout, storage: Storage
+) -> None:
+    """Write ``column_statistics``, a copy of the data set's, and ``data_warnings``.
+
+    Raises:
+        MissingInputError: the data set has no statistics.
+        DamagedError: they cannot be read.
+        OutputError: the run's folder cannot be written.
+    """
+    name = COLUMN_STATISTICS.name
+    for suffix in ("csv", "parquet"):
+        _copy(dataset.statistics_table(name, suffix), run.table(name, suffix), storage)
+    found = [
+        asdict(each) for each in findings(facts_of(dataset, storage), request.roles, request.task)
+    ]
+    columns = {column: [row[column] for row in found] for column in DATA_WARNINGS.names}
+    place = partial(run.table, DATA_WARNINGS.name)
+    with TableWriter(DATA_WARNINGS, place, storage) as writer:
+        writer.add(columns)
+
+
+def _copy(uri: str, to: str, storage: Storage) -> None:
+    with local_file(uri, storage) as path, path.open("rb") as source, storage.writer(to) as stream:
+        shutil.copyfileobj(source, stream)
+
+
+def reader_of(dataset: DatasetLayout, run: RunLayout, storage: Storage) -> Reader:
+    """Reads the tables of a run for its report; of tables of the data set, rows about all of it.
+
+    A run of an earlier version, or whose data set is gone, has no rows in these.
+    """
+
+    def read(name: str, columns: list[str]) -> pa.Table:
+        if name not in DATASET_TABLES and name != DATA_WARNINGS.name:
+            return pq.read_table(_content(run, name, storage), columns=columns)
+        try:
+            if name == DATA_WARNINGS.name:
+                return pq.read_table(_content(run, name, storage), columns=columns)
+            own = name == COLUMN_STATISTICS.name
+            uri = run.table(name, "parquet") if own else dataset.statistics_table(name, "parquet")
+            return whole_table(uri, columns, storage)
+        except MissingInputError:
+            table = DATASET_TABLES.get(name, DATA_WARNINGS)
+            return arrow_schema_of(table).empty_table().select(columns)
+
+    return read
+
+
+def _content(run: RunLayout, name: str, storage: Storage) -> pa.BufferReader:
+    return pa.BufferReader(storage.read(run.table(name, "parquet")))
