@@ -1,8 +1,8 @@
 """What the workers of a job leave for whoever finishes the data set, as objects in storage.
 
-    work/<identity>/table.zip           the facts of the first pass, once
-    work/<identity>/group-<n>-<m>.zip   what was written of part m of group n
-    work/<identity>/error.json          why a worker gave up
+    work/<identity>/<job>/table.zip           the facts of the first pass, once
+    work/<identity>/<job>/group-<n>-<m>.zip   what was written of part m of group n
+    work/<identity>/<job>/error.json          why a worker gave up
 
 Each is written whole, and again with the same content where a worker is started again.
 """
@@ -19,6 +19,7 @@ import numpy as np
 from steps.contract import ProjectLayout, join
 from steps.errors import DamagedError, DataError, MissingInputError, RefeedError, TransientError
 from steps.records import PartitionKey, canonical_json
+from steps.split.claims import Claims
 from steps.split.dealing import Deal, Dealt, Group
 from steps.split.facts import TableFacts
 from steps.split.part_files import WrittenGroup, WrittenPart
@@ -55,11 +56,14 @@ class Handover:
     Args:
         project: that it works for.
         identity: of the work: the same source and plan, the same text.
+        job: number of the job that does it.
         storage: of the project.
     """
 
-    def __init__(self, project: ProjectLayout, identity: str, storage: Storage) -> None:
-        self.base, self.storage = project.work(identity), storage
+    def __init__(
+        self, project: ProjectLayout, identity: str, job: int | str, storage: Storage
+    ) -> None:
+        self.base, self.storage = join(project.work(identity), str(job)), storage
 
     # --- written by workers
 
@@ -174,6 +178,14 @@ class Handover:
             return json.loads(arrays.pop("about").tobytes()), arrays
         except (ValueError, OSError, KeyError) as error:
             raise DamagedError(uri, str(error)) from error
+
+
+def forget_work(project: ProjectLayout, identity: str, storage: Storage) -> None:
+    """Remove what all jobs of some work left: the data set is made, and can be found."""
+    for name in storage.names(project.work(identity)):
+        if name.isdigit():
+            Handover(project, identity, name, storage).clear()
+    Claims(project, identity, storage).clear()
 
 
 def _group(raw: dict[str, Any]) -> Group:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,6 +13,8 @@ from steps.quantity import spelt
 from steps.records import Column, PartitionIndex, Roles, canonical_json, digest
 from steps.split.config import DatasetConfig
 from steps.split.embedded import make_dataset
+from steps.split.engines import Engine
+from steps.split.handover import forget_work
 from steps.split.pins import pinned
 from steps.split.roles import resolve_roles, resolve_task, wanted_columns
 from steps.split.source import LiveSource, Source, open_source
@@ -22,9 +23,6 @@ from steps.storage import Storage, read_parsed
 from steps.table.grid import make_grid
 from steps.table.sample import Sample
 from steps.table.types import canonical_type
-
-Engine = Callable[[Source, SplitPlan, ProjectLayout, Storage, Progress], PartitionIndex]
-"""What makes a data set: the embedded engine here, a distributed one behind the same call."""
 
 
 @dataclass(frozen=True)
@@ -92,9 +90,12 @@ def split(
         reused = index is not None
         if index is None:
             pin.put()
-            link = project.source(_source_hash(source, request))
-            index = _make(engine, source, request, project, storage, progress)
+            plan = _plan(source, request)
+            link = project.source(plan.identity)
+            index = _make(engine, source, plan, project, storage, progress)
             storage.write(link, canonical_json({"dataset": index.dataset}).encode())
+            if engine is not make_dataset:
+                forget_work(project, plan.identity, storage)
     return _settle(request, index, project, storage, reused=reused)
 
 
@@ -105,12 +106,11 @@ _READS = 3
 def _make(
     engine: Engine,
     source: Source,
-    request: SplitRequest,
+    plan: SplitPlan,
     project: ProjectLayout,
     storage: Storage,
     progress: Progress,
 ) -> PartitionIndex:
-    plan = _plan(source, request)
     if isinstance(source, LiveSource):
         tell_bytes(source, [column.name for column in plan.columns], progress)
     for _ in range(_READS - 1):
@@ -184,7 +184,8 @@ def _plan(source: Source, request: SplitRequest) -> SplitPlan:
     config = request.config
     roles = resolve_roles(config, request.group, request.time, source_types(source))
     columns = tuple(Column(*item) for item in column_types(source, roles).items())
-    return SplitPlan(columns, config.partition_by, config.format)
+    identity = _source_hash(source, request)
+    return SplitPlan(columns, config.partition_by, config.format, identity)
 
 
 def _settle(

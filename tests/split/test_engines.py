@@ -18,8 +18,9 @@ from steps.split import part_files
 from steps.split.beam import portable
 from steps.split.config import DatasetConfig
 from steps.split.embedded import make_dataset
+from steps.split.engines import Engine
 from steps.split.finish import finish_dataset
-from steps.split.step import Engine, SplitRequest, SplitResult, split
+from steps.split.step import SplitRequest, SplitResult, split
 from steps.storage import LocalStorage
 from tests.lab import small_table
 

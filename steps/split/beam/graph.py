@@ -46,17 +46,18 @@ class Work:
     Attributes:
         plan: of the data set.
         project: where it is to lie.
-        identity: of the job, by which its folder is named.
+        job: its number, by which its folder is named.
     """
 
     plan: SplitPlan
     project: ProjectLayout
-    identity: str
+    job: int
 
     @property
     def handover(self) -> Handover:
         """The job's folder."""
-        return Handover(self.project, self.identity, storage_for(self.project.root))
+        storage = storage_for(self.project.root)
+        return Handover(self.project, self.plan.identity, self.job, storage)
 
     @contextmanager
     def telling(self) -> Iterator[None]:

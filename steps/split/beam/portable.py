@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+import logging
+import secrets
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 import apache_beam as beam
 from apache_beam.options.pipeline_options import PipelineOptions
 from apache_beam.runners.portability.fn_api_runner import FnApiRunner
@@ -34,11 +39,10 @@ def make_dataset(
         OutputError: the artifact root cannot be written.
         TransientError: a worker gave up for another reason.
     """
-    work = Work(plan, project, plan.identity)
-    work.handover.clear()
+    work = Work(plan, project, secrets.randbits(48))  # a folder of its own
     progress.begin("run", "pipeline", None)
     try:
-        with beam.Pipeline(FnApiRunner(), PipelineOptions([])) as pipeline:
+        with _quiet(), beam.Pipeline(FnApiRunner(), PipelineOptions([])) as pipeline:
             build(pipeline, source.pieces(plan.schema.names), work)
     except Exception as error:
         told = work.handover.error()
@@ -46,6 +50,16 @@ def make_dataset(
             raise told from error
         raise TransientError(f"The pipeline failed: {error}") from error
     progress.end()
-    index = finish_dataset(plan, work.handover, project, storage, progress)
-    work.handover.clear()
-    return index
+    return finish_dataset(plan, work.handover, project, storage, progress)
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Beam logs an error with a traceback for each step that it passes through."""
+    logger = logging.getLogger("apache_beam")
+    level = logger.level
+    logger.setLevel(logging.CRITICAL)
+    try:
+        yield
+    finally:
+        logger.setLevel(level)

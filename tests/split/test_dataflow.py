@@ -1,0 +1,275 @@
+"""The split as a job of Dataflow: submitted once, whatever happens to whoever follows it."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import threading
+import time
+import uuid
+from collections.abc import Iterator
+from contextlib import suppress
+from pathlib import Path
+from random import Random
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from apache_beam import Pipeline
+from apache_beam.portability import common_urns
+from apache_beam.runners.portability.fn_api_runner import FnApiRunner
+
+from steps.contract import ProjectLayout
+from steps.dataflow import ENDPOINT, Dataflow
+from steps.errors import DataError, ForbiddenError, RefeedError, SpecError, TransientError
+from steps.progress import Silent
+from steps.records import Column
+from steps.split.beam.dataflow import DataflowEngine
+from steps.split.beam.graph import Work, build
+from steps.split.cancel import cancel_unless_followed
+from steps.split.claims import Claims
+from steps.split.config import DatasetConfig
+from steps.split.embedded import make_dataset
+from steps.split.engines import Engine, SplitConfig, engine_of
+from steps.split.step import SplitRequest, SplitResult, split
+from steps.split.writer import SplitPlan
+from steps.storage import storage_for
+from tests.lab import small_table
+from tests.stand_ins import answering, gcs_server, make_bucket
+from tests.stand_ins.dataflow import Jobs, dataflow_server
+
+CONFIG = SplitConfig(
+    engine="dataflow",
+    region="europe-west1",
+    gcp_project="refeed-test",
+    worker_image="registry.test/refeed/worker:1",
+)
+
+
+@pytest.fixture(scope="module")
+def gcs_endpoint() -> Iterator[str]:
+    with gcs_server() as url:
+        yield url
+
+
+@pytest.fixture
+def root(gcs_endpoint: str, monkeypatch: pytest.MonkeyPatch) -> str:
+    monkeypatch.setenv("STORAGE_EMULATOR_HOST", gcs_endpoint)
+    name = f"bucket-{uuid.uuid4().hex[:12]}"
+    make_bucket(gcs_endpoint, name)
+    return f"gs://{name}/root"
+
+
+@pytest.fixture
+def jobs(monkeypatch: pytest.MonkeyPatch) -> Iterator[Jobs]:
+    with dataflow_server() as (url, jobs):
+        monkeypatch.setenv(ENDPOINT, url)
+        yield jobs
+
+
+def upload(root: str, folder: Path, table: pa.Table | None = None) -> str:
+    path = folder / "table.parquet"
+    pq.write_table(table or small_table(), path)
+    uri = f"{root}/table.parquet"
+    storage_for(uri).write(uri, path.read_bytes())
+    return uri
+
+
+def test_a_job_makes_the_data_set(root: str, jobs: Jobs, tmp_path: Path) -> None:
+    source = upload(root, tmp_path)
+    made = split_with(engine(), source, root)
+    assert len(jobs.jobs) == 1
+    local = ProjectLayout(str(tmp_path), "p")
+    here = split_with(make_dataset, source, str(tmp_path))
+    assert made == here
+    storage = storage_for(root)
+    there = ProjectLayout(root, "p").dataset(made.index.dataset)
+    mine = local.dataset(made.index.dataset)
+    for path in ("index.json", "statistics.json", "sample.arrow", *made.index.entries[0].parts):
+        assert storage.read(f"{there.base}/{path}") == Path(mine.base, path).read_bytes()
+    (job,) = jobs.jobs
+    counters = Dataflow("refeed-test", "europe-west1").counters(job)
+    assert counters["rows-read"] == counters["rows-written"] == made.index.rows
+    again = split_with(engine(), source, root)
+    assert again.reused
+    assert len(jobs.jobs) == 1
+
+
+def engine(follower: str = "run", **more: float) -> DataflowEngine:
+    return DataflowEngine(CONFIG, follower, **{"poll": 0.1, "grace": 0.5, **more})
+
+
+def split_with(engine: Engine, source: str, root: str) -> SplitResult:
+    config = DatasetConfig(source=source, partition_by="key", target="target")
+    request = SplitRequest(config, None, None, "auto", 5)
+    return split(request, ProjectLayout(root, "p"), storage_for(root), Silent(), engine)
+
+
+def names(jobs: Jobs) -> list[str]:
+    return sorted(job.about["name"].rsplit("-", 1)[1] for job in jobs.jobs.values())
+
+
+def child(source: str, root: str) -> subprocess.Popen[bytes]:
+    """A process that does what the split step in a pod does."""
+    code = (
+        "import sys; from tests.split.test_dataflow import engine, split_with; "
+        "split_with(engine(sys.argv[3]), sys.argv[1], sys.argv[2])"
+    )
+    return subprocess.Popen([sys.executable, "-c", code, source, root, "run"])
+
+
+def test_two_at_once_make_one_job(root: str, jobs: Jobs, tmp_path: Path) -> None:
+    """Both claim, one is told so; the other finds the claimer's job."""
+    source = upload(root, tmp_path)
+    jobs.delay = 1.0
+    processes = [child(source, root) for _ in range(2)]
+    assert [process.wait(120) for process in processes] == [0, 0]
+    assert names(jobs) == ["1"]
+
+
+def test_killed_at_any_instant_there_is_one_job(root: str, jobs: Jobs, tmp_path: Path) -> None:
+    """Twenty kills of whoever follows, then one who is left alone: one job, and its data set."""
+    source, random = upload(root, tmp_path), Random(5)
+    jobs.delay = 20.0
+    expected = split_with(make_dataset, source, f"{root}/expected")
+    for number in range(20):
+        process = child(source, root)
+        with suppress(subprocess.TimeoutExpired):
+            process.wait(random.uniform(1.0, 6.0))
+        process.kill()
+        process.wait()
+        if number == 15:  # from now on the job itself works, ends, and is finished
+            jobs.hurry()
+    made = split_with(engine(), source, root)
+    assert made.index == expected.index
+    assert names(jobs) == ["1"]
+
+
+def test_a_claimer_who_was_killed_before_he_submitted(
+    root: str, jobs: Jobs, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    source = upload(root, tmp_path)
+
+    def die(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr("steps.split.beam.dataflow.build", die)
+        with pytest.raises(KeyboardInterrupt):
+            split_with(engine(), source, root)
+    assert not jobs.jobs
+    split_with(engine(), source, root)
+    assert names(jobs) == ["1"]
+
+
+def test_after_a_cancelled_job_comes_the_next_number(root: str, jobs: Jobs, tmp_path: Path) -> None:
+    source = upload(root, tmp_path)
+    jobs.delay = 60.0
+
+    def cancel() -> None:
+        while not jobs.jobs:
+            time.sleep(0.05)
+        next(iter(jobs.jobs.values())).cancel()
+
+    thread = threading.Thread(target=cancel)
+    thread.start()
+    with pytest.raises(TransientError, match=r"The Dataflow job 'refeed-\w{24}-1' was cancelled"):
+        split_with(engine(), source, root)
+    thread.join()
+    jobs.delay = 0.0
+    made = split_with(engine(), source, root)
+    assert names(jobs) == ["1", "2"]
+    assert made.index.rows == len(small_table())
+
+
+def test_a_workers_error_is_told_once_and_costs_no_second_job(
+    root: str, jobs: Jobs, tmp_path: Path
+) -> None:
+    table = small_table()
+    bad = table.append_column("bad", pa.array([float("inf")] * len(table)))
+    source = upload(root, tmp_path, bad)
+    for _ in range(2):
+        with pytest.raises(DataError, match="'bad' holds an infinite value"):
+            split_with(engine(), source, root)
+    assert names(jobs) == ["1"]
+
+
+def test_a_job_that_fails_for_another_reason(
+    root: str, jobs: Jobs, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    source = upload(root, tmp_path)
+    monkeypatch.setenv("PYTHONHASHSEED", "no number")  # the worker's Python does not start
+    with pytest.raises(TransientError, match="-1' failed: Python runtime state: preinitialized"):
+        split_with(engine(), source, root)
+
+
+def test_a_job_that_nobody_waits_for_is_cancelled(root: str, jobs: Jobs, tmp_path: Path) -> None:
+    source = upload(root, tmp_path)
+    jobs.delay = 60.0
+    first, second = child(source, root), child(source, root)
+    project, storage = ProjectLayout(root, "p"), storage_for(root)
+    while not jobs.jobs:
+        time.sleep(0.1)
+    for process in (first, second):
+        process.kill()
+        process.wait()
+    (identity,) = storage.names(project.work(""))
+    claims = Claims(project, identity, storage)
+    claims.follow("another run")
+    dataflow = Dataflow("refeed-test", "europe-west1")
+    assert cancel_unless_followed(dataflow, claims, "run") is None
+    cancelled = cancel_unless_followed(dataflow, claims, "another run")
+    assert cancelled is not None
+    assert [job.state for job in jobs.jobs.values()] == ["JOB_STATE_CANCELLED"]
+    assert cancel_unless_followed(dataflow, claims, "another run") is None
+
+
+@pytest.mark.parametrize(
+    ("status", "kind", "words"),
+    [
+        (403, ForbiddenError, "roles/dataflow.developer"),
+        (401, ForbiddenError, "roles/dataflow.developer"),
+        (429, TransientError, "the job itself goes on"),
+        (503, TransientError, "the job itself goes on"),
+    ],
+)
+def test_refusals(
+    status: int, kind: type[RefeedError], words: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with answering(status) as url:
+        monkeypatch.setenv(ENDPOINT, url.replace("127.0.0.1", "localhost"))
+        with pytest.raises(kind) as caught:
+            Dataflow("refeed-test", "europe-west1", deadline=0.5).find("refeed-1")
+    assert words in str(caught.value)
+
+
+def test_nothing_is_asked_without_a_project() -> None:
+    with pytest.raises(SpecError, match=r"split\.gcp_project: Dataflow needs it"):
+        engine_of(SplitConfig(engine="dataflow"))
+
+
+def test_the_graph_scales_out(tmp_path: Path) -> None:
+    """Reading, dealing and writing are steps of their own with a shuffle between them.
+
+    Pieces are dealt to workers before they are read, and rows pass from those who read to those who
+    write by group: no step but adding up the facts ever has more than its share.
+    """
+    plan = SplitPlan((Column("key", "string"),), "key", "parquet", "x")
+    pipeline = Pipeline(FnApiRunner())
+    build(pipeline, [], Work(plan, ProjectLayout(str(tmp_path), "p"), 1))
+    graph = pipeline.to_runner_api().components
+    steps = {t.unique_name: t for t in graph.transforms.values()}
+    urns = common_urns.primitives
+
+    def makers(collection: str) -> set[str]:
+        return {n for n, t in steps.items() if collection in t.outputs.values()}
+
+    def inputs(name: str) -> set[str]:
+        return {maker for c in steps[name].inputs.values() for maker in makers(c)}
+
+    assert {steps[n].spec.urn for n in ("look", "deal out", "write")} == {urns.PAR_DO.urn}
+    assert "group by" in inputs("write")
+    assert steps["group by"].spec.urn == urns.GROUP_BY_KEY.urn
+    assert inputs("group by") == {"deal out"}
+    assert any(name.startswith("pieces") for name in inputs("look"))
+    assert any("Reshuffle" in name for name in steps if name.startswith("pieces"))
