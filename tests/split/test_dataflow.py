@@ -228,7 +228,7 @@ def test_a_job_that_nobody_waits_for_is_cancelled(root: str, jobs: Jobs, tmp_pat
     ("status", "kind", "words"),
     [
         (403, ForbiddenError, "roles/dataflow.developer"),
-        (401, ForbiddenError, "roles/dataflow.developer"),
+        (401, ForbiddenError, "gcloud auth application-default login"),
         (429, TransientError, "the job itself goes on"),
         (503, TransientError, "the job itself goes on"),
     ],

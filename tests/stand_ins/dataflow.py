@@ -28,6 +28,8 @@ from urllib.parse import parse_qs, urlsplit
 
 Json = dict[str, Any]
 _JOBS = re.compile(r"^/v1b3/projects/([^/]+)/locations/([^/]+)/jobs(?:/([^/:]+))?(?:/(\w+))?$")
+_CANCELLED = ("JOB_STATE_CANCELLED", 5)
+"""In words, and as the clients' REST transport writes it."""
 _ENDED = {"JOB_STATE_DONE", "JOB_STATE_FAILED", "JOB_STATE_CANCELLED"}
 
 
@@ -163,7 +165,7 @@ class Handler(BaseHTTPRequestHandler):
 
     def do_PUT(self) -> None:
         job, wanted = self._job(), self._body()
-        if job and wanted.get("requestedState") == "JOB_STATE_CANCELLED":
+        if job and wanted.get("requestedState") in _CANCELLED:
             job.cancel()
         self._answer(200 if job else 404, self.jobs.told(job) if job else _missing())
 
