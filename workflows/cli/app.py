@@ -25,7 +25,7 @@ from steps.errors import (
     SpecError,
     unforeseen,
 )
-from workflows.cli import cluster, console, step
+from workflows.cli import cluster, console, profile, step
 from workflows.cli.options import AsJson, InstallationFile, Overrides, Spec, print_json
 
 app = typer.Typer(
@@ -357,5 +357,6 @@ def gc(
         summary.print_garbage(found, dry_run)
 
 
+profile.register(app)
 cluster.register(app)
 app.add_typer(step.app, name="step", hidden=True)

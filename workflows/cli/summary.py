@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from workflows.garbage import Garbage
     from workflows.local import RunSummary
 
-_REASONS = {
+REASONS = {
     "too_few_rows": "too few rows",
     "constant_target": "constant target",
     "one_class": "one class only",
@@ -46,7 +46,7 @@ def print_outcome(outcome: Outcome, note: str = "") -> None:
     trained = f"{outcome.counts['trained']:,} of {outcome.partitions:,} partitions trained"
     out.print(f"[bold]{trained}[/]{note}")
     for reason, count in outcome.reasons.items():
-        out.print(f"  {count:,} without a model: {_REASONS.get(reason, reason)}")
+        out.print(f"  {count:,} without a model: {REASONS.get(reason, reason)}")
     if outcome.rows_without_target:
         share = f"{outcome.rows_without_target:,} of {outcome.rows:,}"
         out.print(f"  {share} rows have no target: left out")

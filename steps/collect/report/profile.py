@@ -1,0 +1,110 @@
+"""The page about a data set, before any model: sizes of partitions, columns, warnings."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from markupsafe import Markup
+
+from steps.collect.report import text
+from steps.collect.report.columns import data_section
+from steps.collect.report.data import Reader
+from steps.collect.report.page import environment
+from steps.collect.report.svg import coordinate, element, label, picture
+
+_WIDTH, _LINE, _LEFT, _RIGHT = 560.0, 24.0, 130.0, 60.0
+
+
+@dataclass(frozen=True)
+class ProfileFacts:
+    """What the page says beside the tables of the data set.
+
+    Attributes:
+        source: where the rows came from, in words fit for people.
+        partition_by: the column that names the partition of a row.
+        target: the column to predict.
+        task: regression, binary or multiclass.
+        dataset: digest of the content.
+        features: in the order of the spec.
+        rows: of the data set.
+        rows_without_target: that could not be used.
+        partitions: how many there are.
+        sizes: rows with a target of a partition: least, quartiles, most.
+        bars: partitions by rows with a target: from, up to and including, how many.
+        skipped: partitions that would be skipped, by reason.
+        min_rows: rows with a target that a partition must have.
+    """
+
+    source: str
+    partition_by: str
+    target: str
+    task: str
+    dataset: str
+    features: Sequence[str]
+    rows: int
+    rows_without_target: int
+    partitions: int
+    sizes: Sequence[int]
+    bars: Sequence[tuple[int, int, int]]
+    skipped: Mapping[str, int]
+    min_rows: int
+
+
+def build_profile(read: Reader, facts: ProfileFacts) -> str:
+    """The page as one HTML document; equal input gives equal bytes.
+
+    Args:
+        read: returns columns of a table, by its name; of tables of the data set, the rows about
+            all rows.
+        facts: what is told beside.
+    """
+    content = {
+        "facts": facts,
+        "skipped_total": sum(facts.skipped.values()),
+        "data": data_section(read, facts.features, ()),
+        "chart": _bars(facts),
+        "sizes": _sizes(facts),
+        "warnings_place": "refeed profile --json",
+        "statistics_place": "column_statistics.csv",
+        "made_pairs": [
+            ("source", facts.source),
+            ("digest of the data", facts.dataset),
+            ("task", facts.task),
+        ],
+    }
+    return environment().get_template("profile.html.j2").render(content)
+
+
+def _sizes(facts: ProfileFacts) -> list[tuple[str, str]]:
+    names = ("least", "lower quartile", "median", "upper quartile", "most")
+    return [(name, text.count(size)) for name, size in zip(names, facts.sizes, strict=True)]
+
+
+def _bars(facts: ProfileFacts) -> Markup:
+    """A bar for each range of sizes; darker ink where all of it is below ``min_rows``."""
+    largest = max(count for _, _, count in facts.bars)
+    room = _WIDTH - _LEFT - _RIGHT
+    marks: list[Markup] = []
+    for at, (low, high, count) in enumerate(facts.bars):
+        y = at * _LINE
+        size = max(room * count / largest, 1.0 if count else 0.0)
+        named = text.count(low) if low == high else f"{text.count(low)} to {text.count(high)}"
+        kind = "bar few" if high < facts.min_rows else "bar"
+        box = {"x": _LEFT, "y": y + 3, "width": size, "height": _LINE - 6}
+        marks += [
+            label(_LEFT - 8, y + 16, named, "tick end"),
+            element("rect", class_=kind, **box),
+            label(_LEFT + size + 6, y + 16, text.count(count), "tick"),
+        ]
+    height = _LINE * len(facts.bars)
+    base = element("path", d=f"M{coordinate(_LEFT)} 0V{coordinate(height)}", class_="base")
+    return picture(
+        "sizes-chart",
+        (_WIDTH, height),
+        "Partitions by their rows with a target",
+        f"From {text.count(facts.sizes[0])} to {text.count(facts.sizes[-1])} rows; half of the "
+        f"partitions have at most {text.count(facts.sizes[2])}.",
+        *marks,
+        base,
+    )
