@@ -143,10 +143,13 @@ def _rows(
 
 def _cut(table: str, columns: dict[str, list[Any]]) -> dict[str, list[Any]]:
     texts = {column.name for column in TABLES[table].columns if column.type == "text"}
-    return {
-        name: [_clipped(value) for value in values] if name in texts else values
-        for name, values in columns.items()
-    }
+    return {name: _short(each) if name in texts else each for name, each in columns.items()}
+
+
+def _short(texts: list[Any]) -> list[Any]:
+    """A column with its texts clipped; each distinct one is looked at once."""
+    known = {text: _clipped(text) for text in set(texts)}
+    return [known[text] for text in texts]
 
 
 def _pieces(columns: dict[str, list[Any]]) -> Iterator[tuple[int, str]]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import time
 from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor
@@ -17,10 +18,12 @@ from steps.errors import DamagedError, MissingInputError, OutputError, RefeedErr
 from steps.firestore import FirestoreStore
 from steps.records import RunRecord
 from steps.store import ExperimentStore
+from tests.stand_ins import firestore as stand_in
 from tests.stand_ins import free_port
 from tests.stand_ins.firestore import database_of, refusing
 from tests.storage.results import some_results
 
+DOCS = Path(__file__).parents[2] / "docs" / "firestore.md"
 URI = "firestore://acme-refeed/demo"
 PROJECT = ProjectLayout("somewhere", "lab")
 RECORD = RunRecord("lab", "trial", "20260102T030405-aaaa", "s", "d", "running", "2026-01-02")
@@ -189,3 +192,27 @@ def test_fields_that_a_page_adds_are_kept_above_runs(firestore: str) -> None:
             "experiment": "trial",
             "title": "A trial",
         }
+
+
+def test_the_query_of_the_docs(
+    firestore: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (code,) = re.findall(r"```python\n(.*?)```", DOCS.read_text(), flags=re.DOTALL)
+    demo = ProjectLayout("somewhere", "demo")
+    results = some_results(["a", "b", "skipped", "d"])
+    FirestoreStore(demo, firestore).put_results("flights-arrival-delay", "one", results)
+    project = firestore.removeprefix("firestore://")
+    exec(code.replace("gcp-project", project), {"run": "one"})
+    assert capsys.readouterr().out == "1 a None\n2 b None\n4 d None\n"
+
+
+def test_without_the_emulator_tests_are_skipped_and_fail_in_ci(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(stand_in, "_places", lambda: [Path("nowhere.jar")])
+    monkeypatch.delenv("CI", raising=False)
+    with pytest.raises(pytest.skip.Exception, match=r"no Firestore emulator: install it with"):
+        stand_in.emulator_jar()
+    monkeypatch.setenv("CI", "true")
+    with pytest.raises(pytest.fail.Exception, match=r"no Firestore emulator: install it with"):
+        stand_in.emulator_jar()
