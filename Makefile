@@ -9,7 +9,7 @@ BIN := $(VENV)/bin
 UV := $(shell command -v uv || echo .uv/bin/uv)
 STAMP := $(VENV)/.synced
 SPEC ?= examples/flights/spec.yaml
-IMAGES := split collect lightgbm linear
+IMAGES := split worker collect lightgbm linear
 IMAGE_PREFIX ?= docker.io/refeed
 IMAGE_TAG ?= dev
 # Called with TAG CONTEXT DOCKERFILE: set it where Docker is not the builder.

@@ -299,6 +299,11 @@ class RunAddress:
         return self.layout.run(self.experiment, self.run)
 
     @property
+    def follower(self) -> str:
+        """The run, as one who waits for what others may need too."""
+        return f"{self.experiment}/{self.run}"
+
+    @property
     def arguments(self) -> list[str]:
         """How a step is told."""
         return [

@@ -16,7 +16,9 @@ from steps.config import SpecPart
 from steps.contract import join
 from steps.errors import MissingInputError, Problem, SpecError
 from steps.quantity import cores, mebibytes, seconds
-from workflows.place import inside
+from steps.split.config import DATASET, GCP_PROJECT
+from steps.split.engine_config import DataflowPlace
+from workflows.place import inside, strange_places
 from workflows.problems import located, problems_of
 from workflows.spec import DURATION, NAME, STORE, ExperimentSpec
 from workflows.yamlfile import parse_yaml, read_text
@@ -89,6 +91,8 @@ class StepImages(SpecPart):
     """Of the split step."""
     collect: Image
     """Of the collect step, which also tells of failures."""
+    worker: Image | None = None
+    """Of Dataflow's workers, and of the split step where the spec's engine is beam or dataflow."""
 
 
 class StepClasses(SpecPart):
@@ -139,6 +143,15 @@ class Project(SpecPart):
     store: str | None = Field(default=None, pattern=STORE)
     """The experiment store, `firestore://gcp-project` or `firestore://gcp-project/database`;
     default: objects at the root."""
+    staging: str | None = Field(default=None, pattern=DATASET)
+    """The BigQuery dataset, `gcp-project.dataset`, where results of queries and views lie for a
+    day; without one, tables alone are read."""
+    billing: str | None = Field(default=None, pattern=GCP_PROJECT)
+    """The Google Cloud project that pays for reading BigQuery; default: that of the pods' service
+    account."""
+    dataflow: DataflowPlace = DataflowPlace()
+    """Where its jobs of Dataflow run. What is named here, a spec cannot name otherwise; the image
+    is `images.worker`."""
 
 
 class Installation(SpecPart):
@@ -155,7 +168,7 @@ class Installation(SpecPart):
     projects: dict[Name, Project] = Field(min_length=1)
     """By the name that specs use."""
     prices: Prices | None = None
-    """What resources cost. Checked, and not used yet."""
+    """What resources cost, for `refeed profile`, which tells before a run what it will cost."""
     notify: Notify | None = None
     """Whom to tell of failures; null for nobody."""
     environment: dict[str, str] = Field(default_factory=dict)
@@ -221,6 +234,8 @@ def place_of(installation: Installation, spec: ExperimentSpec) -> Project:
         *_unknown(installation, spec),
         *_outside(installation, spec),
         *_another_store(installation, spec),
+        *_another_staging(installation, spec),
+        *_another_engine(installation, spec),
         *_unreachable(installation, spec),
         *_braces(spec),
     ]
@@ -297,9 +312,38 @@ def _another_store(installation: Installation, spec: ExperimentSpec) -> list[Pro
     return [Problem(0, 0, "store", message, "Use --set store=null")]
 
 
+def dataflow_place(spec: ExperimentSpec, installation: Installation) -> DataflowPlace:
+    """Where a spec's project has its jobs of Dataflow run; nothing where it asks for none."""
+    project = installation.projects.get(spec.project)
+    if project is None or spec.split.engine == "embedded":
+        return DataflowPlace()
+    image = installation.images.worker
+    return project.dataflow.model_copy(update={"worker_image": image} if image else {})
+
+
+def _another_engine(installation: Installation, spec: ExperimentSpec) -> list[Problem]:
+    if spec.split.engine != "embedded" and installation.images.worker is None:
+        message = f"the engine {spec.split.engine!r} needs an image with Beam, which is not named"
+        hint = "The installation file names it: images.worker. Or use --set split.engine=embedded"
+        return [Problem(0, 0, "split.engine", message, hint)]
+    return spec.split.strange(dataflow_place(spec, installation), spec.project)
+
+
+def _another_staging(installation: Installation, spec: ExperimentSpec) -> list[Problem]:
+    project = installation.projects.get(spec.project)
+    if project is None:
+        return []
+    problems = strange_places(spec.dataset, spec.project, project.staging, project.billing)
+    if spec.dataset.query is not None and project.staging is None:
+        message = f"the project {spec.project!r} has no staging dataset, where its result could lie"
+        hint = f"The installation file names it: projects.{spec.project}.staging."
+        problems.append(Problem(0, 0, "dataset.query", message, hint))
+    return problems
+
+
 def _unreachable(installation: Installation, spec: ExperimentSpec) -> list[Problem]:
     project = installation.projects.get(spec.project)
-    if project is None or "://" in spec.dataset.source:
+    if project is None or spec.dataset.is_remote:
         return []
     name = Path(spec.dataset.source).name
     to = join(project.root, "sources", re.sub(r"[^\w.-]", "_", name))

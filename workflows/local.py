@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import fcntl
+import os
+import platform
 import secrets
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -22,7 +24,7 @@ from steps.storage import Storage, check_writable, read_parsed, scheme_of, stora
 from steps.store import open_store
 from steps.train.step import Means, TrainResult, train
 from workflows.begin import now, put_running, write_request, write_start
-from workflows.plan import run_request, split_request, trainer_facts
+from workflows.plan import run_request, split_engine, split_request, trainer_facts
 from workflows.spec import ExperimentSpec
 from workflows.specfile import LoadedSpec, load_spec
 
@@ -112,7 +114,8 @@ class _Local:
 
     def split(self) -> SplitResult:
         check_writable(self.project.base)
-        return split(split_request(self.spec), self.project, self.storage, self.progress)
+        engine = split_engine(self.spec, f"{platform.node()} {os.getpid()}")
+        return split(split_request(self.spec), self.project, self.storage, self.progress, engine)
 
     def run(self) -> RunSummary:
         trainer = trainer_facts(self.spec)  # a wrong parameter should not cost a split first
@@ -126,9 +129,9 @@ class _Local:
                 self._begin(request, made, layout)
             trained = self._train(request, layout)
             with RunLog(self.storage, layout.log("collect"), "collect") as log:
-                source = self.spec.dataset.source
+                title = self.spec.dataset.title
                 collected = collect(
-                    self.project, layout, self.storage, self.store, self.progress, Path(source).name
+                    self.project, layout, self.storage, self.store, self.progress, title
                 )
                 log.event("collected", counts=collected.counts, reasons=collected.reasons)
         index = made.index

@@ -9,6 +9,7 @@ from typing import Any
 from refeed import __version__
 from steps.errors import Problem, SpecError
 from steps.records import RunRequest, canonical_json, digest
+from steps.split.engines import Engine, engine_of
 from steps.split.step import SplitRequest, SplitResult
 from steps.train.registry import check_params, library_versions, load_class
 from workflows.spec import ExperimentSpec
@@ -27,6 +28,36 @@ def split_request(spec: ExperimentSpec) -> SplitRequest:
         grid_points=dependence.grid if dependence else DEFAULT_GRID,
         force=spec.execution.force,
     )
+
+
+def split_engine(spec: ExperimentSpec, follower: str) -> Engine:
+    """What makes the data set.
+
+    Args:
+        spec: with all that its engine needs.
+        follower: who waits for a job of Dataflow.
+
+    Raises:
+        SpecError: the engine lacks something, or its workers could not reach source or output.
+    """
+    named = (
+        ("output", spec.output, "://" in spec.output),
+        ("dataset.source", spec.dataset.source, spec.dataset.is_remote),
+    )
+    problems = [
+        Problem(
+            0,
+            0,
+            where,
+            f"{value!r} is a local path, which Dataflow's workers cannot reach",
+            f"Copy it to a bucket, and use --set {where}=gs://...",
+        )
+        for where, value, remote in named
+        if spec.split.engine == "dataflow" and not remote
+    ]
+    if problems:
+        raise SpecError("the spec", problems)
+    return engine_of(spec.split, follower)
 
 
 def trainer_config(spec: ExperimentSpec) -> dict[str, Any]:

@@ -9,6 +9,7 @@ from pydantic import Field, model_validator
 from steps.config import SpecPart
 from steps.records import digest
 from steps.split.config import DatasetConfig
+from steps.split.engine_config import SplitConfig
 from steps.train.config import EvaluateConfig, ExplainConfig, TrainerConfig
 
 NAME = r"^[a-z]([-a-z0-9]*[a-z0-9])?$"
@@ -16,6 +17,14 @@ STORE = r"^firestore://[a-z][a-z0-9-]{4,28}[a-z0-9](/[a-z][a-z0-9-]{2,61}[a-z0-9
 DURATION = r"^[1-9][0-9]{0,5}[smhd]$"
 _LABEL = r"^[^\x00-\x1f\x7f{}]*$"
 _CRON = r"^\s*([0-9A-Za-z*/,?#-]+\s+){4}[0-9A-Za-z*/,?#-]+\s*$"
+
+_WHEREABOUTS = {"execution", "schedule", "output", "store", "split"}
+"""Parts that say where and how the work is done."""
+_WHENCE = (
+    *("source", "query", "filter", "max_bytes", "staging", "billing"),
+    *("format", "types", "null_values"),
+)
+"""Fields of the data set that say whence and how rows come. Which ones came, its hash tells."""
 
 Duration = Annotated[str, Field(pattern=DURATION)]
 
@@ -74,6 +83,7 @@ class ExperimentSpec(SpecPart):
     project: str = Field(pattern=NAME, max_length=45)
     """The unit of isolation: data sets, cache and runs of a project lie in a folder of its own."""
     dataset: DatasetConfig
+    split: SplitConfig = SplitConfig()
     task: Literal["auto", "regression", "binary", "multiclass"] = "auto"
     """auto: binary if the target has two values, multiclass if it is text, else regression."""
     trainer: TrainerConfig = TrainerConfig()
@@ -101,8 +111,8 @@ class ExperimentSpec(SpecPart):
 
     def identity(self) -> dict[str, Any]:
         """What decides the results: all but URIs, execution and schedule."""
-        raw = self.model_dump(mode="json", exclude={"execution", "schedule", "output", "store"})
-        for name in ("source", "format", "types", "null_values"):  # how rows come, not which
+        raw = self.model_dump(mode="json", exclude=_WHEREABOUTS)
+        for name in _WHENCE:
             raw["dataset"].pop(name)
         return raw
 

@@ -67,6 +67,10 @@ class Claims:
         """Say that somebody waits for the outcome."""
         self.storage.write(self._follower(follower), canonical_json(follower).encode())
 
+    def is_followed_by(self, follower: str) -> bool:
+        """Whether somebody waits for the outcome."""
+        return self.storage.exists(self._follower(follower))
+
     def leave(self, follower: str) -> bool:
         """Say that somebody waits no longer; whether nobody does now."""
         self.storage.delete(self._follower(follower))

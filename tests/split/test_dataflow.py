@@ -30,7 +30,8 @@ from steps.split.cancel import cancel_unless_followed
 from steps.split.claims import Claims
 from steps.split.config import DatasetConfig
 from steps.split.embedded import make_dataset
-from steps.split.engines import Engine, SplitConfig, engine_of
+from steps.split.engine_config import SplitConfig
+from steps.split.engines import Engine, engine_of
 from steps.split.step import SplitRequest, SplitResult, split
 from steps.split.writer import SplitPlan
 from steps.storage import storage_for

@@ -7,7 +7,7 @@ from functools import cached_property
 from steps.contract import RunAddress
 from workflows.argo.expressions import chosen_image
 from workflows.argo.placement import Placed, place, sizes, training_classes
-from workflows.installation import Installation, Project
+from workflows.installation import Installation, Project, dataflow_place
 from workflows.pods.environment import Platform
 from workflows.spec import ExperimentSpec
 
@@ -35,6 +35,9 @@ class Experiment:
             trainers={name: each.image for name, each in sorted(installation.trainers.items())},
             classes=sizes(spec, installation),
             retries=spec.execution.retries,
+            staging=self.project.staging,
+            billing=self.project.billing,
+            dataflow=dataflow_place(spec, installation).model_dump(exclude_none=True),
         )
         self.labels = {
             "app.kubernetes.io/part-of": "refeed",
@@ -49,6 +52,16 @@ class Experiment:
                 "The report is an artifact of the collect step."
             ),
         }
+
+    @property
+    def split_image(self) -> str:
+        """The image of the split step: with Beam in it where the spec's engine needs that.
+
+        ``place_of`` has seen that there is one.
+        """
+        images = self.installation.images
+        needs_beam = self.spec.split.engine != "embedded"
+        return images.worker if needs_beam and images.worker else images.split
 
     @cached_property
     def sizes(self) -> list[str]:

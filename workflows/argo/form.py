@@ -27,8 +27,13 @@ class Field:
 
 def form_of(spec: ExperimentSpec, installation: Installation) -> list[Field]:
     """The form of a spec; the check step puts its answers into the spec and checks them."""
+    source = Field(
+        "source",
+        spec.dataset.source,
+        "The table: gs:// URI of Parquet or CSV files, or bigquery://project.dataset.table.",
+    )
     return [
-        Field("source", spec.dataset.source, "The table: gs:// URI of Parquet or CSV files."),
+        *([source] if spec.dataset.source else []),  # a query is the spec's own
         Field(
             "trainer",
             spec.trainer.name,

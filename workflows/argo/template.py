@@ -219,7 +219,7 @@ class _Templates:
     def _split(self) -> Container:
         return self._container(
             "split",
-            image=self.about.installation.images.split,
+            image=self.about.split_image,
             account="refeed-split",
             classes=self.about.ladder(self.about.installation.steps.split),
             inputs=[Parameter(name="run")],

@@ -19,9 +19,10 @@ from steps.attempts import forget
 from steps.contract import OUTPUTS, RunAddress, output
 from steps.errors import MissingInputError, Problem, SpecError
 from steps.records import PartitionRecord, RunRecord, canonical_json
+from steps.split.engine_config import DataflowPlace
 from steps.storage import Storage, read_parsed
 from workflows.begin import now, write_start
-from workflows.place import inside
+from workflows.place import housed, inside, strange_places
 from workflows.plan import trainer_facts
 from workflows.pods import environment as env
 from workflows.pods.pod import Pod, find, pod
@@ -95,12 +96,17 @@ def _spec(raw: dict[str, Any], form: dict[str, str], platform: env.Platform) -> 
     if spec.project != platform.project or not inside(platform.root, spec.output):
         message = f"it was compiled for {platform.project!r}, whose root is {platform.root!r}"
         problems.append(Problem(0, 0, "project", message))
+    place = platform.staging, platform.billing
+    problems += strange_places(spec.dataset, platform.project, *place)
+    jobs = DataflowPlace.model_validate(platform.dataflow)
+    problems += spec.split.strange(jobs, platform.project)
     if spec.store not in {None, platform.store}:
         message = f"{spec.store!r} is not the store that it was compiled for, {platform.store!r}"
         problems.append(Problem(0, 0, "store", message))
     if problems:
         raise SpecError("the form", problems)
-    return spec
+    dataset, split = housed(spec.dataset, *place), spec.split.at(jobs)
+    return spec.model_copy(update={"dataset": dataset, "split": split})
 
 
 def _changed(raw: dict[str, Any], form: dict[str, str]) -> dict[str, Any]:
@@ -137,10 +143,10 @@ def _strange_trainer(spec: ExperimentSpec, platform: env.Platform) -> list[Probl
 
 
 def _strange_source(spec: ExperimentSpec) -> list[Problem]:
-    if "://" in spec.dataset.source:
+    if spec.dataset.is_remote:
         return []
     message = f"{spec.dataset.source!r} is a local path, which a pod cannot reach"
-    return [Problem(0, 0, "source", message, "Name a gs:// URI.")]
+    return [Problem(0, 0, "source", message, "Name a gs:// or bigquery:// URI.")]
 
 
 def _begin(here: Pod, spec: ExperimentSpec) -> None:

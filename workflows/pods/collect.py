@@ -25,7 +25,7 @@ def collect_in_pod(address: RunAddress) -> None:
     with pod(address, "collect") as here:
         layout = address.run_layout
         spec = read_parsed(here.storage, layout.spec, ExperimentSpec.model_validate_json)
-        source = spec.dataset.source.rstrip("/").rpartition("/")[2]
+        source = spec.dataset.title
         result = collect(address.layout, layout, here.storage, here.store, PodProgress(), source)
         here.log.event("collected", counts=result.counts, reasons=result.reasons)
         Path(OUTPUTS).mkdir(parents=True, exist_ok=True)

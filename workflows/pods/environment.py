@@ -6,7 +6,7 @@ import base64
 import hashlib
 import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 
 from steps.errors import Problem, SpecError
@@ -50,6 +50,9 @@ class Platform:
         trainers: image by name.
         classes: that training pods may use, the smallest first.
         retries: of a pod, for passing reasons.
+        staging: the BigQuery dataset for results of queries and views; None if there is none.
+        billing: the Google Cloud project that pays for BigQuery; None for the pods' own.
+        dataflow: where its jobs of Dataflow run, by field; what is None the spec says.
     """
 
     project: str
@@ -58,6 +61,9 @@ class Platform:
     trainers: dict[str, str]
     classes: tuple[SizeClass, ...]
     retries: int
+    staging: str | None = None
+    billing: str | None = None
+    dataflow: dict[str, str | None] = field(default_factory=dict)
 
     def to_json(self) -> str:
         """The text of the environment variable."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import http.client
+import importlib
 import json
 import os
 import re
@@ -24,6 +25,7 @@ from workflows.begin import now
 from workflows.pods import environment as env
 from workflows.pods.check import run_id
 from workflows.pods.pod import find, unknown
+from workflows.spec import ExperimentSpec
 
 _TIMEOUT_SECONDS = 20
 _FAILED_NODE = re.compile(
@@ -47,6 +49,7 @@ def finish(root: str, project: str, experiment: str) -> None:
         message = compose(address, _refusal(address), None)
     else:
         record = _close(address, os.environ[env.STATUS])
+        _cancel_split(address, storage)
         message = compose(address, record, _outcome(address, storage))
     sys.stdout.write(f"{message['text']}\n")
     if os.environ.get(env.WEBHOOK):
@@ -69,6 +72,18 @@ def _close(address: RunAddress, status: str) -> RunRecord:
         known = replace(known, status="stopped", ended=now(), message=_failures() or status)
         store.put(known)
     return known
+
+
+def _cancel_split(address: RunAddress, storage: Storage) -> None:
+    """End a job of Dataflow that works for this run alone, which will not use what it makes."""
+    layout = address.run_layout
+    if storage.exists(layout.request) or not storage.exists(layout.spec):
+        return
+    spec = read_parsed(storage, layout.spec, ExperimentSpec.model_validate_json)
+    if spec.split.engine == "dataflow":
+        jobs = importlib.import_module("steps.split.cancel")  # with a client that few runs need
+        for name in jobs.cancel_jobs_of(address, spec.split, storage):
+            sys.stdout.write(f"Cancelled the Dataflow job {name}, which nobody waits for.\n")
 
 
 def _was_refused(address: RunAddress, storage: Storage) -> bool:

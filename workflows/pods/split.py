@@ -14,7 +14,7 @@ from steps.split.shards import Packing, pack_classes
 from steps.split.step import SplitResult, split
 from steps.storage import read_parsed
 from workflows.begin import write_request
-from workflows.plan import TrainerFacts, run_request, split_request
+from workflows.plan import TrainerFacts, run_request, split_engine, split_request
 from workflows.pods.pod import Pod, find, pod
 from workflows.pods.progress import PodProgress
 from workflows.spec import ExperimentSpec
@@ -59,7 +59,8 @@ def _leave(size: str, shards: int) -> None:
 def _make(here: Pod, spec: ExperimentSpec) -> None:
     address, layout = here.address, here.address.run_layout
     trainer = read_parsed(here.storage, layout.trainer, TrainerFacts.from_json)
-    made = split(split_request(spec), address.layout, here.storage, PodProgress())
+    engine = split_engine(spec, address.follower)
+    made = split(split_request(spec), address.layout, here.storage, PodProgress(), engine)
     request = run_request(spec, made, address.run, trainer)
     packing = _pack(here, spec, made)
     for entry in packing.too_large:

@@ -25,7 +25,7 @@ from steps.progress import Progress
 from steps.records import PartitionIndex
 from steps.split.beam.graph import READ, WRITTEN, Work, build
 from steps.split.claims import Claim, Claims, job_name
-from steps.split.engines import SplitConfig
+from steps.split.engine_config import SplitConfig
 from steps.split.finish import finish_dataset
 from steps.split.handover import Handover
 from steps.split.source import Source
