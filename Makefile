@@ -76,6 +76,7 @@ test: install data ## Run all tests that need no cluster
 .PHONY: e2e
 e2e: install data images ## Run the end-to-end tests on the cluster of KUBECONFIG, which they write to
 	@$(IMAGE_BUILD) docker.io/refeed/faulty:dev tests/faulty tests/e2e/faulty.Dockerfile
+	@$(IMAGE_BUILD) docker.io/refeed/dataflow-stand-in:dev tests/stand_ins tests/e2e/dataflow.Dockerfile
 	@REFEED_E2E=1 $(BIN)/pytest tests/e2e
 
 .PHONY: check

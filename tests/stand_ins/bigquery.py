@@ -79,23 +79,23 @@ class BigQuery:
 
 
 @contextmanager
-def bigquery_server() -> Iterator[BigQuery]:
+def bigquery_server(host: str = "127.0.0.1") -> Iterator[BigQuery]:
     """BigQuery and its Storage Read API; without it the test is skipped, and fails in CI."""
     home = environment()
-    ports = free_port(), free_port()
+    ports = free_port(host), free_port(host)
     with tempfile.TemporaryDirectory(prefix="refeed-bigquery-") as folder:
         script = Path(__file__).with_name("bigquery_server.py")
         command = [str(home / "bin" / "python"), str(script)]
-        command += ["serve", "--host", "127.0.0.1", "--port", str(ports[0])]
+        command += ["serve", "--host", host, "--port", str(ports[0])]
         command += ["--grpc-port", str(ports[1]), "--project", PROJECT, "--data-dir", folder]
         with Path(folder, "log").open("wb") as log:
             process = subprocess.Popen(
                 command, stdout=log, stderr=log, env=os.environ | {"HOME": str(home)}
             )
         try:
-            url = f"http://127.0.0.1:{ports[0]}"
+            url = f"http://{host}:{ports[0]}"
             wait_for(f"{url}/bigquery/v2/projects", process)
-            yield BigQuery(url, f"127.0.0.1:{ports[1]}")
+            yield BigQuery(url, f"{host}:{ports[1]}")
         finally:
             process.terminate()
             process.wait()

@@ -4,7 +4,10 @@ A job that is submitted runs in a process of its own: the staged pipeline, on Be
 runner, in this environment (in a cluster: in the image of the workers). What is left out: scaling,
 Dataflow's own shuffle, permissions, quotas.
 
-    python -m tests.stand_ins.dataflow HOST PORT
+    python -m tests.stand_ins.dataflow HOST PORT SECONDS
+
+SECONDS pass between a submission and the first worker, as with the real one. The URL must say
+``localhost`` for Beam to take it for a stand-in; from another machine http://ADDRESS:PORT/localhost.
 """
 
 from __future__ import annotations
@@ -27,7 +30,9 @@ from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
 Json = dict[str, Any]
-_JOBS = re.compile(r"^/v1b3/projects/([^/]+)/locations/([^/]+)/jobs(?:/([^/:]+))?(?:/(\w+))?$")
+_JOBS = re.compile(
+    r"^(?:/localhost)?/v1b3/projects/([^/]+)/locations/([^/]+)/jobs(?:/([^/:]+))?(?:/(\w+))?$"
+)
 _CANCELLED = ("JOB_STATE_CANCELLED", 5)
 """In words, and as the clients' REST transport writes it."""
 _ENDED = {"JOB_STATE_DONE", "JOB_STATE_FAILED", "JOB_STATE_CANCELLED"}
@@ -234,4 +239,5 @@ def dataflow_server(
 
 if __name__ == "__main__":
     os.environ.setdefault("PYTHONUNBUFFERED", "1")
-    ThreadingHTTPServer((sys.argv[1], int(sys.argv[2])), handler(Jobs())).serve_forever()
+    served = handler(Jobs(float(sys.argv[3])))
+    ThreadingHTTPServer((sys.argv[1], int(sys.argv[2])), served).serve_forever()

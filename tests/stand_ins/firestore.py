@@ -52,13 +52,13 @@ _SDKS = (Path("/usr/lib/google-cloud-sdk"), Path.home() / "google-cloud-sdk")
 
 
 @contextmanager
-def firestore_emulator() -> Iterator[str]:
+def firestore_emulator(host: str = "127.0.0.1") -> Iterator[str]:
     """Firestore in memory; yields its address, for ``FIRESTORE_EMULATOR_HOST``."""
     jar, java = emulator_jar(), shutil.which("java")
     if java is None:
         absent("there is no Java, which the Firestore emulator needs (11 or newer)")
-    address = f"127.0.0.1:{free_port()}"
-    host, _, port = address.partition(":")
+    port = free_port(host)
+    address = f"{host}:{port}"
     options = ["-Xmx768m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1"]
     command = [java, *options, "-cp", str(jar), _MAIN, f"--host={host}", f"--port={port}"]
     process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)

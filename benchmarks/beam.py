@@ -1,0 +1,206 @@
+"""What the Beam pipeline costs beside Beam row by row, and what statistics cost.
+
+The peer reads the same Parquet file with Beam's own source, groups dictionaries by key and writes
+one CSV file for each: what a first pipeline looks like, and only the writing. Ours is all that the
+split step does, statistics of every column included. Both run on the same portable runner in one
+process; every measurement has a fresh one, is timed without imports, and they take turns.
+
+Statistics of every column, for the whole table and for each partition, are held against the split
+without them, and against pandas' ``describe`` of each group, whose table is in memory already.
+"""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+
+from benchmarks.common import Row, fresh, median, say, scratch, seconds, write_table
+
+BEAM_TARGET, STATISTICS_TARGET, PANDAS_TARGET = 5.0, 0.3, 5.0
+FEATURES, KEYS = 30, 1000
+
+
+def ours(source: str, out: str, engine: str, statistics: bool) -> float:
+    """Seconds of the split step by one of the engines."""
+    from steps.contract import ProjectLayout  # noqa: PLC0415 - not in the measuring process
+    from steps.progress import Silent  # noqa: PLC0415
+    from steps.split.config import DatasetConfig  # noqa: PLC0415
+    from steps.split.engine_config import SplitConfig  # noqa: PLC0415
+    from steps.split.engines import engine_of  # noqa: PLC0415
+    from steps.split.step import SplitRequest, split  # noqa: PLC0415
+    from steps.storage import storage_for  # noqa: PLC0415
+
+    if not statistics:
+        _leave_out_statistics()
+    config = DatasetConfig(source=source, partition_by="k", target="f00", format="csv")
+    request = SplitRequest(config, None, None, "auto", 20)
+    named = engine_of(SplitConfig(engine=engine))  # type: ignore[arg-type]  # one of its names
+    began = time.perf_counter()
+    split(request, ProjectLayout(out, "bench"), storage_for(out), Silent(), named)
+    return time.perf_counter() - began
+
+
+def _leave_out_statistics() -> None:
+    """The split as it would be without: nothing is looked at, and no table of it is written."""
+    import numpy as np  # noqa: PLC0415
+    import pyarrow as pa  # noqa: PLC0415
+
+    from steps.split import part_files, writer  # noqa: PLC0415
+    from steps.table.statistics import Seen, of_groups  # noqa: PLC0415
+
+    def nothing(rows: pa.RecordBatch, starts: np.ndarray) -> Seen:
+        one = of_groups(rows.slice(0, 1), np.zeros(1, np.intp))
+        return Seen(one.groups * len(starts), one.sketches)
+
+    def write_no_table(*_: object) -> None: ...
+
+    for home, name, instead in (
+        (part_files, "of_groups", nothing),
+        (writer, "rows_of", lambda _items, _columns: {}),
+        (writer.DatasetWriter, "_write_short", write_no_table),
+    ):
+        setattr(home, name, instead)
+
+
+def row_by_row(source: str, out: str) -> float:
+    """Seconds of Beam with a dictionary for each row, which only writes."""
+    import csv  # noqa: PLC0415
+    from collections.abc import Iterable  # noqa: PLC0415
+
+    import apache_beam as beam  # noqa: PLC0415
+    from apache_beam.options.pipeline_options import PipelineOptions  # noqa: PLC0415
+    from apache_beam.runners.portability.fn_api_runner import FnApiRunner  # noqa: PLC0415
+
+    def write(item: tuple[int, Iterable[dict[str, float]]]) -> None:
+        key, rows = item
+        with Path(out, f"{key}.csv").open("w", newline="") as stream:
+            writer: csv.DictWriter[str] | None = None
+            for row in rows:
+                if writer is None:
+                    writer = csv.DictWriter(stream, list(row))
+                    writer.writeheader()
+                writer.writerow(row)
+
+    Path(out).mkdir()
+    began = time.perf_counter()
+    with beam.Pipeline(FnApiRunner(), PipelineOptions([])) as pipeline:
+        (
+            pipeline
+            | beam.io.ReadFromParquet(source)
+            | beam.Map(lambda row: (row["k"], row))
+            | beam.GroupByKey()
+            | beam.Map(write)
+        )
+    return time.perf_counter() - began
+
+
+def statistics_alone(source: str) -> float:
+    """Seconds of our statistics of each partition, whose rows are in memory, group after group."""
+    import numpy as np  # noqa: PLC0415
+    import pyarrow.parquet as pq  # noqa: PLC0415
+
+    from steps.split.part_files import GROUP_ROWS, groups_of  # noqa: PLC0415
+    from steps.table.parts import one_batch  # noqa: PLC0415
+    from steps.table.statistics import of_groups  # noqa: PLC0415
+
+    batch = one_batch(pq.read_table(source).sort_by("k"))
+    sizes = np.bincount(batch.column("k").to_numpy())
+    ends = np.cumsum(sizes)
+    began = time.perf_counter()
+    for group in groups_of(sizes.tolist()):
+        start, end = ends[group.start] - sizes[group.start], ends[group.stop - 1]
+        starts = ends[group.start : group.stop] - sizes[group.start : group.stop] - start
+        of_groups(batch.slice(start, end - start), starts)
+    assert GROUP_ROWS
+    return time.perf_counter() - began
+
+
+def pandas_alone(source: str) -> float:
+    """Seconds of pandas' own summary of each group: count, mean, sd, extremes, three quantiles."""
+    import pandas as pd  # noqa: PLC0415
+
+    table = pd.read_parquet(source)
+    began = time.perf_counter()
+    table.groupby("k").describe()
+    return time.perf_counter() - began
+
+
+def _took(what: str, *call: object) -> float:
+    with scratch() as folder:
+        function, source, *more = call
+        places = [str(folder / "out")] if function in {ours, row_by_row} else []
+        took = float(fresh(function, source, *places, *more))  # type: ignore[arg-type]
+    say(f"beam: {what}: {took:.2f} s")
+    return took
+
+
+def _times(mine: list[float], theirs: list[float]) -> float:
+    return median([b / a for a, b in zip(mine, theirs, strict=True)])
+
+
+def against_rows(source: str, rows: int, rounds: int) -> Row:
+    pairs = [
+        (_took("ours", ours, source, "beam", True), _took("row by row", row_by_row, source))
+        for _ in range(rounds)
+    ]
+    mine, theirs = [a for a, _ in pairs], [b for _, b in pairs]
+    ratio = _times(mine, theirs)
+    return Row(
+        f"Beam pipeline, {rows / 1e6:g} M rows to CSV, with statistics",
+        seconds(median(mine)),
+        f"Beam row by row, writing only, {seconds(median(theirs))}",
+        f"{ratio:.1f} times as fast",
+        f"at least {BEAM_TARGET:g}",
+        ratio >= BEAM_TARGET,
+    )
+
+
+def cost_of_statistics(source: str, rows: int, engine: str, rounds: int, *, judged: bool) -> Row:
+    pairs = [
+        (
+            _took(f"{engine} with", ours, source, engine, True),
+            _took(f"{engine} without", ours, source, engine, False),
+        )
+        for _ in range(rounds)
+    ]
+    share = median([1 - without / with_ for with_, without in pairs])
+    return Row(
+        f"statistics in the split of {rows / 1e6:g} M rows, engine {engine}",
+        seconds(median([a for a, _ in pairs])),
+        f"without them {seconds(median([b for _, b in pairs]))}",
+        f"{share:.0%} of the split",
+        f"at most {STATISTICS_TARGET:.0%}" if judged else "",
+        share <= STATISTICS_TARGET if judged else None,
+    )
+
+
+def against_pandas(source: str, rows: int, rounds: int) -> Row:
+    pairs = [
+        (
+            _took("statistics alone", statistics_alone, source),
+            _took("pandas describe", pandas_alone, source),
+        )
+        for _ in range(rounds)
+    ]
+    mine, theirs = [a for a, _ in pairs], [b for _, b in pairs]
+    ratio = _times(mine, theirs)
+    return Row(
+        f"statistics of {KEYS:,} partitions of {rows / 1e6:g} M rows",
+        seconds(median(mine)),
+        f"pandas describe by group {seconds(median(theirs))}",
+        f"{ratio:.1f} times as fast",
+        f"at least {PANDAS_TARGET:g}",
+        ratio >= PANDAS_TARGET,
+    )
+
+
+def run(*, quick: bool) -> list[Row]:
+    rows, rounds = (100_000, 1) if quick else (500_000, 3)
+    with scratch() as folder:
+        source = str(write_table(folder / "table.parquet", rows, FEATURES, KEYS))
+        return [
+            against_rows(source, rows, 1),
+            cost_of_statistics(source, rows, "beam", rounds, judged=True),
+            cost_of_statistics(source, rows, "embedded", rounds, judged=False),
+            against_pandas(source, rows, rounds),
+        ]

@@ -1,0 +1,181 @@
+"""The whole way through Google Cloud's services, as their stand-ins: BigQuery to Firestore."""
+
+from __future__ import annotations
+
+import json
+import urllib.request
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+import pyarrow.parquet as pq
+import pytest
+import yaml
+
+from steps.contract import ProjectLayout
+from steps.store import open_store
+from tests.e2e.kubectl import kubectl, must, needs_cluster
+from tests.e2e.platform import NAMESPACE, Platform, installation, wait_until, workflow
+from tests.stand_ins import free_port
+from tests.stand_ins.bigquery import PROJECT, BigQuery, bigquery_server
+from tests.stand_ins.firestore import firestore_emulator
+
+pytestmark = needs_cluster
+
+POD = "dataflow-stand-in"
+STORE = "firestore://stand-in/lab"
+PLACE = {"gcp_project": PROJECT, "region": "europe-west1"}
+SECONDS = 12
+"""Between a submission and the first worker: time to kill whoever waits."""
+
+
+@pytest.fixture(scope="module")
+def host(endpoint: str) -> str:
+    """The address of this machine that pods reach."""
+    return urlsplit(endpoint).hostname or ""
+
+
+@pytest.fixture(scope="module")
+def bigquery(host: str, flights: Path) -> Iterator[BigQuery]:
+    with bigquery_server(host) as server:
+        server.run(f"CREATE SCHEMA IF NOT EXISTS `{PROJECT}.source`")
+        server.load(pq.read_table(flights), "source.flights")
+        yield server
+
+
+@pytest.fixture(scope="module")
+def firestore(host: str) -> Iterator[str]:
+    with firestore_emulator(host) as address:
+        yield address
+
+
+@pytest.fixture(scope="module")
+def dataflow(host: str, endpoint: str, bigquery: BigQuery) -> Iterator[str]:
+    """A pod of the workers' image, on the node's own network."""
+    port = free_port(host)
+    kubectl("delete", "pod", POD, "--ignore-not-found", "--force", "--grace-period=0")
+    variables = {"STORAGE_EMULATOR_HOST": endpoint, **bigquery.environment}
+    container = {
+        "name": "main",
+        "image": "docker.io/refeed/dataflow-stand-in:dev",
+        "imagePullPolicy": "IfNotPresent",
+        "args": [host, str(port), str(SECONDS)],
+        "env": [{"name": name, "value": value} for name, value in variables.items()],
+    }
+    pod = {
+        "apiVersion": "v1",
+        "kind": "Pod",
+        "metadata": {"name": POD, "namespace": "default"},
+        "spec": {"hostNetwork": True, "restartPolicy": "Never", "containers": [container]},
+    }
+    must("apply", "-f", "-", stdin=pod)
+    url = f"http://{host}:{port}/localhost"
+    wait_until("the stand-in for Dataflow", lambda: jobs(url) is not None, 120)
+    yield url
+    must("delete", "pod", POD, "-n", "default", "--force", "--grace-period=0")
+
+
+def jobs(url: str) -> list[dict[str, Any]] | None:
+    """All jobs; None while nobody answers."""
+    path = f"{url}/v1b3/projects/{PROJECT}/locations/europe-west1/jobs"
+    try:
+        with urllib.request.urlopen(path, timeout=5) as answer:
+            found: list[dict[str, Any]] = json.loads(answer.read())["jobs"]
+            return found
+    except OSError:
+        return None
+
+
+@pytest.fixture
+def google(
+    platform: Platform, bigquery: BigQuery, firestore: str, dataflow: str
+) -> Iterator[Platform]:
+    """The platform with all of Google's services."""
+    made = installation(platform.endpoint)
+    made["projects"]["lab"] |= {"store": STORE, "dataflow": PLACE}
+    made["environment"] |= {
+        **bigquery.environment,
+        "FIRESTORE_EMULATOR_HOST": firestore,
+        "REFEED_DATAFLOW_ENDPOINT": dataflow,
+    }
+    before = platform.installation.read_text()
+    platform.installation.write_text(yaml.safe_dump(made, sort_keys=False))
+    with pytest.MonkeyPatch.context() as patch:
+        for name, value in made["environment"].items():
+            patch.setenv(name, value)
+        yield platform
+    platform.installation.write_text(before)
+
+
+def spec_of(google: Platform, name: str, source: str) -> Path:
+    raw = yaml.safe_load((Path("examples") / "flights" / "spec.yaml").read_text())
+    raw |= {"name": name, "project": "lab", "output": "gs://refeed-lab", "store": STORE}
+    raw["dataset"]["source"] = source
+    raw["split"] = {"engine": "dataflow"}
+    path = google.folder / f"{name}.yaml"
+    path.write_text(yaml.safe_dump(raw))
+    return path
+
+
+def test_flights_from_bigquery_by_dataflow_to_firestore(
+    google: Platform, flights: Path, dataflow: str, name: str
+) -> None:
+    spec = spec_of(google, name, f"bigquery://{PROJECT}.source.flights")
+    result = google.submit(spec)
+    assert result.json["counts"] == {"trained": 89, "skipped": 16, "failed": 0}
+    assert [job["currentState"] for job in jobs(dataflow) or []] == ["JOB_STATE_DONE"]
+    here = google.refeed(
+        *("run", spec, "--json", "--set", f"dataset.source={flights}"),
+        *("--set", f"output={google.folder / 'google'}", "--set", "split.engine=embedded"),
+        *("--set", "store=null"),
+    )
+    assert here.code == 0, here.err
+    assert google.tables(result.json["folder"]) == google.tables(here.json["folder"])
+    store = open_store(ProjectLayout("gs://refeed-lab", "lab"), STORE)
+    (run,) = store.runs(name)
+    assert (run.run, run.status, run.counts["trained"]) == (result.json["run"], "finished", 89)
+    found = list(store.results(name, run.run))
+    assert len(found) == 105
+    status = google.refeed("status", run.run, "--json")
+    assert status.code == 0, status.err
+
+
+def test_the_split_is_killed_twice_while_its_job_runs(
+    google: Platform, bigquery: BigQuery, dataflow: str, name: str
+) -> None:
+    bigquery.run(
+        f"CREATE OR REPLACE TABLE `{PROJECT}.source.some` AS "
+        f"SELECT * FROM `{PROJECT}.source.flights` WHERE month <= 2"
+    )
+    before = {job["id"] for job in jobs(dataflow) or []}
+    address = google.begin(spec_of(google, name, f"bigquery://{PROJECT}.source.some"))
+    for _ in range(2):
+        wait_until("the job", lambda: {job["id"] for job in jobs(dataflow) or []} - before, 240)
+        pod = wait_until("the split pod", lambda: _split_pod(name))
+        must("-n", NAMESPACE, "delete", "pod", pod, "--force", "--grace-period=0")
+        wait_until("another one", lambda pod=pod: _split_pod(name) not in {None, pod}, 240)
+    (made,) = workflows_of(name)
+    ended = {"Succeeded", "Failed", "Error"}
+    wait_until("the end", lambda: workflow(made)["status"].get("phase") in ended, 480)
+    told = google.refeed("status", address.run, "--json")
+    assert told.json["status"] == "finished", told.out
+    mine = [job for job in jobs(dataflow) or [] if job["id"] not in before]
+    assert [job["currentState"] for job in mine] == ["JOB_STATE_DONE"]
+
+
+def workflows_of(name: str) -> list[str]:
+    found = must(
+        *("-n", NAMESPACE, "get", "workflows", "-l", f"refeed/experiment={name}"),
+        *("-o", "jsonpath={.items[*].metadata.name}"),
+    )
+    return found.split()
+
+
+def _split_pod(name: str) -> str | None:
+    """The split pod of an experiment that runs."""
+    found = kubectl(
+        *("-n", NAMESPACE, "get", "pods", "-l", f"refeed/experiment={name},refeed/step=split"),
+        *("--field-selector=status.phase=Running", "-o", "jsonpath={.items[*].metadata.name}"),
+    )
+    return found.out.split()[0] if found.out.split() else None
