@@ -75,10 +75,11 @@ def run_record(raw: Mapping[str, Any], path: str) -> RunRecord:
     Raises:
         DamagedError: it is no run.
     """
+    known = {each.name: raw[each.name] for each in fields(RunRecord) if each.name in raw}
     try:
-        return RunRecord(**{each.name: raw[each.name] for each in fields(RunRecord)})
-    except KeyError as error:
-        raise DamagedError(path, f"it has no field {error}") from error
+        return RunRecord(**known)
+    except TypeError as error:
+        raise DamagedError(path, str(error)) from error
 
 
 def result_documents(base: tuple[str, ...], result: PartitionResult) -> Iterator[Document]:
@@ -178,6 +179,17 @@ def statistics_documents(
             about = {"partition_id": partition_id, "number": number, "pieces": len(texts)}
             name = piece_id(partition_id or "all", number)
             yield Document((*base, "statistics", name), {**about, "text": text})
+
+
+def statistics_of(pieces: list[dict[str, Any]]) -> dict[str, Any]:
+    """What ``statistics_documents`` wrote of one partition; pieces beyond their number are old.
+
+    Raises:
+        ValueError: a piece is missing.
+    """
+    wanted = pieces[: pieces[0]["pieces"]]
+    document: dict[str, Any] = json.loads("".join(piece["text"] for piece in wanted))
+    return document
 
 
 def _texts(text: str) -> Iterator[str]:

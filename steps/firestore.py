@@ -7,7 +7,6 @@ apart by what helps: trying again, a role on a project, a database, or logging i
 
 from __future__ import annotations
 
-import json
 import os
 import re
 from collections.abc import Iterable, Iterator
@@ -143,7 +142,10 @@ class FirestoreStore:
         """See ``ExperimentStore.statistics``."""
         found = (fields for _, fields in self._all("datasets", dataset, "statistics"))
         for partition_id, pieces in groupby(found, key=lambda fields: str(fields["partition_id"])):
-            yield partition_id, json.loads("".join(piece["text"] for piece in pieces))
+            try:
+                yield partition_id, documents.statistics_of(list(pieces))
+            except ValueError as error:
+                raise DamagedError(f"datasets/{dataset}/statistics", str(error)) from error
 
     # --- requests -----------------------------------------------------------------------------
 

@@ -174,10 +174,15 @@ def test_a_document_that_is_gone_is_damage(firestore: str) -> None:
     with database_of(firestore) as database:
         database.document(f"{path}/metrics-00000").delete()
         database.document("projects/lab/experiments/trial/runs/two").set({"run": "two"})
+        database.document("projects/lab/datasets/d1/statistics/all-00000").set(
+            {"partition_id": "", "number": 0, "pieces": 2, "text": "{"}
+        )
     with pytest.raises(DamagedError, match="a document is missing"):
         list(store.results("trial", "one"))
     with pytest.raises(DamagedError, match=r"trial/runs/two.*'project'"):
         store.get("trial", "two")
+    with pytest.raises(DamagedError, match="datasets/d1/statistics"):
+        list(store.statistics("d1"))
 
 
 def test_fields_that_a_page_adds_are_kept_above_runs(firestore: str) -> None:

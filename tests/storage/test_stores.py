@@ -142,6 +142,14 @@ class TestExperimentStore:
         assert sorted(store.statistics("d1"), key=itemgetter(0)) == wanted
         assert list(store.statistics("d2")) == []
 
+    def test_statistics_that_are_put_again_replace(self, store: ExperimentStore) -> None:
+        store.put_statistics("d1", [("", {"columns": {"x": LONG * 5000}}), ("p1", {"rows": 1})])
+        store.put_statistics("d1", [("", {"columns": {"y": 1}}), ("p1", {"rows": 2})])
+        assert sorted(store.statistics("d1"), key=itemgetter(0)) == [
+            ("", {"columns": {"y": 1}}),
+            ("p1", {"rows": 2}),
+        ]
+
     def test_statistics_of_many_columns(self, store: ExperimentStore) -> None:
         columns = {f"column ☃ {n}": {"top": [LONG] * 10} for n in range(1000)}
         store.put_statistics("d1", [("", {"columns": columns})])
