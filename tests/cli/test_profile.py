@@ -1,0 +1,217 @@
+"""``refeed profile``: right about what a run does, safe to print, and honest about its estimate."""
+
+from __future__ import annotations
+
+import csv
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pytest
+
+from steps.records import PartitionEntry, PartitionIndex, PartitionKey
+from steps.split.shards import pack_classes
+from tests.cli.test_commands import ANSI, on_terminal, refeed
+from tests.lab import Lab, small_table
+from workflows.argo.placement import sizes
+from workflows.cli.profile import print_profile
+from workflows.cost import CONSTANTS, EXPLAINED, MODEL_FACTOR, Basis, Shape, shape_of
+from workflows.installation import Installation, load_installation
+from workflows.local import run
+from workflows.preflight import START_SECONDS, Load, preflight
+from workflows.profile import bars_of, profile
+from workflows.spec import ExperimentSpec
+from workflows.specfile import load_spec
+
+INSTALLATION = Path(__file__).parent.parent / "argo" / "installation.yaml"
+
+
+def poor_table() -> pa.Table:
+    """Eight partitions, of which one can be trained."""
+    rows = small_table(8)
+    which = np.repeat(np.arange(8), 90)
+    order = np.tile(np.arange(90), 8)
+    target = rows["target"].to_numpy().copy()
+    target[which == 1] = 3.5
+    gone = rows["target"].is_null().to_numpy() | (which == 2) | ((which == 3) & (order > 15))
+    columns: dict[str, Any] = {"target": pa.array(target, mask=gone)}
+    for name in ("number", "level", "whole", "flag"):
+        column = rows[name].combine_chunks()
+        columns[name] = pa.array(column.to_pylist(), column.type, mask=which == 4)
+    key = np.array([f"part {at}" for at in which], object)
+    columns["key"] = pa.array(key, mask=which == 5)
+    few = (which == 6) & (order >= 60)
+    return pa.table(columns | {"day": rows["day"]}).filter(pa.array(~few & (which != 7)))
+
+
+@pytest.fixture(scope="module", name="ran")
+def _ran(tmp_path_factory: pytest.TempPathFactory) -> tuple[Lab, Path]:
+    lab = Lab(tmp_path_factory.mktemp("profiled"))
+    lab.write_table(poor_table())
+    return lab, lab.write_spec()
+
+
+def test_it_tells_what_a_run_then_skips_and_how_long_it_takes(ran: tuple[Lab, Path]) -> None:
+    lab, spec = ran
+    before = profile(load_spec(spec))
+    assert (before.partitions, before.rows, before.reused) == (7, 600, False)
+    assert not (lab.folder / "runs/lab/cache").exists()
+    assert not (lab.folder / "runs/lab/runs").exists()
+    result = run(spec)
+    assert before.skipped == result.collected.reasons
+    assert set(before.skipped) == {
+        "null_key", "constant_target", "target_missing", "too_few_rows", "all_features_missing",
+    }  # fmt: skip
+    assert before.rows_without_target == result.collected.rows_without_target
+    assert "no run has trained yet" in before.preflight.basis
+    after = profile(load_spec(spec))
+    assert (after.reused, after.preflight.workers) == (True, 2)
+    with Path(result.layout.operations("attempts.csv")).open() as attempts:
+        rows = [row for row in csv.DictReader(attempts) if row["outcome"] == "trained"]
+    took = sum(float(row["seconds"]) for row in rows)
+    assert after.preflight.core_hours * 3600 == pytest.approx(took)
+    assert f"from 2 partitions that the run {result.run} trained" in after.preflight.basis
+    warned = lab.read(result.layout.base, "data_warnings")
+    assert [each.message for each in after.warnings] == warned["message"].to_pylist()
+
+
+def test_scripts_get_json_and_pipes_plain_lines(ran: tuple[Lab, Path]) -> None:
+    lab, spec = ran
+    done = refeed("profile", spec, "--json", "--tfdv", lab.folder / "tfdv")
+    assert done.returncode == 0, done.stderr
+    found = json.loads(done.stdout)
+    assert found["sizes"][0] == 0
+    assert sum(count for _, _, count in found["bars"]) == found["partitions"] == 7
+    assert [row["column"] for row in found["features"]] == ["number", "level", "whole", "flag"]
+    assert all(Path(name).is_file() for name in found["tfdv"])
+    page = Path(found["page"]).read_text()
+    assert page.startswith("<!DOCTYPE html>")
+    assert "<script" not in page
+    assert "2 of 7 partitions can be trained" in page
+    plain = refeed("profile", spec)
+    assert not ANSI.search(plain.stdout + plain.stderr)
+    assert "1 would be skipped: no partition key" in plain.stdout
+    assert "A run on this machine would take about" in plain.stdout
+    assert plain.stdout.rstrip().endswith("statistics/profile.html")
+
+
+def test_a_terminal_gets_colours_but_not_against_its_will(ran: tuple[Lab, Path]) -> None:
+    assert "\x1b[36m" in on_terminal("profile", ran[1])
+    assert "\x1b[3" not in on_terminal("profile", ran[1], environment={"NO_COLOR": "1"})
+
+
+def test_help_has_examples_and_errors_their_exit_codes(ran: tuple[Lab, Path]) -> None:
+    assert "refeed profile spec.yaml --tfdv" in " ".join(refeed("profile", "--help").stdout.split())
+    assert refeed("profile", ran[1], "--set", "dataset.target=nothing").returncode == 65
+    assert refeed("profile", ran[1], "--installation", "nowhere.yaml").returncode == 66
+    assert refeed("profile", ran[1], "--tfdv", "/proc/no").returncode == 73
+
+
+def test_hostile_names_stay_data(lab: Lab, capsys: pytest.CaptureFixture[str]) -> None:
+    rows = small_table(2).rename_columns(
+        ["key", "<script>", "[bold]x[/]", "\x1b[31mred", "flag", "day", "weight", "target"]
+    )
+    lab.write_table(rows)
+    names = ["<script>", "[bold]x[/]", "\x1b[31mred"]
+    print_profile(profile(load_spec(lab.write_spec(dataset__features=names))), [])
+    shown = capsys.readouterr().out
+    assert "[bold]x[/]" in shown
+    assert "\\x1b[31mred" in shown
+    assert "\x1b" not in shown
+    page = next(lab.folder.glob("runs/lab/datasets/*/statistics/profile.html")).read_text()
+    assert "<script>" not in page
+
+
+# --- what a run would take ------------------------------------------------------------------
+
+
+def entries(*rows: int) -> tuple[PartitionEntry, ...]:
+    return tuple(
+        PartitionEntry(PartitionKey("string", f"{at}"), count, (0, 0), "", (), 1)
+        for at, count in enumerate(rows)
+    )
+
+
+def load(features: int, *rows: int) -> Load:
+    index = PartitionIndex("", "", (), "key", "parquet", entries(*rows))
+    seconds = {entry.key.partition_id: entry.rows / 10 for entry in index.entries}
+    return Load(index, seconds, features, Basis("", 0, 1.0, MODEL_FACTOR))
+
+
+@pytest.fixture(name="platform")
+def _platform() -> Installation:
+    return load_installation(INSTALLATION)
+
+
+def spec_of(lab: Lab, **changes: Any) -> ExperimentSpec:
+    return load_spec(lab.write_spec(**changes)).spec
+
+
+def test_pods_are_those_that_the_cluster_packs(lab: Lab, platform: Installation) -> None:
+    work = load(50, 100, 5_000, 300_000, 2_000_000, 900_000_000)
+    spec = spec_of(lab)
+    found = preflight(spec, work, platform)
+    packing = pack_classes(work.index.entries, 50, sizes(spec, platform), spec.execution.max_pods)
+    shards = {name: len(each) for name, each in packing.shards.items() if each}
+    assert {plan.name: plan.pods for plan in found.classes} == shards
+    assert sum(plan.partitions for plan in found.classes) == 4
+    assert found.too_large == ("4",)
+    assert found.core_hours == pytest.approx((100 + 5_000 + 300_000 + 2_000_000) / 36_000)
+
+
+def test_money_by_hand(lab: Lab, platform: Installation) -> None:
+    """Two partitions of 1,000 and 3,000 rows take 100 s and 300 s on one pod of the class small:
+    two processors at 0.031 and four GiB at 0.0042 an hour, for the longer one, and the start."""
+    found = preflight(spec_of(lab), load(5, 1_000, 3_000), platform)
+    hours = (300 + START_SECONDS) / 3600
+    assert [(plan.name, plan.pods) for plan in found.classes] == [("small", 1)]
+    assert found.money == pytest.approx(hours * (2 * 0.031 + 4 * 0.0042))
+    assert (found.currency, found.low, found.high) == ("USD", 1 / MODEL_FACTOR, MODEL_FACTOR)
+    free = platform.model_copy(update={"prices": None})
+    assert preflight(spec_of(lab), load(5, 1_000), free).money is None
+
+
+def test_this_machine_takes_as_long_as_its_work_or_its_longest_partition(lab: Lab) -> None:
+    spec = spec_of(lab, execution__workers=4)
+    assert preflight(spec, load(5, 400, 400, 400, 400), None).seconds == pytest.approx(40)
+    assert preflight(spec, load(5, 4_000, 400), None).seconds == pytest.approx(400)
+
+
+def test_the_model_of_time_by_hand() -> None:
+    evaluate = {"method": "kfold", "folds": 4}
+    explain = {"partial_dependence": False, "shap": True, "permutation_importance": 0}
+    trainer = {"name": "lightgbm", "params": {"rounds": 10, "num_leaves": 8}}
+    shape = shape_of(trainer, evaluate, explain, 7, 3)
+    assert shape == Shape("lightgbm", fits=5, trees=30, leaves=8, features=7, explained=True)
+    cell, leaf, leaf_feature, rest = CONSTANTS["lightgbm"]
+    tree = cell * 1_000 * 7 + 8 * (leaf + leaf_feature * 7)
+    assert shape.seconds(1_000) == pytest.approx(rest + 5 * 30 * tree * EXPLAINED)
+    once = shape_of({"name": "linear", "params": {}}, {"method": "holdout"}, explain, 7, 0)
+    assert (once.fits, once.trees) == (2, 1)
+
+
+def test_the_model_is_near_what_was_measured() -> None:
+    """200 partitions of 2,000 rows x 30 features, 15 leaves, 30 rounds, in benchmarks/results.md:
+    267 ms of fits and explanations each."""
+    shape = Shape("lightgbm", fits=6, trees=30, leaves=15, features=30, explained=True)
+    assert 0.267 / MODEL_FACTOR < shape.seconds(2_000) < 0.267 * MODEL_FACTOR
+
+
+def test_an_earlier_run_that_is_gone_is_no_basis(lab: Lab) -> None:
+    lab.write_table(small_table(2))
+    spec = lab.write_spec()
+    result = run(spec)
+    Path(result.layout.operations("attempts.csv")).unlink()
+    assert "no run has trained yet" in profile(load_spec(spec)).preflight.basis
+
+
+def test_bars_hold_every_partition() -> None:
+    rng = np.random.default_rng(0)
+    for rows in ([5], [7, 7, 7], [0, 1, 2], rng.integers(0, 10**6, 1000).tolist(), [0, 0], [9, 10]):
+        bars = bars_of(rows)
+        assert len(bars) <= 10
+        for low, high, count in bars:
+            assert count == sum(low <= each <= high for each in rows)
+        assert sum(count for _, _, count in bars) == len(rows)
