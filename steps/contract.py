@@ -56,11 +56,6 @@ class DatasetLayout:
         """The page about the data set that ``refeed profile`` makes."""
         return join(self.base, "statistics", "profile.html")
 
-    @property
-    def stored_statistics(self) -> str:
-        """Statistics by partition as the experiment store keeps them, where it lies here too."""
-        return join(self.base, "stored-statistics.jsonl.gz")
-
     def grid(self, grid_hash: str) -> str:
         """A shared grid; the hash is of its points per feature and its categorical features."""
         return join(self.base, "grids", f"{grid_hash}.json")

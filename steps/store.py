@@ -7,21 +7,18 @@ results there, and keep no second copy.
 
 from __future__ import annotations
 
-import gzip
 import importlib
-import json
 import sqlite3
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, contextmanager
-from io import BytesIO
 from pathlib import Path
-from typing import Any, BinaryIO, Protocol
+from typing import Any, Protocol
 
 from steps.contract import ProjectLayout
 from steps.errors import DamagedError, MissingInputError, OutputError, Problem, SpecError
 from steps.partition_result import PartitionResult
-from steps.records import RunRecord, canonical_json
+from steps.records import RunRecord
 from steps.storage import Storage, read_parsed, scheme_of, storage_for
 
 Statistics = tuple[str, dict[str, Any]]
@@ -79,7 +76,9 @@ class ExperimentStore(Protocol):
         """
 
     def put_statistics(self, dataset: str, statistics: Iterable[Statistics]) -> None:
-        """Take the statistics of a data set, partition by partition.
+        """Take the statistics of a data set, partition by partition, the whole table last.
+
+        A store that lies beside the data set asks for none.
 
         Raises:
             OutputError: the store cannot be written.
@@ -109,32 +108,17 @@ class _Beside:
             yield from _load(_TABLES)(layout, self.storage)
 
     def put_statistics(self, dataset: str, statistics: Iterable[Statistics]) -> None:
-        """See ``ExperimentStore.put_statistics``: a line each, in one object of the data set."""
-        uri = self.project.dataset(dataset).stored_statistics
-        with self.storage.writer(uri) as stream, _zipped(stream) as lines:
-            for each in statistics:
-                lines.write(canonical_json(each).encode("utf-8", "surrogatepass") + b"\n")
+        """See ``ExperimentStore.put_statistics``: the data set's tables are the statistics."""
 
     def statistics(self, dataset: str) -> Iterator[Statistics]:
         """See ``ExperimentStore.statistics``."""
-        uri = self.project.dataset(dataset).stored_statistics
-        try:
-            content = self.storage.read(uri)
-        except MissingInputError:
-            return
-        try:
-            with gzip.open(BytesIO(content)) as lines:
-                yield from (tuple(json.loads(line)) for line in lines)
-        except (OSError, EOFError, ValueError) as error:
-            raise DamagedError(uri, str(error)) from error
-
-
-def _zipped(stream: BinaryIO) -> gzip.GzipFile:
-    """A quick compression that gives the same bytes at any time."""
-    return gzip.GzipFile(fileobj=stream, mode="wb", compresslevel=1, mtime=0)
+        layout = self.project.dataset(dataset)
+        if self.storage.exists(layout.index):
+            yield from _load(_STATISTICS)(layout, self.storage)
 
 
 _TABLES = "steps.run_tables:results_of"
+_STATISTICS = "steps.dataset_tables:documents"
 """Loaded on use: whoever only lists runs need not have pyarrow."""
 
 _SCHEMA = """

@@ -10,13 +10,18 @@ from pathlib import Path
 import pytest
 
 from steps.contract import ProjectLayout
+from steps.dataset_tables import documents
 from steps.errors import DamagedError, OutputError, SpecError
 from steps.partition_result import PartitionResult
 from steps.records import RunRecord
 from steps.run_tables import results_of
+from steps.schema import DATASET_TABLES
 from steps.storage import storage_for
 from steps.store import ExperimentStore, ObjectStore, SqliteStore, open_store
+from tests.lab import Lab, small_table
 from tests.storage.results import some_results, write_tables
+from workflows.local import split_only
+from workflows.specfile import load_spec
 
 RECORD = RunRecord("lab", "trial", "20260102T030405-aaaa", "s", "d", "running", "2026-01-02")
 
@@ -129,31 +134,49 @@ class TestExperimentStore:
         place.put_results("one", [])
         assert place.results("one") == []
 
-    def test_statistics_are_found_by_data_set(self, store: ExperimentStore) -> None:
-        columns = {
-            name: {"missing": n, "range": [[0.5, None], [n, name]]}
-            for n, name in enumerate(HOSTILE)
-        }
-        wanted = [(f"p{n:020x}", {"columns": columns, "rows": n}) for n in range(5)]
-        wanted = [("", {"columns": columns, "rows": 10}), *wanted]
-        assert list(store.statistics("d1")) == []
-        store.put_statistics("d1", iter(wanted))
-        store.put_statistics("d1", iter(wanted))
-        assert sorted(store.statistics("d1"), key=itemgetter(0)) == wanted
-        assert list(store.statistics("d2")) == []
+    def test_statistics_are_those_of_the_data_set(self, place: Place, lab: Lab) -> None:
+        lab.write_table(small_table(3))
+        spec = lab.write_spec(output=place.project.root)
+        found = split_only(load_spec(spec)).index.dataset
+        layout, storage = place.project.dataset(found), storage_for(place.project.root)
+        wanted = list(documents(layout, storage))
+        assert [len(about["columns"]) for _, about in wanted] == [7] * 4
+        place.store.put_statistics(found, iter(wanted))
+        place.store.put_statistics(found, iter(wanted))
+        by_id = itemgetter(0)
+        assert sorted(place.store.statistics(found), key=by_id) == sorted(wanted, key=by_id)
+        assert list(place.store.statistics("another")) == []
 
-    def test_statistics_that_are_put_again_replace(self, store: ExperimentStore) -> None:
-        store.put_statistics("d1", [("", {"columns": {"x": LONG * 5000}}), ("p1", {"rows": 1})])
-        store.put_statistics("d1", [("", {"columns": {"y": 1}}), ("p1", {"rows": 2})])
-        assert sorted(store.statistics("d1"), key=itemgetter(0)) == [
-            ("", {"columns": {"y": 1}}),
-            ("p1", {"rows": 2}),
-        ]
 
-    def test_statistics_of_many_columns(self, store: ExperimentStore) -> None:
-        columns = {f"column ☃ {n}": {"top": [LONG] * 10} for n in range(1000)}
-        store.put_statistics("d1", [("", {"columns": columns})])
-        assert list(store.statistics("d1")) == [("", {"columns": columns})]
+def test_a_remote_store_keeps_any_statistics(firestore: str) -> None:
+    store = open_store(ProjectLayout("unused", "lab"), firestore)
+    columns = {
+        name: {"missing": n, "range": [[0.5, None], [n, name]]} for n, name in enumerate(HOSTILE)
+    }
+    wanted = [(f"p{n:020x}", {"columns": columns, "rows": n}) for n in range(5)]
+    wanted = [("", {"columns": columns, "rows": 10}), *wanted]
+    assert list(store.statistics("d1")) == []
+    store.put_statistics("d1", iter(wanted))
+    store.put_statistics("d1", iter(wanted))
+    assert sorted(store.statistics("d1"), key=itemgetter(0)) == wanted
+    assert list(store.statistics("d2")) == []
+
+
+def test_statistics_that_are_put_again_replace(firestore: str) -> None:
+    store = open_store(ProjectLayout("unused", "lab"), firestore)
+    store.put_statistics("d1", [("", {"columns": {"x": LONG * 5000}}), ("p1", {"rows": 1})])
+    store.put_statistics("d1", [("", {"columns": {"y": 1}}), ("p1", {"rows": 2})])
+    assert sorted(store.statistics("d1"), key=itemgetter(0)) == [
+        ("", {"columns": {"y": 1}}),
+        ("p1", {"rows": 2}),
+    ]
+
+
+def test_statistics_of_many_columns(firestore: str) -> None:
+    store = open_store(ProjectLayout("unused", "lab"), firestore)
+    columns = {f"column ☃ {n}": {"top": [LONG] * 10} for n in range(1000)}
+    store.put_statistics("d1", [("", {"columns": columns})])
+    assert list(store.statistics("d1")) == [("", {"columns": columns})]
 
 
 def test_a_local_root_has_the_embedded_store(tmp_path: Path) -> None:
@@ -182,8 +205,11 @@ def test_a_bucket_that_is_missing(gcs: str) -> None:
 
 def test_damaged_statistics_are_named(tmp_path: Path) -> None:
     project = ProjectLayout(str(tmp_path), "lab")
-    storage_for("").write(project.dataset("d1").stored_statistics, b"no gzip")
-    with pytest.raises(DamagedError, match=r"d1/stored-statistics"):
+    layout, storage = project.dataset("d1"), storage_for("")
+    storage.write(layout.index, b"{}")
+    for name in DATASET_TABLES:
+        storage.write(layout.statistics_table(name, "parquet"), b"no parquet")
+    with pytest.raises(DamagedError, match=r"d1/statistics/column_statistics\.parquet"):
         list(open_store(project).statistics("d1"))
 
 

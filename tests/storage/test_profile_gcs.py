@@ -1,0 +1,27 @@
+"""``refeed profile`` of a data set in a bucket: the same as on a disk."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from pathlib import Path
+
+from steps.storage import storage_for
+from tests.lab import Lab, small_table
+from workflows.profile import profile, write_tfdv
+from workflows.specfile import load_spec
+
+
+def test_a_bucket_changes_nothing(gcs: str, lab: Lab) -> None:
+    lab.write_table(small_table())
+    far = load_spec(lab.write_spec(output=f"{gcs}/runs"))
+    near = load_spec(lab.write_spec())
+    there, here = profile(far), profile(near)
+    places = {"folder", "page"}
+    told = [{k: v for k, v in asdict(each).items() if k not in places} for each in (there, here)]
+    assert told[0] == told[1]
+    assert there.page == f"{gcs}/runs/lab/datasets/{there.dataset}/statistics/profile.html"
+    assert storage_for(gcs).read(there.page) == Path(here.page).read_bytes()
+    files = write_tfdv(far, there.dataset, f"{gcs}/tfdv")
+    local = write_tfdv(near, here.dataset, str(lab.folder / "tfdv"))
+    for uri, path in zip(files, local, strict=True):
+        assert storage_for(gcs).read(uri) == Path(path).read_bytes()
