@@ -35,6 +35,10 @@ class Told:
         self.store.put(record)
         self.to.send("ended")
 
+    def __getattr__(self, name: str) -> Any:
+        """All else is the store's."""
+        return getattr(self.store, name)
+
 
 def collect_and_tell(root: str, run_id: str, uri: str, address: str, to: Connection) -> None:
     """Collect a run into a database of the emulator's."""

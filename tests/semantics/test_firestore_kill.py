@@ -6,6 +6,7 @@ import os
 import random
 import signal
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator
 from multiprocessing import forkserver, get_context
 from multiprocessing.connection import Connection
@@ -23,7 +24,7 @@ from workflows.local import RunSummary, run
 
 __all__ = ["firestore", "firestore_address"]
 
-PARTITIONS, INSTANTS = 12, 20
+PARTITIONS, DATABASES, KILLS = 8, 4, 5
 CONTEXT = get_context("forkserver")
 Documents = dict[str, dict[str, Any]]
 
@@ -89,26 +90,32 @@ def test_killed_while_it_writes(done: RunSummary, firestore: str) -> None:
     whole = f"{firestore}/undisturbed"
     seconds = min(finish(*start(done, whole)) for _ in range(3))  # the first warms the emulator
     wanted = written(whole)
-    assert len(wanted) == 3 + PARTITIONS * 6
-    killed = f"{firestore}/killed"
-    instants, kills, counts = random.Random(0), 0, set()
-    while kills < INSTANTS:
-        process, told = start(done, killed)
-        assert told.recv() == "begun"
-        time.sleep(instants.uniform(0, 0.9 * seconds))
-        process.kill()
-        process.join(60)
-        if process.exitcode != -signal.SIGKILL:
-            seconds *= 0.9  # it was quicker
-            continue
-        kills += 1
-        found = written(killed)
-        check_whole(found)
-        assert all(wanted[path] == fields for path, fields in found.items())
-        counts.add(len(found))
+    kinds = Counter(path.split("/")[-2] for path in wanted)
+    assert (kinds["runs"], kinds["results"], kinds["tables"]) == (1, PARTITIONS, 5 * PARTITIONS)
+    counts = set()
+    for number in range(DATABASES):
+        killed = f"{firestore}/killed-{number}"
+        chances = random.Random(number)
+        for share in sorted(chances.uniform(0, 0.9) for _ in range(KILLS)):
+            while not kill(done, killed, share * seconds):
+                seconds *= 0.8  # it was quicker
+            found = written(killed)
+            check_whole(found)
+            assert all(wanted[path] == fields for path, fields in found.items())
+            counts.add(len(found))
+        finish(*start(done, killed))
+        assert written(killed) == wanted
     assert len(counts) > 3  # it was killed at different instants
-    finish(*start(done, killed))
-    assert written(killed) == wanted
+
+
+def kill(done: RunSummary, uri: str, after: float) -> bool:
+    """Kill a collect some seconds after it has begun to write; whether it was still at work."""
+    process, told = start(done, uri)
+    assert told.recv() == "begun"
+    time.sleep(after)
+    process.kill()
+    process.join(60)
+    return process.exitcode == -signal.SIGKILL
 
 
 @pytest.mark.slow
