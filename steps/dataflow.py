@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -148,6 +148,16 @@ class Dataflow:
         )
 
     @contextmanager
+    def submitting(self) -> Iterator[None]:
+        """Around a submission by Beam; passes where there is a running job of that name already.
+
+        Raises:
+            RefeedError: Dataflow does not answer, or does not let us.
+        """
+        with self._translated(), suppress(exceptions.Conflict):
+            yield
+
+    @contextmanager
     def _translated(self) -> Iterator[None]:
         """Turn the client's errors into ours.
 
@@ -165,7 +175,7 @@ class Dataflow:
                 hint="It was tried again for a while. Run again: the job itself goes on meanwhile.",
             ) from error
         except GoogleAPICallError as error:
-            raise self.refusal(error) from error
+            raise self._refusal(error) from error
         except GoogleAuthError as error:
             raise ForbiddenError(
                 f"Google Cloud does not know who asks for Dataflow: {brief(error)}.",
@@ -173,8 +183,7 @@ class Dataflow:
                 "give the pod's service account workload identity.",
             ) from error
 
-    def refusal(self, error: GoogleAPICallError) -> RefeedError:
-        """What an error of the client's says to whoever runs Refeed."""
+    def _refusal(self, error: GoogleAPICallError) -> RefeedError:
         said = brief(error)
         if isinstance(error, exceptions.Forbidden | exceptions.Unauthorized):
             return ForbiddenError(

@@ -34,6 +34,10 @@ os.environ.setdefault("DISABLE_GCS_PYTHON_CLIENT_OTEL_BUCKET_METADATA", "true")
 
 DEADLINE_SECONDS = 60.0
 """How long a call is tried again before it fails: a step's retry follows, with a fresh process."""
+PATIENCE = "REFEED_PATIENCE_SECONDS"
+"""Names the environment variable that says otherwise."""
+
+_FIRST_PAUSE_SECONDS, _LONGEST_PAUSE_SECONDS = 0.25, 16.0
 
 _CONNECT_SECONDS = 10.0
 _MARK = "refeed-made-by"
@@ -66,12 +70,16 @@ class GcsStorage:
     """Objects in buckets; a URI is ``gs://bucket/name``.
 
     Args:
-        deadline: seconds for which a call that was throttled or cut off is tried again.
+        deadline: seconds for which a call that was throttled or cut off is tried again; default:
+            as the environment says.
     """
 
-    def __init__(self, deadline: float = DEADLINE_SECONDS) -> None:
+    def __init__(self, deadline: float | None = None) -> None:
+        if deadline is None:
+            deadline = float(os.environ.get(PATIENCE) or DEADLINE_SECONDS)
+        pauses = DEFAULT_RETRY.with_delay(_FIRST_PAUSE_SECONDS, _LONGEST_PAUSE_SECONDS, 2.0)
         self._patience: dict[str, Any] = {
-            "retry": DEFAULT_RETRY.with_timeout(deadline),
+            "retry": pauses.with_timeout(deadline),
             "timeout": (min(deadline, _CONNECT_SECONDS), deadline),
         }
 

@@ -24,7 +24,7 @@ from tests.stand_ins.firestore import firestore_emulator
 pytestmark = needs_cluster
 
 POD = "dataflow-stand-in"
-STORE = "firestore://stand-in/lab"
+STORE = "firestore://stand-in/refeed"
 PLACE = {"gcp_project": PROJECT, "region": "europe-west1"}
 SECONDS = 12
 """Between a submission and the first worker: time to kill whoever waits."""

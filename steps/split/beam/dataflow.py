@@ -11,12 +11,12 @@ from __future__ import annotations
 import logging
 import os
 import time
+from contextlib import suppress
 
 from apache_beam import Pipeline
 from apache_beam.options.pipeline_options import PipelineOptions
 from apache_beam.runners.dataflow.dataflow_runner import DataflowRunner
 from apache_beam.runners.dataflow.internal.apiclient import DataflowJobAlreadyExistsError
-from google.api_core.exceptions import Conflict, GoogleAPICallError
 
 from steps.contract import ProjectLayout, join
 from steps.dataflow import ENDPOINT, Dataflow, Job, brief
@@ -131,12 +131,9 @@ class DataflowEngine:
         name, work = job_name(claims.identity, number), Work(plan, claims.project, number)
         pipeline = Pipeline(DataflowRunner(), self._options(name, work))
         build(pipeline, source.pieces(plan.schema.names), work)
-        try:
+        # Where somebody else was quicker, his job is as good.
+        with self.dataflow.submitting(), suppress(DataflowJobAlreadyExistsError):
             pipeline.run()
-        except (DataflowJobAlreadyExistsError, Conflict):
-            pass  # somebody else was quicker: his job is as good
-        except GoogleAPICallError as error:
-            raise self.dataflow.refusal(error) from error
         job = self._found(name)
         claims.record(number, job.id)
         return number, job
