@@ -73,6 +73,10 @@ data/penguins.csv: examples/penguins/prepare.py | install
 test: install data ## Run all tests that need no cluster
 	@$(BIN)/pytest --numprocesses 2 --dist loadfile --no-loadscope-reorder --ignore=tests/e2e
 
+.PHONY: soak
+soak: install data ## Kill at SOAK=10 times as many random instants as the tests do
+	@REFEED_SOAK=$${SOAK:-10} $(BIN)/pytest tests/split/test_dataflow.py tests/semantics/test_firestore_kill.py -k killed
+
 .PHONY: e2e
 e2e: install data images ## Run the end-to-end tests on the cluster of KUBECONFIG, which they write to
 	@$(IMAGE_BUILD) docker.io/refeed/faulty:dev tests/faulty tests/e2e/faulty.Dockerfile

@@ -18,13 +18,14 @@ import pytest
 from tests.lab import Lab, small_table
 from tests.semantics import collecting
 from tests.semantics.collecting import collect_and_tell
+from tests.stand_ins import SOAK
 from tests.stand_ins.firestore import all_documents
 from tests.storage.conftest import firestore, firestore_address
 from workflows.local import RunSummary, run
 
 __all__ = ["firestore", "firestore_address"]
 
-PARTITIONS, DATABASES, KILLS = 8, 4, 5
+PARTITIONS, DATABASES, KILLS = 8, 4 * SOAK, 5
 CONTEXT = get_context("forkserver")
 Documents = dict[str, dict[str, Any]]
 

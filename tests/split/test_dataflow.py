@@ -36,7 +36,7 @@ from steps.split.step import SplitRequest, SplitResult, split
 from steps.split.writer import SplitPlan
 from steps.storage import storage_for
 from tests.lab import small_table
-from tests.stand_ins import answering, gcs_server, make_bucket
+from tests.stand_ins import SOAK, answering, gcs_server, make_bucket
 from tests.stand_ins.dataflow import Jobs, dataflow_server
 
 CONFIG = SplitConfig(
@@ -131,15 +131,16 @@ def test_two_at_once_make_one_job(root: str, jobs: Jobs, tmp_path: Path) -> None
 def test_killed_at_any_instant_there_is_one_job(root: str, jobs: Jobs, tmp_path: Path) -> None:
     """Twenty kills of whoever follows, then one who is left alone: one job, and its data set."""
     source, random = upload(root, tmp_path), Random(5)
-    jobs.delay = 20.0
+    kills = 20 * SOAK
+    jobs.delay = 3600.0
     expected = split_with(make_dataset, source, f"{root}/expected")
-    for number in range(20):
+    for number in range(kills):
         process = child(source, root)
         with suppress(subprocess.TimeoutExpired):
             process.wait(random.uniform(1.0, 6.0))
         process.kill()
         process.wait()
-        if number == 15:  # from now on the job itself works, ends, and is finished
+        if number == 3 * kills // 4:  # from now on the job itself works, ends, and is finished
             jobs.hurry()
     made = split_with(engine(), source, root)
     assert made.index == expected.index

@@ -21,6 +21,8 @@ import pytest
 
 _MACHINES = {"x86_64": "amd64", "AMD64": "amd64", "aarch64": "arm64", "arm64": "arm64"}
 _START_SECONDS = 20.0
+SOAK = int(os.environ.get("REFEED_SOAK", "1"))
+"""How many times as often tests kill what they kill at random instants: `make soak`."""
 
 
 def fake_gcs_server() -> Path:
