@@ -23,7 +23,8 @@ from google.cloud import dataflow_v1beta3 as api
 from steps.errors import ForbiddenError, MissingInputError, RefeedError, TransientError, UsageError
 
 ENDPOINT = "REFEED_DATAFLOW_ENDPOINT"
-"""Names the environment variable with the URL of a stand-in, which must say ``localhost``."""
+"""Names the environment variable with the URL of a stand-in: ``http://localhost:PORT``, or from
+elsewhere ``http://localhost@ADDRESS:PORT``; Beam asks for that word at that place."""
 
 DEADLINE_SECONDS = 60.0
 """How long a call is tried again before it fails."""

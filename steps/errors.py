@@ -12,7 +12,7 @@
     ├── UnavailableError        69  no cluster answers, or it kept failing in spite of retries
     ├── OutputError             73  the artifact root cannot be written
     ├── TransientError          75  throttled, or the network failed: try again
-    │   └── ExpiredError        75  the rows must be read from the beginning: BigQuery's sessions end
+    │   └── ExpiredError        75  BigQuery's session ended: the rows are read from the beginning
     ├── ForbiddenError          77  the cluster or the storage does not let us
     ├── MoreMemoryError        10n  a pod needs the n-th larger resource class to go on
     ├── PreemptedError         143  a pod was told to stop, and everything finished is recorded

@@ -5,8 +5,8 @@ from __future__ import annotations
 from steps.progress import Progress
 from steps.split.advice import look, warnings_of
 from steps.split.roles import resolve_roles, resolve_task
-from steps.split.source import open_source
-from steps.split.step import column_types, source_types
+from steps.split.source import LiveSource, Source, open_source
+from steps.split.step import column_types, source_types, tell_bytes
 from workflows.spec import ExperimentSpec
 
 
@@ -17,10 +17,20 @@ def advise(spec: ExperimentSpec, progress: Progress) -> dict[str, list[str]]:
         RefeedError: the data cannot be used as the spec wants it.
     """
     source = open_source(spec.dataset)
+    try:
+        return _advise(spec, source, progress)
+    finally:
+        if isinstance(source, LiveSource):
+            source.close()
+
+
+def _advise(spec: ExperimentSpec, source: Source, progress: Progress) -> dict[str, list[str]]:
     roles = resolve_roles(
         spec.dataset, spec.evaluate.group, spec.evaluate.time, source_types(source)
     )
     types = column_types(source, roles)
+    if isinstance(source, LiveSource):
+        tell_bytes(source, list(types), progress)
     found = look(source, types, roles, progress)
     target = found.summary.columns[roles.target]
     task, classes = resolve_task(spec.task, roles.target, types[roles.target], target.levels)

@@ -50,7 +50,7 @@ def find_garbage(spec: ExperimentSpec, keep: int | None) -> Garbage:
         *(
             p
             for p in _children(base / "datasets")
-            if p.name not in {*datasets, "sources", ".scratch"}
+            if p.name not in {*datasets, "sources", "pins", ".scratch"}
         ),
         *(p for p in _stale_links(base / "datasets", datasets)),
         *(p for two in _children(base / "cache") for p in _children(two) if p.name not in keys),

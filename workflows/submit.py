@@ -164,7 +164,7 @@ def upload(spec: ExperimentSpec, installation: Installation) -> ExperimentSpec:
     changes: dict[str, object] = {}
     if "://" not in spec.output:
         changes["output"] = project.root
-    if "://" not in spec.dataset.source:
+    if not spec.dataset.is_remote:
         layout = ProjectLayout(project.root, spec.project)
         source = _copy(Path(spec.dataset.source), layout, storage_for(project.root))
         changes["dataset"] = spec.dataset.model_copy(update={"source": source})

@@ -11,12 +11,13 @@ import pyarrow.parquet as pq
 
 from steps.collect.report import Reader
 from steps.contract import DatasetLayout, RunLayout
-from steps.dataset_tables import facts_of, local_file, whole_table
-from steps.errors import MissingInputError
+from steps.dataset_tables import documents, facts_of, local_file, whole_table
+from steps.errors import DamagedError, MissingInputError
 from steps.records import RunRequest
 from steps.results import TableWriter, arrow_schema_of
 from steps.schema import COLUMN_STATISTICS, DATA_WARNINGS, DATASET_TABLES
 from steps.storage import Storage
+from steps.store import ExperimentStore
 from steps.table.findings import findings
 
 
@@ -40,6 +41,24 @@ def write_data_tables(
     place = partial(run.table, DATA_WARNINGS.name)
     with TableWriter(DATA_WARNINGS, place, storage) as writer:
         writer.add(columns)
+
+
+def put_statistics(
+    store: ExperimentStore, dataset: DatasetLayout, dataset_hash: str, storage: Storage
+) -> None:
+    """Tell the store the statistics of the data set, unless an earlier run has done it.
+
+    They never change, and those of the whole table are put last: where they are, all are.
+
+    Raises:
+        OutputError: the store cannot be written.
+    """
+    try:
+        first = next(iter(store.statistics(dataset_hash)), None)
+    except (DamagedError, ValueError):  # a write that was cut off
+        first = None
+    if first is None or first[0]:
+        store.put_statistics(dataset_hash, documents(dataset, storage))
 
 
 def _copy(uri: str, to: str, storage: Storage) -> None:

@@ -19,13 +19,12 @@ from typing import Any
 import pyarrow as pa
 
 from steps.attempts import Attempt
-from steps.collect.data import reader_of, write_data_tables
+from steps.collect.data import put_statistics, reader_of, write_data_tables
 from steps.collect.operations import found_models, pods, read_attempts, write_attempts
 from steps.collect.outcome import Outcome, notable
 from steps.collect.ranking import Line, ranked
 from steps.collect.report import RunFacts, build_report
 from steps.contract import DatasetLayout, ProjectLayout, RunLayout
-from steps.dataset_tables import documents
 from steps.errors import MissingInputError
 from steps.progress import Progress
 from steps.records import (
@@ -108,7 +107,7 @@ def collect(
     _write_operations(request, run, storage, facts, result, attempts)
     write_report(project, run, storage, facts)
     store.put_results(request.experiment, request.run, results_of(run, storage))
-    store.put_statistics(request.dataset, documents(dataset, storage))
+    put_statistics(store, dataset, request.dataset, storage)
     _finish(request, run, storage, store, facts, result)
     return result
 

@@ -209,6 +209,7 @@ try:
 except SystemExit:
     pass
 heavy = {"pandas", "pyarrow", "numpy", "lightgbm", "shap", "sklearn", "scipy", "google"}
+heavy |= {"tensorflow_metadata"}
 print("HEAVY", sorted(heavy & set(sys.modules)))
 """
 

@@ -70,7 +70,7 @@ def dataflow(host: str, endpoint: str, bigquery: BigQuery) -> Iterator[str]:
         "spec": {"hostNetwork": True, "restartPolicy": "Never", "containers": [container]},
     }
     must("apply", "-f", "-", stdin=pod)
-    url = f"http://{host}:{port}/localhost"
+    url = f"http://{host}:{port}"
     wait_until("the stand-in for Dataflow", lambda: jobs(url) is not None, 120)
     yield url
     must("delete", "pod", POD, "-n", "default", "--force", "--grace-period=0")
@@ -97,7 +97,7 @@ def google(
     made["environment"] |= {
         **bigquery.environment,
         "FIRESTORE_EMULATOR_HOST": firestore,
-        "REFEED_DATAFLOW_ENDPOINT": dataflow,
+        "REFEED_DATAFLOW_ENDPOINT": dataflow.replace("://", "://localhost@"),
     }
     before = platform.installation.read_text()
     platform.installation.write_text(yaml.safe_dump(made, sort_keys=False))

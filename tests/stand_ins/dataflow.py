@@ -6,8 +6,9 @@ Dataflow's own shuffle, permissions, quotas.
 
     python -m tests.stand_ins.dataflow HOST PORT SECONDS
 
-SECONDS pass between a submission and the first worker, as with the real one. The URL must say
-``localhost`` for Beam to take it for a stand-in; from another machine http://ADDRESS:PORT/localhost.
+SECONDS pass between a submission and the first worker, as with the real one. Beam takes an endpoint
+for a stand-in where its URL begins with ``localhost``: from another machine that is a user's name,
+``http://localhost@ADDRESS:PORT``.
 """
 
 from __future__ import annotations
@@ -30,9 +31,7 @@ from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
 Json = dict[str, Any]
-_JOBS = re.compile(
-    r"^(?:/localhost)?/v1b3/projects/([^/]+)/locations/([^/]+)/jobs(?:/([^/:]+))?(?:/(\w+))?$"
-)
+_JOBS = re.compile(r"^/v1b3/projects/([^/]+)/locations/([^/]+)/jobs(?:/([^/:]+))?(?:/(\w+))?$")
 _CANCELLED = ("JOB_STATE_CANCELLED", 5)
 """In words, and as the clients' REST transport writes it."""
 _ENDED = {"JOB_STATE_DONE", "JOB_STATE_FAILED", "JOB_STATE_CANCELLED"}

@@ -1,0 +1,99 @@
+"""Places that tables are read from, each a server of the tests' own."""
+
+from __future__ import annotations
+
+import os
+import uuid
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import pyarrow as pa
+import pytest
+
+from tests.sources.rows_proxy import RowsProxy, rows_proxy
+from tests.stand_ins import gcs_server, make_bucket
+from tests.stand_ins.bigquery import PROJECT, BigQuery, bigquery_server
+
+
+@pytest.fixture(scope="session")
+def bigquery_endpoint() -> Iterator[BigQuery]:
+    """One server for all tests."""
+    with bigquery_server() as server:
+        yield server
+
+
+@dataclass
+class Warehouse:
+    """A fresh dataset for a test, and one for results, seen through a proxy.
+
+    Attributes:
+        server: the stand-in.
+        proxy: in front of its rows.
+        dataset: of the test.
+    """
+
+    server: BigQuery
+    proxy: RowsProxy
+    dataset: str
+
+    @property
+    def staging(self) -> str:
+        return f"{PROJECT}.{self.dataset}_staging"
+
+    def uri(self, table: str) -> str:
+        return f"bigquery://{self.name(table)}"
+
+    def name(self, table: str) -> str:
+        return f"{PROJECT}.{self.dataset}.{table}"
+
+    def load(self, table: pa.Table, name: str = "t") -> None:
+        self.server.load(table, f"{self.dataset}.{name}")
+
+    def run(self, sql: str) -> None:
+        """Run a statement in which ``{d}`` stands for the dataset."""
+        self.server.run(sql.replace("{d}", self.dataset))
+
+    def jobs(self) -> list[str]:
+        """Ids of the jobs that have written, or tried to write, into the staging dataset."""
+        found = self.server.client.list_jobs(max_results=1000)
+        return sorted(
+            job.job_id
+            for job in found
+            if job.job_type == "query" and f"{self.staging}.refeed_" in (job.query or "")
+        )
+
+    def results(self) -> list[str]:
+        """Names of the tables in the staging dataset."""
+        return sorted(t.table_id for t in self.server.client.list_tables(self.staging))
+
+
+@pytest.fixture
+def warehouse(bigquery_endpoint: BigQuery, monkeypatch: pytest.MonkeyPatch) -> Iterator[Warehouse]:
+    """A fresh dataset."""
+    name = f"d{uuid.uuid4().hex[:12]}"
+    with rows_proxy(bigquery_endpoint.rows) as proxy:
+        house = Warehouse(bigquery_endpoint, proxy, name)
+        for dataset in (f"{PROJECT}.{name}", house.staging):
+            bigquery_endpoint.client.create_dataset(dataset)
+        monkeypatch.setenv("BIGQUERY_EMULATOR_HOST", bigquery_endpoint.rest)
+        monkeypatch.setenv("BIGQUERY_STORAGE_EMULATOR_HOST", proxy.address)
+        yield house
+
+
+@pytest.fixture(scope="session")
+def bucket_endpoint() -> Iterator[str]:
+    """One server for all tests."""
+    with gcs_server() as url:
+        yield url
+
+
+@pytest.fixture
+def bucket(bucket_endpoint: str, monkeypatch: pytest.MonkeyPatch) -> str:
+    """A fresh bucket, as ``gs://name``."""
+    monkeypatch.setenv("STORAGE_EMULATOR_HOST", bucket_endpoint)
+    name = f"bucket-{uuid.uuid4().hex[:12]}"
+    make_bucket(bucket_endpoint, name)
+    return f"gs://{name}"
+
+
+os.environ.setdefault("GRPC_VERBOSITY", "NONE")  # it tells of each server that a test stops

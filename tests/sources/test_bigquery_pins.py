@@ -1,0 +1,300 @@
+"""The rows of a BigQuery source are fixed when the data set is begun, and never old ones."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from steps.bigquery.source import Pin
+from steps.split.config import DatasetConfig
+from tests.lab import Lab, small_table
+from tests.sources.test_bigquery_reading import config, opened, pins, read, split_into
+
+COMMAND = [sys.executable, "-c", "from workflows.cli.app import main; main()"]
+OLD = small_table(20, rows=500)
+NEW = small_table(20, rows=500, seed=1)
+
+
+def file(table: pa.Table, folder: Path) -> DatasetConfig:
+    """The same rows as a file."""
+    pq.write_table(table, folder / "same.parquet")
+    return DatasetConfig(source=f"{folder}/same.parquet", partition_by="key", target="target")
+
+
+def spec(lab: Lab, dataset: dict[str, Any]) -> Path:
+    return lab.write_spec(
+        dataset={"partition_by": "key", "target": "target", "min_rows": 20, **dataset},
+        explain={"rows": 60},
+    )
+
+
+def start(command: str, path: Path) -> subprocess.Popen[bytes]:
+    return subprocess.Popen(
+        [*COMMAND, command, str(path), "--json"],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        env=dict(os.environ),
+    )
+
+
+def finish(process: subprocess.Popen[bytes]) -> dict[str, Any]:
+    output, errors = process.communicate(timeout=60)
+    assert process.returncode == 0, errors.decode()
+    facts: dict[str, Any] = json.loads(output)
+    return facts
+
+
+@contextmanager
+def killed_while_it_reads(house: Any, path: Path) -> Iterator[None]:
+    """``refeed split`` is killed in the middle of its rows."""
+    house.proxy.hold_after = 1
+    process = start("split", path)
+    assert house.proxy.held.wait(60)
+    process.kill()
+    process.communicate()
+    house.proxy.hold_after = None
+    house.proxy.go_on.set()
+    yield
+
+
+def test_rows_that_change_after_a_kill_are_not_seen(warehouse: Any, lab: Lab) -> None:
+    warehouse.load(OLD)
+    path = spec(lab, {"source": warehouse.uri("t")})
+    with killed_while_it_reads(warehouse, path):
+        assert len(pins(lab.folder / "runs", "lab")) == 1
+        warehouse.run("UPDATE {d}.t SET target = 0 WHERE TRUE")
+        warehouse.run("INSERT INTO {d}.t (key, target) VALUES ('new', 1)")
+    old = split_into(lab.folder, file(OLD, lab.folder))
+    assert finish(start("split", path))["dataset"] == old.index.dataset
+    assert pins(lab.folder / "runs", "lab") == []
+    assert finish(start("split", path))["dataset"] != old.index.dataset
+
+
+def test_a_view_that_changes_after_a_kill_is_not_seen(warehouse: Any, lab: Lab) -> None:
+    warehouse.load(OLD)
+    warehouse.load(NEW, "other")
+    warehouse.run("CREATE VIEW {d}.v AS SELECT * FROM {d}.t")
+    path = spec(lab, {"source": warehouse.uri("v"), "staging": warehouse.staging})
+    with killed_while_it_reads(warehouse, path):
+        warehouse.run("CREATE OR REPLACE VIEW {d}.v AS SELECT * FROM {d}.other")
+        warehouse.run("UPDATE {d}.t SET target = 0 WHERE TRUE")
+    old = split_into(lab.folder, file(OLD, lab.folder))
+    assert finish(start("split", path))["dataset"] == old.index.dataset
+    assert len(warehouse.jobs()) == 1
+    new = split_into(lab.folder, file(NEW, lab.folder), "q")
+    assert finish(start("split", path))["dataset"] == new.index.dataset
+
+
+def test_two_that_start_at_once_share_rows_and_job(warehouse: Any, tmp_path: Path) -> None:
+    warehouse.load(small_table())
+    query = config(
+        warehouse, query=f"SELECT * FROM `{warehouse.name('t')}`", staging=warehouse.staging
+    )
+    with ThreadPoolExecutor(4) as pool:
+        made = list(pool.map(lambda _: split_into(tmp_path, query), range(4)))
+    assert len({each.index.dataset for each in made}) == 1
+    assert len(warehouse.jobs()) <= 2  # one that comes after the others have ended begins anew
+    assert pins(tmp_path) == []
+
+
+def test_a_job_that_is_there_is_waited_for(warehouse: Any) -> None:
+    warehouse.load(small_table())
+    query = config(
+        warehouse, query=f"SELECT * FROM `{warehouse.name('t')}`", staging=warehouse.staging
+    )
+    first = opened(query)
+    pin = first.begin()
+    sources = [opened(query) for _ in range(4)]
+    for source in sources:
+        source.go_on(pin)
+    with ThreadPoolExecutor(5) as pool:
+        rows = list(pool.map(lambda s: read(s, ["key"]).num_rows, [first, *sources]))
+    assert rows == [450] * 5
+    assert warehouse.jobs() == [f"{Pin.from_json(pin).name}_0"]
+
+
+def test_a_job_that_failed_gets_the_next_number(warehouse: Any) -> None:
+    warehouse.load(small_table())
+    query = config(
+        warehouse, query=f"SELECT * FROM `{warehouse.name('t')}`", staging=warehouse.staging
+    )
+    source = opened(query)
+    name = Pin.from_json(source.begin()).name
+    for number in range(2):
+        job = warehouse.server.client.query(
+            f"CREATE TABLE {warehouse.dataset}.x AS SELECT nope FROM {warehouse.dataset}.t",
+            job_id=f"{name}_{number}",
+            job_retry=None,
+        )
+        assert job.exception() is not None
+    assert read(source, ["key"]).num_rows == 450
+    assert warehouse.results() == [f"{name}_2"]
+
+
+def test_a_result_expires_by_itself(warehouse: Any) -> None:
+    warehouse.load(small_table())
+    query = config(
+        warehouse, query=f"SELECT * FROM `{warehouse.name('t')}`", staging=warehouse.staging
+    )
+    read(opened(query), ["key"])
+    (name,) = warehouse.results()
+    table = warehouse.server.client.get_table(f"{warehouse.staging}.{name}")
+    hours = (table.expires.timestamp() - time.time()) / 3600
+    assert 29.9 < hours < 30.1
+
+
+def test_what_has_not_changed_is_not_read_again(warehouse: Any, tmp_path: Path) -> None:
+    warehouse.load(small_table())
+    warehouse.run("CREATE VIEW {d}.v AS SELECT * FROM {d}.t WHERE whole < 6")
+    places = [
+        config(warehouse),
+        config(warehouse, "v", staging=warehouse.staging),
+        config(
+            warehouse, query=f"SELECT * FROM `{warehouse.name('v')}`", staging=warehouse.staging
+        ),
+    ]
+    for place in places:
+        assert not split_into(tmp_path, place).reused
+        assert split_into(tmp_path, place).reused
+    assert len(warehouse.jobs()) == 2
+    warehouse.run("INSERT INTO {d}.t (key, target) VALUES ('new', 1)")
+    assert [split_into(tmp_path, place).reused for place in places] == [False] * 3
+    assert not split_into(tmp_path, places[0].model_copy(update={"filter": "whole < 6"})).reused
+
+
+def test_a_view_within_a_view_is_seen_to_change(warehouse: Any, tmp_path: Path) -> None:
+    warehouse.load(small_table())
+    warehouse.run("CREATE VIEW {d}.inner_view AS SELECT * FROM {d}.t")
+    warehouse.run("CREATE VIEW {d}.v AS SELECT * FROM {d}.inner_view")
+    view = config(warehouse, "v", staging=warehouse.staging)
+    assert not split_into(tmp_path, view).reused
+    assert split_into(tmp_path, view).reused
+    warehouse.run("CREATE OR REPLACE VIEW {d}.inner_view AS SELECT * FROM {d}.t WHERE whole < 6")
+    assert not split_into(tmp_path, view).reused
+
+
+@pytest.mark.parametrize(
+    "query",
+    [
+        "SELECT * FROM {t} WHERE day < CURRENT_DATE()",
+        "SELECT * FROM {t} WHERE RAND() < 2",
+        "SELECT * EXCEPT (flag), TRUE AS flag FROM {t} CROSS JOIN {clock}",
+    ],
+)
+def test_a_query_that_may_give_other_rows_is_run_again(
+    warehouse: Any, tmp_path: Path, query: str
+) -> None:
+    warehouse.load(small_table())
+    warehouse.run("CREATE VIEW {d}.clock AS SELECT CURRENT_DATE() AS today")
+    sql = query.replace("{t}", f"`{warehouse.name('t')}`")
+    sql = sql.replace("{clock}", f"`{warehouse.name('clock')}`")
+    live = config(warehouse, query=sql, staging=warehouse.staging)
+    assert [split_into(tmp_path, live).reused for _ in range(2)] == [False, False]
+
+
+def test_words_in_texts_and_comments_do_not_count(warehouse: Any, tmp_path: Path) -> None:
+    warehouse.load(small_table())
+    sql = f"SELECT *, 'now' AS x -- RAND()\nFROM `{warehouse.name('t')}` /* CURRENT_DATE() */"
+    query = config(warehouse, query=sql, staging=warehouse.staging)
+    assert [split_into(tmp_path, query).reused for _ in range(2)] == [False, True]
+
+
+def test_told_to_compute_anew_it_reads_the_rows_of_now(warehouse: Any, lab: Lab) -> None:
+    warehouse.load(OLD)
+    path = spec(lab, {"source": warehouse.uri("t")})
+    with killed_while_it_reads(warehouse, path):
+        warehouse.load(NEW)
+    forced = subprocess.run(
+        [*COMMAND, "split", str(path), "--json", "--set", "execution.force=true"],
+        capture_output=True,
+        check=True,
+        env=dict(os.environ),
+    )
+    new = split_into(lab.folder, file(NEW, lab.folder))
+    assert json.loads(forced.stdout)["dataset"] == new.index.dataset
+
+
+@pytest.mark.parametrize("damage", ["old", "no json", "of another version"])
+def test_a_pin_that_is_of_no_use_is_replaced(
+    warehouse: Any, tmp_path: Path, damage: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    warehouse.load(small_table())
+    source = opened(config(warehouse))
+    pin = json.loads(source.begin())
+    text = {
+        "old": json.dumps(pin | {"micros": pin["micros"] - 25 * 3_600_000_000}),
+        "no json": "{",
+        "of another version": json.dumps({"when": 1}),
+    }[damage]
+    made = split_into(tmp_path, config(warehouse), "first")
+    monkeypatch.setattr("steps.split.pins.Pin.remove", lambda _self: None)
+    split_into(tmp_path, config(warehouse))
+    (path,) = pins(tmp_path)
+    path.write_text(text)
+    for link in (tmp_path / "p" / "datasets" / "sources").iterdir():
+        link.unlink()
+    monkeypatch.undo()
+    monkeypatch.setenv("BIGQUERY_EMULATOR_HOST", warehouse.server.rest)
+    monkeypatch.setenv("BIGQUERY_STORAGE_EMULATOR_HOST", warehouse.proxy.address)
+    assert split_into(tmp_path, config(warehouse)).index == made.index
+    assert pins(tmp_path) == []
+
+
+def test_flights_are_the_data_set_of_the_file(warehouse: Any, tmp_path: Path) -> None:
+    flights = Path("data/flights.parquet")
+    if not flights.is_file():
+        pytest.skip("make demo writes data/flights.parquet")
+    warehouse.load(pq.read_table(flights))
+    roles: dict[str, Any] = {"partition_by": "dest", "target": "arr_delay"}
+    made = split_into(tmp_path, DatasetConfig(source=warehouse.uri("t"), **roles))
+    file = split_into(tmp_path, DatasetConfig(source=str(flights), **roles), "q")
+    assert made.index == file.index
+
+
+def test_a_run_from_bigquery_has_the_tables_of_the_file(warehouse: Any, lab: Lab) -> None:
+    table = small_table(3)
+    warehouse.load(table)
+    lab.write_table(table)
+    dataset = {"partition_by": "key", "target": "target", "min_rows": 20}
+    sources = {
+        "file": {"source": "table.parquet"},
+        "table": {"source": warehouse.uri("t"), "max_bytes": "1Mi"},
+        "query": {"query": "SELECT * FROM " + warehouse.name("t"), "staging": warehouse.staging},
+    }
+    tables = []
+    for name, where in sources.items():
+        path = lab.write_spec(f"{name}.yaml", dataset={**dataset, **where}, output=name)
+        made = finish(start("run", path))
+        tables.append(lab.tables(made["folder"]))
+    assert len(tables[0]) > 10
+    assert tables[0] == tables[1] == tables[2]
+
+
+def test_validate_tells_bytes_and_warnings(warehouse: Any, lab: Lab) -> None:
+    warehouse.load(small_table())
+    path = spec(lab, {"source": warehouse.uri("t")})
+    done = subprocess.run(
+        [*COMMAND, "validate", str(path)], capture_output=True, check=True, env=dict(os.environ)
+    )
+    assert b"BigQuery will read 28.1 KiB" in done.stderr
+    assert b"450 rows" in done.stdout
+    wrong = subprocess.run(
+        [*COMMAND, "validate", str(path), "--set", "dataset.max_bytes=1k"],
+        capture_output=True,
+        check=False,
+        env=dict(os.environ),
+    )
+    assert wrong.returncode == 65
+    assert b"would read 28,800 bytes, and 1,000 are allowed" in wrong.stderr
