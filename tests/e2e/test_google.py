@@ -123,7 +123,7 @@ def test_flights_from_bigquery_by_dataflow_to_firestore(
 ) -> None:
     spec = spec_of(google, name, f"bigquery://{PROJECT}.source.flights")
     result = google.submit(spec)
-    assert result.json["counts"] == {"trained": 89, "skipped": 16, "failed": 0}
+    assert {**result.json["counts"]} == {"trained": 89, "skipped": 16, "failed": 0}
     assert [job["currentState"] for job in jobs(dataflow) or []] == ["JOB_STATE_DONE"]
     here = google.refeed(
         *("run", spec, "--json", "--set", f"dataset.source={flights}"),

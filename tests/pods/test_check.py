@@ -83,7 +83,7 @@ def test_the_spec_s_own_trainer_keeps_its_parameters(world: World) -> None:
 
 BAD_FORMS: dict[str, tuple[dict[str, str], str]] = {
     "local source": ({"source": "/data/table.parquet"}, "source: '/data/table.parquet' is a local"),
-    "empty source": ({"source": ""}, "source: '' will not do"),
+    "empty source": ({"source": ""}, "dataset: name either a source or a query"),
     "unknown trainer": (
         {"trainer": "oracle"},
         "trainer: the installation has no image of a trainer 'oracle'",

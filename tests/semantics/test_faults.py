@@ -11,6 +11,7 @@ import pytest
 
 from refeed import run
 from steps.errors import TooManyFailuresError
+from steps.schema import TABLES
 from tests.lab import Lab, small_table
 
 ROWS = 60
@@ -86,7 +87,7 @@ def test_too_many_failures_fail_the_run_with_its_tables_written(
     lab.write_table(poisoned(["raises", "healthy 1", "healthy 2"]))
     spec = lab.write_spec(trainer={"name": "faulty"}, execution__max_failed_fraction=0.3)
     result = run(spec)
-    assert len(lab.tables(result.layout.base)) == 16
+    assert len(lab.tables(result.layout.base)) == 2 * len(TABLES)
     with pytest.raises(TooManyFailuresError, match="1 of 3 partitions failed"):
         result.raise_for_failures()
 

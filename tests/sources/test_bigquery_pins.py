@@ -59,7 +59,7 @@ def finish(process: subprocess.Popen[bytes]) -> dict[str, Any]:
 @contextmanager
 def killed_while_it_reads(house: Any, path: Path) -> Iterator[None]:
     """``refeed split`` is killed in the middle of its rows."""
-    house.proxy.hold_after = 1
+    house.proxy.hold_after = 0
     process = start("split", path)
     assert house.proxy.held.wait(60)
     process.kill()

@@ -50,7 +50,9 @@ def test_spilling_to_disk_changes_no_byte(lab: Lab, monkeypatch: pytest.MonkeyPa
         index = make_dataset(source, PLAN, project, LocalStorage(), Silent(), budget)
         made[name] = files(Path(project.dataset(index.dataset).base))
         assert not list(Path(project.scratch).iterdir())
-    assert len(made["memory"]) == 20 + 3 + 6  # parts; index, sample, statistics; three tables
+    assert (
+        len(made["memory"]) == 20 + 3 + 6 + 1
+    )  # parts; index, sample, statistics; three tables; TFDV's
     assert made["memory"] == made["disk"]
 
 
