@@ -208,8 +208,9 @@ try:
     main()
 except SystemExit:
     pass
-heavy = {"pandas", "pyarrow", "numpy", "lightgbm", "shap", "sklearn", "scipy", "google"}
-heavy |= {"tensorflow_metadata"}
+heavy = {"pandas", "pyarrow", "numpy", "lightgbm", "shap", "sklearn", "scipy"}
+# google itself is an empty namespace, which some packages make at the start.
+heavy |= {"tensorflow_metadata", "google.auth", "google.api_core", "google.protobuf"}
 print("HEAVY", sorted(heavy & set(sys.modules)))
 """
 
