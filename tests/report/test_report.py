@@ -353,7 +353,7 @@ def test_warnings_of_the_data_come_first_and_are_counted_in_the_head() -> None:
     assert items[0] == "leakage '<script>alert(1)</script>' is not as it should be."
     shown = text_of(section(html, "data"))
     assert "⟨U+202E⟩level" in shown
-    assert "<script>alert(2)</script> 40.0 %" in shown
+    assert "<script>alert(2)</script>: 40.0 %" in shown
 
 
 def test_of_many_features_those_that_matter_are_shown() -> None:
