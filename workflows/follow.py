@@ -199,10 +199,11 @@ def _ended(submitted: Submitted, workflow: dict[str, Any]) -> Ended:
     message = "" if status == "Succeeded" else str(workflow["status"].get("message", ""))
     outcome = None
     try:
-        record = read_parsed(storage, layout.status, RunRecord.from_json)
-        message = record.message or message
         if storage.exists(layout.done):
             outcome = read_parsed(storage, layout.outcome, Outcome.from_json)
+        # A store of its own, such as Firestore, leaves no status in the run's folder.
+        place = layout.done if outcome else layout.status
+        message = read_parsed(storage, place, RunRecord.from_json).message or message
     except MissingInputError:
         pass  # it was stopped before it could write anything
     except RefeedError as error:
