@@ -174,8 +174,10 @@ def workflows_of(name: str) -> list[str]:
 
 def _split_pod(name: str) -> str | None:
     """The split pod of an experiment that runs."""
+    (made,) = workflows_of(name)
     found = kubectl(
-        *("-n", NAMESPACE, "get", "pods", "-l", f"refeed/experiment={name},refeed/step=split"),
+        *("-n", NAMESPACE, "get", "pods"),
+        *("-l", f"workflows.argoproj.io/workflow={made},refeed/step=split"),
         *("--field-selector=status.phase=Running", "-o", "jsonpath={.items[*].metadata.name}"),
     )
     return found.out.split()[0] if found.out.split() else None
