@@ -21,6 +21,7 @@ from google.auth.exceptions import GoogleAuthError
 from google.cloud import dataflow_v1beta3 as api
 
 from steps.errors import ForbiddenError, MissingInputError, RefeedError, TransientError, UsageError
+from steps.google import LOGIN, brief
 
 ENDPOINT = "REFEED_DATAFLOW_ENDPOINT"
 """Names the environment variable with the URL of a stand-in: ``http://localhost:PORT``, or from
@@ -180,8 +181,7 @@ class Dataflow:
         except GoogleAuthError as error:
             raise ForbiddenError(
                 f"Google Cloud does not know who asks for Dataflow: {brief(error)}.",
-                hint="On a workstation run `gcloud auth application-default login`; in a cluster "
-                "give the pod's service account workload identity.",
+                hint=LOGIN,
             ) from error
 
     def _refusal(self, error: GoogleAPICallError) -> RefeedError:
@@ -214,8 +214,3 @@ def _transport() -> dict[str, Any]:
         "client_options": ClientOptions(api_endpoint=endpoint.rstrip("/")),
         "transport": "rest",
     }
-
-
-def brief(error: object) -> str:
-    """An error's text on one line, without the full stop."""
-    return " ".join(str(error).split())[:300].rstrip(".")

@@ -31,6 +31,7 @@ from steps.errors import (
     SpecError,
     TransientError,
 )
+from steps.google import LOGIN, brief
 from steps.partition_result import PartitionResult
 from steps.records import RunRecord
 
@@ -51,10 +52,6 @@ _PASSING = (
     exceptions.Unknown,
 )
 _ROLES = {MissingInputError: "roles/datastore.viewer", OutputError: "roles/datastore.user"}
-_LOGIN = (
-    "On a workstation run `gcloud auth application-default login`; in a cluster give the pod's "
-    "service account workload identity."
-)
 
 Side = type[MissingInputError] | type[OutputError]
 """What a refusal is: the error of a read or that of a write."""
@@ -215,21 +212,19 @@ class FirestoreStore:
     def _transient(self, error: Exception) -> TransientError:
         cause = error.cause if isinstance(error, exceptions.RetryError) and error.cause else error
         return TransientError(
-            f"Cannot reach {self._uri}: {_brief(cause)}.",
+            f"Cannot reach {self._uri}: {brief(cause)}.",
             hint="It was tried again for a while. Run again to go on: what is finished is kept.",
         )
 
     def _unknown(self, side: Side, error: Exception) -> RefeedError:
-        why = f"Google Cloud does not know who asks for {self._uri}: {_brief(error)}."
-        return side(why, hint=_LOGIN)
+        why = f"Google Cloud does not know who asks for {self._uri}: {brief(error)}."
+        return side(why, hint=LOGIN)
 
     def _refusal(self, side: Side, error: exceptions.GoogleAPICallError) -> RefeedError:
         """What a status says to whoever runs Refeed."""
         if isinstance(error, exceptions.Unauthenticated):
             return self._unknown(side, error)
-        return side(
-            f"Firestore refuses {self._uri}: {_brief(error)}.", hint=self._help(side, error)
-        )
+        return side(f"Firestore refuses {self._uri}: {brief(error)}.", hint=self._help(side, error))
 
     def _help(self, side: Side, error: exceptions.GoogleAPICallError) -> str:
         where = f"--project={self._cloud}"
@@ -248,8 +243,3 @@ class FirestoreStore:
 _CLIENTS: dict[tuple[int, str, str, str], firestore.Client] = {}
 _MAKE = "gcloud firestore databases create --type=firestore-native --location=..."
 _DISABLED = re.compile("SERVICE_DISABLED|has not been used in project|is disabled")
-
-
-def _brief(error: object) -> str:
-    """An error's text on one line, without the full stop."""
-    return " ".join(str(error).split())[:300].rstrip(".")

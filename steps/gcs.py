@@ -26,6 +26,7 @@ from google.cloud.storage.exceptions import DataCorruption
 from google.cloud.storage.retry import DEFAULT_RETRY
 
 from steps.errors import MissingInputError, OutputError, RefeedError, TransientError
+from steps.google import LOGIN, brief
 from steps.storage import TEMPORARY_PREFIX
 
 # For traces, which nobody collects, the client would ask for each bucket's metadata in a thread of
@@ -57,10 +58,6 @@ _ROLES = {
     MissingInputError: "roles/storage.objectViewer",
     OutputError: "roles/storage.objectUser",
 }
-_LOGIN = (
-    "On a workstation run `gcloud auth application-default login`; in a cluster give the pod's "
-    "service account workload identity."
-)
 
 Side = type[MissingInputError] | type[OutputError]
 """What a refusal is: the error of a read or that of a write."""
@@ -268,13 +265,13 @@ def _translated(uri: str, side: Side) -> Iterator[None]:
 
 
 def _unknown(uri: str, side: Side, error: Exception) -> RefeedError:
-    return side(f"Google Cloud does not know who asks for {uri!r}: {_brief(error)}.", hint=_LOGIN)
+    return side(f"Google Cloud does not know who asks for {uri!r}: {brief(error)}.", hint=LOGIN)
 
 
 def _transient(uri: str, error: Exception) -> TransientError:
     cause = error.cause if isinstance(error, RetryError) and error.cause else error
     return TransientError(
-        f"Cannot reach {uri!r}: {_brief(cause)}.",
+        f"Cannot reach {uri!r}: {brief(cause)}.",
         hint="It was tried again for a while. Run again to go on: what is finished is kept.",
     )
 
@@ -293,11 +290,11 @@ def _refusal(uri: str, side: Side, error: GoogleAPICallError) -> RefeedError:
         return _unknown(uri, side, error)
     if error.code == requests.codes.forbidden:
         return side(
-            f"Google Cloud refuses {uri!r}: {_brief(error)}.",
+            f"Google Cloud refuses {uri!r}: {brief(error)}.",
             hint=f"Whoever runs this needs {_ROLES[side]} on gs://{bucket}: `gcloud storage "
             f"buckets add-iam-policy-binding gs://{bucket} --role={_ROLES[side]} --member=...`",
         )
-    return side(f"Google Cloud cannot do what was asked of {uri!r}: {_brief(error)}.")
+    return side(f"Google Cloud cannot do what was asked of {uri!r}: {brief(error)}.")
 
 
 def _no_bucket(uri: str, side: Side) -> RefeedError:
@@ -305,8 +302,3 @@ def _no_bucket(uri: str, side: Side) -> RefeedError:
         f"There is no bucket gs://{_parts(uri, side)[0]}, so {uri!r} cannot be used.",
         hint="Make it with `gcloud storage buckets create`, or name another one.",
     )
-
-
-def _brief(error: object) -> str:
-    """An error's text on one line, without the full stop."""
-    return " ".join(str(error).split())[:300].rstrip(".")

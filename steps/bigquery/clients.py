@@ -8,20 +8,14 @@ from typing import Any
 
 import grpc
 from google.api_core.client_options import ClientOptions
-from google.api_core.exceptions import (
-    DeadlineExceeded,
-    InternalServerError,
-    ResourceExhausted,
-    ServiceUnavailable,
-)
-from google.api_core.retry import Retry, if_exception_type
+from google.api_core.retry import Retry
 from google.auth.credentials import AnonymousCredentials
 from google.cloud import bigquery, bigquery_storage
 from google.cloud.bigquery_storage_v1.services.big_query_read.transports import (
     BigQueryReadGrpcTransport,
 )
 
-from steps.bigquery.refusals import translated
+from steps.bigquery.refusals import is_passing, translated
 
 REST_ENDPOINT = "BIGQUERY_EMULATOR_HOST"
 """Names the environment variable with the URL of a stand-in's REST API; it is Google's own."""
@@ -50,14 +44,12 @@ class Clients:
     @property
     def patience(self) -> dict[str, Any]:
         """How long a call of the REST API may take, and is tried again."""
-        retry = bigquery.DEFAULT_RETRY.with_timeout(self._deadline)
-        return {"retry": retry, "timeout": self._deadline}
+        return {"retry": self.retry, "timeout": self._deadline}
 
     @property
-    def row_retry(self) -> Retry:
-        """The same for the Storage API; a stream may take as long as it likes."""
-        passing = (ServiceUnavailable, DeadlineExceeded, ResourceExhausted, InternalServerError)
-        return Retry(if_exception_type(*passing), timeout=self._deadline)
+    def retry(self) -> Retry:
+        """When a call is tried again; a stream of the Storage API may take as long as it likes."""
+        return Retry(is_passing, timeout=self._deadline)
 
     @cached_property
     def rest(self) -> bigquery.Client:

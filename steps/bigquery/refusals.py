@@ -19,6 +19,8 @@ from steps.errors import (
     RefeedError,
     TransientError,
 )
+from steps.google import LOGIN
+from steps.google import brief as shortened
 
 _AWAY = (
     RetryError,
@@ -32,10 +34,6 @@ _AWAY = (
 )
 _TRANSIENT_CODES = {408, 429, 499, 500, 502, 503, 504}
 _TRANSIENT_REASONS = {"rateLimitExceeded", "backendError", "internalError", "jobRateLimitExceeded"}
-_LOGIN = (
-    "On a workstation run `gcloud auth application-default login`; in a cluster give the pod's "
-    "service account workload identity."
-)
 _PERMISSION = re.compile(r"bigquery\.\w+\.\w+")
 _TABLE = re.compile(r"[Tt]able ([\w.-]+(?::[\w.-]+)?:?[\w$-]+\.[\w$-]+)")
 _DISABLED = re.compile(r"has not been used in project|SERVICE_DISABLED|is disabled")
@@ -69,11 +67,18 @@ def translated(what: str, billing: str, staging: str | None = None) -> Iterator[
         raise _unknown(what, error) from error
 
 
+def is_passing(error: BaseException) -> bool:
+    """Whether asking again may help: the service was away, busy, or asks for patience."""
+    if isinstance(error, GoogleAPICallError):
+        return error.code in _TRANSIENT_CODES or reason_of(error) in _TRANSIENT_REASONS
+    return isinstance(error, _AWAY)
+
+
 def brief(error: object) -> str:
     """An error's text on one line, without the full stop."""
     message = error.message if isinstance(error, GoogleAPICallError) else error
     text = re.sub(r"^(GET|POST|PATCH) https?://\S+: ", "", " ".join(str(message).split()))
-    return text[:400].rstrip(".")
+    return shortened(text)
 
 
 def reason_of(error: GoogleAPICallError) -> str:
@@ -84,7 +89,7 @@ def reason_of(error: GoogleAPICallError) -> str:
 
 def _unknown(what: str, error: object) -> ForbiddenError:
     return ForbiddenError(
-        f"Google Cloud does not know who asks for {what}: {brief(error)}.", hint=_LOGIN
+        f"Google Cloud does not know who asks for {what}: {brief(error)}.", hint=LOGIN
     )
 
 
@@ -105,7 +110,7 @@ def _refusal(
             f"The session in which {what} was read has expired: {brief(error)}.",
             hint="Run again: the same rows are read from the beginning.",
         )
-    if code in _TRANSIENT_CODES or reason_of(error) in _TRANSIENT_REASONS:
+    if is_passing(error):
         return _transient(what, error)
     if code == requests.codes.unauthorized:
         return _unknown(what, error)

@@ -70,7 +70,7 @@ def open_session(clients: Clients, reading: Reading, streams: int) -> types.Read
             parent=f"projects/{clients.billing}",
             read_session=session,
             max_stream_count=streams,
-            retry=clients.row_retry,
+            retry=clients.retry,
         )
 
 
@@ -110,7 +110,7 @@ def read_stream(clients: Clients, piece: StreamPiece) -> Iterator[pa.RecordBatch
     schema = pa.ipc.read_schema(pa.py_buffer(piece.schema))
     held: list[pa.RecordBatch] = []
     with translated("the rows of a table", clients.billing):
-        reader = clients.rows.read_rows(piece.stream, retry=clients.row_retry)
+        reader = clients.rows.read_rows(piece.stream, retry=clients.retry)
         for message in reader:
             content = pa.py_buffer(message.arrow_record_batch.serialized_record_batch)
             held.append(pa.ipc.read_record_batch(content, schema))

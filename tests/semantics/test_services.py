@@ -1,4 +1,4 @@
-"""Services that break: a run on a bucket, with a share of all requests broken on their way."""
+"""Services that break: runs with a share of all requests to Google's services broken on the way."""
 
 from __future__ import annotations
 
@@ -7,15 +7,23 @@ import os
 import subprocess
 import sys
 import uuid
+from collections import Counter
 from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
+import pyarrow.parquet as pq
 import pytest
 
 from steps.gcs import PATIENCE
 from tests.lab import Lab, small_table
 from tests.stand_ins import gcs_server, make_bucket
+from tests.stand_ins.bigquery import PROJECT, BigQuery, bigquery_server
 from tests.stand_ins.faults import FAULTS, Faults, faulty_proxy
+from tests.stand_ins.firestore import all_documents, firestore_emulator
+from tests.stand_ins.grpc_faults import faulty_grpc_proxy
 from workflows.local import run
 
 COMMAND = [sys.executable, "-c", "from workflows.cli.app import main; main()"]
@@ -25,6 +33,42 @@ COMMAND = [sys.executable, "-c", "from workflows.cli.app import main; main()"]
 def gcs_endpoint() -> Iterator[str]:
     with gcs_server() as url:
         yield url
+
+
+@pytest.fixture(scope="module")
+def bigquery() -> Iterator[BigQuery]:
+    with bigquery_server() as server:
+        yield server
+
+
+@pytest.fixture(scope="module")
+def firestore() -> Iterator[str]:
+    with firestore_emulator() as address:
+        yield address
+
+
+@dataclass(frozen=True)
+class Service:
+    """One of Google's, behind a proxy.
+
+    Attributes:
+        name: for messages.
+        variable: names where it is in the environment.
+        target: where it is; a URL for REST.
+        faults: of its proxy.
+    """
+
+    name: str
+    variable: str
+    target: str
+    faults: Faults
+
+    @contextmanager
+    def behind_proxy(self) -> Iterator[tuple[str, str]]:
+        """The variable, and the proxy's address."""
+        proxy = faulty_proxy if self.target.startswith("http") else faulty_grpc_proxy
+        with proxy(self.target, self.faults) as address:
+            yield self.variable, address
 
 
 Made = tuple[Lab, dict[str, bytes]]
@@ -37,16 +81,17 @@ def make(lab: Lab, partitions: int) -> Made:
     return lab, lab.tables(run(spec).layout.base)
 
 
-def run_with(lab: Lab, endpoint: str, bucket: str) -> subprocess.CompletedProcess[str]:
-    """A run in a process of its own, whose client meets nothing but the proxy."""
-    output = f"output=gs://{bucket}/runs"
-    command = [*COMMAND, "run", str(lab.folder / "spec.yaml"), "--json", "--set", output]
+def run_with(
+    lab: Lab, variables: dict[str, str], *changes: str
+) -> subprocess.CompletedProcess[str]:
+    """A run in a process of its own, whose clients meet nothing but the proxies."""
+    sets = [word for change in changes for word in ("--set", change)]
     return subprocess.run(
-        command,
-        env={**os.environ, "STORAGE_EMULATOR_HOST": endpoint},
+        [*COMMAND, "run", str(lab.folder / "spec.yaml"), "--json", *sets],
+        env={**os.environ, **variables},
         capture_output=True,
         text=True,
-        timeout=500,
+        timeout=550,
         check=False,
     )
 
@@ -60,26 +105,57 @@ def tables_in(endpoint: str, folder: str, monkeypatch: pytest.MonkeyPatch) -> di
     return {name: storage.read(f"{folder}/tables/{name}") for name in names}
 
 
-@pytest.mark.parametrize(("partitions", "share"), [(200, 0.05), (50, 0.2)])
+@pytest.mark.parametrize("share", [0.05, 0.2])
 def test_a_run_ends_right_whatever_breaks(
-    partitions: int,
     share: float,
     gcs_endpoint: str,
+    bigquery: BigQuery,
+    firestore: str,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    lab, expected = make(Lab(tmp_path), partitions)
-    bucket = f"bucket-{uuid.uuid4().hex[:12]}"
-    make_bucket(gcs_endpoint, bucket)
-    faults = Faults(share, seed=11)
-    with faulty_proxy(gcs_endpoint, faults) as url:
-        done = run_with(lab, url, bucket)
+    """Rows by a query of BigQuery, artifacts in a bucket, results in Firestore: all break."""
+    lab, expected = make(Lab(tmp_path), 200)
+    name = f"b{uuid.uuid4().hex[:12]}"
+    make_bucket(gcs_endpoint, name)
+    bigquery.client.create_dataset(f"{PROJECT}.{name}")
+    bigquery.load(pq.read_table(lab.folder / "table.parquet"), f"{name}.t")
+    services = [
+        Service("storage", "STORAGE_EMULATOR_HOST", gcs_endpoint, Faults(share, seed=11)),
+        Service("jobs", "BIGQUERY_EMULATOR_HOST", bigquery.rest, Faults(share, seed=12)),
+        Service("rows", "BIGQUERY_STORAGE_EMULATOR_HOST", bigquery.rows, Faults(share, seed=13)),
+        Service("store", "FIRESTORE_EMULATOR_HOST", firestore, Faults(share, seed=14)),
+    ]
+    with ExitStack() as stack:
+        done = run_with(
+            lab,
+            dict(stack.enter_context(each.behind_proxy()) for each in services),
+            f"output=gs://{name}/runs",
+            f"store=firestore://{name}",
+            "dataset.source=''",
+            f"dataset.query=SELECT * FROM `{PROJECT}.{name}.t`",
+            f"dataset.staging={PROJECT}.{name}",
+            f"dataset.billing={PROJECT}",
+        )
     assert done.returncode == 0, done.stderr
-    folder = json.loads(done.stdout)["folder"]
-    assert tables_in(gcs_endpoint, folder, monkeypatch) == expected
-    broken = sum(count for kind, count in faults.done.items() if kind)
-    assert broken == pytest.approx(share * faults.done.total(), rel=0.25)
-    assert set(FAULTS) <= set(faults.done)
+    told = json.loads(done.stdout)
+    assert tables_in(gcs_endpoint, told["folder"], monkeypatch) == expected
+    check_store(firestore, f"firestore://{name}", told, monkeypatch)
+    for each in services:
+        assert each.faults.done.total() > 0, each.name
+    storage = services[0].faults.done
+    broken = sum(count for kind, count in storage.items() if kind)
+    assert broken == pytest.approx(share * storage.total(), rel=0.25)
+    assert set(FAULTS) <= set(storage)
+
+
+def check_store(
+    address: str, store: str, told: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Firestore has each partition once."""
+    monkeypatch.setenv("FIRESTORE_EMULATOR_HOST", address)
+    found = Counter(path.split("/")[-2] for path in all_documents(store))
+    assert (found["runs"], found["results"]) == (1, 200)
 
 
 def test_a_service_that_is_gone_for_good_and_comes_back(
@@ -107,7 +183,7 @@ def test_a_service_that_is_gone_for_good_and_comes_back(
         assert "Run again to go on" in said
         assert "Traceback" not in said
         faults.gone = False
-        done = run_with(lab, url, bucket)
+        done = run_with(lab, {"STORAGE_EMULATOR_HOST": url}, output)
     assert done.returncode == 0, done.stderr
     assert tables_in(gcs_endpoint, json.loads(done.stdout)["folder"], monkeypatch) == expected
     assert sum(json.loads(done.stdout)["cached"].values()) > 0
@@ -121,7 +197,8 @@ def test_the_proxy_itself_changes_nothing(gcs_endpoint: str, tmp_path: Path) -> 
     lab.write_spec()
     bucket = f"bucket-{uuid.uuid4().hex[:12]}"
     make_bucket(gcs_endpoint, bucket)
+    output = f"output=gs://{bucket}/runs"
     with faulty_proxy(gcs_endpoint, faults) as url:
-        done = run_with(lab, url, bucket)
+        done = run_with(lab, {"STORAGE_EMULATOR_HOST": url}, output)
     assert done.returncode == 0, done.stderr
     assert set(faults.done) == {""}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 import threading
@@ -38,6 +39,7 @@ from steps.storage import storage_for
 from tests.lab import small_table
 from tests.stand_ins import SOAK, answering, gcs_server, make_bucket
 from tests.stand_ins.dataflow import Jobs, dataflow_server
+from tests.stand_ins.faults import Faults, faulty_proxy
 
 CONFIG = SplitConfig(
     engine="dataflow",
@@ -162,6 +164,29 @@ def test_a_claimer_who_was_killed_before_he_submitted(
     assert not jobs.jobs
     split_with(engine(), source, root)
     assert names(jobs) == ["1"]
+
+
+@pytest.mark.parametrize("share", [0.05, 0.2])
+def test_one_job_whatever_breaks_on_the_way_to_dataflow(
+    share: float,
+    root: str,
+    jobs: Jobs,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Even where the answer to a submission is lost, or it is asked for twice."""
+    source = upload(root, tmp_path)
+    expected = split_with(make_dataset, source, f"{root}/expected")
+    faults = Faults(share, seed=3)
+    jobs.delay = 1.0
+    with faulty_proxy(os.environ[ENDPOINT], faults) as url:
+        monkeypatch.setenv(ENDPOINT, url.replace("127.0.0.1", "localhost"))
+        for number in range(2):
+            project = f"{root}/{number}"
+            assert split_with(engine(), source, project).index == expected.index
+    assert names(jobs) == ["1"] * len(jobs.jobs)
+    assert len(jobs.jobs) == 2
+    assert sum(count for kind, count in faults.done.items() if kind) > 0
 
 
 def test_after_a_cancelled_job_comes_the_next_number(root: str, jobs: Jobs, tmp_path: Path) -> None:

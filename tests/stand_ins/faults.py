@@ -16,7 +16,7 @@ from random import Random
 from urllib.parse import urlsplit
 
 FAULTS = (
-    *("429", "500", "503"),  # refused before anything was done
+    *("429", "500", "503", "504"),  # refused before anything was done
     "reset",  # cut off before anything was done
     "answer lost",  # done, and cut off before the answer
     "asked twice",  # done twice, as when a client's retry crosses an answer

@@ -19,8 +19,9 @@ from apache_beam.runners.dataflow.dataflow_runner import DataflowRunner
 from apache_beam.runners.dataflow.internal.apiclient import DataflowJobAlreadyExistsError
 
 from steps.contract import ProjectLayout, join
-from steps.dataflow import ENDPOINT, Dataflow, Job, brief
+from steps.dataflow import ENDPOINT, Dataflow, Job
 from steps.errors import RefeedError, TransientError, UnavailableError
+from steps.google import brief
 from steps.progress import Progress
 from steps.records import PartitionIndex
 from steps.split.beam.graph import READ, WRITTEN, Work, build
