@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -19,7 +19,9 @@ from tests.e2e.kubectl import kubectl, must, needs_cluster
 from tests.e2e.platform import NAMESPACE, Platform, installation, wait_until, workflow
 from tests.stand_ins import free_port
 from tests.stand_ins.bigquery import PROJECT, BigQuery, bigquery_server
-from tests.stand_ins.firestore import firestore_emulator
+from tests.stand_ins.faults import Faults
+from tests.stand_ins.firestore import database_of, firestore_emulator
+from tests.stand_ins.grpc_faults import faulty_grpc_proxy
 
 pytestmark = needs_cluster
 
@@ -45,8 +47,21 @@ def bigquery(host: str, flights: Path) -> Iterator[BigQuery]:
 
 
 @pytest.fixture(scope="module")
-def firestore(host: str) -> Iterator[str]:
+def faults() -> Faults:
+    """What happens on the way to Firestore: nothing, until a test changes it."""
+    return Faults()
+
+
+@pytest.fixture(scope="module")
+def emulator(host: str) -> Iterator[str]:
     with firestore_emulator(host) as address:
+        yield address
+
+
+@pytest.fixture(scope="module")
+def firestore(host: str, emulator: str, faults: Faults) -> Iterator[str]:
+    """What pods take for Firestore."""
+    with faulty_grpc_proxy(emulator, faults, host) as address:
         yield address
 
 
@@ -141,21 +156,20 @@ def test_flights_from_bigquery_by_dataflow_to_firestore(
     assert status.code == 0, status.err
 
 
-def test_the_split_is_killed_twice_while_its_job_runs(
-    google: Platform, bigquery: BigQuery, dataflow: str, name: str
+def test_split_and_collect_are_killed_twice_each(
+    google: Platform, bigquery: BigQuery, dataflow: str, emulator: str, faults: Faults, name: str
 ) -> None:
+    """Split while its job runs, collect while it writes: one job, and each result once."""
     bigquery.run(
         f"CREATE OR REPLACE TABLE `{PROJECT}.source.some` AS "
         f"SELECT * FROM `{PROJECT}.source.flights` WHERE month <= 2"
     )
     before = {job["id"] for job in jobs(dataflow) or []}
     address = google.begin(spec_of(google, name, f"bigquery://{PROJECT}.source.some"))
-    killed: set[str] = set()
-    for _ in range(2):  # a pod that is lost early comes back under its own name
-        pod, uid = wait_until("a split pod", lambda: _split_pod(name, killed), 240)
-        wait_until("the job", lambda: {job["id"] for job in jobs(dataflow) or []} - before, 240)
-        must("-n", NAMESPACE, "delete", "pod", pod, "--force", "--grace-period=0")
-        killed.add(uid)
+    kill_twice(name, "split", lambda: {job["id"] for job in jobs(dataflow) or []} - before)
+    faults.share, faults.kinds, faults.pause = 1.0, ("slow",), 4.0  # time to be killed in
+    kill_twice(name, "collect", lambda: results_of(name, emulator))
+    faults.share = 0.0
     (made,) = workflows_of(name)
     ended = {"Succeeded", "Failed", "Error"}
     wait_until("the end", lambda: workflow(made)["status"].get("phase") in ended, 480)
@@ -163,6 +177,11 @@ def test_the_split_is_killed_twice_while_its_job_runs(
     assert told.json["status"] == "finished", told.out
     mine = [job for job in jobs(dataflow) or [] if job["id"] not in before]
     assert [job["currentState"] for job in mine] == ["JOB_STATE_DONE"]
+    counts = told.json["counts"]
+    store = open_store(ProjectLayout("gs://refeed-lab", "lab"), STORE)
+    (run,) = store.runs(name)
+    partitions = [each.partition_id for each in store.results(name, run.run)]
+    assert len(partitions) == len(set(partitions)) == sum(counts.values())
 
 
 def workflows_of(name: str) -> list[str]:
@@ -173,12 +192,32 @@ def workflows_of(name: str) -> list[str]:
     return found.split()
 
 
-def _split_pod(name: str, killed: set[str]) -> tuple[str, str] | None:
-    """Name and uid of the split pod of an experiment that runs, unless it is one of these."""
+def results_of(name: str, emulator: str) -> set[str]:
+    """Paths of the results of an experiment that Firestore has."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("FIRESTORE_EMULATOR_HOST", emulator)
+        with database_of(STORE) as client:
+            found = {each.reference.path for each in client.collection_group("results").stream()}
+    return {path for path in found if name in path.split("/")}
+
+
+def kill_twice(name: str, step: str, busy: Callable[[], object]) -> None:
+    """Kill two pods of a step, each while it runs and is at work."""
+    killed: set[str] = set()
+    for _ in range(2):  # a pod that is lost early comes back under its own name
+        pod, uid = wait_until(f"a {step} pod", lambda: running_pod(name, step, killed), 300)
+        wait_until("its work", busy, 240)
+        assert running_pod(name, step, killed) == (pod, uid)
+        must("-n", NAMESPACE, "delete", "pod", pod, "--force", "--grace-period=0")
+        killed.add(uid)
+
+
+def running_pod(name: str, step: str, killed: set[str]) -> tuple[str, str] | None:
+    """Name and uid of the pod of a step of an experiment that runs, unless it is one of these."""
     (made,) = workflows_of(name)
     found = kubectl(
         *("-n", NAMESPACE, "get", "pods"),
-        *("-l", f"workflows.argoproj.io/workflow={made},refeed/step=split"),
+        *("-l", f"workflows.argoproj.io/workflow={made},refeed/step={step}"),
         "--field-selector=status.phase=Running",
         *("-o", 'jsonpath={range .items[*]}{.metadata.name} {.metadata.uid}{"\\n"}{end}'),
     )

@@ -34,6 +34,7 @@ class Faults:
         seed: of the generator that decides which, and how.
         gone: nothing is passed on any more.
         kinds: that occur.
+        pause: seconds within a slow answer.
         done: how many there were of each kind; ``""`` for those passed on as they are.
     """
 
@@ -41,6 +42,7 @@ class Faults:
     seed: int = 1
     gone: bool = False
     kinds: tuple[str, ...] = FAULTS
+    pause: float = 0.3
     done: Counter[str] = field(default_factory=Counter)
 
     def __post_init__(self) -> None:
@@ -129,7 +131,7 @@ class _Proxy(BaseHTTPRequestHandler):
             return
         if kind == "slow":
             self.wfile.flush()
-            time.sleep(0.3)
+            time.sleep(self.faults.pause)
         self.wfile.write(content[middle:])
 
     def _here(self, value: str) -> str:

@@ -27,15 +27,15 @@ _STREAMS = ("ReadRows", "RunQuery", "BatchGetDocuments", "RunAggregationQuery")
 
 
 @contextmanager
-def faulty_grpc_proxy(target: str, faults: Faults) -> Iterator[str]:
+def faulty_grpc_proxy(target: str, faults: Faults, host: str = "127.0.0.1") -> Iterator[str]:
     """A proxy before a gRPC server, given as host:port; yields its own."""
     server = grpc.server(ThreadPoolExecutor(16), options=_UNLIMITED)
-    port = server.add_insecure_port("127.0.0.1:0")
+    port = server.add_insecure_port(f"{host}:0")
     with grpc.insecure_channel(target, options=_UNLIMITED) as channel:
         server.add_generic_rpc_handlers((_Handler(channel, faults),))
         server.start()
         try:
-            yield f"127.0.0.1:{port}"
+            yield f"{host}:{port}"
         finally:
             server.stop(None).wait()
 
@@ -66,7 +66,7 @@ class _Handler(grpc.GenericRpcHandler):  # type: ignore[misc]  # grpc has no typ
             context.abort(error.code(), error.details())
         if kind in {"answer lost", "half"}:
             context.abort(grpc.StatusCode.UNAVAILABLE, "cut off, as the test wants it")
-        time.sleep(0.3 if kind == "slow" else 0)
+        time.sleep(self.faults.pause if kind == "slow" else 0)
         return answer
 
     def _stream(self, ask: Any, request: bytes, metadata: Any, context: Any) -> Iterator[bytes]:
@@ -77,7 +77,7 @@ class _Handler(grpc.GenericRpcHandler):  # type: ignore[misc]  # grpc has no typ
             for number, message in enumerate(ask(request, metadata=metadata)):
                 if kind == "answer lost" or (kind == "half" and number):
                     break
-                time.sleep(0.3 if kind == "slow" and not number else 0)
+                time.sleep(self.faults.pause if kind == "slow" and not number else 0)
                 yield message
         except grpc.RpcError as error:
             context.abort(error.code(), error.details())
