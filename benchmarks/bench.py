@@ -1,8 +1,8 @@
-"""Answers seven questions with numbers: `python benchmarks/bench.py [NAME ...] [--quick]`.
+"""Answers nine questions with numbers: `python benchmarks/bench.py [NAME ...] [--quick]`.
 
-NAME is train, dependence, split, beam, memory, compile or engine; default: all but the last, which
-needs a cluster. The tables go to stdout, and unless --quick also to benchmarks/results.md. Numbers
-of two machines cannot be compared, ratios of one run can.
+NAME is train, dependence, split, beam, warehouse, collect, memory, compile or engine; default: all
+but the last, which needs a cluster. The tables go to stdout, and unless --quick also to
+benchmarks/results.md. Numbers of two machines cannot be compared, ratios of one run can.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from benchmarks.common import HEADER, MIB, Row, say
 
-HERE = ("train", "dependence", "split", "beam", "memory", "compile")
+HERE = ("train", "dependence", "split", "beam", "warehouse", "collect", "memory", "compile")
 NAMES = (*HERE, "engine")
 """The last one needs a cluster, so it must be asked for by name."""
 RESULTS = Path(__file__).with_name("results.md")
