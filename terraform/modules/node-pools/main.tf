@@ -1,0 +1,167 @@
+locals {
+  class_label = "refeed/class"
+  # GKE gives spot nodes this label itself, and the taint too where it makes the pool itself.
+  spot_label = "cloud.google.com/gke-spot"
+  scopes     = ["https://www.googleapis.com/auth/cloud-platform"] # what a node may do, its account's roles say
+
+  pools = merge(
+    { for name, class in var.classes : name => { class = name, spot = false } if class.on_demand && !var.auto_provisioning },
+    { for name, class in var.classes : "${name}-spot" => { class = name, spot = true } if class.spot && !var.auto_provisioning },
+  )
+}
+
+resource "google_container_node_pool" "class" {
+  for_each = local.pools
+
+  project            = var.gcp_project
+  location           = var.region
+  cluster            = var.cluster
+  name               = each.key
+  initial_node_count = 0
+
+  autoscaling {
+    total_min_node_count = 0
+    total_max_node_count = var.classes[each.value.class].max_nodes
+    location_policy      = "ANY" # wherever there are machines: training pods need no balance of zones
+  }
+
+  management {
+    auto_repair  = true
+    auto_upgrade = true
+  }
+
+  upgrade_settings {
+    strategy        = "SURGE"
+    max_surge       = 1
+    max_unavailable = 0
+  }
+
+  network_config {
+    enable_private_nodes = true
+  }
+
+  node_config {
+    machine_type    = var.classes[each.value.class].machine_type
+    spot            = each.value.spot
+    disk_size_gb    = var.classes[each.value.class].disk_gb
+    disk_type       = "pd-balanced"
+    image_type      = "COS_CONTAINERD"
+    service_account = var.node_service_account
+    oauth_scopes    = local.scopes
+    tags            = var.classes[each.value.class].internet ? [] : [var.closed_tag]
+    labels          = { (local.class_label) = each.value.class }
+    metadata        = { disable-legacy-endpoints = "true" }
+
+    # Keeps everything else away, so that the pool can go to zero.
+    taint {
+      key    = local.class_label
+      value  = each.value.class
+      effect = "NO_SCHEDULE"
+    }
+
+    dynamic "taint" {
+      for_each = each.value.spot ? [local.spot_label] : []
+
+      content {
+        key    = taint.value
+        value  = "true"
+        effect = "NO_SCHEDULE"
+      }
+    }
+
+    gcfs_config { # image streaming
+      enabled = true
+    }
+
+    kubelet_config {
+      insecure_kubelet_readonly_port_enabled = "FALSE"
+    }
+
+    shielded_instance_config {
+      enable_secure_boot          = true
+      enable_integrity_monitoring = true
+    }
+
+    workload_metadata_config { # pods see their own account's tokens, never the node's
+      mode = "GKE_METADATA"
+    }
+  }
+
+  lifecycle {
+    ignore_changes = [initial_node_count]
+
+    precondition {
+      condition = local.usable[each.value.class] == null || try(
+        local.cores[each.value.class] <= local.usable[each.value.class].cores
+        && local.memory_mib[each.value.class] <= local.usable[each.value.class].memory_mib, true
+      )
+      error_message = format(
+        "A pod of the class %s (cpu %s, memory %s) fits no %s, which has cpu %.2f and memory %dMi for one: give the class less, or a larger machine.",
+        each.value.class, var.classes[each.value.class].cpu, var.classes[each.value.class].memory, var.classes[each.value.class].machine_type,
+        try(local.usable[each.value.class].cores, 0), try(floor(local.usable[each.value.class].memory_mib), 0),
+      )
+    }
+  }
+}
+
+resource "google_container_node_pool" "platform" {
+  project            = var.gcp_project
+  location           = var.region
+  cluster            = var.cluster
+  name               = "platform"
+  initial_node_count = 1
+  max_pods_per_node  = 64 # Argo CD, Argo and GKE's own are many small pods
+
+  autoscaling {
+    total_min_node_count = var.platform.min_nodes
+    total_max_node_count = var.platform.max_nodes
+    location_policy      = "BALANCED"
+  }
+
+  management {
+    auto_repair  = true
+    auto_upgrade = true
+  }
+
+  upgrade_settings {
+    strategy        = "SURGE"
+    max_surge       = 1
+    max_unavailable = 0
+  }
+
+  network_config {
+    enable_private_nodes = true
+  }
+
+  node_config {
+    machine_type    = var.platform.machine_type
+    disk_size_gb    = var.platform.disk_gb
+    disk_type       = "pd-balanced"
+    image_type      = "COS_CONTAINERD"
+    service_account = var.node_service_account
+    oauth_scopes    = local.scopes
+    labels          = { "refeed/pool" = "platform" }
+    metadata        = { disable-legacy-endpoints = "true" }
+
+    gcfs_config {
+      enabled = true
+    }
+
+    kubelet_config {
+      insecure_kubelet_readonly_port_enabled = "FALSE"
+    }
+
+    shielded_instance_config {
+      enable_secure_boot          = true
+      enable_integrity_monitoring = true
+    }
+
+    workload_metadata_config {
+      mode = "GKE_METADATA"
+    }
+  }
+
+  lifecycle {
+    ignore_changes = [initial_node_count]
+  }
+}

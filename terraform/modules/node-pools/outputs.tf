@@ -1,0 +1,35 @@
+locals {
+  by_memory = [
+    for sorted in sort([for name, mib in local.memory_mib : format("%012d %s", mib, name)]) : split(" ", sorted)[1]
+  ]
+  own = {
+    for name in keys(var.classes) : name => {
+      node_selector = { (local.class_label) = name }
+      tolerations   = [{ key = local.class_label, value = name }]
+    }
+  }
+  spot = {
+    node_selector = { (local.spot_label) = "true" }
+    tolerations   = [{ key = local.spot_label, value = "true" }]
+  }
+}
+
+output "classes" {
+  description = <<-EOT
+    The installation file's classes, a list with the smallest memory first: `name`, and `class` with cpu, memory
+    and where its pods run. Pods of a class without `on_demand` are on spot nodes whatever a spec says.
+  EOT
+  value = [
+    for name in local.by_memory : {
+      name = name
+      class = merge(
+        { cpu = var.classes[name].cpu, memory = var.classes[name].memory },
+        var.classes[name].on_demand ? local.own[name] : {
+          node_selector = merge(local.own[name].node_selector, local.spot.node_selector)
+          tolerations   = concat(local.own[name].tolerations, local.spot.tolerations)
+        },
+        { for key, place in { spot = local.spot } : key => place if var.classes[name].spot && var.classes[name].on_demand },
+      )
+    }
+  ]
+}

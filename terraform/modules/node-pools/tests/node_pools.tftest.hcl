@@ -1,0 +1,236 @@
+mock_provider "google" {}
+
+variables {
+  gcp_project          = "my-project"
+  region               = "europe-west1"
+  cluster              = "refeed"
+  node_service_account = "refeed-node@my-project.iam.gserviceaccount.com"
+  closed_tag           = "refeed-closed"
+  classes = {
+    small  = { machine_type = "e2-standard-8", cpu = "2", memory = "8Gi" }
+    medium = { machine_type = "e2-standard-8", cpu = "7", memory = "26Gi", on_demand = false, max_nodes = 7 }
+    large  = { machine_type = "e2-highmem-16", cpu = "15", memory = "110Gi", spot = false, disk_gb = 200, internet = true }
+  }
+}
+
+run "defaults" {
+  command = plan
+
+  assert {
+    condition     = toset(keys(google_container_node_pool.class)) == toset(["small", "small-spot", "medium-spot", "large"])
+    error_message = "A pool for each class and kind of node that it has."
+  }
+  assert {
+    condition = alltrue([
+      for pool in google_container_node_pool.class :
+      pool.autoscaling[0].total_min_node_count == 0 && pool.initial_node_count == 0
+    ])
+    error_message = "Pools of classes scale to zero."
+  }
+  assert {
+    condition = (
+      google_container_node_pool.class["medium-spot"].autoscaling[0].total_max_node_count == 7
+      && google_container_node_pool.class["small"].autoscaling[0].total_max_node_count == 20
+    )
+    error_message = "Nodes at the most."
+  }
+  assert {
+    condition = alltrue([
+      for pool in concat(values(google_container_node_pool.class), [google_container_node_pool.platform]) :
+      pool.network_config[0].enable_private_nodes
+      && pool.node_config[0].workload_metadata_config[0].mode == "GKE_METADATA"
+      && pool.node_config[0].service_account == var.node_service_account
+      && pool.node_config[0].shielded_instance_config[0].enable_secure_boot
+      && pool.node_config[0].gcfs_config[0].enabled
+      && pool.node_config[0].kubelet_config[0].insecure_kubelet_readonly_port_enabled == "FALSE"
+      && pool.management[0].auto_repair && pool.management[0].auto_upgrade
+    ])
+    error_message = "Private, shielded, upgraded, with image streaming; pods see their own account only."
+  }
+  assert {
+    condition = alltrue([
+      for name, pool in google_container_node_pool.class :
+      pool.node_config[0].labels["refeed/class"] == trimsuffix(name, "-spot")
+      && pool.node_config[0].spot == endswith(name, "-spot")
+      && [for taint in pool.node_config[0].taint : "${taint.key}=${taint.value}:${taint.effect}"] == concat(
+        ["refeed/class=${trimsuffix(name, "-spot")}:NO_SCHEDULE"],
+        endswith(name, "-spot") ? ["cloud.google.com/gke-spot=true:NO_SCHEDULE"] : [],
+      )
+    ])
+    error_message = "Labels and taints are the class's and the spot nodes' own."
+  }
+  assert {
+    condition = (
+      google_container_node_pool.class["small-spot"].node_config[0].tags == tolist(["refeed-closed"])
+      && length(google_container_node_pool.class["large"].node_config[0].tags) == 0
+    )
+    error_message = "Nodes are closed unless a class says otherwise."
+  }
+  assert {
+    condition     = google_container_node_pool.class["large"].node_config[0].disk_size_gb == 200
+    error_message = "Disk."
+  }
+  assert {
+    condition = (
+      google_container_node_pool.platform.autoscaling[0].total_min_node_count == 1
+      && length(google_container_node_pool.platform.node_config[0].taint) == 0
+      && !coalesce(google_container_node_pool.platform.node_config[0].spot, false)
+    )
+    error_message = "The platform's pool is always there, for whatever has no class, and not spot."
+  }
+  assert {
+    condition     = output.classes[*].name == ["small", "medium", "large"]
+    error_message = "The smallest memory first."
+  }
+  assert {
+    condition = jsonencode(output.classes[0].class) == jsonencode({
+      cpu           = "2"
+      memory        = "8Gi"
+      node_selector = { "refeed/class" = "small" }
+      tolerations   = [{ key = "refeed/class", value = "small" }]
+      spot = {
+        node_selector = { "cloud.google.com/gke-spot" = "true" }
+        tolerations   = [{ key = "cloud.google.com/gke-spot", value = "true" }]
+      }
+    })
+    error_message = "What the installation says of a class with both kinds of nodes."
+  }
+  assert {
+    condition = (
+      jsonencode(output.classes[1].class.node_selector) == jsonencode({ "refeed/class" = "medium", "cloud.google.com/gke-spot" = "true" })
+      && !can(output.classes[1].class.spot)
+    )
+    error_message = "All pods of a class without on_demand are on spot nodes."
+  }
+  assert {
+    condition     = !can(output.classes[2].class.spot) && jsonencode(output.classes[2].class.node_selector) == jsonencode({ "refeed/class" = "large" })
+    error_message = "A class without spot."
+  }
+  assert { # by hand from GKE's formulas: 32 x 0.98 - (1 + 0.8 + 0.8 + 0.96) = 27.8 GiB, - 1,124 MiB
+    condition     = floor(local.usable["small"].memory_mib) == 27343 && format("%.2f", local.usable["small"].cores) == "7.41"
+    error_message = "What e2-standard-8 has left: ${jsonencode(local.usable["small"])}."
+  }
+}
+
+run "auto_provisioning" {
+  command = plan
+  variables { auto_provisioning = true }
+
+  assert {
+    condition     = length(google_container_node_pool.class) == 0
+    error_message = "GKE makes the pools of classes."
+  }
+  assert {
+    condition     = jsonencode(output.classes[0].class.node_selector) == jsonencode({ "refeed/class" = "small" }) && jsonencode(output.classes[0].class.spot.node_selector) == jsonencode({ "cloud.google.com/gke-spot" = "true" })
+    error_message = "Pods ask for the same labels."
+  }
+}
+
+run "machines_that_nobody_knows" {
+  command = plan
+  variables {
+    classes = { gpu = { machine_type = "a2-highgpu-1g", cpu = "11", memory = "80Gi" }, own = { machine_type = "n2-custom-6-20480", cpu = "5500m", memory = "15Gi" } }
+  }
+
+  assert {
+    condition     = local.usable["gpu"] == null && local.usable["own"] == null && length(google_container_node_pool.class) == 4
+    error_message = "Nothing is refused of what is not known."
+  }
+}
+
+run "platform" {
+  command = plan
+  variables { platform = { min_nodes = 2, max_nodes = 5, machine_type = "e2-standard-8" } }
+
+  assert {
+    condition = (
+      google_container_node_pool.platform.autoscaling[0].total_min_node_count == 2
+      && google_container_node_pool.platform.autoscaling[0].total_max_node_count == 5
+      && google_container_node_pool.platform.node_config[0].machine_type == "e2-standard-8"
+    )
+    error_message = "The platform's nodes."
+  }
+}
+
+run "refuses_a_pod_that_fits_no_node" {
+  command = plan
+  variables { classes = { small = { machine_type = "e2-standard-4", cpu = "4", memory = "8Gi", spot = false } } }
+  expect_failures = [google_container_node_pool.class["small"]]
+}
+
+run "refuses_all_of_a_machines_memory" {
+  command = plan
+  variables { classes = { small = { machine_type = "e2-standard-4", cpu = "3", memory = "16Gi", spot = false } } }
+  expect_failures = [google_container_node_pool.class["small"]]
+}
+
+run "refuses_the_same_memory_twice" {
+  command = plan
+  variables {
+    classes = {
+      one = { machine_type = "e2-standard-4", cpu = "1", memory = "2Gi" }
+      two = { machine_type = "e2-standard-4", cpu = "2", memory = "2048Mi" }
+    }
+  }
+  expect_failures = [var.classes]
+}
+
+run "refuses_a_class_without_nodes" {
+  command = plan
+  variables { classes = { small = { machine_type = "e2-standard-4", cpu = "2", memory = "4Gi", spot = false, on_demand = false } } }
+  expect_failures = [var.classes]
+}
+
+run "refuses_no_nodes_at_the_most" {
+  command = plan
+  variables { classes = { small = { machine_type = "e2-standard-4", cpu = "2", memory = "4Gi", max_nodes = 0 } } }
+  expect_failures = [var.classes]
+}
+
+run "refuses_a_class_named_like_a_spot_pool" {
+  command = plan
+  variables { classes = { small-spot = { machine_type = "e2-standard-4", cpu = "2", memory = "4Gi" } } }
+  expect_failures = [var.classes]
+}
+
+run "refuses_memory_in_bytes" {
+  command = plan
+  variables { classes = { small = { machine_type = "e2-standard-4", cpu = "2", memory = "4G" } } }
+  expect_failures = [var.classes]
+}
+
+run "refuses_cpu_in_words" {
+  command = plan
+  variables { classes = { small = { machine_type = "e2-standard-4", cpu = "two", memory = "4Gi" } } }
+  expect_failures = [var.classes]
+}
+
+run "refuses_a_small_disk" {
+  command = plan
+  variables { classes = { small = { machine_type = "e2-standard-4", cpu = "2", memory = "4Gi", disk_gb = 10 } } }
+  expect_failures = [var.classes]
+}
+
+run "refuses_no_classes" {
+  command = plan
+  variables { classes = {} }
+  expect_failures = [var.classes]
+}
+
+run "refuses_a_platform_without_nodes" {
+  command = plan
+  variables { platform = { min_nodes = 0 } }
+  expect_failures = [var.platform]
+}
+
+run "refuses_a_platform_with_a_small_disk" {
+  command = plan
+  variables { platform = { disk_gb = 10 } }
+  expect_failures = [var.platform]
+}
+
+run "refuses_compute_engines_account" {
+  command = plan
+  variables { node_service_account = "123456789-compute@developer.gserviceaccount.com" }
+  expect_failures = [var.node_service_account]
+}
