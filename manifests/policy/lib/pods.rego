@@ -1,0 +1,126 @@
+# METADATA
+# title: Pods
+# description: >
+#   Whatever makes pods, seen alike: as {object, path, spec, containers, security, patches}. `spec` is
+#   the pod's, `containers` are {path, container}, `security` is the path of the pod's security
+#   context, and `patches` are the texts that Argo lays over it, as {path, text}.
+package refeed.lib.pods
+
+import data.refeed.lib.objects
+import data.refeed.lib.texts
+import data.refeed.lib.workflows
+
+# Any kind with a list of containers somewhere: what comes later is seen as well. Schemas have none.
+all contains pod if {
+	some object in objects.all
+	not object.kind in (workflows.kinds | {"CustomResourceDefinition"})
+	walk(object, [keys, spec])
+	is_array(spec.containers)
+	path := objects.dotted(keys)
+	pod := {
+		"object": objects.id(object),
+		"path": path,
+		"spec": spec,
+		"security": sprintf("%s.securityContext", [path]),
+		"containers": listed(path, spec, ["containers", "initContainers", "ephemeralContainers"]),
+		"patches": [],
+	}
+}
+
+all contains pod if {
+	some found in workflows.templates
+	containers := (single(found) | listed(found.path, found.template, ["initContainers", "sidecars"])) | grouped(found)
+	count(containers) > 0
+	pod := {
+		"object": found.workflow.object,
+		"path": found.path,
+		"spec": effective(found.workflow.spec, found.template),
+		"security": security(found),
+		"containers": containers,
+		"patches": patches(found),
+	}
+}
+
+# METADATA
+# title: Containers of pods
+# description: As {pod, path, container}.
+containers contains object.union(own, {"pod": pod}) if {
+	some pod in all
+	some own in pod.containers
+}
+
+listed(path, spec, fields) := {{"path": own, "container": container} |
+	some field in fields
+	some index, container in object.get(spec, field, [])
+	own := objects.element(sprintf("%s.%s", [path, field]), index, container)
+}
+
+single(found) := {{"path": sprintf("%s.%s", [found.path, field]), "container": found.template[field]} |
+	some field in ["container", "script"]
+	found.template[field]
+}
+
+grouped(found) := listed(
+	sprintf("%s.containerSet", [found.path]),
+	object.get(found.template, "containerSet", {}),
+	["containers"],
+)
+
+# Argo takes these of the template where it has them, and else of the workflow: whole, not merged.
+effective(workflow, template) := object.union(
+	object.union(object.filter(workflow, inherited - object.keys(template)), object.filter(template, inherited)),
+	{"volumes": array.concat(object.get(workflow, "volumes", []), object.get(template, "volumes", []))},
+)
+
+inherited := {
+	"automountServiceAccountToken",
+	"hostNetwork",
+	"nodeSelector",
+	"securityContext",
+	"serviceAccountName",
+	"tolerations",
+}
+
+security(found) := sprintf("%s.securityContext", [found.path]) if found.template.securityContext
+
+security(found) := sprintf("%s.securityContext", [found.workflow.path]) if not found.template.securityContext
+
+patches(found) := [{"path": sprintf("%s.podSpecPatch", [place.path]), "text": place.from.podSpecPatch} |
+	some place in [
+		{"path": found.workflow.path, "from": found.workflow.spec},
+		{"path": found.path, "from": found.template},
+	]
+	place.from.podSpecPatch
+]
+
+# METADATA
+# title: Patches of pods, read
+# description: As {pod, path, patch}; those of one text are its outcomes.
+readings contains {"pod": pod, "path": patch.path, "patch": read} if {
+	some pod in all
+	some patch in pod.patches
+	some text in outcomes(patch.text)
+	read := yaml.unmarshal(text)
+	is_object(read)
+}
+
+# METADATA
+# title: Patches of pods that cannot be read
+# description: As {pod, path}.
+unreadable contains {"pod": pod, "path": patch.path} if {
+	some pod in all
+	some patch in pod.patches
+	not readable(patch.text)
+}
+
+readable(text) if {
+	every outcome in outcomes(text) {
+		yaml.is_valid(outcome)
+		is_object(yaml.unmarshal(outcome))
+	}
+}
+
+# A tag within the JSON changes a value of it; an expression may be all of it.
+outcomes(text) := [text] if not startswith(text, "{{")
+
+outcomes(text) := texts.outcomes(text) if startswith(text, "{{")

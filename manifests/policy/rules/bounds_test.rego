@@ -1,0 +1,89 @@
+package refeed.rules.bounds_test
+
+import data.refeed.fixtures
+import data.refeed.rules.bounds
+
+names contains refusal.rule if some refusal in bounds.refuse
+
+template := fixtures.workflow_template
+
+passes if count(names) == 0 with input as template with data.policy as fixtures.policy
+
+set(path, value) := fixtures.changed(template, path, value)
+
+test_fan_out_bounded_accepts if {
+	passes
+	own := fixtures.changed(fixtures.without(template, "/spec/parallelism"), "/spec/templates/0/parallelism", 5)
+	count(names) == 0 with input as own with data.policy as fixtures.policy
+}
+
+test_fan_out_bounded_accepts_a_list_that_is_written_out if {
+	tasks := [{"name": "few", "template": "train", "withItems": [1, 2]}]
+	listed := fixtures.without(set("/spec/templates/0/dag/tasks", tasks), "/spec/parallelism")
+	count(names) == 0 with input as listed with data.policy as fixtures.policy
+}
+
+test_fan_out_bounded_refuses if {
+	every wrong in [
+		fixtures.without(template, "/spec/parallelism"),
+		set("/spec/parallelism", 0),
+		set("/spec/parallelism", 11),
+		fixtures.changed(fixtures.without(template, "/spec/parallelism"), "/spec/templates/1/parallelism", 5),
+	] {
+		names == {"fan-out-bounded"} with input as wrong with data.policy as fixtures.policy
+	}
+}
+
+test_retries_bounded_accepts if {
+	passes
+	count(names) == 0 with input as set("/spec/templates/1/retryStrategy/limit", "0") with data.policy as fixtures.policy
+	never := fixtures.without(template, "/spec/templates/1/retryStrategy")
+	count(names) == 0 with input as never with data.policy as fixtures.policy
+}
+
+test_retries_bounded_refuses if {
+	endless := fixtures.without(template, "/spec/templates/1/retryStrategy/limit")
+	names == {"retries-bounded"} with input as endless with data.policy as fixtures.policy
+	every limit in [6, "6", -1, "{{workflow.parameters.tries}}"] {
+		wrong := set("/spec/templates/1/retryStrategy/limit", limit)
+		names == {"retries-bounded"} with input as wrong with data.policy as fixtures.policy
+	}
+}
+
+test_retries_wait_accepts if passes
+
+test_retries_wait_refuses if {
+	hasty := fixtures.without(template, "/spec/templates/1/retryStrategy/backoff")
+	names == {"retries-wait"} with input as hasty with data.policy as fixtures.policy
+}
+
+test_patch_known_accepts if {
+	every text in [`{"containers": []}`, "containers: []", `{{= a == 'b' ? '{"nodeSelector": {} }' : '{}' }}`] {
+		count(names) == 0 with input as set("/spec/podSpecPatch", text) with data.policy as fixtures.policy
+	}
+}
+
+test_patch_known_refuses if {
+	every text in ["{{inputs.parameters.patch}}", "{{= '{' + '}' }}", "[1]", `{"a`, "{{= a == 'b' ? 'x' : '{}' }}"] {
+		names == {"patch-known"} with input as set("/spec/templates/1/podSpecPatch", text)
+			with data.policy as fixtures.policy
+	}
+}
+
+test_patch_narrow_accepts if {
+	patch := {"nodeSelector": {}, "tolerations": [], "containers": [{"name": "main", "resources": {}, "env": []}]}
+	narrow := set("/spec/templates/1/podSpecPatch", json.marshal(patch))
+	count(names) == 0 with input as narrow with data.policy as fixtures.policy
+}
+
+test_patch_narrow_refuses if {
+	every patch in [
+		{"hostNetwork": true},
+		{"containers": [{"name": "main", "securityContext": {"privileged": true}}]},
+		{"containers": [{"name": "main", "image": "evil.example.com/a:1"}]},
+		{"volumes": []},
+	] {
+		names == {"patch-narrow"} with input as set("/spec/templates/1/podSpecPatch", json.marshal(patch))
+			with data.policy as fixtures.policy
+	}
+}

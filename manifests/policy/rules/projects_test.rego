@@ -1,0 +1,29 @@
+package refeed.rules.projects_test
+
+import data.refeed.fixtures
+import data.refeed.rules.projects
+
+names contains refusal.rule if some refusal in projects.refuse
+
+test_namespace_restricted_accepts if count(names) == 0 with input as fixtures.namespace
+
+test_namespace_restricted_refuses if {
+	path := "/metadata/labels/pod-security.kubernetes.io~1enforce"
+	names == {"namespace-restricted"} with input as fixtures.without(fixtures.namespace, path)
+	names == {"namespace-restricted"} with input as fixtures.changed(fixtures.namespace, path, "baseline")
+}
+
+test_app_project_bounded_accepts if count(names) == 0 with input as fixtures.app_project
+
+test_app_project_bounded_refuses if {
+	every wrong in [
+		["/spec/sourceRepos/0", "*"],
+		["/spec/destinations/0/namespace", "*"],
+		["/spec/destinations/0/namespace", "refeed-*"],
+		["/spec/clusterResourceWhitelist", [{"group": "*", "kind": "Namespace"}]],
+		["/spec/namespaceResourceWhitelist/0/kind", "*"],
+	] {
+		project := fixtures.changed(fixtures.app_project, wrong[0], wrong[1])
+		names == {"app-project-bounded"} with input as project
+	}
+}

@@ -1,0 +1,21 @@
+package refeed.rules.resources_test
+
+import data.refeed.fixtures
+import data.refeed.rules.resources
+
+fields contains refusal.field if some refusal in resources.refuse
+
+test_resources_set_accepts if {
+	count(fields) == 0 with input as fixtures.deployment
+	count(fields) == 0 with input as fixtures.workflow_template
+}
+
+test_resources_set_refuses if {
+	every amount in ["requests/cpu", "requests/memory", "limits/cpu", "limits/memory"] {
+		path := sprintf("/spec/template/spec/containers/0/resources/%s", [amount])
+		field := sprintf("spec.template.spec.containers[main].resources.%s", [replace(amount, "/", ".")])
+		fields == {field} with input as fixtures.without(fixtures.deployment, path)
+		fields == {field} with input as fixtures.changed(fixtures.deployment, path, "0")
+	}
+	count(fields) == 4 with input as fixtures.without(fixtures.workflow_template, "/spec/templates/1/container/resources")
+}

@@ -1,0 +1,74 @@
+# METADATA
+# title: Members and roles
+# description: Each grant names somebody, and just what they need.
+package refeed.rules.terraform_iam
+
+import data.refeed.lib.plans
+import data.refeed.lib.refusals
+
+# METADATA
+# title: iam-not-public
+# description: allAuthenticatedUsers is whoever has a Google account.
+refuse contains refusals.refusal("iam-not-public", grant.object, grant.field, says) if {
+	some grant in grants
+	some member in grant.members
+	lower(member) in {"allusers", "allauthenticatedusers"}
+	says := sprintf("holds %s, which is anybody at all: name a service account or a group", [member])
+}
+
+# METADATA
+# title: iam-no-primitive-role
+# description: They reach every service of the project, and grow with each new one.
+refuse contains refusals.refusal("iam-no-primitive-role", grant.object, grant.role_field, says) if {
+	some grant in grants
+	grant.role in {"roles/owner", "roles/editor", "roles/viewer"}
+	says := sprintf("is %s, which reaches every service of the project; grant the roles that are needed", [grant.role])
+}
+
+grants contains grant("member", "role", resource, [resource.after.member], role(resource)) if {
+	some resource in plans.resources
+	resource.after.member
+}
+
+grants contains grant("members", "role", resource, resource.after.members, role(resource)) if {
+	some resource in plans.resources
+	resource.after.members
+}
+
+grants contains grant("policy_data", "policy_data", resource, object.get(binding, "members", []), binding.role) if {
+	some resource in plans.resources
+	some binding in json.unmarshal(resource.after.policy_data).bindings
+}
+
+# Buckets' and datasets' own lists, older than IAM.
+grants contains grant("entity", "role", resource, [resource.after.entity], "") if {
+	some resource in plans.resources
+	contains(resource.type, "access_control")
+}
+
+grants contains grant("role_entity", "role_entity", resource, [entity], "") if {
+	some resource in plans.resources
+	some text in resource.after.role_entity
+	entity := split(text, ":")[1]
+}
+
+grants contains grant("special_group", "role", resource, [resource.after.special_group], "") if {
+	some resource in plans.resources
+	resource.type == "google_bigquery_dataset_access"
+}
+
+grants contains grant("access", "access", resource, [access.special_group], "") if {
+	some resource in plans.resources
+	resource.type == "google_bigquery_dataset"
+	some access in resource.after.access
+}
+
+grant(field, role_field, resource, members, role) := {
+	"object": resource.object,
+	"field": field,
+	"role_field": role_field,
+	"members": members,
+	"role": role,
+}
+
+role(resource) := object.get(resource.after, "role", "")

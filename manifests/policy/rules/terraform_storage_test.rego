@@ -1,0 +1,34 @@
+package refeed.rules.terraform_storage_test
+
+import data.refeed.fixtures
+import data.refeed.rules.terraform_storage
+
+names contains refusal.rule if some refusal in terraform_storage.refuse
+
+bucket := {"public_access_prevention": "enforced", "uniform_bucket_level_access": true}
+
+plan(after) := fixtures.plan("google_storage_bucket", after)
+
+passes if count(names) == 0 with input as plan(bucket)
+
+test_bucket_not_public_accepts if passes
+
+test_bucket_not_public_refuses if {
+	names == {"bucket-not-public"} with input as plan(fixtures.without(bucket, "/public_access_prevention"))
+	inherited := fixtures.changed(bucket, "/public_access_prevention", "inherited")
+	names == {"bucket-not-public"} with input as plan(inherited)
+}
+
+test_bucket_uniform_accepts if passes
+
+test_bucket_uniform_refuses if {
+	names == {"bucket-uniform"} with input as plan(fixtures.without(bucket, "/uniform_bucket_level_access"))
+}
+
+test_what_a_plan_removes_or_reads_is_no_matter if {
+	removed := {"resource_changes": [
+		{"address": "google_storage_bucket.it", "mode": "managed", "type": "google_storage_bucket", "change": {"after": null}},
+		{"address": "data.google_storage_bucket.it", "mode": "data", "type": "google_storage_bucket", "change": {"after": {}}},
+	]}
+	count(names) == 0 with input as removed
+}
