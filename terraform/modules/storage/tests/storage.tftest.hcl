@@ -1,0 +1,115 @@
+mock_provider "google" {}
+
+variables {
+  gcp_project = "my-project"
+  location    = "europe-west1"
+  projects    = { demo = "my-project-refeed-demo", lab = "my-project-refeed-lab" }
+}
+
+run "defaults" {
+  command = plan
+
+  assert {
+    condition     = output.buckets == { demo = "my-project-refeed-demo", lab = "my-project-refeed-lab" }
+    error_message = "A bucket for each project."
+  }
+  assert {
+    condition = alltrue([
+      for bucket in google_storage_bucket.root :
+      bucket.uniform_bucket_level_access && bucket.public_access_prevention == "enforced"
+      && bucket.versioning[0].enabled && !bucket.force_destroy
+      && bucket.soft_delete_policy[0].retention_duration_seconds == 604800
+    ])
+    error_message = "Never public, uniform access, versions, soft delete; not deleted with what it holds."
+  }
+  assert {
+    condition = [
+      for rule in google_storage_bucket.root["demo"].lifecycle_rule :
+      "${one(rule.action).type} ${jsonencode(one(rule.condition).matches_prefix)} ${coalesce(one(rule.condition).age, one(rule.condition).days_since_noncurrent_time, 0)}"
+      ] == [
+      "Delete [\"demo/cache/\"] 180",
+      "Delete [\"demo/datasets/work/\"] 7",
+      "Delete [\"demo/cache/\",\"demo/datasets/work/\"] 1",
+      "Delete null 30",
+      "AbortIncompleteMultipartUpload null 7",
+    ]
+    error_message = "Caches expire, results stay."
+  }
+  assert {
+    condition = alltrue([
+      for rule in google_storage_bucket.root["lab"].lifecycle_rule :
+      one(rule.condition).with_state == "ARCHIVED" || one(rule.condition).matches_prefix != null || one(rule.action).type != "Delete"
+    ])
+    error_message = "Nothing that is live goes but below a named prefix."
+  }
+  assert {
+    condition     = length(google_storage_bucket.root["demo"].encryption) == 0
+    error_message = "No key unless named."
+  }
+}
+
+run "models_stay_with_a_key" {
+  command = plan
+  variables {
+    cache_days       = null
+    soft_delete_days = 0
+    encryption_key   = "projects/my-project/locations/europe-west1/keyRings/refeed/cryptoKeys/data"
+  }
+
+  assert {
+    condition = alltrue([
+      for rule in google_storage_bucket.root["demo"].lifecycle_rule :
+      one(rule.condition).with_state == "ARCHIVED" || !contains(coalesce(one(rule.condition).matches_prefix, []), "demo/cache/")
+    ])
+    error_message = "Models stay."
+  }
+  assert {
+    condition     = google_storage_bucket.root["demo"].encryption[0].default_kms_key_name == var.encryption_key
+    error_message = "The key."
+  }
+  assert {
+    condition     = google_storage_bucket.root["demo"].soft_delete_policy[0].retention_duration_seconds == 0
+    error_message = "No soft delete."
+  }
+}
+
+run "refuses_a_bucket_for_two" {
+  command = plan
+  variables { projects = { demo = "my-bucket", lab = "my-bucket" } }
+  expect_failures = [var.projects]
+}
+
+run "refuses_a_domain" {
+  command = plan
+  variables { projects = { demo = "refeed.example.com" } }
+  expect_failures = [var.projects]
+}
+
+run "refuses_googles_name" {
+  command = plan
+  variables { projects = { demo = "google-refeed" } }
+  expect_failures = [var.projects]
+}
+
+run "refuses_days_that_would_lose_something" {
+  command = plan
+  variables {
+    cache_days       = 1
+    work_days        = 1
+    noncurrent_days  = 0
+    soft_delete_days = 3
+  }
+  expect_failures = [var.cache_days, var.work_days, var.noncurrent_days, var.soft_delete_days]
+}
+
+run "refuses_a_zone" {
+  command = plan
+  variables { location = "europe-west1-b" }
+  expect_failures = [var.location]
+}
+
+run "refuses_what_is_no_key" {
+  command = plan
+  variables { encryption_key = "data" }
+  expect_failures = [var.encryption_key]
+}
