@@ -1,0 +1,65 @@
+mock_provider "google" {}
+
+variables {
+  gcp_project = "my-project"
+  location    = "EU"
+  projects    = { demo = "refeed_demo", lab = "refeed_lab" }
+}
+
+run "defaults" {
+  command = plan
+
+  assert {
+    condition     = output.staging == { demo = "refeed_demo", lab = "refeed_lab" }
+    error_message = "A dataset for each project."
+  }
+  assert {
+    condition = alltrue([
+      for dataset in google_bigquery_dataset.staging :
+      dataset.location == "EU" && dataset.default_table_expiration_ms == 108000000
+      && dataset.default_partition_expiration_ms == 108000000 && dataset.max_time_travel_hours == "48"
+      && length(dataset.default_encryption_configuration) == 0
+    ])
+    error_message = "Tables go after 30 hours."
+  }
+}
+
+run "key" {
+  command = plan
+  variables { encryption_key = "projects/my-project/locations/europe/keyRings/refeed/cryptoKeys/data" }
+
+  assert {
+    condition     = google_bigquery_dataset.staging["demo"].default_encryption_configuration[0].kms_key_name == var.encryption_key
+    error_message = "The key."
+  }
+}
+
+run "refuses_an_end_before_the_reader" {
+  command = plan
+  variables { expiration_hours = 24 }
+  expect_failures = [var.expiration_hours]
+}
+
+run "refuses_hyphens" {
+  command = plan
+  variables { projects = { demo = "refeed-demo" } }
+  expect_failures = [var.projects]
+}
+
+run "refuses_a_dataset_for_two" {
+  command = plan
+  variables { projects = { demo = "refeed", lab = "refeed" } }
+  expect_failures = [var.projects]
+}
+
+run "refuses_a_zone" {
+  command = plan
+  variables { location = "europe-west1-b" }
+  expect_failures = [var.location]
+}
+
+run "refuses_what_is_no_key" {
+  command = plan
+  variables { encryption_key = "data" }
+  expect_failures = [var.encryption_key]
+}
