@@ -1,0 +1,131 @@
+mock_provider "google" {}
+
+variables {
+  gcp_project = "my-project"
+  cluster     = "refeed"
+  namespaces  = { demo = "refeed-demo", lab = "refeed-lab" }
+  emails      = ["platform@example.com"]
+}
+
+run "defaults" {
+  command = plan
+
+  assert {
+    condition = (
+      google_monitoring_notification_channel.email["platform@example.com"].type == "email"
+      && google_monitoring_notification_channel.email["platform@example.com"].labels.email_address == "platform@example.com"
+    )
+    error_message = "Somebody is told."
+  }
+  assert {
+    condition = alltrue([
+      for outcome, policy in google_monitoring_alert_policy.runs :
+      policy.conditions[0].condition_matched_log[0].filter == google_logging_metric.runs[outcome].filter
+      && strcontains(policy.conditions[0].condition_matched_log[0].filter, "labels.\"k8s-pod/refeed/step\"=\"finish\"")
+      && strcontains(policy.conditions[0].condition_matched_log[0].filter, "namespace_name=(\"refeed-demo\" OR \"refeed-lab\")")
+      && toset(keys(policy.conditions[0].condition_matched_log[0].label_extractors)) == toset(["project", "experiment", "run"])
+      && policy.alert_strategy[0].notification_rate_limit[0].period == "900s"
+    ]) && toset(keys(google_monitoring_alert_policy.runs)) == toset(["failed", "late"])
+    error_message = "Alerts of failed and late runs name the run."
+  }
+  assert { # the line that workflows/pods/finish.py writes
+    condition = alltrue([
+      can(regex(regex("=~\"(.*)\"$", local.outcomes.failed.says)[0], "Run demo/flights-arrival-delay 20261124T041144-04fc failed.")),
+      !can(regex(regex("=~\"(.*)\"$", local.outcomes.failed.says)[0], "Run demo/flights-arrival-delay 20261124T041144-04fc took 7.3 h.")),
+      can(regex(regex("=~\"(.*)\"$", local.outcomes.late.says)[0], "Run demo/flights-arrival-delay 20261124T041144-04fc took 7.3 h.")),
+      !can(regex(regex("=~\"(.*)\"$", local.outcomes.late.says)[0], "Report: gs://my-project-refeed-demo/report.html")),
+    ])
+    error_message = "The filters match what the exit handler logs."
+  }
+  assert {
+    condition     = alltrue([for metric in google_logging_metric.runs : toset(keys(metric.label_extractors)) == toset(["project", "experiment"])])
+    error_message = "No metric has a series for each run."
+  }
+  assert {
+    condition = (
+      google_monitoring_alert_policy.silent.conditions[0].condition_absent[0].duration == "1200s"
+      && strcontains(google_monitoring_alert_policy.silent.conditions[0].condition_absent[0].filter, "\"workflow-controller\"")
+    )
+    error_message = "The controller's silence is an alert."
+  }
+  assert {
+    condition     = length(google_billing_budget.this) == 0
+    error_message = "No budget without a billing account."
+  }
+  assert {
+    condition = (
+      jsondecode(google_monitoring_dashboard.this.dashboard_json).displayName == "Refeed"
+      && length(jsondecode(google_monitoring_dashboard.this.dashboard_json).mosaicLayout.tiles) == 8
+    )
+    error_message = "The dashboard."
+  }
+}
+
+run "budget" {
+  command = plan
+  variables {
+    budget         = { billing_account = "012345-6789AB-CDEF01", project_number = "123456789", amount = 500, currency = "EUR" }
+    emails         = ["a@example.com", "b@example.com"]
+    silent_minutes = 60
+    argo_namespace = "workflows"
+  }
+
+  assert {
+    condition = (
+      google_billing_budget.this[0].amount[0].specified_amount[0].units == "500"
+      && google_billing_budget.this[0].amount[0].specified_amount[0].currency_code == "EUR"
+      && google_billing_budget.this[0].budget_filter[0].projects == toset(["projects/123456789"])
+    )
+    error_message = "The budget of the project."
+  }
+  assert {
+    condition = [for rule in google_billing_budget.this[0].threshold_rules : "${rule.threshold_percent} ${rule.spend_basis}"] == [
+      "0.5 CURRENT_SPEND", "0.9 CURRENT_SPEND", "1 CURRENT_SPEND", "1 FORECASTED_SPEND",
+    ]
+    error_message = "Thresholds, and one before the money is spent."
+  }
+  assert {
+    condition     = length(google_monitoring_notification_channel.email) == 2
+    error_message = "Two are told."
+  }
+  assert {
+    condition     = google_monitoring_alert_policy.silent.conditions[0].condition_absent[0].duration == "3600s" && strcontains(google_monitoring_alert_policy.silent.conditions[0].condition_absent[0].filter, "\"workflows\"")
+    error_message = "Another Argo, another patience."
+  }
+}
+
+run "refuses_nobody" {
+  command = plan
+  variables { emails = [] }
+  expect_failures = [var.emails]
+}
+
+run "refuses_no_namespaces" {
+  command = plan
+  variables { namespaces = {} }
+  expect_failures = [var.namespaces]
+}
+
+run "refuses_days_of_silence" {
+  command = plan
+  variables { silent_minutes = 2000 }
+  expect_failures = [var.silent_minutes]
+}
+
+run "refuses_what_is_no_billing_account" {
+  command = plan
+  variables { budget = { billing_account = "my-account", project_number = "123456789", amount = 500 } }
+  expect_failures = [var.budget]
+}
+
+run "refuses_a_projects_id" {
+  command = plan
+  variables { budget = { billing_account = "012345-6789AB-CDEF01", project_number = "my-project", amount = 500 } }
+  expect_failures = [var.budget]
+}
+
+run "refuses_a_budget_of_nothing" {
+  command = plan
+  variables { budget = { billing_account = "012345-6789AB-CDEF01", project_number = "123456789", amount = 0 } }
+  expect_failures = [var.budget]
+}
