@@ -59,6 +59,18 @@ variable "ranges" {
   }
 
   validation {
+    condition = !anytrue([
+      for pair in [["nodes", "pods"], ["nodes", "services"], ["pods", "services"]] : try(
+        length(distinct([
+          for range in pair :
+          cidrhost("${split("/", var.ranges[range])[0]}/${min([for each in pair : tonumber(split("/", var.ranges[each])[1])]...)}", 0)
+        ])) == 1, false
+      )
+    ])
+    error_message = "Two of ranges overlap."
+  }
+
+  validation {
     condition     = try(tonumber(split("/", var.ranges.pods)[1]) <= 21, true)
     error_message = "ranges.pods is a /21 or larger: a node takes a /26 of it, so a smaller one ends at a few nodes."
   }

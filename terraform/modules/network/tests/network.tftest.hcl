@@ -108,6 +108,12 @@ run "refuses_a_range_that_begins_elsewhere" {
   expect_failures = [var.ranges]
 }
 
+run "refuses_ranges_that_overlap" {
+  command = plan
+  variables { ranges = { nodes = "10.4.8.0/22" } }
+  expect_failures = [var.ranges]
+}
+
 run "refuses_too_few_pods" {
   command = plan
   variables { ranges = { pods = "10.4.0.0/24" } }

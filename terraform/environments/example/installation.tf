@@ -1,0 +1,43 @@
+# The installation file, as `refeed compile --installation` reads it: all that the code knows of the platform.
+
+locals {
+  image = { for name in concat(["split", "collect", "worker"], tolist(var.trainers)) : name => "${module.registry.prefix}/${name}:${var.image_tag}" }
+
+  installed_projects = {
+    for name, project in local.projects : name => merge(
+      {
+        namespace = project.namespace
+        root      = "gs://${module.storage.buckets[name]}"
+        store     = "firestore://${var.gcp_project}/${module.firestore.databases[name]}"
+        staging   = "${var.gcp_project}.${module.bigquery.staging[name]}"
+        billing   = var.gcp_project
+        identities = {
+          for step in ["split", "train", "collect"] : step => module.identities.projects[name][step]
+        }
+      },
+      [
+        for place in module.dataflow[*].place : {
+          dataflow = merge(place, { service_account = module.identities.projects[name].worker })
+        } if var.projects[name].dataflow
+      ]...
+    )
+  }
+
+  # Terraform sorts the keys of what it encodes; classes come with the smallest memory first, one by one.
+  installed_classes = join("", [
+    for each in module.node_pools.classes : "  ${indent(2, trimspace(yamlencode({ (each.name) = each.class })))}\n"
+  ])
+
+  installation = join("", [
+    "# Written by `terraform output -raw installation`; change the variables there instead.\n",
+    yamlencode({
+      images   = { for name in ["split", "collect", "worker"] : name => local.image[name] }
+      trainers = { for name in var.trainers : name => { image = local.image[name] } }
+    }),
+    "\"classes\":\n${local.installed_classes}",
+    yamlencode(merge(
+      { steps = var.steps, projects = local.installed_projects, notify = var.notify },
+      { for key, prices in { prices = var.prices } : key => prices if prices != null },
+    )),
+  ])
+}
