@@ -1,9 +1,10 @@
 # METADATA
 # title: Pods
 # description: >
-#   Whatever makes pods, seen alike: as {object, path, spec, containers, security, patches}. `spec` is
-#   the pod's, `containers` are {path, container}, `security` is the path of the pod's security
-#   context, and `patches` are the texts that Argo lays over it, as {path, text}.
+#   Whatever makes pods, seen alike: as {object, path, spec, security, host, containers, volumes,
+#   patches}. `spec` is the pod's; `security` and `host` are the paths of its security context and of
+#   what holds hostNetwork; `containers` are {path, container}, `volumes` {path, volume}, and `patches`,
+#   which Argo lays over the pod, {path, text}.
 package refeed.lib.pods
 
 import data.refeed.lib.objects
@@ -22,6 +23,8 @@ all contains pod if {
 		"path": path,
 		"spec": spec,
 		"security": sprintf("%s.securityContext", [path]),
+		"host": path,
+		"volumes": volumes(path, spec),
 		"containers": listed(path, spec, ["containers", "initContainers", "ephemeralContainers"]),
 		"patches": [],
 	}
@@ -36,6 +39,8 @@ all contains pod if {
 		"path": found.path,
 		"spec": effective(found.workflow.spec, found.template),
 		"security": security(found),
+		"host": found.workflow.path,
+		"volumes": (volumes(found.workflow.path, found.workflow.spec) | volumes(found.path, found.template)),
 		"containers": containers,
 		"patches": patches(found),
 	}
@@ -55,6 +60,11 @@ listed(path, spec, fields) := {{"path": own, "container": container} |
 	own := objects.element(sprintf("%s.%s", [path, field]), index, container)
 }
 
+volumes(path, spec) := {{"path": own, "volume": volume} |
+	some index, volume in spec.volumes
+	own := objects.element(sprintf("%s.volumes", [path]), index, volume)
+}
+
 single(found) := {{"path": sprintf("%s.%s", [found.path, field]), "container": found.template[field]} |
 	some field in ["container", "script"]
 	found.template[field]
@@ -68,8 +78,8 @@ grouped(found) := listed(
 
 # Argo takes these of the template where it has them, and else of the workflow: whole, not merged.
 effective(workflow, template) := object.union(
-	object.union(object.filter(workflow, inherited - object.keys(template)), object.filter(template, inherited)),
-	{"volumes": array.concat(object.get(workflow, "volumes", []), object.get(template, "volumes", []))},
+	object.filter(workflow, inherited - object.keys(template)),
+	object.filter(template, inherited),
 )
 
 inherited := {

@@ -76,6 +76,12 @@ test_patch_narrow_accepts if {
 	count(names) == 0 with input as narrow with data.policy as fixtures.policy
 }
 
+test_patch_narrow_refuses_the_workflows_own if {
+	fields := {refusal.field | some refusal in bounds.refuse} with input as set("/spec/podSpecPatch", `{"hostPID": true}`)
+		with data.policy as fixtures.policy
+	fields == {"spec.podSpecPatch"}
+}
+
 test_patch_narrow_refuses if {
 	every patch in [
 		{"hostNetwork": true},

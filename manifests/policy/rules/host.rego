@@ -12,9 +12,9 @@ import data.refeed.lib.refusals
 # description: A folder of the node holds what other projects' pods left there, and kubelet's own keys.
 refuse contains refusals.refusal("no-host-path", pod.object, field, says) if {
 	some pod in pods.all
-	some index, volume in pod.spec.volumes
-	volume.hostPath
-	field := sprintf("%s.hostPath", [objects.element(sprintf("%s.volumes", [pod.path]), index, volume)])
+	some own in pod.volumes
+	own.volume.hostPath
+	field := sprintf("%s.hostPath", [own.path])
 	says := "is a folder of the node, with what other projects left there; use an emptyDir or object storage"
 }
 
@@ -25,7 +25,7 @@ refuse contains refusals.refusal("no-host-namespace", pod.object, field, says) i
 	some pod in pods.all
 	some key in ["hostNetwork", "hostPID", "hostIPC"]
 	pod.spec[key] == true
-	field := sprintf("%s.%s", [pod.path, key])
+	field := sprintf("%s.%s", [pod.host, key])
 	says := "is true: the pod would be in the node's own namespace, past every NetworkPolicy; leave it out"
 }
 

@@ -27,6 +27,15 @@ test_image_known_refuses if {
 		unknown := stepped(image, {"trainers": {}})
 		"image-known" in names with input as unknown with data.policy as fixtures.policy
 	}
+	listed := {"trainers": {"linear": "docker.io/refeed/linear:1"}}
+	form := stepped("{{workflow.parameters.image}}", listed)
+	names == {"image-known"} with input as form with data.policy as fixtures.policy
+	elsewhere := fixtures.changed(
+		stepped("{{inputs.parameters.image}}", listed),
+		"/spec/templates/1/container/env/0/name",
+		"OTHER",
+	)
+	names == {"image-known"} with input as elsewhere with data.policy as fixtures.policy
 	none := fixtures.without(fixtures.deployment, "/spec/template/spec/containers/0/image")
 	"image-known" in names with input as none with data.policy as fixtures.policy
 }

@@ -26,7 +26,6 @@ refuse contains refusals.refusal("app-project-bounded", objects.id(project), pat
 	project.kind == "AppProject"
 	walk(project.spec, [keys, value])
 	keys[0] in {"sourceRepos", "destinations", "clusterResourceWhitelist", "namespaceResourceWhitelist"}
-	not keys[count(keys) - 1] == "server"
 	is_string(value)
 	contains(value, "*")
 	path := objects.dotted(array.concat(["spec"], keys))

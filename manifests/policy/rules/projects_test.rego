@@ -13,12 +13,19 @@ test_namespace_restricted_refuses if {
 	names == {"namespace-restricted"} with input as fixtures.changed(fixtures.namespace, path, "baseline")
 }
 
-test_app_project_bounded_accepts if count(names) == 0 with input as fixtures.app_project
+test_app_project_bounded_accepts if {
+	count(names) == 0 with input as fixtures.app_project
+	described := fixtures.changed(fixtures.app_project, "/spec/description", "all of *")
+	count(names) == 0 with input as described
+	application := fixtures.changed(fixtures.app_project, "/kind", "Application")
+	count(names) == 0 with input as fixtures.changed(application, "/spec/sourceRepos", ["*"])
+}
 
 test_app_project_bounded_refuses if {
 	every wrong in [
 		["/spec/sourceRepos/0", "*"],
 		["/spec/destinations/0/namespace", "*"],
+		["/spec/destinations/0/server", "*"],
 		["/spec/destinations/0/namespace", "refeed-*"],
 		["/spec/clusterResourceWhitelist", [{"group": "*", "kind": "Namespace"}]],
 		["/spec/namespaceResourceWhitelist/0/kind", "*"],

@@ -49,8 +49,10 @@ test_rbac_cluster_role_refuses if {
 
 test_rbac_subject_accepts if {
 	passes
-	people := fixtures.changed(fixtures.binding, "/subjects/0", {"kind": "Group", "name": "analysts@example.com"})
-	count(names) == 0 with input as people with data.policy as fixtures.policy
+	every name in ["analysts@example.com", "default"] {
+		people := fixtures.changed(fixtures.binding, "/subjects/0", {"kind": "Group", "name": name})
+		count(names) == 0 with input as people with data.policy as fixtures.policy
+	}
 }
 
 test_rbac_subject_refuses if {

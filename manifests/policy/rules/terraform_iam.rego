@@ -27,12 +27,10 @@ refuse contains refusals.refusal("iam-no-primitive-role", grant.object, grant.ro
 
 grants contains grant("member", "role", resource, [resource.after.member], role(resource)) if {
 	some resource in plans.resources
-	resource.after.member
 }
 
 grants contains grant("members", "role", resource, resource.after.members, role(resource)) if {
 	some resource in plans.resources
-	resource.after.members
 }
 
 grants contains grant("policy_data", "policy_data", resource, object.get(binding, "members", []), binding.role) if {

@@ -16,9 +16,14 @@ refuse contains refusals.refusal("deletion-protected", resource.object, field, s
 	says := sprintf("is not %v: one wrong plan would remove it, and all in it; set it", [wanted])
 }
 
+refuse contains refusals.refusal("deletion-protected", resource.object, "force_destroy", says) if {
+	some resource in plans.resources
+	resource.after.force_destroy == true
+	says := "is true: one wrong plan would remove it with all that it holds; leave it out"
+}
+
 protections := {
 	"google_bigquery_table": {"deletion_protection": true},
 	"google_container_cluster": {"deletion_protection": true},
 	"google_firestore_database": {"delete_protection_state": "DELETE_PROTECTION_ENABLED"},
-	"google_storage_bucket": {"force_destroy": false},
 }

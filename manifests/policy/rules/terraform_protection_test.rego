@@ -10,6 +10,7 @@ test_deletion_protected_accepts if {
 		["google_container_cluster", {"deletion_protection": true}],
 		["google_firestore_database", {"delete_protection_state": "DELETE_PROTECTION_ENABLED"}],
 		["google_storage_bucket", {"force_destroy": false}],
+		["google_storage_bucket", {"force_destroy": null}],
 		["google_compute_network", {}],
 	] {
 		count(names) == 0 with input as fixtures.plan(good[0], good[1])

@@ -25,6 +25,8 @@ test_bucket_uniform_refuses if {
 	names == {"bucket-uniform"} with input as plan(fixtures.without(bucket, "/uniform_bucket_level_access"))
 }
 
+test_other_resources_are_no_buckets if count(names) == 0 with input as fixtures.plan("google_compute_network", {})
+
 test_what_a_plan_removes_or_reads_is_no_matter if {
 	removed := {"resource_changes": [
 		{"address": "google_storage_bucket.it", "mode": "managed", "type": "google_storage_bucket", "change": {"after": null}},
