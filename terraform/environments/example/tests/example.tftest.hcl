@@ -1,0 +1,185 @@
+mock_provider "google" {}
+
+variables {
+  gcp_project         = "my-project"
+  region              = "europe-west1"
+  authorized_networks = { office = "203.0.113.0/24" }
+  alert_emails        = ["platform@example.com"]
+  image_tag           = "0.1.0"
+  projects = {
+    demo = { analysts = ["refeed-demo@example.com"], source_datasets = ["my-data.sales"] }
+    lab  = { namespace = "laboratory", dataflow = false }
+  }
+}
+
+run "six_values" {
+  command = plan
+
+  assert {
+    condition     = toset(keys(yamldecode(output.installation))) == toset(["images", "trainers", "classes", "steps", "projects", "notify"])
+    error_message = "The installation file is YAML, without prices unless they are said."
+  }
+  assert {
+    condition     = join(" ", flatten(regexall("(?m)^  \"(\\w+)\":\n    \"cpu\"", output.installation))) == "small medium large"
+    error_message = "Classes come with the smallest memory first."
+  }
+  assert {
+    condition     = yamldecode(output.installation).images.worker == "europe-west1-docker.pkg.dev/my-project/refeed/worker:0.1.0"
+    error_message = "Images of the registry, with the tag."
+  }
+  assert {
+    condition = jsonencode(yamldecode(output.installation).projects.demo) == jsonencode({
+      namespace = "refeed-demo"
+      root      = "gs://my-project-refeed-demo"
+      store     = "firestore://my-project/refeed-demo"
+      staging   = "my-project.refeed_demo"
+      billing   = "my-project"
+      dataflow = {
+        gcp_project     = "my-project"
+        region          = "europe-west1"
+        service_account = "refeed-demo-worker@my-project.iam.gserviceaccount.com"
+        subnetwork      = "regions/europe-west1/subnetworks/refeed-dataflow"
+      }
+      identities = {
+        split   = "refeed-demo-split@my-project.iam.gserviceaccount.com"
+        train   = "refeed-demo-train@my-project.iam.gserviceaccount.com"
+        collect = "refeed-demo-collect@my-project.iam.gserviceaccount.com"
+      }
+    })
+    error_message = "All that belongs to a project."
+  }
+  assert {
+    condition     = yamldecode(output.installation).projects.lab.namespace == "laboratory" && !can(yamldecode(output.installation).projects.lab.dataflow)
+    error_message = "A namespace of its own, and no Dataflow."
+  }
+  assert {
+    condition = (
+      yamldecode(output.installation).classes.small.node_selector == { "refeed/class" = "small" }
+      && yamldecode(output.installation).classes.small.spot.tolerations[0].key == "cloud.google.com/gke-spot"
+    )
+    error_message = "Pods find the pools."
+  }
+  assert {
+    condition = (
+      yamldecode(output.platform).argo.identity == "refeed-platform@my-project.iam.gserviceaccount.com"
+      && yamldecode(output.platform).mirrors["quay.io"] == "europe-west1-docker.pkg.dev/my-project/refeed-quay"
+      && yamldecode(output.platform).analysts.demo == ["refeed-demo@example.com"]
+    )
+    error_message = "What Argo's kustomization takes."
+  }
+  assert {
+    condition     = contains(keys(google_project_service.this), "containerfilesystem.googleapis.com") && !contains(keys(google_project_service.this), "billingbudgets.googleapis.com")
+    error_message = "APIs that are used."
+  }
+  assert {
+    condition     = output.credentials == "gcloud container clusters get-credentials refeed --region=europe-west1 --project=my-project"
+    error_message = "How kubectl reaches the cluster."
+  }
+}
+
+run "everything_that_may_be_said" {
+  command = plan
+
+  variables {
+    internet           = true
+    classes            = { one = { machine_type = "e2-standard-4", cpu = "3", memory = "11Gi", internet = true }, ten = { machine_type = "e2-highmem-16", cpu = "15", memory = "110Gi", on_demand = false } }
+    steps              = { check = "one", split = "one", collect = "one" }
+    trainers           = ["lightgbm"]
+    bigquery_location  = "EU"
+    firestore_location = "eur3"
+    security_group     = "gke-security-groups@example.com"
+    image_pushers      = ["group:ci@example.com"]
+    budget             = { billing_account = "012345-6789AB-CDEF01", project_number = "123456789", amount = 500 }
+    prices             = { cpu_hour = 0.03, gib_hour = 0.004, currency = "EUR" }
+    notify             = { late_after = "2h" }
+  }
+
+  assert {
+    condition = (
+      jsonencode(yamldecode(output.installation).prices) == jsonencode({ cpu_hour = 0.03, gib_hour = 0.004, currency = "EUR" })
+      && yamldecode(output.installation).notify.late_after == "2h"
+      && keys(yamldecode(output.installation).trainers) == ["lightgbm"]
+    )
+    error_message = "Prices, lateness, trainers."
+  }
+  assert {
+    condition     = yamldecode(output.installation).classes.ten.node_selector == { "refeed/class" = "ten", "cloud.google.com/gke-spot" = "true" }
+    error_message = "All pods of a class without on_demand are on spot nodes."
+  }
+  assert {
+    condition     = contains(keys(google_project_service.this), "billingbudgets.googleapis.com")
+    error_message = "A budget's API."
+  }
+}
+
+run "node_auto_provisioning_and_no_dataflow" {
+  command = plan
+
+  variables {
+    auto_provisioning = { max_cpu = 200, max_memory_gib = 800 }
+    projects          = { lab = { dataflow = false } }
+  }
+
+  assert {
+    condition     = length(module.dataflow) == 0
+    error_message = "No subnetwork for jobs that nobody runs."
+  }
+  assert {
+    condition     = yamldecode(output.installation).classes.small.node_selector == { "refeed/class" = "small" }
+    error_message = "Pods ask for the same nodes, whoever makes them."
+  }
+}
+
+run "refuses_latest" {
+  command = plan
+  variables { image_tag = "latest" }
+  expect_failures = [var.image_tag]
+}
+
+run "refuses_no_projects" {
+  command = plan
+  variables { projects = {} }
+  expect_failures = [var.projects]
+}
+
+run "refuses_a_namespace_in_capitals" {
+  command = plan
+  variables { projects = { demo = { namespace = "Demo" } } }
+  expect_failures = [var.projects]
+}
+
+run "refuses_a_step_in_no_class" {
+  command = plan
+  variables { steps = { split = "huge" } }
+  expect_failures = [var.steps]
+}
+
+run "refuses_a_class_with_internet_where_there_is_none" {
+  command = plan
+  variables { classes = { small = { machine_type = "e2-standard-4", cpu = "2", memory = "4Gi", internet = true }, medium = { machine_type = "e2-standard-8", cpu = "4", memory = "16Gi" } } }
+  expect_failures = [var.internet]
+}
+
+run "refuses_ranges_that_overlap" {
+  command = plan
+  variables { ranges = { dataflow = "10.0.2.0/24" } }
+  expect_failures = [var.ranges]
+}
+
+run "refuses_a_duration_in_words" {
+  command = plan
+  variables { notify = { late_after = "6 hours" } }
+  expect_failures = [var.notify]
+}
+
+run "refuses_negative_prices" {
+  command = plan
+  variables { prices = { cpu_hour = -1, gib_hour = 0 } }
+  expect_failures = [var.prices]
+}
+
+run "refuses_no_trainers" {
+  command = plan
+  variables { trainers = [] }
+  expect_failures = [var.trainers]
+}
