@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import math
 from pathlib import Path
 from typing import Any
 
@@ -20,9 +21,11 @@ from steps.split.config import DatasetConfig
 from steps.split.embedded import make_dataset
 from steps.split.engines import Engine
 from steps.split.finish import finish_dataset
+from steps.split.part_files import PART_ROWS
 from steps.split.step import SplitRequest, SplitResult, split
 from steps.storage import LocalStorage
 from tests.lab import small_table
+from tests.stand_ins import SOAK
 
 ENGINES: dict[str, Engine] = {"embedded": make_dataset, "beam": portable.make_dataset}
 
@@ -107,6 +110,17 @@ def test_a_hot_key_becomes_several_parts(tmp_path: Path, monkeypatch: pytest.Mon
     assert hot["mean"] == pytest.approx(mine.mean(), rel=1e-12)
     assert hot["sd"] == pytest.approx(mine.std(ddof=1), rel=1e-12)
     assert hot["distinct"] == pytest.approx(len(mine), rel=0.07)
+
+
+def test_many_partitions_and_a_hot_key(tmp_path: Path) -> None:
+    """`make soak` makes it 10,000 partitions, and one of 10 million rows beside them."""
+    rows, partitions = 20_000 * SOAK**3, 1000 * SOAK
+    pq.write_table(hot_table(rows, partitions), tmp_path / "table.parquet")
+    made = assert_same(tmp_path / "table.parquet", tmp_path)
+    assert len(made.index.entries) == partitions
+    largest = max(made.index.entries, key=lambda entry: entry.rows)
+    assert largest.rows == pytest.approx(rows / 2, rel=0.05)
+    assert len(largest.parts) == 2 ** max(0, math.ceil(math.log2(largest.rows / PART_ROWS)))
 
 
 def test_what_the_job_left_is_gone_once_the_data_set_is_made(tmp_path: Path) -> None:

@@ -1,13 +1,14 @@
-"""Runs local-bigquery with two things put right; for the stand-in's own Python, see bigquery.py.
+"""Runs local-bigquery with three things put right; for the stand-in's own Python, see bigquery.py.
 
-As it comes, it ignores the snapshot time of a read session, and tells of each table that it was
-changed just now.
+As it comes, it ignores the snapshot time of a read session, tells of each table that it was changed
+just now, and of two that submit a job of one id at once it answers one with an error of its own.
 """
 
 from __future__ import annotations
 
 import importlib
 import sys
+import threading
 from typing import Any
 
 _MOMENTS: list[str] = []
@@ -54,6 +55,18 @@ def tell_when_tables_changed() -> None:
     tables.load = load_dated
 
 
+def submit_one_after_the_other() -> None:
+    """Whether a job's id is taken and taking it are one act, so that the second is told so."""
+    runner, lock = module("jobs.runner"), threading.Lock()
+    submit = runner.submit
+
+    def submit_alone(*arguments: Any, **options: Any) -> Any:
+        with lock:
+            return submit(*arguments, **options)
+
+    runner.submit = submit_alone
+
+
 def _changed(database: Any, project: str, name: str) -> str | None:
     """Milliseconds since 1970."""
     ids = database.fetch(  # of all tables of that name: the catalog has no names of their datasets
@@ -76,6 +89,7 @@ if __name__ == "__main__":
     # Under the names by which the server itself looks them up.
     read_as_of_the_snapshot()
     tell_when_tables_changed()
+    submit_one_after_the_other()
     server, read = module("grpc.server"), module("grpc.read")
     service = server.SERVICES["google.cloud.bigquery.storage.v1.BigQueryRead"]
     requests = server.types

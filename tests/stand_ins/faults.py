@@ -81,6 +81,7 @@ def faulty_proxy(target: str, faults: Faults) -> Iterator[str]:
 
 class _Proxy(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
+    disable_nagle_algorithm = True  # else an answer waits 40 ms for the receipt of its head
     upstream: tuple[str, int]
     faults: Faults
 
