@@ -15,6 +15,8 @@ from steps.train.config import EvaluateConfig, ExplainConfig, TrainerConfig
 NAME = r"^[a-z]([-a-z0-9]*[a-z0-9])?$"
 STORE = r"^firestore://[a-z][a-z0-9-]{4,28}[a-z0-9](/[a-z][a-z0-9-]{2,61}[a-z0-9])?$"
 DURATION = r"^[1-9][0-9]{0,5}[smhd]$"
+MOST_PODS = 500
+"""Training pods of a run at the most: Argo's controller and page suffer from thousands."""
 _LABEL = r"^[^\x00-\x1f\x7f{}]*$"
 _CRON = r"^\s*([0-9A-Za-z*/,?#-]+\s+){4}[0-9A-Za-z*/,?#-]+\s*$"
 
@@ -43,7 +45,7 @@ class ExecutionConfig(SpecPart):
     """Compute everything anew, whatever the cache holds."""
     label: str = Field(default="", max_length=200, pattern=_LABEL)
     """A note of your own on the run, such as why it is made."""
-    max_pods: int = Field(default=100, ge=1, le=500)
+    max_pods: int = Field(default=100, ge=1, le=MOST_PODS)
     """On a cluster: training pods at the most, whatever the number of partitions; but at least one
     for each resource class in use."""
     classes: list[str] | None = None

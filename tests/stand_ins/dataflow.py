@@ -160,6 +160,7 @@ class Handler(BaseHTTPRequestHandler):
     """The server's answers."""
 
     protocol_version = "HTTP/1.1"
+    disable_nagle_algorithm = True  # else an answer waits 40 ms for the receipt of its head
     jobs: Jobs
     """Set by a subclass, since a server makes a handler for each request."""
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from workflows.installation import Installation
-from workflows.spec import ExperimentSpec
+from workflows.spec import MOST_PODS, ExperimentSpec
 
 
 @dataclass(frozen=True)
@@ -46,7 +46,11 @@ def form_of(spec: ExperimentSpec, installation: Installation) -> list[Field]:
             "A partition with fewer rows that have a target is skipped.",
         ),
         Field("folds", str(spec.evaluate.folds), "Folds of the cross-validation, 2 to 50."),
-        Field("max-pods", str(spec.execution.max_pods), "Training pods at the most, 1 to 500."),
+        Field(
+            "max-pods",
+            str(spec.execution.max_pods),
+            f"Training pods at the most, 1 to {MOST_PODS}.",
+        ),
         Field("label", spec.execution.label, "A note of your own on this run; may be empty."),
         Field(
             "force",

@@ -45,7 +45,7 @@ from workflows.argo.placement import Placed, place
 from workflows.installation import Installation
 from workflows.pods import environment as env
 from workflows.pods.environment import CAUSES, REPORT, STATUSES
-from workflows.spec import ExperimentSpec
+from workflows.spec import MOST_PODS, ExperimentSpec
 
 Manifest = dict[str, Any]
 
@@ -112,6 +112,7 @@ class _Templates:
             "labels": self.about.labels,
             "annotations": self.about.annotations,
             "entrypoint": "experiment",
+            "parallelism": MOST_PODS,  # whatever a step lists: split itself lists far fewer
             "arguments": list(self._form()),
             "templates": list(self._templates()),
             "on_exit": "exit",
