@@ -6,7 +6,7 @@ plugin "terraform" {
 
 plugin "google" {
   enabled = true
-  version = "0.32.0"
+  version = "0.39.0"
   source  = "github.com/terraform-linters/tflint-ruleset-google"
 }
 
