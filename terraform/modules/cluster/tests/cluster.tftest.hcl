@@ -71,6 +71,18 @@ run "defaults" {
     error_message = "What steps log is kept."
   }
   assert {
+    condition = (
+      !google_container_cluster.this.rbac_binding_config[0].enable_insecure_binding_system_authenticated
+      && !google_container_cluster.this.rbac_binding_config[0].enable_insecure_binding_system_unauthenticated
+      && google_container_cluster.this.node_pool_defaults[0].node_config_defaults[0].insecure_kubelet_readonly_port_enabled == "FALSE"
+    )
+    error_message = "No rights for everybody, no open port of the kubelet."
+  }
+  assert {
+    condition     = google_container_cluster.this.maintenance_policy[0].recurring_window[0].recurrence == "FREQ=WEEKLY;BYDAY=SA,SU"
+    error_message = "Upgrades on weekends."
+  }
+  assert {
     condition     = length(google_container_cluster.this.database_encryption) == 0 && length(google_container_cluster.this.authenticator_groups_config) == 0
     error_message = "No key and no group unless named."
   }
