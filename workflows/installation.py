@@ -28,9 +28,11 @@ VARIABLE = "REFEED_INSTALLATION"
 
 _IMAGE = r"^[a-z0-9][a-z0-9./:_@-]*[:@][A-Za-z0-9._:-]+$"
 _QUANTITY = r"^[0-9]+(\.[0-9]+)?(m|Ki|Mi|Gi|Ti|k|M|G|T)?$"
+_ACCOUNT = r"^[a-z][a-z0-9-]{4,28}[a-z0-9]@[a-z][a-z0-9.:-]+\.iam\.gserviceaccount\.com$"
 
 Image = Annotated[str, Field(pattern=_IMAGE)]
 Quantity = Annotated[str, Field(pattern=_QUANTITY)]
+Account = Annotated[str, Field(pattern=_ACCOUNT)]
 Name = Annotated[str, Field(pattern=NAME, max_length=45)]
 
 
@@ -133,6 +135,17 @@ class Notify(SpecPart):
         return seconds(self.late_after)
 
 
+class Identities(SpecPart):
+    """The Google service accounts that a project's pods act as, by workload identity."""
+
+    split: Account | None = None
+    """Of the split step: it reads the sources."""
+    train: Account | None = None
+    """Of the trainers."""
+    collect: Account | None = None
+    """Of the collect step: it writes results."""
+
+
 class Project(SpecPart):
     """The unit of isolation: a namespace and an artifact root of its own."""
 
@@ -152,6 +165,10 @@ class Project(SpecPart):
     dataflow: DataflowPlace = DataflowPlace()
     """Where its jobs of Dataflow run. What is named here, a spec cannot name otherwise; the image
     is `images.worker`."""
+    identities: Identities = Identities()
+    """What its pods act as in Google Cloud; `refeed project` writes it into its manifests."""
+    analysts: list[str] = Field(default_factory=list)
+    """Groups, as the cluster knows them, whose members may run workflows in it."""
 
 
 class Installation(SpecPart):

@@ -14,6 +14,7 @@ locals {
         identities = {
           for step in ["split", "train", "collect"] : step => module.identities.projects[name][step]
         }
+        analysts = var.projects[name].analysts
       },
       [
         for place in module.dataflow[*].place : {
