@@ -14,6 +14,8 @@ IMAGE_PREFIX ?= docker.io/refeed
 IMAGE_TAG ?= dev
 # Called with TAG CONTEXT DOCKERFILE: set it where Docker is not the builder.
 IMAGE_BUILD ?= containers/build
+# Of the overlay gke: yours is written by Terraform.
+GKE_INSTALLATION ?= manifests/installation.example.yaml
 export UV_PROJECT_ENVIRONMENT := $(VENV)
 
 .PHONY: help
@@ -90,12 +92,18 @@ check: install ## Format, lint, types, imports, generated docs
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports --no-cache
 	@$(BIN)/python -m workflows.docs --check
+	@$(MAKE) --no-print-directory compile-all RENDER=--check
 
 .PHONY: fix
 fix: install ## Format, mend what ruff can, write the generated docs
 	@$(BIN)/ruff format .
 	@$(BIN)/ruff check --fix .
 	@$(BIN)/python -m workflows.docs
+
+.PHONY: compile-all
+compile-all: install ## Write the manifests of all projects anew: from installation files and specs
+	@$(BIN)/refeed project render --overlay manifests/overlays/local --installation manifests/installation.local.yaml $(RENDER)
+	@$(BIN)/refeed project render --overlay manifests/overlays/gke --installation $(GKE_INSTALLATION) $(RENDER)
 
 .PHONY: images
 images: ## Build the container images, as IMAGE_PREFIX/<name>:IMAGE_TAG, with IMAGE_BUILD

@@ -7,8 +7,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 
 from tests.e2e.kubectl import LOCAL, MANIFESTS, apply_local, build, must, needs_cluster
+from workflows.installation import Installation
+from workflows.project_folder import ProjectFolder, add
 
 pytestmark = needs_cluster
 
@@ -93,13 +96,12 @@ def test_the_metadata_server_is_reached_with_workload_identity_only() -> None:
 
 
 def test_one_more_folder_is_one_more_project(tmp_path: Path) -> None:
+    """It holds what the others hold, and the API server takes it."""
     shutil.copytree(MANIFESTS, tmp_path / "manifests")
     local = tmp_path / "manifests" / LOCAL.relative_to(MANIFESTS)
-    shutil.copytree(local / "projects" / "lab", local / "projects" / "sales")
-    for path in (local / "projects" / "sales").iterdir():
-        path.write_text(path.read_text().replace("lab", "sales"))
-    index = local / "kustomization.yaml"
-    index.write_text(index.read_text().replace("projects/lab", "projects/lab, projects/sales"))
+    known = yaml.safe_load((MANIFESTS / "installation.local.yaml").read_text())
+    known["projects"]["sales"] = {"namespace": "refeed-sales", "root": "gs://refeed-sales"}
+    add(ProjectFolder(local, "sales"), Installation.model_validate(known))
 
     made = build(local)
     assert names(made, "refeed-sales") == names(made, "refeed-lab") != set()
