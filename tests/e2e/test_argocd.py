@@ -1,0 +1,257 @@
+"""Argo CD brings the manifests of a Git repository to the cluster, and keeps projects apart."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from steps.storage import storage_for
+from tests.e2e.kubectl import kubectl, must, needs_cluster
+from tests.e2e.platform import Platform, installation, wait_until
+from tests.e2e.repository import Repository, repository
+from tests.lab import small_table
+from tests.stand_ins import absent, make_bucket
+from workflows.installation import Installation
+from workflows.project_folder import ProjectFolder, add, rendered, write
+
+pytestmark = needs_cluster
+
+SALES = "refeed-sales"
+ROOT = "gs://refeed-sales"
+OURS = ("boundary-sales", "project-sales")
+ALL = ("refeed", "refeed-base", "boundary-demo", "boundary-lab", "project-demo", "project-lab")
+
+
+def application(name: str) -> dict[str, Any]:
+    found = kubectl("-n", "argocd", "get", "application", name, "--output", "json")
+    return json.loads(found.out) if found.code == 0 else {}
+
+
+def state(name: str) -> tuple[str, str]:
+    """Whether it is as Git says, and whether it is well."""
+    status = application(name).get("status", {})
+    return status.get("sync", {}).get("status", ""), status.get("health", {}).get("status", "")
+
+
+def settled(*names: str) -> None:
+    for name in names:
+        wait_until(f"{name} as Git says", lambda n=name: state(n) == ("Synced", "Healthy"), 180)
+
+
+def get(kind: str, name: str, namespace: str) -> dict[str, Any]:
+    """An object; empty where there is none."""
+    found = kubectl("-n", namespace, "get", kind, name, "--output", "json")
+    return json.loads(found.out) if found.code == 0 else {}
+
+
+@pytest.fixture(scope="module")
+def argocd() -> None:
+    if kubectl("get", "crd", "applicationsets.argoproj.io").code:
+        absent("the cluster has no Argo CD")
+
+
+@pytest.fixture(scope="module")
+def git(
+    argocd: None, projects: None, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Repository]:
+    """The repository, which Argo CD has been told of by the one command of docs/install.md."""
+    _forget()
+    made = repository(tmp_path_factory.mktemp("git"))
+    must("apply", "-k", str(made.overlay / "argocd"))
+    settled(*ALL)
+    yield made
+    _forget()
+
+
+def _forget() -> None:
+    """Take Argo CD's own objects away, and leave in place what it has made."""
+    for kind in ("applicationsets", "applications"):
+        names = kubectl("-n", "argocd", "get", kind, "--output", "name").out.split()
+        for name in names:  # without its finalizer nothing is removed with it
+            patch = '{"metadata": {"finalizers": null}}'
+            kubectl("-n", "argocd", "patch", name, "--type=merge", "--patch", patch)
+        if names:
+            kubectl("-n", "argocd", "delete", *names, "--ignore-not-found", "--cascade=orphan")
+    kubectl("delete", "namespace", SALES, "--ignore-not-found")
+
+
+@pytest.fixture(scope="module")
+def sales(git: Repository, endpoint: str) -> ProjectFolder:
+    """A project that is nothing but one more folder in Git."""
+    make_bucket(endpoint, "refeed-sales")
+    storage_for(ROOT).write(f"{ROOT}/kept", b"what was there before")
+    folder = ProjectFolder(git.overlay, "sales")
+    add(folder, offered(endpoint))
+    spec_of(git, "orders", rows=60)
+    write(folder, rendered(folder, offered(endpoint)))
+    git.push("A project: sales")
+    settled(*OURS)
+    return folder
+
+
+def offered(endpoint: str) -> Installation:
+    made = installation(endpoint)
+    made["projects"]["sales"] = {"namespace": SALES, "root": ROOT}
+    return Installation.model_validate(made)
+
+
+def spec_of(git: Repository, name: str, rows: int) -> Path:
+    spec = {
+        "name": name,
+        "project": "sales",
+        "dataset": {
+            "source": f"{ROOT}/sources/orders.parquet",
+            "partition_by": "key",
+            "target": "target",
+            "features": ["number", "level"],
+            "min_rows": 20,
+        },
+        "trainer": {"name": "linear"},
+        "evaluate": {"folds": 3},
+        "explain": {"rows": rows},
+        "output": ROOT,
+    }
+    path = git.overlay / "projects" / "sales" / "experiments" / f"{name}.yaml"
+    path.write_text(yaml.safe_dump(spec, sort_keys=False))
+    return path
+
+
+def test_the_overlay_is_synced_and_healthy(git: Repository) -> None:
+    assert {name: state(name) for name in ALL} == dict.fromkeys(ALL, ("Synced", "Healthy"))
+    template = get("workflowtemplate", "flights-arrival-delay", "refeed-demo")
+    assert template["metadata"]["labels"]["refeed/project"] == "demo"
+    bounds = get("appproject", "refeed-demo", "argocd")["spec"]
+    assert bounds["sourceRepos"] == [git.url]
+    assert [each["namespace"] for each in bounds["destinations"]] == ["refeed-demo"]
+
+
+@pytest.mark.parametrize(
+    ("kind", "name", "patch", "path"),
+    [
+        ("resourcequota", "refeed-project", {"spec": {"hard": {"pods": "999"}}}, "spec"),
+        ("networkpolicy", "refeed-deny-all", {"spec": {"policyTypes": ["Ingress"]}}, "spec"),
+        ("rolebinding", "refeed-executor", {"subjects": []}, "subjects"),
+    ],
+)
+def test_what_somebody_changed_by_hand_is_healed(
+    kind: str, name: str, patch: dict[str, Any], path: str, git: Repository
+) -> None:
+    before = get(kind, name, "refeed-lab")[path]
+    said = ("--type=merge", "--patch", json.dumps(patch))
+    must("-n", "refeed-lab", "patch", kind, name, *said)
+    wait_until("it as before", lambda: get(kind, name, "refeed-lab").get(path) == before, 60)
+
+
+def test_a_project_that_git_made_runs_an_experiment(
+    sales: ProjectFolder, platform: Platform, endpoint: str
+) -> None:
+    """From the template that Argo CD brought, as Argo's page would start it."""
+    platform.source(small_table(), "orders")
+    content = (platform.folder / "orders.parquet").read_bytes()
+    storage_for(ROOT).write(f"{ROOT}/sources/orders.parquet", content)
+    workflow = {
+        "apiVersion": "argoproj.io/v1alpha1",
+        "kind": "Workflow",
+        "metadata": {"name": "by-hand", "namespace": SALES},
+        "spec": {"workflowTemplateRef": {"name": "orders"}},
+    }
+    must("create", "-f", "-", stdin=workflow)
+
+    def phase() -> str:
+        status = get("workflow", "by-hand", SALES).get("status", {})
+        return str(status.get("phase", "")).replace("Pending", "").replace("Running", "")
+
+    assert wait_until("its end", phase, 400) == "Succeeded"
+    tables = storage_for(ROOT).names(f"{ROOT}/sales/runs/orders")
+    assert any(name.endswith("report.html") for name in tables)
+
+
+def test_a_changed_spec_arrives_as_a_changed_template(
+    git: Repository, sales: ProjectFolder, endpoint: str
+) -> None:
+    before = get("workflowtemplate", "orders", SALES)["metadata"]["labels"]["refeed/spec"]
+    spec_of(git, "orders", rows=77)
+    write(sales, rendered(sales, offered(endpoint)))
+    git.push("Orders: more rows")
+
+    def arrived() -> bool:
+        template = get("workflowtemplate", "orders", SALES)
+        return bool(template["metadata"]["labels"]["refeed/spec"] != before)
+
+    wait_until("the changed template", arrived, 120)
+
+
+FOREIGN: dict[str, dict[str, Any]] = {
+    "namespace": {
+        "apiVersion": "argoproj.io/v1alpha1",
+        "kind": "WorkflowTemplate",
+        "metadata": {"name": "intruder", "namespace": "refeed-lab"},
+        "spec": {"entrypoint": "main", "templates": [{"name": "main", "suspend": {}}]},
+    },
+    "clusterrole": {
+        "apiVersion": "rbac.authorization.k8s.io/v1",
+        "kind": "ClusterRole",
+        "metadata": {"name": "intruder"},
+        "rules": [{"apiGroups": [""], "resources": ["secrets"], "verbs": ["get"]}],
+    },
+    "rolebinding": {
+        "apiVersion": "rbac.authorization.k8s.io/v1",
+        "kind": "RoleBinding",
+        "metadata": {"name": "intruder", "namespace": SALES},
+        "roleRef": {
+            "apiGroup": "rbac.authorization.k8s.io",
+            "kind": "ClusterRole",
+            "name": "cluster-admin",
+        },
+        "subjects": [{"kind": "ServiceAccount", "name": "refeed-train", "namespace": SALES}],
+    },
+}
+
+
+@pytest.mark.parametrize("what", FOREIGN)
+def test_a_projects_folder_that_reaches_further_is_refused(
+    what: str, git: Repository, sales: ProjectFolder
+) -> None:
+    """Another namespace, something of the whole cluster, a right: whatever its analysts merge."""
+    workflows = sales.path / "workflows"
+    own = (workflows / "kustomization.yaml").read_text()
+    (workflows / "intruder.yaml").write_text(yaml.safe_dump(FOREIGN[what]))
+    changed = yaml.safe_load(own)
+    changed["resources"].append("intruder.yaml")
+    changed.pop("namespace")  # which would put the object where it belongs
+    (workflows / "kustomization.yaml").write_text(yaml.safe_dump(changed))
+    git.push(f"An intruder: {what}")
+
+    def refusal() -> str:
+        operation = application("project-sales").get("status", {}).get("operationState", {})
+        said = json.dumps(operation)
+        return said if "is not permitted in project" in said else ""
+
+    wait_until("the refusal", refusal, 120)
+    kind, namespace = FOREIGN[what]["kind"], FOREIGN[what]["metadata"].get("namespace", SALES)
+    assert get(kind, "intruder", namespace) == {}
+    (workflows / "intruder.yaml").unlink()
+    (workflows / "kustomization.yaml").write_text(own)
+    git.push("Without it")
+    settled("project-sales")
+
+
+def test_a_project_that_is_removed_goes_and_its_data_stay(
+    git: Repository, sales: ProjectFolder
+) -> None:
+    shutil.rmtree(sales.path)
+    git.push("No more sales")
+    wait_until("the end of both", lambda: not any(application(name) for name in OURS), 180)
+    for kind in ("workflowtemplates", "serviceaccounts", "rolebindings", "configmaps"):
+        names = must("-n", SALES, "get", kind, "--output", "name").split()
+        assert not [name for name in names if "refeed" in name or "orders" in name], kind
+    assert get("appproject", "refeed-sales", "argocd") == {}
+    assert len(json.loads(must("-n", SALES, "get", "workflows", "-o", "json"))["items"]) == 1
+    assert storage_for(ROOT).read(f"{ROOT}/kept") == b"what was there before"
+    settled("boundary-demo", "project-demo")
