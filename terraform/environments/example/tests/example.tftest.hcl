@@ -45,6 +45,7 @@ run "six_values" {
         train   = "refeed-demo-train@my-project.iam.gserviceaccount.com"
         collect = "refeed-demo-collect@my-project.iam.gserviceaccount.com"
       }
+      analysts = ["refeed-demo@example.com"]
     })
     error_message = "All that belongs to a project."
   }
