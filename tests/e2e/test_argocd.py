@@ -140,12 +140,11 @@ def test_the_overlay_is_synced_and_healthy(git: Repository) -> None:
     ],
 )
 def test_what_somebody_changed_by_hand_is_healed(
-    kind: str, name: str, patch: dict[str, Any], path: str, git: Repository
+    kind: str, name: str, patch: dict[str, Any], path: str, sales: ProjectFolder
 ) -> None:
-    before = get(kind, name, "refeed-lab")[path]
-    said = ("--type=merge", "--patch", json.dumps(patch))
-    must("-n", "refeed-lab", "patch", kind, name, *said)
-    wait_until("it as before", lambda: get(kind, name, "refeed-lab").get(path) == before, 60)
+    before = get(kind, name, SALES)[path]
+    must("-n", SALES, "patch", kind, name, "--type=merge", "--patch", json.dumps(patch))
+    wait_until("it as before", lambda: get(kind, name, SALES).get(path) == before, 60)
 
 
 def test_a_project_that_git_made_runs_an_experiment(
