@@ -10,6 +10,7 @@ import pytest
 import yaml
 
 from tests.e2e.kubectl import LOCAL, MANIFESTS, apply_local, build, must, needs_cluster
+from tests.policy.upstream import with_upstream
 from workflows.installation import Installation
 from workflows.project_folder import ProjectFolder, add
 
@@ -43,6 +44,33 @@ def test_the_api_server_accepts_an_overlay(projects: None, overlay: str) -> None
     said = must("apply", "--dry-run=server", "-f", "-", stdin=made)
     assert len(said.splitlines()) == len(made) > 10
     assert all(line.endswith("(server dry run)") for line in said.splitlines())
+
+
+FOLDERS = sorted(
+    str(path.parent.relative_to(MANIFESTS / "overlays"))
+    for pattern in ("*/argocd", "*/projects/*/workflows")
+    for path in (MANIFESTS / "overlays").glob(f"{pattern}/kustomization.yaml")
+)
+"""What Argo CD applies besides: its own objects, and the workflows of projects."""
+
+
+@pytest.mark.parametrize("folder", FOLDERS)
+def test_the_api_server_accepts_what_argo_cd_brings(projects: None, folder: str) -> None:
+    made = build(MANIFESTS / "overlays" / folder)
+    if made:  # a project without a spec has no workflows
+        said = must("apply", "--dry-run=server", "-f", "-", stdin=made)
+        assert len(said.splitlines()) == len(made)
+    assert len(made) > 0 or not list((MANIFESTS / "overlays" / folder).glob("*.workflow-*"))
+
+
+def test_the_api_server_accepts_argo_workflows(tmp_path: Path) -> None:
+    """All but what Google's Prometheus reads, which only GKE knows."""
+    made = build(with_upstream(tmp_path) / "overlays" / "gke" / "argo-workflows")
+    known = [found for found in made if found["kind"] != "PodMonitoring"]
+    assert len(known) == len(made) - 1 > 20
+    options = ("--server-side", "--force-conflicts", "--dry-run=server")
+    said = must("apply", *options, "-f", "-", stdin=known)
+    assert len(said.splitlines()) == len(known)
 
 
 @pytest.mark.parametrize("overlay", OVERLAYS)

@@ -1,0 +1,110 @@
+"""Hostile code in a training pod of one project reaches nothing of another, and not the cluster.
+
+The pod is the one that a compiled template makes: its image, account, security and environment are
+taken from there. What the storage itself refuses, only real buckets show: docs/security.md.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.e2e.kubectl import DEMO, LAB, kubectl, must, needs_cluster
+from tests.e2e.platform import Platform, wait_until
+from workflows.argo.compile import compile_spec
+from workflows.installation import load_installation
+from workflows.specfile import load_spec
+
+pytestmark = needs_cluster
+
+NAME = "attacker"
+SCRIPT = Path(__file__).with_name("attack.py")
+REFUSED = {"401", "403"}
+
+
+def pod_of(platform: Platform) -> dict[str, Any]:
+    """A training pod as it is compiled, with another program in it."""
+    spec = load_spec(platform.spec("attacked", "gs://refeed-lab/x.parquet", trainer__name="linear"))
+    made = compile_spec(spec.spec, load_installation(platform.installation), "workflow")["spec"]
+    template = next(each for each in made["templates"] if each["name"] == "train-small")
+    container = {
+        "name": "main",
+        "image": "docker.io/refeed/linear:dev",
+        "imagePullPolicy": "IfNotPresent",
+        "command": ["/opt/refeed/bin/python", "-c", SCRIPT.read_text(), DEMO, LAB],
+        "securityContext": template["container"]["securityContext"],
+        "env": [each for each in template["container"]["env"] if _plain(each)],
+        "resources": {"requests": {"cpu": "100m"}, "limits": {"memory": "512Mi"}},
+    }
+    return {
+        "apiVersion": "v1",
+        "kind": "Pod",
+        "metadata": {"name": NAME, "namespace": LAB, "labels": {"refeed/step": "train"}},
+        "spec": {
+            "serviceAccountName": template.get("serviceAccountName") or made["serviceAccountName"],
+            "automountServiceAccountToken": made["automountServiceAccountToken"],
+            "securityContext": made["securityContext"],
+            "restartPolicy": "Never",
+            "containers": [container],
+        },
+    }
+
+
+def _plain(variable: dict[str, Any]) -> bool:
+    """Known without Argo."""
+    return "{{" not in json.dumps(variable)
+
+
+@pytest.fixture(scope="module")
+def attempts(platform: Platform) -> Iterator[dict[str, Any]]:
+    """How far each attempt came."""
+    gone = ("-n", LAB, "delete", "pod", NAME, "--ignore-not-found", "--grace-period=0", "--force")
+    kubectl(*gone)
+    must("apply", "-f", "-", stdin=pod_of(platform))
+
+    def phase() -> str:
+        found = must("-n", LAB, "get", "pod", NAME, "-o", "jsonpath={.status.phase}")
+        return found if found in {"Succeeded", "Failed"} else ""
+
+    ended = wait_until("the attacker's end", phase, 240)
+    said = must("-n", LAB, "logs", NAME)
+    assert ended == "Succeeded", said
+    yield json.loads(said)
+    kubectl(*gone)
+
+
+def test_it_has_no_token(attempts: dict[str, Any]) -> None:
+    assert attempts["tokens"] == []
+
+
+@pytest.mark.parametrize(
+    "attempt",
+    ["secrets of another", "workflows of another", "logs of another", "pods there"],
+)
+def test_another_project_is_closed(attempt: str, attempts: dict[str, Any]) -> None:
+    assert attempts[attempt] in REFUSED
+
+
+@pytest.mark.parametrize("attempt", ["own secrets", "own workflows", "pods here", "nodes"])
+def test_the_api_server_answers_nothing(attempt: str, attempts: dict[str, Any]) -> None:
+    assert attempts[attempt] in REFUSED
+
+
+def test_the_metadata_server_is_not_reached(attempts: dict[str, Any]) -> None:
+    assert attempts["metadata"] != "connected"
+
+
+def test_nothing_but_its_scratch_is_written(attempts: dict[str, Any]) -> None:
+    assert attempts["root file system"] in {"OSError", "PermissionError"}
+    assert attempts["image"] in {"OSError", "PermissionError"}
+    assert attempts["root"] == "PermissionError"
+
+
+def test_a_step_refuses_the_root_of_another_project(attempts: dict[str, Any]) -> None:
+    code, _, said = attempts["another root"].partition(" ")
+    assert code == "65", said
+    assert "gs://refeed-lab" in said
