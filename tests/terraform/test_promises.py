@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import re
+from pathlib import Path
 
 import pytest
 
 from tests.policy.tools import refusals
 from tests.terraform.plans import Plan
-from tests.terraform.tools import ROOT, TERRAFORM, Found
+from tests.terraform.tools import ROOT, TERRAFORM, Found, Workspace
 
 DOCS = ROOT / "docs"
 PUBLIC = re.compile(r"^google_compute_((global_)?address|forwarding_rule|instance)|_router_nat$")
@@ -213,8 +214,25 @@ def test_a_budget_tells_of_what_is_spent(full: Plan) -> None:
     assert "\n### Refeed: my-project" in (DOCS / "operate.md").read_text(encoding="utf-8")
 
 
-def test_the_installing_page_says_how_much_is_made(example: Plan) -> None:
+def test_the_installing_page_says_how_much_its_variables_make(
+    workspace: Workspace, tmp_path: Path
+) -> None:
     text = (DOCS / "install.md").read_text(encoding="utf-8")
-    made = len(example.changes)
+    (variables,) = re.findall(r"```hcl\n(.*?)```", text, re.DOTALL)
+    path = tmp_path / "install.tfvars"
+    path.write_text(variables, encoding="utf-8")
+    plan = Plan.of(workspace, str(path))
+    made = len(plan.changes)
     assert f"Plan: {made} to add, 0 to change, 0 to destroy." in text
     assert f"Apply complete! Resources: {made} added, 0 changed, 0 destroyed." in text
+    assert f'image_prefix = "{plan.output("image_prefix")}"' in text
+    assert f'credentials = "{plan.output("credentials")}"' in text
+
+
+@pytest.mark.parametrize("page", ["install.md", "operate.md", "security.md"])
+def test_what_a_page_names_in_this_repository_is_there(page: str) -> None:
+    text = (DOCS / page).read_text(encoding="utf-8")
+    named = set(re.findall(r"`?((?:tests|manifests|terraform|examples)/[\w./-]*\w)`?", text))
+    made_later = {each for each in named if "/projects/" in each or each.endswith(".tfvars")}
+    assert len(named) > 5
+    assert [each for each in named - made_later if not (ROOT / each).exists()] == []

@@ -5,6 +5,7 @@ What pods ask for is compared with the plan's resources, never with the output t
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
@@ -236,3 +237,14 @@ def test_argos_kustomization_gets_the_accounts_and_mirrors_of_the_plan(example: 
     assert len(stands_for) == 3
     for registry, place in told["mirrors"].items():
         assert place.endswith(f"/{stands_for[f'https://{registry}']['repository_id']}")
+
+
+def test_the_overlay_gke_names_what_the_plan_makes(example: Plan) -> None:
+    told: Found = yaml.safe_load(example.output("platform"))
+    overlay = ROOT / "manifests" / "overlays" / "gke"
+    text = "".join(path.read_text() for path in sorted(overlay.rglob("kustomization.yaml")))
+    images = set(re.findall(r"[a-z0-9-]+-docker\.pkg\.dev/[a-z0-9-]+/[a-z0-9-]+", text))
+    assert images
+    assert images <= {*told["mirrors"].values()}
+    emails = set(re.findall(r"[a-z0-9-]+@[a-z0-9-]+\.iam\.gserviceaccount\.com", text))
+    assert emails == {*accounts(example).values()}
