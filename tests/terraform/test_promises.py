@@ -232,7 +232,11 @@ def test_the_installing_page_says_how_much_its_variables_make(
 @pytest.mark.parametrize("page", ["install.md", "operate.md", "security.md"])
 def test_what_a_page_names_in_this_repository_is_there(page: str) -> None:
     text = (DOCS / page).read_text(encoding="utf-8")
-    named = set(re.findall(r"`?((?:tests|manifests|terraform|examples)/[\w./-]*\w)`?", text))
+    named = set(
+        re.findall(
+            r"(?<![\w/.-])(?:\.\./)?((?:tests|manifests|terraform|examples)/[\w./-]*\w)", text
+        )
+    )
     made_later = {each for each in named if "/projects/" in each or each.endswith(".tfvars")}
     assert len(named) > 5
     assert [each for each in named - made_later if not (ROOT / each).exists()] == []
