@@ -6,16 +6,18 @@ What pods ask for is compared with the plan's resources, never with the output t
 from __future__ import annotations
 
 import re
+import shutil
 from pathlib import Path
 
 import pytest
 import yaml
 
-from tests.policy.tools import refusals
+from tests.policy.tools import overlay, refusals
 from tests.terraform.compiled import Compiled, Pool, compiled
 from tests.terraform.plans import Plan
 from tests.terraform.tools import ROOT, Found
 from workflows.installation import load_installation
+from workflows.project_folder import ProjectFolder, add
 
 DATAFLOW = "split.engine=dataflow"
 STEPS = {"split", "train", "collect"}
@@ -248,3 +250,41 @@ def test_the_overlay_gke_names_what_the_plan_makes(example: Plan) -> None:
     assert images <= {*told["mirrors"].values()}
     emails = set(re.findall(r"[a-z0-9-]+@[a-z0-9-]+\.iam\.gserviceaccount\.com", text))
     assert emails == {*accounts(example).values()}
+
+
+@pytest.fixture
+def folder(full: Plan, tmp_path: Path) -> list[Found]:
+    """What `refeed project add` makes of the plan's installation file, for the project lab."""
+    shutil.copytree(ROOT / "manifests", tmp_path / "manifests")
+    gke = tmp_path / "manifests" / "overlays" / "gke"
+    (tmp_path / "installation.yaml").write_text(full.output("installation"), encoding="utf-8")
+    lab = ProjectFolder(gke, "lab")
+    add(lab, load_installation(tmp_path / "installation.yaml"))
+    return overlay(lab.path)
+
+
+def test_a_projects_service_accounts_are_bound_on_both_ends(
+    full: Plan, folder: list[Found]
+) -> None:
+    annotated = {
+        f"{found['metadata']['namespace']}/{found['metadata']['name']}": email
+        for found in folder
+        for email in found["metadata"].get("annotations", {}).values()
+        if found["kind"] == "ServiceAccount"
+    }
+    of_lab = {pod: email for pod, email in accounts(full).items() if pod.startswith("refeed-lab/")}
+    assert annotated == of_lab
+    assert len(of_lab) == 3
+
+
+def test_a_projects_root_is_its_planned_bucket(full: Plan, folder: list[Found]) -> None:
+    (facts,) = (found["data"] for found in folder if found["kind"] == "ConfigMap")
+    buckets = {
+        found["labels"]["refeed-project"]: found for found in full.all("google_storage_bucket")
+    }
+    assert facts == {"project": "lab", "root": f"gs://{buckets['lab']['name']}"}
+
+
+def test_a_projects_manifests_pass_the_policies(folder: list[Found]) -> None:
+    assert refusals(folder) == []
+    assert {found["metadata"].get("namespace", "refeed-lab") for found in folder} == {"refeed-lab"}
