@@ -204,7 +204,9 @@ def _patches(project: Project) -> Iterator[dict[str, Any]]:
             yield {"apiVersion": "v1", "kind": "ServiceAccount", "metadata": metadata}
     if project.analysts:
         group = {"apiGroup": "rbac.authorization.k8s.io", "kind": "Group"}
+        # With its namespace: kustomize fills it in for a binding, not for a patch of one.
         account = {"kind": "ServiceAccount", "name": "refeed-analyst"}
+        account["namespace"] = project.namespace
         yield {
             "apiVersion": "rbac.authorization.k8s.io/v1",
             "kind": "RoleBinding",
