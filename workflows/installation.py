@@ -28,6 +28,7 @@ VARIABLE = "REFEED_INSTALLATION"
 
 _IMAGE = r"^[a-z0-9][a-z0-9./:_@-]*[:@][A-Za-z0-9._:-]+$"
 _QUANTITY = r"^[0-9]+(\.[0-9]+)?(m|Ki|Mi|Gi|Ti|k|M|G|T)?$"
+_REGISTRY = r"^[a-z0-9][a-z0-9./:_-]*[a-z0-9]$"
 _ACCOUNT = r"^[a-z][a-z0-9-]{4,28}[a-z0-9]@[a-z][a-z0-9.:-]+\.iam\.gserviceaccount\.com$"
 
 Image = Annotated[str, Field(pattern=_IMAGE)]
@@ -171,6 +172,15 @@ class Project(SpecPart):
     """Groups, as the cluster knows them, whose members may run workflows in it."""
 
 
+class Argo(SpecPart):
+    """Argo Workflows itself, as `refeed project render` writes it into the cluster's manifests."""
+
+    images: Annotated[str, Field(pattern=_REGISTRY)] | None = None
+    """Where its images come from instead of `quay.io/argoproj`, such as a mirror."""
+    account: Account | None = None
+    """The Google service account that its server reads reports and logs as."""
+
+
 class Installation(SpecPart):
     """A platform on which specs run: its images, resource classes and projects."""
 
@@ -186,6 +196,8 @@ class Installation(SpecPart):
     """By the name that specs use."""
     prices: Prices | None = None
     """What resources cost, for `refeed profile`, which tells before a run what it will cost."""
+    argo: Argo = Argo()
+    """Argo Workflows itself, where its manifests come from here."""
     notify: Notify | None = None
     """Whom to tell of failures; null for nobody."""
     environment: dict[str, str] = Field(default_factory=dict)

@@ -23,7 +23,7 @@ import yaml
 
 from steps.errors import MissingInputError, Problem, SpecError
 from workflows.argo.compile import Kind, compile_spec, to_yaml
-from workflows.installation import Installation, Project
+from workflows.installation import Argo, Installation, Project
 from workflows.specfile import load_spec
 
 _HEAD = "# Made by `refeed project render`; do not edit.\n"
@@ -35,6 +35,7 @@ resources: [../../../../project]
 components: [../../common, generated]
 """
 _STEPS = ("split", "train", "collect")
+_ARGO_IMAGES = "quay.io/argoproj"
 
 
 @dataclass(frozen=True)
@@ -75,6 +76,56 @@ def folders(overlay: Path) -> list[ProjectFolder]:
     return [ProjectFolder(overlay, name) for name in sorted(found)]
 
 
+def platform_files(overlay: Path, installation: Installation) -> dict[Path, str]:
+    """What the installation file says of Argo Workflows, for an overlay that installs it.
+
+    Raises:
+        MissingInputError: its manifests do not say which version they are of.
+    """
+    folder = overlay / "argo-workflows"
+    if not folder.is_dir():
+        return {}
+    made = _argo(installation.argo, _argo_version(overlay.parents[1] / "argo-workflows"))
+    return {folder / "generated" / "kustomization.yaml": _yaml(made)}
+
+
+def _argo_version(folder: Path) -> str:
+    """The tag of Argo's images in its manifests."""
+    path = folder / "kustomization.yaml"
+    found = yaml.safe_load(path.read_text(encoding="utf-8")).get("images", [])
+    tags = {str(each["newTag"]) for each in found}
+    if len(tags) != 1:
+        raise MissingInputError(f"{path} has images of {len(tags)} versions: one is needed.")
+    return tags.pop()
+
+
+def _argo(argo: Argo, version: str) -> dict[str, Any]:
+    home = argo.images or _ARGO_IMAGES
+    executor = f"--executor-image={home}/argoexec:{version}"
+    change = [{"op": "add", "path": "/spec/template/spec/containers/0/args/-", "value": executor}]
+    controller = {"kind": "Deployment", "name": "workflow-controller"}
+    return {
+        "apiVersion": "kustomize.config.k8s.io/v1alpha1",
+        "kind": "Component",
+        "images": [
+            {"name": f"{_ARGO_IMAGES}/{name}", "newName": f"{home}/{name}"}
+            for name in ("workflow-controller", "argocli")
+        ],
+        "patches": [
+            {"target": controller, "patch": _yaml_text(change)},
+            *({"patch": _yaml_text(each)} for each in _acting_as("argo-server", argo.account)),
+        ],
+    }
+
+
+def _acting_as(name: str, account: str | None) -> Iterator[dict[str, Any]]:
+    """A service account's patch: who it is in Google Cloud."""
+    if account:
+        annotations = {"iam.gke.io/gcp-service-account": account}
+        metadata = {"name": name, "annotations": annotations}
+        yield {"apiVersion": "v1", "kind": "ServiceAccount", "metadata": metadata}
+
+
 def add(folder: ProjectFolder, installation: Installation) -> list[Path]:
     """Begin a project's folder, and write what is generated; what its owner wrote stays.
 
@@ -88,10 +139,10 @@ def add(folder: ProjectFolder, installation: Installation) -> list[Path]:
     begun = {folder.path / "kustomization.yaml": _OWN.format(name=folder.name)}
     files |= {path: text for path, text in begun.items() if not path.exists()}
     (folder.path / "experiments").mkdir(parents=True, exist_ok=True)
-    return [*write(folder, files), *_listed(folder)]
+    return [*write(folder.path, files), *_listed(folder)]
 
 
-def write(folder: ProjectFolder, files: dict[Path, str]) -> list[Path]:
+def write(folder: Path, files: dict[Path, str]) -> list[Path]:
     """Write what has changed, and remove what nothing makes any more; the paths of both."""
     changed = stale(folder, files)
     for path in changed:
@@ -103,9 +154,9 @@ def write(folder: ProjectFolder, files: dict[Path, str]) -> list[Path]:
     return changed
 
 
-def stale(folder: ProjectFolder, files: dict[Path, str]) -> list[Path]:
-    """Files that are missing, say something else, or that nothing makes any more."""
-    there = {path for name in ("generated", "workflows") for path in _files(folder.path / name)}
+def stale(folder: Path, files: dict[Path, str]) -> list[Path]:
+    """Files below a folder that are missing, say something else, or that nothing makes any more."""
+    there = {path for name in ("generated", "workflows") for path in _files(folder / name)}
     differ = {path for path, text in files.items() if _text(path) != text}
     return sorted(differ | (there - files.keys()))
 
@@ -197,11 +248,7 @@ def _component(name: str, project: Project) -> dict[str, Any]:
 def _patches(project: Project) -> Iterator[dict[str, Any]]:
     """Who the pods are in Google Cloud, and whose groups may run workflows."""
     for step in _STEPS:
-        account = getattr(project.identities, step)
-        if account:
-            annotations = {"iam.gke.io/gcp-service-account": account}
-            metadata = {"name": f"refeed-{step}", "annotations": annotations}
-            yield {"apiVersion": "v1", "kind": "ServiceAccount", "metadata": metadata}
+        yield from _acting_as(f"refeed-{step}", getattr(project.identities, step))
     if project.analysts:
         group = {"apiGroup": "rbac.authorization.k8s.io", "kind": "Group"}
         # With its namespace: kustomize fills it in for a binding, not for a patch of one.
@@ -215,7 +262,7 @@ def _patches(project: Project) -> Iterator[dict[str, Any]]:
         }
 
 
-def _yaml_text(content: dict[str, Any]) -> str:
+def _yaml_text(content: object) -> str:
     return yaml.safe_dump(content, sort_keys=False, width=100)
 
 

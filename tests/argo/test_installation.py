@@ -313,16 +313,5 @@ def test_all_misfits_are_told_at_once() -> None:
     ]
 
 
-@pytest.mark.parametrize(
-    "path", sorted(EXAMPLE.parent.glob("installation.*.yaml")), ids=lambda p: p.name
-)
-def test_an_example_has_the_projects_of_an_overlay(path: Path) -> None:
-    overlays = EXAMPLE.parent / "overlays"
-    for name, project in load_installation(path).projects.items():
-        maps = [each.read_text() for each in overlays.glob(f"local/projects/{name}/*.yaml")]
-        assert any(project.root in each for each in maps), name
-        assert any(project.namespace in each for each in maps), name
-
-
 def test_the_small_spec_itself_fits() -> None:
     assert SMALL["output"] == place_of(installation(), small_spec()).root

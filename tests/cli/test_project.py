@@ -20,10 +20,10 @@ OWN = "kustomization.yaml"
 @pytest.fixture
 def overlay(tmp_path: Path) -> Path:
     """An overlay with nothing in it, and beside it the installation file of all calls."""
-    folder = tmp_path / "overlay"
-    folder.mkdir()
+    folder = tmp_path / "overlays" / "overlay"
+    folder.mkdir(parents=True)
     (folder / OWN).write_text("resources:\n  - ../../base\n")
-    shutil.copy(MANIFESTS / "installation.example.yaml", tmp_path / "installation.yaml")
+    shutil.copy(MANIFESTS / "installation.example.yaml", folder.parent / "installation.yaml")
     return folder
 
 
@@ -136,6 +136,29 @@ def test_a_check_names_what_is_stale_and_changes_nothing(
     assert [problem.where for problem in refused.exception.problems] == [f"projects/demo/{path}"]
     assert "make compile-all" in refused.exception.problems[0].hint
     assert files(overlay) == before
+
+
+def test_argo_itself_is_what_the_installation_file_says(overlay: Path) -> None:
+    """Where an overlay installs it: its images, its server's account, the executor's version."""
+    manifests = overlay.parents[1] / "argo-workflows"
+    (overlay / "argo-workflows").mkdir()
+    manifests.mkdir()
+    shutil.copy(MANIFESTS / "argo-workflows" / OWN, manifests)
+    assert refeed(overlay, "render").exit_code == 0
+    made = yaml.safe_load((overlay / "argo-workflows" / "generated" / OWN).read_text())
+    mirror = "europe-west1-docker.pkg.dev/my-project/refeed-quay/argoproj"
+    assert [each["newName"] for each in made["images"]] == [
+        f"{mirror}/workflow-controller",
+        f"{mirror}/argocli",
+    ]
+    (tag,) = {each["newTag"] for each in yaml.safe_load((manifests / OWN).read_text())["images"]}
+    assert f"--executor-image={mirror}/argoexec:{tag}" in made["patches"][0]["patch"]
+    assert "refeed-platform@my-project" in made["patches"][1]["patch"]
+    installation = overlay.parent / "installation.yaml"
+    installation.write_text(installation.read_text().replace("refeed-quay", "other"))
+    refused = refeed(overlay, "render", "--check")
+    assert isinstance(refused.exception, SpecError)
+    assert refused.exception.problems[0].where == f"argo-workflows/generated/{OWN}"
 
 
 def test_a_project_that_the_installation_does_not_have(overlay: Path) -> None:

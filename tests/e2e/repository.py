@@ -57,5 +57,9 @@ def repository(folder: Path) -> Repository:
     text = source.read_text()
     assert "file:///srv/refeed.git" in text
     source.write_text(text.replace("file:///srv/refeed.git", made.url))
+    for path in (clone / "manifests" / "argocd").glob("*-applicationset.yaml"):  # tests wait for it
+        text = path.read_text()
+        assert "requeueAfterSeconds: 60" in text
+        path.write_text(text.replace("requeueAfterSeconds: 60", "requeueAfterSeconds: 5"))
     made.push("The manifests as they are")
     return made

@@ -89,7 +89,7 @@ def sales(git: Repository, endpoint: str) -> ProjectFolder:
     folder = ProjectFolder(git.overlay, "sales")
     add(folder, offered(endpoint))
     spec_of(git, "orders", rows=60)
-    write(folder, rendered(folder, offered(endpoint)))
+    write(folder.path, rendered(folder, offered(endpoint)))
     git.push("A project: sales")
     settled(*OURS)
     return folder
@@ -167,8 +167,8 @@ def test_a_project_that_git_made_runs_an_experiment(
         return str(status.get("phase", "")).replace("Pending", "").replace("Running", "")
 
     assert wait_until("its end", phase, 400) == "Succeeded"
-    tables = storage_for(ROOT).names(f"{ROOT}/sales/runs/orders")
-    assert any(name.endswith("report.html") for name in tables)
+    (run,) = storage_for(ROOT).names(f"{ROOT}/sales/runs/orders")
+    assert storage_for(ROOT).exists(f"{ROOT}/sales/runs/orders/{run}/report.html")
 
 
 def test_a_changed_spec_arrives_as_a_changed_template(
@@ -176,7 +176,7 @@ def test_a_changed_spec_arrives_as_a_changed_template(
 ) -> None:
     before = get("workflowtemplate", "orders", SALES)["metadata"]["labels"]["refeed/spec"]
     spec_of(git, "orders", rows=77)
-    write(sales, rendered(sales, offered(endpoint)))
+    write(sales.path, rendered(sales, offered(endpoint)))
     git.push("Orders: more rows")
 
     def arrived() -> bool:

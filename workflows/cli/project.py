@@ -63,15 +63,17 @@ def render(
         bool, typer.Option("--check", help="Change nothing; exit code 65 where a file is stale.")
     ] = False,
 ) -> None:
-    """Compile the specs of all projects, and write what the installation file says of them."""
+    """Compile the specs of all projects, and write what the installation file says of all."""
     from workflows.installation import load_installation
-    from workflows.project_folder import folders, rendered, stale, write
+    from workflows.project_folder import folders, platform_files, rendered, stale, write
 
     platform = load_installation(installation)
-    made = {folder: rendered(folder, platform) for folder in folders(overlay)}
+    projects = folders(overlay)
+    made = {folder.path: rendered(folder, platform) for folder in projects}
+    made[overlay / "argo-workflows"] = platform_files(overlay, platform)
     if check:
         _refuse([path for folder, files in made.items() for path in stale(folder, files)], overlay)
-        err.print(f"{overlay}: {len(made)} projects, nothing is stale.", markup=False)
+        err.print(f"{overlay}: {len(projects)} projects, nothing is stale.", markup=False)
         return
     for path in (path for folder, files in made.items() for path in write(folder, files)):
         err.print(f"{'Wrote' if path.exists() else 'Removed'} {path}", markup=False)

@@ -24,6 +24,12 @@ locals {
     )
   }
 
+  # Argo's images come through the mirror of quay.io, if there is one.
+  installed_argo = merge(
+    { account = module.identities.platform },
+    { for registry, mirror in module.registry.mirrors : "images" => "${mirror}/argoproj" if registry == "quay.io" },
+  )
+
   # Terraform sorts the keys of what it encodes; classes come with the smallest memory first, one by one.
   installed_classes = join("", [
     for each in module.node_pools.classes : "  ${indent(2, trimspace(yamlencode({ (each.name) = each.class })))}\n"
@@ -37,7 +43,7 @@ locals {
     }),
     "\"classes\":\n${local.installed_classes}",
     yamlencode(merge(
-      { steps = var.steps, projects = local.installed_projects, notify = var.notify },
+      { steps = var.steps, projects = local.installed_projects, argo = local.installed_argo, notify = var.notify },
       { for key, prices in { prices = var.prices } : key => prices if prices != null },
     )),
   ])

@@ -16,7 +16,7 @@ run "six_values" {
   command = plan
 
   assert {
-    condition     = toset(keys(yamldecode(output.installation))) == toset(["images", "trainers", "classes", "steps", "projects", "notify"])
+    condition     = toset(keys(yamldecode(output.installation))) == toset(["images", "trainers", "classes", "steps", "projects", "argo", "notify"])
     error_message = "The installation file is YAML, without prices unless they are said."
   }
   assert {
@@ -26,6 +26,13 @@ run "six_values" {
   assert {
     condition     = yamldecode(output.installation).images.worker == "europe-west1-docker.pkg.dev/my-project/refeed/worker:0.1.0"
     error_message = "Images of the registry, with the tag."
+  }
+  assert {
+    condition = yamldecode(output.installation).argo == {
+      account = "refeed-platform@my-project.iam.gserviceaccount.com"
+      images  = "europe-west1-docker.pkg.dev/my-project/refeed-quay/argoproj"
+    }
+    error_message = "Argo's images through the mirror, and who its server is."
   }
   assert {
     condition = jsonencode(yamldecode(output.installation).projects.demo) == jsonencode({
