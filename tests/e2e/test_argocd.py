@@ -15,7 +15,6 @@ from steps.storage import storage_for
 from tests.e2e.kubectl import kubectl, must, needs_cluster
 from tests.e2e.platform import Platform, installation, wait_until
 from tests.e2e.repository import Repository, repository
-from tests.lab import small_table
 from tests.stand_ins import absent, make_bucket
 from workflows.installation import Installation
 from workflows.project_folder import ProjectFolder, add, rendered, write
@@ -88,7 +87,7 @@ def sales(git: Repository, endpoint: str) -> ProjectFolder:
     storage_for(ROOT).write(f"{ROOT}/kept", b"what was there before")
     folder = ProjectFolder(git.overlay, "sales")
     add(folder, offered(endpoint))
-    spec_of(git, "orders", rows=60)
+    spec_of(git, rows=100)
     write(folder.path, rendered(folder, offered(endpoint)))
     git.push("A project: sales")
     settled(*OURS)
@@ -101,23 +100,13 @@ def offered(endpoint: str) -> Installation:
     return Installation.model_validate(made)
 
 
-def spec_of(git: Repository, name: str, rows: int) -> Path:
-    spec = {
-        "name": name,
-        "project": "sales",
-        "dataset": {
-            "source": f"{ROOT}/sources/orders.parquet",
-            "partition_by": "key",
-            "target": "target",
-            "features": ["number", "level"],
-            "min_rows": 20,
-        },
-        "trainer": {"name": "linear"},
-        "evaluate": {"folds": 3},
-        "explain": {"rows": rows},
-        "output": ROOT,
-    }
-    path = git.overlay / "projects" / "sales" / "experiments" / f"{name}.yaml"
+def spec_of(git: Repository, rows: int) -> Path:
+    """The example of flights, as the project's own."""
+    spec = yaml.safe_load((Path("examples") / "flights" / "spec.yaml").read_text())
+    spec |= {"name": "flights", "project": "sales", "output": ROOT}
+    spec["dataset"]["source"] = f"{ROOT}/sources/flights.parquet"
+    spec["explain"]["rows"] = rows
+    path = git.overlay / "projects" / "sales" / "experiments" / "flights.yaml"
     path.write_text(yaml.safe_dump(spec, sort_keys=False))
     return path
 
@@ -148,17 +137,15 @@ def test_what_somebody_changed_by_hand_is_healed(
 
 
 def test_a_project_that_git_made_runs_an_experiment(
-    sales: ProjectFolder, platform: Platform, endpoint: str
+    sales: ProjectFolder, platform: Platform, flights: Path
 ) -> None:
     """From the template that Argo CD brought, as Argo's page would start it."""
-    platform.source(small_table(), "orders")
-    content = (platform.folder / "orders.parquet").read_bytes()
-    storage_for(ROOT).write(f"{ROOT}/sources/orders.parquet", content)
+    storage_for(ROOT).write(f"{ROOT}/sources/flights.parquet", flights.read_bytes())
     workflow = {
         "apiVersion": "argoproj.io/v1alpha1",
         "kind": "Workflow",
         "metadata": {"name": "by-hand", "namespace": SALES},
-        "spec": {"workflowTemplateRef": {"name": "orders"}},
+        "spec": {"workflowTemplateRef": {"name": "flights"}},
     }
     must("create", "-f", "-", stdin=workflow)
 
@@ -166,21 +153,28 @@ def test_a_project_that_git_made_runs_an_experiment(
         status = get("workflow", "by-hand", SALES).get("status", {})
         return str(status.get("phase", "")).replace("Pending", "").replace("Running", "")
 
-    assert wait_until("its end", phase, 400) == "Succeeded"
-    (run,) = storage_for(ROOT).names(f"{ROOT}/sales/runs/orders")
-    assert storage_for(ROOT).exists(f"{ROOT}/sales/runs/orders/{run}/report.html")
+    assert wait_until("its end", phase, 480) == "Succeeded"
+    (run,) = storage_for(ROOT).names(f"{ROOT}/sales/runs/flights")
+    folder = f"{ROOT}/sales/runs/flights/{run}"
+    here = platform.refeed(
+        *("run", sales.specs[0], "--json", "--set", f"dataset.source={flights}"),
+        *("--set", f"output={platform.folder / 'sales'}"),
+    )
+    assert here.code == 0, here.err
+    assert platform.tables(folder) == platform.tables(here.json["folder"])
+    assert storage_for(ROOT).exists(f"{folder}/report.html")
 
 
 def test_a_changed_spec_arrives_as_a_changed_template(
     git: Repository, sales: ProjectFolder, endpoint: str
 ) -> None:
-    before = get("workflowtemplate", "orders", SALES)["metadata"]["labels"]["refeed/spec"]
-    spec_of(git, "orders", rows=77)
+    before = get("workflowtemplate", "flights", SALES)["metadata"]["labels"]["refeed/spec"]
+    spec_of(git, rows=77)
     write(sales.path, rendered(sales, offered(endpoint)))
-    git.push("Orders: more rows")
+    git.push("Flights: fewer rows")
 
     def arrived() -> bool:
-        template = get("workflowtemplate", "orders", SALES)
+        template = get("workflowtemplate", "flights", SALES)
         return bool(template["metadata"]["labels"]["refeed/spec"] != before)
 
     wait_until("the changed template", arrived, 120)
@@ -249,7 +243,7 @@ def test_a_project_that_is_removed_goes_and_its_data_stay(
     wait_until("the end of both", lambda: not any(application(name) for name in OURS), 180)
     for kind in ("workflowtemplates", "serviceaccounts", "rolebindings", "configmaps"):
         names = must("-n", SALES, "get", kind, "--output", "name").split()
-        assert not [name for name in names if "refeed" in name or "orders" in name], kind
+        assert not [name for name in names if "refeed" in name or "flights" in name], kind
     assert get("appproject", "refeed-sales", "argocd") == {}
     assert len(json.loads(must("-n", SALES, "get", "workflows", "-o", "json"))["items"]) == 1
     assert storage_for(ROOT).read(f"{ROOT}/kept") == b"what was there before"

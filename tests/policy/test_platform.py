@@ -88,6 +88,20 @@ def test_the_controller_is_told_what_this_load_needs(argo: list[dict[str, Any]])
     assert "limits" in told["executor"]
 
 
+def test_a_database_may_be_added(tmp_path: Path) -> None:
+    """For workflows beyond 1 MiB, and an archive: one more component of the overlay."""
+    folder = with_upstream(tmp_path) / "overlays" / "gke" / "argo-workflows"
+    text = (folder / "kustomization.yaml").read_text()
+    assert "components: [generated]" in text
+    more = "components: [generated, ../../../argo-workflows/persistence]"
+    (folder / "kustomization.yaml").write_text(text.replace("components: [generated]", more))
+    made = overlay(folder)
+    told = of_kind(made, "ConfigMap")["workflow-controller-configmap"]["data"]
+    assert "nodeStatusOffLoad: true" in told["persistence"]
+    assert "archive: true" in told["persistence"]
+    assert refusals(made, EXAMPLE) == []
+
+
 def test_a_tag_that_moves_is_refused(argo: list[dict[str, Any]]) -> None:
     controller = of_kind(argo, "Deployment")["workflow-controller"]
     container = controller["spec"]["template"]["spec"]["containers"][0]
