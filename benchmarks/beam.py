@@ -194,12 +194,20 @@ def against_pandas(source: str, rows: int, rounds: int) -> Row:
     )
 
 
+def _sizes(folder: Path, source: str, rows: int, quick: bool) -> list[tuple[str, int]]:
+    """Tables of growing size with the same partitions: what each partition costs weighs less."""
+    if quick:
+        return [(source, rows)]
+    larger = write_table(folder / "larger.parquet", 4 * rows, FEATURES, KEYS)
+    return [(source, rows), (str(larger), 4 * rows)]
+
+
 def run(*, quick: bool) -> list[Row]:
     rows, rounds = (100_000, 1) if quick else (500_000, 3)
     with scratch() as folder:
         source = str(write_table(folder / "table.parquet", rows, FEATURES, KEYS))
         return [
-            against_rows(source, rows, 1),
+            *(against_rows(each, count, 1) for each, count in _sizes(folder, source, rows, quick)),
             cost_of_statistics(source, rows, "beam", rounds, judged=True),
             cost_of_statistics(source, rows, "embedded", rounds, judged=False),
             against_pandas(source, rows, rounds),
