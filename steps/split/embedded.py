@@ -9,15 +9,13 @@ from __future__ import annotations
 import os
 import shutil
 import tempfile
-from collections import deque
-from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
+from collections.abc import Iterator
 from pathlib import Path
-from typing import TypeVar
 
 import pyarrow as pa
 
 from steps.contract import DatasetLayout, ProjectLayout
+from steps.parallel import THREADS, in_order
 from steps.progress import Progress
 from steps.records import PartitionEntry, PartitionIndex, PartitionKey
 from steps.split.facts import TableFacts
@@ -37,8 +35,6 @@ from steps.table.statistics import Seen
 
 MEMORY_BUDGET = 512 << 20
 """Bytes of rows that are held before they are spilled to disk; the peak is about twice it."""
-
-_THREADS = min(4, os.cpu_count() or 1)
 
 
 def make_dataset(
@@ -99,7 +95,7 @@ class _Scan:
 
         What needs one batch only is done ahead in threads; what adds up, in the order of batches.
         """
-        for looked in _in_order(self.facts.look, batches, _THREADS, _THREADS + 1):
+        for looked in in_order(self.facts.look, batches):
             batch, hashes, _ = looked
             self.grouping.add(batch, hashes, self.facts.add(looked))
             yield batch.num_rows
@@ -149,24 +145,6 @@ def _partitions(
     groups = [[keys[i] for i in group] for group in groups_of([int(sizes[c]) for _, c in keys])]
     numbers = [scan.grouping.part_numbers(some[0][1]) for some in groups]
     items = [(some, n) for some, parts in zip(groups, numbers, strict=True) for n in parts]
-    done = _in_order(write, items, _THREADS, 2 * _THREADS)
+    done = in_order(write, items, ahead=2 * THREADS)
     for parts in numbers:
         yield partitions_of([next(done) for _ in parts], scan.plan.schema)
-
-
-Item = TypeVar("Item")
-Done = TypeVar("Done")
-
-
-def _in_order(
-    work: Callable[[Item], Done], items: Iterable[Item], threads: int, ahead: int
-) -> Iterator[Done]:
-    """``map`` in threads, no more than ``ahead`` items ahead of whoever takes the results."""
-    with ThreadPoolExecutor(threads) as pool:
-        running: deque[Future[Done]] = deque()
-        for item in items:
-            running.append(pool.submit(work, item))
-            if len(running) > ahead:
-                yield running.popleft().result()
-        while running:
-            yield running.popleft().result()

@@ -9,6 +9,7 @@ canonical order, since that begins with the row hash.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 import numpy as np
@@ -28,6 +29,9 @@ PART_ROWS = 1 << 20
 
 GROUP_ROWS = 1 << 15
 """Rows of several partitions that are looked at together, at the most."""
+
+_WRITERS = 4
+"""Part files of a group that are written at once: far away, each of them is a request."""
 
 _HASH_BITS = 64
 
@@ -122,12 +126,17 @@ class WrittenGroup:
 def write_group(
     parts: Sequence[Part], file_format: str, layout: DatasetLayout, storage: Storage
 ) -> WrittenGroup:
-    """Write the parts of a group."""
-    written = tuple(write_part(part, file_format, layout, storage) for part in parts)
-    sizes = [part.rows.num_rows for part in parts]
-    rows = pa.concat_batches([part.rows for part in parts])
-    seen = of_groups(rows, np.cumsum([0, *sizes[:-1]]))
-    return WrittenGroup(tuple(part.key for part in parts), written, seen)
+    """Write the parts of a group, several at once, and look at their rows meanwhile."""
+
+    def write(part: Part) -> WrittenPart:
+        return write_part(part, file_format, layout, storage)
+
+    with ThreadPoolExecutor(_WRITERS) as pool:
+        written = pool.map(write, parts)
+        sizes = [part.rows.num_rows for part in parts]
+        rows = pa.concat_batches([part.rows for part in parts])
+        seen = of_groups(rows, np.cumsum([0, *sizes[:-1]]))
+        return WrittenGroup(tuple(part.key for part in parts), tuple(written), seen)
 
 
 def groups_of(sizes: Sequence[int]) -> Iterator[range]:

@@ -24,17 +24,33 @@ _HASHES = 2.0**64
 _BUFFERED = 16 * SKETCH_SIZE
 
 
+_ENOUGH = 4 * SKETCH_SIZE
+
+
 def sketch_of(hashes: Hashes) -> Hashes:
-    """The sketch of values, each given once by its hash; ascending, shape (at most k,)."""
-    if len(hashes) > SKETCH_SIZE:
-        hashes = np.partition(hashes, SKETCH_SIZE - 1)[:SKETCH_SIZE]
-    return np.sort(hashes)
+    """The sketch of values, each given at least once by its hash; ascending, shape (at most k,).
+
+    Hashes are evenly spread, so a few times k of them lie below a bound that is known beforehand.
+    Only those are sorted, unless so many are the same that too few are left.
+    """
+    if len(hashes) > _ENOUGH:
+        sketch = _smallest(hashes[hashes < np.uint64(_HASHES / len(hashes) * _ENOUGH)])
+        if len(sketch) == SKETCH_SIZE:
+            return sketch
+    return _smallest(hashes)
+
+
+def _smallest(hashes: Hashes) -> Hashes:
+    """The k smallest of the different ones, ascending; ``np.unique`` takes three times as long."""
+    ascending = np.sort(hashes)
+    first = np.append(True, ascending[1:] != ascending[:-1])[: len(hashes)]
+    different: Hashes = ascending[first][:SKETCH_SIZE]
+    return different
 
 
 def union(sketches: Sequence[Hashes]) -> Hashes:
     """The sketch of all values together."""
-    merged: Hashes = np.unique(np.concatenate(sketches))[:SKETCH_SIZE]
-    return merged
+    return _smallest(np.concatenate(sketches))
 
 
 def is_exact(sketch: Hashes) -> bool:

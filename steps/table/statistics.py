@@ -295,12 +295,9 @@ def _letters(column: pa.Array, starts: Positions) -> Counts:
 
 
 def _number_hashes(numbers: Floats, kind: pa.DataType) -> Hashes:
-    """Of the different ones among numbers, as the values that they stand for."""
+    """Of numbers, as the values that they stand for."""
     whole = pa.types.is_integer(kind)
-    hashes = value_hashes(pa.array(numbers.astype(np.int64) if whole else numbers))
-    hashes.sort()
-    different: Hashes = hashes[np.append(True, hashes[1:] != hashes[:-1])[: len(hashes)]]
-    return different
+    return value_hashes(pa.array(numbers.astype(np.int64) if whole else numbers))
 
 
 @dataclass(frozen=True)

@@ -26,6 +26,7 @@ from apache_beam.utils.windowed_value import WindowedValue
 
 from steps.contract import ProjectLayout
 from steps.errors import RefeedError
+from steps.parallel import in_order
 from steps.split.dealing import Deal, Dealer, Dealt, write_dealt
 from steps.split.facts import TableFacts
 from steps.split.handover import Handover
@@ -97,9 +98,9 @@ class _Look(beam.DoFn):  # type: ignore[misc]  # Beam has no types
 
     def process(self, piece: SourcePiece) -> None:
         with self.work.telling():
-            for batch in piece.batches():
-                self.facts.add(self.facts.look(batch))
-                self.rows.inc(batch.num_rows)
+            for looked in in_order(self.facts.look, piece.batches()):
+                self.facts.add(looked)
+                self.rows.inc(looked[0].num_rows)
 
     def finish_bundle(self) -> Iterator[WindowedValue]:
         yield _in_no_window(self.facts)
@@ -155,8 +156,7 @@ class _DealOut(beam.DoFn):  # type: ignore[misc]
         facts = TableFacts(self.work.plan)
         self.dealer = self.dealer or Dealer(deal)
         with self.work.telling():
-            for raw in piece.batches():
-                batch, hashes = facts.canonical(raw)
+            for batch, hashes in in_order(facts.canonical, piece.batches()):
                 for dealt, rows in self.dealer.add(batch, hashes):
                     yield _name(dealt), rows
 
