@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from functools import cached_property
 from pathlib import Path
 
 import pyarrow as pa
@@ -26,6 +27,11 @@ class Files:
 
     def fingerprint(self) -> str:
         """See ``Source.fingerprint``; the files' names and order do not matter."""
+        return self._fingerprint
+
+    @cached_property
+    def _fingerprint(self) -> str:
+        """Found out once: it reads all bytes, and is asked for again when the plan is made."""
         digests = sorted(map(_file_digest, self.files))
         return hashlib.sha256("".join(digests).encode()).hexdigest()[:32]
 

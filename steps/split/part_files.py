@@ -30,7 +30,7 @@ PART_ROWS = 1 << 20
 GROUP_ROWS = 1 << 15
 """Rows of several partitions that are looked at together, at the most."""
 
-_WRITERS = 4
+_WRITERS = 2
 """Part files of a group that are written at once: far away, each of them is a request."""
 
 _HASH_BITS = 64

@@ -7,14 +7,15 @@ from dataclasses import dataclass
 from typing import Any
 
 from steps.contract import SPLIT_VERSION, ProjectLayout
-from steps.errors import DataError, ExpiredError
+from steps.errors import DamagedError, DataError, ExpiredError, MissingInputError
 from steps.progress import Progress
 from steps.quantity import spelt
-from steps.records import Column, PartitionIndex, Roles, canonical_json, digest
+from steps.records import Column, PartitionIndex, Roles, digest
 from steps.split.config import DatasetConfig
 from steps.split.embedded import make_dataset
 from steps.split.engines import Engine
 from steps.split.handover import forget_work
+from steps.split.link import Link, MadeMeanwhileError
 from steps.split.pins import pinned
 from steps.split.roles import resolve_roles, resolve_task, wanted_columns
 from steps.split.source import LiveSource, Source, open_source
@@ -85,18 +86,39 @@ def split(
     source = open_source(request.config)
     uri = project.pin(digest(_asked(request)))
     with pinned(source, uri, storage, fresh=request.force) as pin:
-        link = project.source(_source_hash(source, request))
-        index = None if request.force else _linked(link, project, storage)
+        link = Link(project, _source_hash(source, request), storage)
+        if request.force:
+            link.forget()
+        index = link.find()
         reused = index is not None
         if index is None:
             pin.put()
             plan = _plan(source, request)
-            link = project.source(plan.identity)
-            index = _make(engine, source, plan, project, storage, progress)
-            storage.write(link, canonical_json({"dataset": index.dataset}).encode())
+            index = _make_or_find(engine, source, plan, project, storage, progress)
             if engine is not make_dataset:
                 forget_work(project, plan.identity, storage)
     return _settle(request, index, project, storage, reused=reused)
+
+
+def _make_or_find(
+    engine: Engine,
+    source: Source,
+    plan: SplitPlan,
+    project: ProjectLayout,
+    storage: Storage,
+    progress: Progress,
+) -> PartitionIndex:
+    """Make the data set, unless somebody else ends it meanwhile, after which its parts are gone."""
+    link = Link(project, plan.identity, storage)
+    try:
+        index = _make(engine, source, plan, project, storage, progress)
+    except (MadeMeanwhileError, MissingInputError, DamagedError):
+        found = link.find()
+        if found is None:
+            raise
+        return found
+    link.put(index)
+    return index
 
 
 _READS = 3
@@ -169,15 +191,6 @@ def _asked(request: SplitRequest, *names: str) -> list[Any]:
     """What is asked for, but for the state that the source is in; the named fields, or all."""
     fields = {*(names or ("source", *_CONTENT)), *_ROWS}
     return [request.config.model_dump(include=fields), request.group, request.time]
-
-
-def _linked(link: str, project: ProjectLayout, storage: Storage) -> PartitionIndex | None:
-    if not storage.exists(link):
-        return None
-    layout = project.dataset(read_parsed(storage, link, json.loads)["dataset"])
-    if not storage.exists(layout.index):
-        return None
-    return read_parsed(storage, layout.index, PartitionIndex.from_json)
 
 
 def _plan(source: Source, request: SplitRequest) -> SplitPlan:

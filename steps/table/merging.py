@@ -36,6 +36,8 @@ from steps.table.statistics import (
     bounds_of,
     canonical_texts,
     finite,
+    is_lossy,
+    texts_of,
 )
 
 Levels = Mapping[str, Mapping[str, int] | None]
@@ -148,16 +150,18 @@ def _seen_in(sample: Sample, levels: Levels, facts: Statistics) -> Statistics:
     for i, field in enumerate(sample.rows.schema):
         column, weights = _known(sample, i)
         factor = (facts.rows - int(facts.missing[i])) / max(1, int(weights.sum()))
+        numbers = None
         if not pa.types.is_string(field.type) and len(column):
-            ascending, reached = _ascending(numbers_of(column), weights)
-            quantiles[i] = _weighted_quantiles(ascending, reached)
-            buckets[i] = _weighted_buckets(ascending, reached, facts.bounds[i]) * factor
+            numbers = _ascending(numbers_of(column), weights)
+            quantiles[i] = _weighted_quantiles(*numbers)
+            buckets[i] = _weighted_buckets(*numbers, facts.bounds[i]) * factor
         counted = levels[field.name]
-        top.append(
-            _top_of_sample(column, weights, factor)
-            if counted is None
-            else _top_of_levels(counted, field.type)
-        )
+        if counted is not None:
+            top.append(_top_of_levels(counted, field.type))
+        elif numbers is None or is_lossy(field.type, numbers[0]):
+            top.append(_top_of_sample(column, weights, factor))
+        else:
+            top.append(_top_of_numbers(*numbers, field.type, factor))
     return replace(facts, quantiles=quantiles, buckets=buckets, top=tuple(top))
 
 
@@ -187,6 +191,15 @@ def _weighted_buckets(ascending: Floats, reached: Counts, bounds: Floats) -> Flo
     below = np.concatenate([[0.0], np.append(0, reached)[inner], [float(reached[-1])]])
     buckets: Floats = np.diff(below)
     return buckets
+
+
+def _top_of_numbers(ascending: Floats, reached: Counts, kind: pa.DataType, factor: float) -> Top:
+    """As ``_top_of_sample``, of numbers that are in order already."""
+    last = np.append(ascending[1:] != ascending[:-1], True)
+    values, counts = ascending[last], np.diff(reached[last], prepend=0)
+    chosen = np.argsort(-counts, kind="stable")[:TOP_VALUES]
+    texts = texts_of(values[chosen], kind)
+    return tuple(zip(texts, (counts[chosen] * factor).tolist(), strict=True))
 
 
 def _top_of_sample(column: pa.Array, weights: Counts, factor: float) -> Top:

@@ -138,7 +138,7 @@ def _look(column: pa.Array, starts: Positions) -> _Look:
     text = pa.types.is_string(kind)
     numbers = _sorted_groups(np.full(len(column), np.nan) if text else numbers_of(column), starts)
     facts = _number_facts(numbers)
-    if _is_lossy(kind, numbers):
+    if is_lossy(kind, numbers.numbers):
         ranks, values = _ranked(column)
         runs = _Runs.of(_sorted_groups(ranks, starts))
         top = runs.top(lambda ranks: canonical_texts(values.take(pa.array(ranks, pa.int64()))))
@@ -192,10 +192,10 @@ def _sorted_groups(numbers: Floats, starts: Positions) -> _Groups:
     return _Groups(ascending, starts, starts + known, stops - starts)
 
 
-def _is_lossy(kind: pa.DataType, groups: _Groups) -> bool:
-    """Whether two values may be one number."""
+def is_lossy(kind: pa.DataType, numbers: Floats) -> bool:
+    """Whether two values of a column may be one of its numbers."""
     if pa.types.is_integer(kind):
-        return bool((np.abs(groups.numbers) >= _WIDE).any())
+        return bool((np.abs(numbers) >= _WIDE).any())
     return bool(pa.types.is_string(kind) or pa.types.is_timestamp(kind))
 
 

@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 from random import Random
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -24,15 +25,16 @@ from steps.contract import ProjectLayout
 from steps.dataflow import ENDPOINT, Dataflow
 from steps.errors import DataError, ForbiddenError, RefeedError, SpecError, TransientError
 from steps.progress import Silent
-from steps.records import Column
+from steps.records import Column, PartitionIndex
 from steps.split.beam.dataflow import DataflowEngine
 from steps.split.beam.graph import Work, build
 from steps.split.cancel import cancel_unless_followed
-from steps.split.claims import Claims
+from steps.split.claims import Claim, Claims
 from steps.split.config import DatasetConfig
 from steps.split.embedded import make_dataset
 from steps.split.engine_config import SplitConfig
 from steps.split.engines import Engine, engine_of
+from steps.split.finish import finish_dataset
 from steps.split.step import SplitRequest, SplitResult, split
 from steps.split.writer import SplitPlan
 from steps.storage import storage_for
@@ -128,6 +130,46 @@ def test_two_at_once_make_one_job(root: str, jobs: Jobs, tmp_path: Path) -> None
     processes = [child(source, root) for _ in range(2)]
     assert [process.wait(120) for process in processes] == [0, 0]
     assert names(jobs) == ["1"]
+
+
+def test_whoever_comes_to_the_end_second_takes_what_the_first_made(
+    root: str, jobs: Jobs, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The other run ends the data set, and removes what the job left, while this one reads it."""
+    source = upload(root, tmp_path)
+
+    ending = "steps.split.beam.dataflow.finish_dataset"
+
+    def late(*args: Any) -> PartitionIndex:
+        monkeypatch.setattr(ending, finish_dataset)
+        split_with(engine("the other"), source, root)
+        return finish_dataset(*args)
+
+    monkeypatch.setattr(ending, late)
+    made = split_with(engine(), source, root)
+    assert names(jobs) == ["1"]
+    assert made.index == split_with(engine(), source, root).index
+
+
+def test_whoever_begins_when_the_other_has_just_ended_submits_nothing(
+    root: str, jobs: Jobs, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Between his look for the data set and his look for a job, both came and were cleared up."""
+    source = upload(root, tmp_path)
+    latest = Claims.latest
+
+    def late(claims: Claims) -> Claim | None:
+        monkeypatch.setattr(Claims, "latest", latest)
+        split_with(engine("the other"), source, root)
+        return latest(claims)
+
+    monkeypatch.setattr(Claims, "latest", late)
+    made = split_with(engine(), source, root)
+    assert names(jobs) == ["1"]
+    assert made.index == split_with(engine(), source, root).index
+    project, storage = ProjectLayout(root, "p"), storage_for(root)
+    (identity,) = storage.names(project.work(""))
+    assert Claims(project, identity, storage).latest() is None
 
 
 def test_killed_at_any_instant_there_is_one_job(root: str, jobs: Jobs, tmp_path: Path) -> None:

@@ -29,6 +29,7 @@ from steps.split.claims import Claim, Claims, job_name
 from steps.split.engine_config import SplitConfig
 from steps.split.finish import finish_dataset
 from steps.split.handover import Handover
+from steps.split.link import Link, MadeMeanwhileError
 from steps.split.source import Source
 from steps.split.writer import SplitPlan
 from steps.storage import Storage
@@ -76,6 +77,7 @@ class DataflowEngine:
             DataError: the source cannot be used.
             TransientError: the job failed; the next call submits another.
             RefeedError: Dataflow does not let us.
+            MadeMeanwhileError: somebody else has made it.
         """
         claims = Claims(project, plan.identity, storage)
         claims.follow(self.follower)
@@ -109,6 +111,9 @@ class DataflowEngine:
         self, source: Source, plan: SplitPlan, claims: Claims, number: int
     ) -> tuple[int, Job]:
         if claims.claim(number):
+            # Whoever made the data set before us has removed his claim, after he wrote the link.
+            if Link(claims.project, plan.identity, claims.storage).find() is not None:
+                raise MadeMeanwhileError
             return self._submit(source, plan, claims, number)
         return self._job(source, plan, claims)
 

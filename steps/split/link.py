@@ -1,0 +1,50 @@
+"""Which data set was made of a source: found by the source's identity, before any row is read.
+
+Two runs may want the same data set at once. Whoever ends it first writes the link and then removes
+what the work left; so whoever misses any of that finds the link.
+"""
+
+from __future__ import annotations
+
+import json
+
+from steps.contract import ProjectLayout
+from steps.records import PartitionIndex, canonical_json
+from steps.storage import Storage, read_parsed
+
+
+class MadeMeanwhileError(Exception):
+    """Somebody else has made the data set since we looked for it."""
+
+
+class Link:
+    """The data set of a source.
+
+    Args:
+        project: that it lies in.
+        identity: of the source as it is, and of what is made of it.
+        storage: of the project.
+    """
+
+    def __init__(self, project: ProjectLayout, identity: str, storage: Storage) -> None:
+        self.project, self.storage = project, storage
+        self._uri = project.source(identity)
+
+    def find(self) -> PartitionIndex | None:
+        """The index of the data set, if it is made."""
+        if not self.storage.exists(self._uri):
+            return None
+        made = read_parsed(self.storage, self._uri, json.loads)["dataset"]
+        index = self.project.dataset(made).index
+        if not self.storage.exists(index):
+            return None
+        return read_parsed(self.storage, index, PartitionIndex.from_json)
+
+    def put(self, index: PartitionIndex) -> None:
+        """Say which data set it is, once that is complete."""
+        content = canonical_json({"dataset": index.dataset}).encode()
+        self.storage.write(self._uri, content)
+
+    def forget(self) -> None:
+        """Have the source read again; its data set stays."""
+        self.storage.delete(self._uri)
