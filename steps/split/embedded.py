@@ -139,7 +139,7 @@ def _partitions(
     def write(item: tuple[Keys, int]) -> WrittenGroup:
         some, number = item
         parts = [Part.of(key, number, *scan.grouping.rows_of(code, number)) for key, code in some]
-        return write_group(parts, scan.plan.format, layout, storage)
+        return write_group(parts, scan.plan.format, layout, storage, alone=False)
 
     sizes = scan.facts.partitions.rows
     groups = [[keys[i] for i in group] for group in groups_of([int(sizes[c]) for _, c in keys])]

@@ -18,7 +18,7 @@ import pyarrow as pa
 from steps.contract import DatasetLayout
 from steps.errors import DataError
 from steps.records import PartitionEntry, PartitionKey
-from steps.storage import Storage
+from steps.storage import Storage, scheme_of
 from steps.table.hashing import ContentSums, Hashes, content_sums, digest_of_sums
 from steps.table.merging import merged
 from steps.table.parts import canonical_order, encode_part
@@ -30,8 +30,8 @@ PART_ROWS = 1 << 20
 GROUP_ROWS = 1 << 15
 """Rows of several partitions that are looked at together, at the most."""
 
-_WRITERS = 2
-"""Part files of a group that are written at once: far away, each of them is a request."""
+_NEAR, _FAR = 2, 8
+"""Part files of a group that are written at once; far away, each of them is a request."""
 
 _HASH_BITS = 64
 
@@ -124,14 +124,28 @@ class WrittenGroup:
 
 
 def write_group(
-    parts: Sequence[Part], file_format: str, layout: DatasetLayout, storage: Storage
+    parts: Sequence[Part],
+    file_format: str,
+    layout: DatasetLayout,
+    storage: Storage,
+    *,
+    alone: bool = True,
 ) -> WrittenGroup:
-    """Write the parts of a group, several at once, and look at their rows meanwhile."""
+    """Write the parts of a group, some at once, and look at their rows meanwhile.
+
+    Args:
+        parts: in the order of their keys.
+        file_format: of the files.
+        layout: of the data set.
+        storage: where it lies.
+        alone: no other group is written by this process meanwhile.
+    """
 
     def write(part: Part) -> WrittenPart:
         return write_part(part, file_format, layout, storage)
 
-    with ThreadPoolExecutor(_WRITERS) as pool:
+    writers = _FAR if scheme_of(layout.base) else _NEAR if alone else 1
+    with ThreadPoolExecutor(writers) as pool:
         written = pool.map(write, parts)
         sizes = [part.rows.num_rows for part in parts]
         rows = pa.concat_batches([part.rows for part in parts])

@@ -10,7 +10,7 @@ these become those of the table, is in ``merging``.
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -111,7 +111,7 @@ def of_groups(rows: pa.RecordBatch, starts: Positions) -> Seen:
         rows: of all groups, one group after the other.
         starts: position of each group's first row, ascending from 0; no group is empty.
     """
-    looks = [_look(column, starts) for column in rows.columns]
+    looks = [look for some in _blocks(rows) for look in _look(some, starts)]
     by_name = {name: np.stack([look.facts[name] for look in looks], 1) for name in looks[0].facts}
     tops = list(zip(*(look.top for look in looks), strict=True))
     sizes = np.diff(np.append(starts, rows.num_rows))
@@ -124,6 +124,19 @@ def of_groups(rows: pa.RecordBatch, starts: Positions) -> Seen:
     return Seen(groups, tuple(look.sketch for look in looks))
 
 
+_BLOCK_CELLS = 1 << 17
+"""Cells that are looked at together: more cost the cache, less cost calls."""
+
+
+def _blocks(rows: pa.RecordBatch) -> Iterator[list[pa.Array]]:
+    """Neighbours of one type that are few enough to be looked at together; each text alone."""
+    most = max(1, _BLOCK_CELLS // rows.num_rows)
+    for kind, same in itertools.groupby(rows.columns, key=lambda column: column.type):
+        columns = list(same)
+        step = 1 if pa.types.is_string(kind) else most
+        yield from (columns[i : i + step] for i in range(0, len(columns), step))
+
+
 @dataclass(frozen=True)
 class _Look:
     """At one column: arrays by attribute, shape (groups, ...); what is frequent, by group."""
@@ -133,29 +146,58 @@ class _Look:
     sketch: Hashes
 
 
-def _look(column: pa.Array, starts: Positions) -> _Look:
-    kind = column.type
-    text = pa.types.is_string(kind)
-    numbers = _sorted_groups(np.full(len(column), np.nan) if text else numbers_of(column), starts)
-    facts = _number_facts(numbers)
-    if is_lossy(kind, numbers.numbers):
-        ranks, values = _ranked(column)
-        runs = _Runs.of(_sorted_groups(ranks, starts))
-        top = runs.top(lambda ranks: canonical_texts(values.take(pa.array(ranks, pa.int64()))))
-        hashes = value_hashes(values)
-    else:
-        runs = _Runs.of(numbers)
-        top = runs.top(lambda found: texts_of(found, kind))
-        hashes = _number_hashes(runs.values, kind)
-    facts |= {
-        "missing": np.add.reduceat(
-            ~column.is_valid().to_numpy(zero_copy_only=False), starts, dtype=np.int64
-        ),
+def _look(columns: Sequence[pa.Array], starts: Positions) -> list[_Look]:
+    """At columns of one type; the groups of the second follow those of the first, and so on."""
+    kind = columns[0].type
+    if pa.types.is_string(kind):
+        return [_look_at_values(columns[0], np.full(len(columns[0]), np.nan), starts)]
+    numbers = [numbers_of(column) for column in columns]
+    if is_lossy(kind, np.concatenate(numbers)):
+        pairs = zip(columns, numbers, strict=True)
+        return [_look_at_values(column, its_numbers, starts) for column, its_numbers in pairs]
+    return _look_at_numbers(columns, numbers, starts)
+
+
+def _look_at_numbers(
+    columns: Sequence[pa.Array], numbers: Sequence[Floats], starts: Positions
+) -> list[_Look]:
+    """Where each number is one value."""
+    kind, count = columns[0].type, len(starts)
+    firsts = np.arange(len(columns))[:, None] * len(columns[0]) + starts
+    groups = _sorted_groups(np.concatenate(numbers), firsts.ravel())
+    runs = _Runs.of(groups)
+    top = runs.top(lambda found: texts_of(found, kind))
+    facts = _number_facts(groups) | {"distinct": runs.distinct}
+    last = np.cumsum(runs.distinct)[count - 1 :: count]
+    hashes = np.split(_number_hashes(runs.values, kind), last[:-1])
+    return [
+        _Look(
+            _facts_of(column, starts) | {n: each[i : i + count] for n, each in facts.items()},
+            top[i : i + count],
+            sketch_of(own),
+        )
+        for i, column, own in zip(range(0, len(top), count), columns, hashes, strict=True)
+    ]
+
+
+def _look_at_values(column: pa.Array, numbers: Floats, starts: Positions) -> _Look:
+    """Where two values may be one number, or have none."""
+    ranks, values = _ranked(column)
+    runs = _Runs.of(_sorted_groups(ranks, starts))
+    facts = _number_facts(_sorted_groups(numbers, starts)) | {"distinct": runs.distinct}
+    top = runs.top(lambda ranks: canonical_texts(values.take(pa.array(ranks, pa.int64()))))
+    return _Look(_facts_of(column, starts) | facts, top, sketch_of(value_hashes(values)))
+
+
+def _facts_of(column: pa.Array, starts: Positions) -> dict[str, NDArray[Any]]:
+    """What a column has whatever its type."""
+    missing = ~column.is_valid().to_numpy(zero_copy_only=False)
+    text = pa.types.is_string(column.type)
+    return {
+        "missing": np.add.reduceat(missing, starts, dtype=np.int64),
         "letters": _letters(column, starts) if text else np.zeros(len(starts), np.int64),
-        "distinct": runs.distinct,
         "exact": np.ones(len(starts), np.bool_),
     }
-    return _Look(facts, top, sketch_of(hashes))
 
 
 # --- numbers --------------------------------------------------------------------------------
