@@ -45,8 +45,13 @@ def local_file(uri: str, storage: Storage) -> Iterator[Path]:
         yield path
 
 
-def slices(uri: str, storage: Storage) -> Iterator[pa.Table]:
-    """The rows of a table, some at a time.
+def slices(uri: str, storage: Storage, columns: Sequence[str] | None = None) -> Iterator[pa.Table]:
+    """The rows of a table, some at a time; at least one piece, which may have none.
+
+    Args:
+        uri: of the table.
+        storage: of that place.
+        columns: of it; None for all.
 
     Raises:
         MissingInputError: there is no such table.
@@ -55,8 +60,11 @@ def slices(uri: str, storage: Storage) -> Iterator[pa.Table]:
     with local_file(uri, storage) as path:
         try:
             with closing(pq.ParquetFile(path)) as file:
-                for batch in file.iter_batches():
-                    yield pa.Table.from_batches([batch])
+                schema = file.schema_arrow
+                names = schema.names if columns is None else list(columns)
+                yield pa.schema([schema.field(name) for name in names]).empty_table()
+                for batch in file.iter_batches(columns=names):
+                    yield pa.Table.from_batches([batch]).select(names)
         except (pa.ArrowException, OSError) as error:
             raise DamagedError(uri, " ".join(str(error).split())[:200]) from error
 

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import shutil
+from collections.abc import Iterator
 from dataclasses import asdict
 from functools import partial
 
 import pyarrow as pa
-import pyarrow.parquet as pq
 
 from steps.collect.report import Reader
 from steps.contract import DatasetLayout, RunLayout
-from steps.dataset_tables import documents, facts_of, local_file, whole_table
+from steps.dataset_tables import documents, facts_of, local_file, slices, whole_table
 from steps.errors import DamagedError, MissingInputError
 from steps.records import RunRequest
 from steps.results import TableWriter, arrow_schema_of
@@ -72,21 +72,19 @@ def reader_of(dataset: DatasetLayout, run: RunLayout, storage: Storage) -> Reade
     A run of an earlier version, or whose data set is gone, has no rows in these.
     """
 
-    def read(name: str, columns: list[str]) -> pa.Table:
+    def read(name: str, columns: list[str]) -> Iterator[pa.Table]:
         if name not in DATASET_TABLES and name != DATA_WARNINGS.name:
-            return pq.read_table(_content(run, name, storage), columns=columns)
+            yield from slices(run.table(name, "parquet"), storage, columns)
+            return
         try:
             if name == DATA_WARNINGS.name:
-                return pq.read_table(_content(run, name, storage), columns=columns)
+                yield from slices(run.table(name, "parquet"), storage, columns)
+                return
             own = name == COLUMN_STATISTICS.name
             uri = run.table(name, "parquet") if own else dataset.statistics_table(name, "parquet")
-            return whole_table(uri, columns, storage)
+            yield whole_table(uri, columns, storage)
         except MissingInputError:
             table = DATASET_TABLES.get(name, DATA_WARNINGS)
-            return arrow_schema_of(table).empty_table().select(columns)
+            yield arrow_schema_of(table).empty_table().select(columns)
 
     return read
-
-
-def _content(run: RunLayout, name: str, storage: Storage) -> pa.BufferReader:
-    return pa.BufferReader(storage.read(run.table(name, "parquet")))

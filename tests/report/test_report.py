@@ -6,6 +6,7 @@ import json
 import re
 import time
 import xml.etree.ElementTree as ET
+from collections.abc import Iterator
 from html.parser import HTMLParser
 from itertools import pairwise
 from typing import Any
@@ -191,6 +192,20 @@ def test_equal_input_gives_equal_bytes() -> None:
     first, second = (build_report(Synthetic(partitions=40).read, RUN) for _ in range(2))
     assert first == second
     assert first != build_report(Synthetic(partitions=40, seed=1).read, RUN)
+
+
+@pytest.mark.parametrize("task", ["regression", "binary", "multiclass"])
+def test_it_does_not_matter_in_which_pieces_the_tables_come(task: str) -> None:
+    data = Synthetic(partitions=40, task=task)
+
+    def at_once(name: str, columns: list[str]) -> Iterator[pa.Table]:
+        yield data.tables[name].select(columns)
+
+    def by_few(name: str, columns: list[str]) -> Iterator[pa.Table]:
+        for start in range(0, max(1, len(data.tables[name])), 7):
+            yield data.tables[name].select(columns).slice(start, 7)
+
+    assert build_report(at_once, RUN) == build_report(by_few, RUN) == build_report(data.read, RUN)
 
 
 @pytest.mark.parametrize("task", ["regression", "multiclass"])

@@ -12,7 +12,7 @@ from typing import Any
 from markupsafe import Markup
 
 from steps.collect.report import text
-from steps.collect.report.data import Reader
+from steps.collect.report.data import Reader, whole
 from steps.collect.report.svg import coordinate, element, picture
 from steps.schema import BUCKETS_TABLE, COLUMN_STATISTICS, DATA_WARNINGS, TOP_VALUES_TABLE
 
@@ -74,7 +74,7 @@ def data_section(read: Reader, features: Sequence[str], ranking: Sequence[str]) 
         features: in the order of the spec.
         ranking: the most important first; may be empty.
     """
-    warnings = read(DATA_WARNINGS.name, ["kind", "column", "message"]).to_pylist()
+    warnings = whole(read, DATA_WARNINGS.name, ["kind", "column", "message"]).to_pylist()
     warned = [row["column"] or "" for row in warnings if row["kind"] != "few_rows"]
     about = _by_column(read, COLUMN_STATISTICS.name, COLUMN_STATISTICS.names)
     known = [name for name in features if name in about]
@@ -94,7 +94,7 @@ def data_section(read: Reader, features: Sequence[str], ranking: Sequence[str]) 
 
 def _by_column(read: Reader, name: str, columns: Sequence[str]) -> dict[str, list[Row]]:
     found: dict[str, list[Row]] = defaultdict(list)
-    for row in read(name, list(columns)).to_pylist():
+    for row in whole(read, name, list(columns)).to_pylist():
         found[row["column"] or ""].append(row)
     return found
 

@@ -1,23 +1,34 @@
-"""The result tables as arrays: only the columns, features and classes that are drawn."""
+"""The result tables as arrays: only the columns, features and classes that are drawn.
+
+Tables come some rows at a time, and their rows go at once to where they belong in the arrays: what
+is held grows with what is drawn of a partition, not with what is known of it.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
-from numpy.typing import NDArray
 
 from steps.collect.report.curves import Bools, Floats, usable_cells
+from steps.collect.report.layers import (
+    Layers,
+    Names,
+    among,
+    distinct,
+    known,
+    numbers_of,
+    texts_of,
+    where,
+)
 from steps.schema import EXPERIMENT
 
-Reader: TypeAlias = Callable[[str, list[str]], pa.Table]
-"""Columns of one result table, by the table's name."""
-
-Codes: TypeAlias = NDArray[np.int64]
+Reader: TypeAlias = Callable[[str, list[str]], Iterator[pa.Table]]
+"""Columns of one result table, by the table's name: its rows in order, some at a time. Of a table
+without rows there is one piece, which has none."""
 
 METHODS = ("permutation", "mean_abs_shap", "gain")
 """Methods of importance, the one that compares best across partitions first."""
@@ -114,9 +125,14 @@ def column_quantile(values: Floats, share: float) -> Floats:
     return result
 
 
+def whole(read: Reader, name: str, columns: list[str]) -> pa.Table:
+    """All rows of a table that is short whatever the number of partitions, or has one row each."""
+    return pa.concat_tables(read(name, columns))
+
+
 def read_experiment(read: Reader) -> Mapping[str, Any]:
     """The one row of the table ``experiment``."""
-    rows = read("experiment", list(EXPERIMENT.names)).to_pylist()
+    rows = whole(read, "experiment", list(EXPERIMENT.names)).to_pylist()
     return rows[0] if rows else dict.fromkeys(EXPERIMENT.names)
 
 
@@ -125,7 +141,7 @@ def read_partitions(read: Reader) -> tuple[Partition, ...]:
     texts = ["partition_id", "partition", "status", "reason", "message", "metric"]
     numbers = ["rows", "rows_without_target", "folds", "value", "constant_value"]
     numbers += ["skill", "skill_low", "skill_high", "rank"]
-    table = read("partitions", texts + numbers)
+    table = whole(read, "partitions", texts + numbers)
     columns: list[list[Any]] = [texts_of(table, name) for name in texts]
     columns += [numbers_of(table, name).tolist() for name in numbers]
     return tuple(Partition(*row) for row in zip(*columns, strict=True))
@@ -133,24 +149,20 @@ def read_partitions(read: Reader) -> tuple[Partition, ...]:
 
 def read_importance(read: Reader, trained: Sequence[Partition]) -> dict[str, Importance]:
     """Importance by each method that has a value, best for comparing first."""
-    table = read("importance", ["partition_id", "feature", "method", "value", "scale"])
-    found = (_importance(table, method, trained) for method in METHODS)
-    return {each.method: each for each in found if each is not None}
+    found = {method: (Names(), Layers(trained, ("value",))) for method in METHODS}
+    for piece in read("importance", ["partition_id", "feature", "method", "value", "scale"]):
+        for method, (features, layers) in found.items():
+            rows = known(where(piece, "method", method), trained)
+            layers.put(rows, features.codes(rows, "feature"))
+    return {
+        method: Importance(method, layers.scale, tuple(features), layers["value"])
+        for method, (features, layers) in found.items()
+        if np.isfinite(layers["value"]).any()
+    }
 
 
-def _importance(table: pa.Table, method: str, trained: Sequence[Partition]) -> Importance | None:
-    table = _known(table.filter(pc.equal(table["method"], method)), trained)
-    values = numbers_of(table, "value")
-    if not np.isfinite(values).any():
-        return None
-    features = _distinct(table, "feature")
-    shape = (len(trained), len(features))
-    places = (
-        codes_of(table, "partition_id", _identifiers(trained)),
-        codes_of(table, "feature", features),
-    )
-    scale = next((scale for scale in texts_of(table, "scale") if scale), "")
-    return Importance(method, scale, tuple(features), _laid_out(shape, places, values))
+_GRIDS = ("value", "centred", "centred_fold_sd", "support", "extrapolated")
+"""Columns that become an array of ``Curves``."""
 
 
 def read_curves(
@@ -159,7 +171,7 @@ def read_curves(
     """Partial dependence on ``features``: one ``Curves`` for each feature and class."""
     names = ["partition_id", "feature", "class", "grid_index", "grid_value", "grid_number", "value"]
     names += ["centred", "centred_fold_sd", "support", "extrapolated", "scale"]
-    return _curves(_only(read("partial_dependence", names), features, trained), trained)
+    return _curves(read("partial_dependence", names), trained, features)
 
 
 def read_shap_curves(
@@ -168,49 +180,68 @@ def read_shap_curves(
     """SHAP against the feature's value, in the form of curves; support is the rows explained."""
     names = ["partition_id", "feature", "class", "grid_index", "grid_value", "grid_number", "mean"]
     names += ["fold_sd", "rows", "scale"]
-    table = _only(read("shap_by_value", names), features, trained)
+    return _curves(map(_as_curves, read("shap_by_value", names)), trained, features)
+
+
+def _as_curves(shap: pa.Table) -> pa.Table:
+    """Rows of ``shap_by_value`` with the columns of ``partial_dependence``."""
     more = {"centred": "mean", "value": "mean", "centred_fold_sd": "fold_sd", "support": "rows"}
-    columns = {name: table[name] for name in names} | {new: table[old] for new, old in more.items()}
-    columns["extrapolated"] = pa.array(np.zeros(len(table), dtype=bool))
-    return _curves(pa.table(columns), trained)
+    columns = {name: shap[name] for name in shap.column_names}
+    columns |= {new: shap[old] for new, old in more.items()}
+    return pa.table(columns | {"extrapolated": pa.repeat(False, len(shap))})
 
 
-def _curves(table: pa.Table, trained: Sequence[Partition]) -> list[Curves]:
-    classes = sorted(_distinct(table, "class"))
-    groups = [
-        (feature, class_, _where(_where(table, "feature", feature), "class", class_))
-        for feature in _distinct(table, "feature")
-        for class_ in classes
-    ]
+def _curves(
+    pieces: Iterable[pa.Table], trained: Sequence[Partition], features: Sequence[str]
+) -> list[Curves]:
+    """Features as the table has them, of each its classes by name."""
+    found: dict[str, dict[str, _CurveLayers]] = {}
+    for piece in pieces:
+        rows = known(among(piece, "feature", features), trained)
+        for feature in distinct(rows, "feature"):
+            classes, of_feature = found.setdefault(feature, {}), where(rows, "feature", feature)
+            for class_ in distinct(of_feature, "class"):
+                layers = classes.setdefault(class_, _CurveLayers(trained, _GRIDS))
+                layers.put_cells(where(of_feature, "class", class_))
     return [
-        _one_curves(part, feature, class_, trained) for feature, class_, part in groups if len(part)
+        layers.curves(feature, class_)
+        for feature, classes in found.items()
+        for class_, layers in sorted(classes.items())
     ]
 
 
-def _one_curves(table: pa.Table, feature: str, class_: str, trained: Sequence[Partition]) -> Curves:
-    cells = numbers_of(table, "grid_index").astype(np.int64)
-    size = int(cells.max()) + 1
-    places = (codes_of(table, "partition_id", _identifiers(trained)), cells)
-    labels, numbers = [""] * size, np.full(size, np.nan)
-    for cell, text in zip(cells.tolist(), texts_of(table, "grid_value"), strict=True):
-        labels[cell] = text
-    numbers[cells] = numbers_of(table, "grid_number")
-    grids = {
-        name: _laid_out((len(trained), size), places, numbers_of(table, name))
-        for name in ("value", "centred", "centred_fold_sd", "support", "extrapolated")
-    }
-    return Curves(
-        feature=feature,
-        class_=class_,
-        scale=next((scale for scale in texts_of(table, "scale") if scale), ""),
-        labels=tuple(labels),
-        numbers=numbers,
-        value=grids["value"],
-        centred=grids["centred"],
-        fold_sd=grids["centred_fold_sd"],
-        support=np.nan_to_num(grids["support"]),
-        extrapolated=np.nan_to_num(grids["extrapolated"], nan=1.0) > 0,
-    )
+class _CurveLayers(Layers):
+    """The curves of one feature and class, and what stands at their cells."""
+
+    def __init__(self, trained: Sequence[Partition], columns: Sequence[str]) -> None:
+        super().__init__(trained, columns)
+        self._labels: dict[int, str] = {}
+        self._numbers: dict[int, float] = {}
+
+    def put_cells(self, rows: pa.Table) -> None:
+        """Take in rows of the feature and class."""
+        cells = numbers_of(rows, "grid_index").astype(np.int64)
+        self.put(rows, cells)
+        new, first = np.unique(cells, return_index=True)
+        about = rows.take(pa.array(first))
+        self._labels |= zip(new.tolist(), texts_of(about, "grid_value"), strict=True)
+        self._numbers |= zip(new.tolist(), numbers_of(about, "grid_number"), strict=True)
+
+    def curves(self, feature: str, class_: str) -> Curves:
+        """All of them."""
+        cells = range(self.width)
+        return Curves(
+            feature=feature,
+            class_=class_,
+            scale=self.scale,
+            labels=tuple(self._labels.get(cell, "") for cell in cells),
+            numbers=np.array([self._numbers.get(cell, np.nan) for cell in cells]),
+            value=self["value"],
+            centred=self["centred"],
+            fold_sd=self["centred_fold_sd"],
+            support=np.nan_to_num(self["support"]),
+            extrapolated=np.nan_to_num(self["extrapolated"], nan=1.0) > 0,
+        )
 
 
 @dataclass(frozen=True)
@@ -229,82 +260,18 @@ class ShapSummary:
 
 def read_shap_summary(read: Reader, trained: Sequence[Partition]) -> list[ShapSummary]:
     """The table ``shap_summary``, one ``ShapSummary`` for each class."""
-    names = ["partition_id", "feature", "class", "mean", "mean_abs", "scale"]
-    table = _known(read("shap_summary", names), trained)
-    features = _distinct(table, "feature")
+    features, found = Names(), dict[str, Layers]()
+    for piece in read(
+        "shap_summary", ["partition_id", "feature", "class", "mean", "mean_abs", "scale"]
+    ):
+        rows = known(piece, trained)
+        for class_ in distinct(rows, "class"):
+            own = where(rows, "class", class_)
+            layers = found.setdefault(class_, Layers(trained, ("mean", "mean_abs")))
+            layers.put(own, features.codes(own, "feature"))
+    for layers in found.values():
+        layers.widen(len(tuple(features)))
     return [
-        _one_summary(_where(table, "class", class_), class_, features, trained)
-        for class_ in sorted(_distinct(table, "class"))
+        ShapSummary(class_, layers.scale, tuple(features), layers["mean"], layers["mean_abs"])
+        for class_, layers in sorted(found.items())
     ]
-
-
-def _one_summary(
-    table: pa.Table, class_: str, features: list[str], trained: Sequence[Partition]
-) -> ShapSummary:
-    shape = (len(trained), len(features))
-    places = (
-        codes_of(table, "partition_id", _identifiers(trained)),
-        codes_of(table, "feature", features),
-    )
-    return ShapSummary(
-        class_=class_,
-        scale=next((scale for scale in texts_of(table, "scale") if scale), ""),
-        features=tuple(features),
-        mean=_laid_out(shape, places, numbers_of(table, "mean")),
-        mean_abs=_laid_out(shape, places, numbers_of(table, "mean_abs")),
-    )
-
-
-def numbers_of(table: pa.Table, name: str) -> Floats:
-    """A column as floats, NaN where it is empty."""
-    column = table[name]
-    if pa.types.is_boolean(column.type):
-        column = pc.cast(column, pa.int8())
-    result: Floats = pc.cast(column, pa.float64()).to_numpy().astype(np.float64)
-    return result
-
-
-def texts_of(table: pa.Table, name: str) -> list[str]:
-    """A column as text, the empty string where it is empty."""
-    result: list[str] = _filled(table, name).to_pylist()
-    return result
-
-
-def codes_of(table: pa.Table, name: str, values: Sequence[str]) -> Codes:
-    """For each row the position of its text among ``values``."""
-    found = pc.index_in(_filled(table, name), value_set=pa.array(values, pa.string()))
-    result: Codes = found.to_numpy().astype(np.int64)
-    return result
-
-
-def _filled(table: pa.Table, name: str) -> pa.ChunkedArray:
-    return pc.fill_null(pc.cast(table[name], pa.string()), "")
-
-
-def _distinct(table: pa.Table, name: str) -> list[str]:
-    result: list[str] = pc.unique(_filled(table, name)).to_pylist()
-    return result
-
-
-def _where(table: pa.Table, name: str, value: str) -> pa.Table:
-    return table.filter(pc.equal(_filled(table, name), value))
-
-
-def _known(table: pa.Table, trained: Sequence[Partition]) -> pa.Table:
-    identifiers = pa.array(_identifiers(trained), pa.string())
-    return table.filter(pc.is_in(_filled(table, "partition_id"), value_set=identifiers))
-
-
-def _only(table: pa.Table, features: Sequence[str], trained: Sequence[Partition]) -> pa.Table:
-    chosen = pa.array(list(features), pa.string())
-    return _known(table.filter(pc.is_in(_filled(table, "feature"), value_set=chosen)), trained)
-
-
-def _identifiers(trained: Sequence[Partition]) -> list[str]:
-    return [partition.identifier for partition in trained]
-
-
-def _laid_out(shape: tuple[int, int], places: tuple[Codes, Codes], values: Floats) -> Floats:
-    grid = np.full(shape, np.nan)
-    grid[places] = values
-    return grid

@@ -22,6 +22,7 @@ from steps.collect.report.data import (
     read_partitions,
     read_shap_curves,
     read_shap_summary,
+    whole,
 )
 from steps.collect.report.facts import RunFacts
 from steps.collect.report.heatmap import heat_map
@@ -182,7 +183,7 @@ def _chosen(summaries: Sequence[Any], classes: Sequence[str], positive: str) -> 
 
 
 def _features(read: Reader) -> list[str]:
-    return [str(name or "") for name in read("features", ["feature"])["feature"].to_pylist()]
+    return [str(name or "") for name in whole(read, "features", ["feature"])["feature"].to_pylist()]
 
 
 def _without_model(partitions: Sequence[Partition]) -> dict[str, Any]:
