@@ -16,7 +16,16 @@ import time
 from pathlib import Path
 from typing import Literal
 
-from benchmarks.common import Row, fresh, median, say, scratch, seconds, write_table
+from benchmarks.common import (
+    Row,
+    fresh,
+    leave_out_statistics,
+    median,
+    say,
+    scratch,
+    seconds,
+    write_table,
+)
 
 Form = Literal["parquet", "csv"]
 FORMS: tuple[Form, ...] = ("parquet", "csv")
@@ -35,35 +44,13 @@ def ours(source: str, out: str, engine: str, statistics: bool, form: Form = "csv
     from steps.storage import storage_for  # noqa: PLC0415
 
     if not statistics:
-        _leave_out_statistics()
+        leave_out_statistics()
     config = DatasetConfig(source=source, partition_by="k", target="f00", format=form)
     request = SplitRequest(config, None, None, "auto", 20)
     named = engine_of(SplitConfig(engine=engine))  # type: ignore[arg-type]  # one of its names
     began = time.perf_counter()
     split(request, ProjectLayout(out, "bench"), storage_for(out), Silent(), named)
     return time.perf_counter() - began
-
-
-def _leave_out_statistics() -> None:
-    """The split as it would be without: nothing is looked at, and no table of it is written."""
-    import numpy as np  # noqa: PLC0415
-    import pyarrow as pa  # noqa: PLC0415
-
-    from steps.split import part_files, writer  # noqa: PLC0415
-    from steps.table.statistics import Seen, of_groups  # noqa: PLC0415
-
-    def nothing(rows: pa.RecordBatch, starts: np.ndarray) -> Seen:
-        one = of_groups(rows.slice(0, 1), np.zeros(1, np.intp))
-        return Seen(one.groups * len(starts), one.sketches)
-
-    def write_no_table(*_: object) -> None: ...
-
-    for home, name, instead in (
-        (part_files, "of_groups", nothing),
-        (writer, "rows_of", lambda _items, _columns: {}),
-        (writer.DatasetWriter, "_write_short", write_no_table),
-    ):
-        setattr(home, name, instead)
 
 
 def row_by_row(source: str, out: str, form: Form = "csv") -> float:
