@@ -12,7 +12,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from steps.collect.report import ProfileFacts, build_profile
+from steps.collect.report import ProfileFacts, Reader, build_profile
 from steps.contract import DatasetLayout, ProjectLayout, join
 from steps.dataset_tables import facts_of, local_file, partitions, whole_table
 from steps.progress import Progress, Silent
@@ -190,14 +190,15 @@ def bars_of(rows: Sequence[int]) -> tuple[tuple[int, int, int], ...]:
 # --- page -----------------------------------------------------------------------------------
 
 
-def _reader(dataset: DatasetLayout, warnings: Sequence[Finding], storage: Storage) -> Any:  # noqa: ANN401
+def _reader(dataset: DatasetLayout, warnings: Sequence[Finding], storage: Storage) -> Reader:
     rows = [asdict(each) for each in warnings]
     told = {name: [row[name] for row in rows] for name in DATA_WARNINGS.names}
 
-    def read(name: str, columns: list[str]) -> pa.Table:
+    def read(name: str, columns: list[str]) -> Iterator[pa.Table]:
         if name == DATA_WARNINGS.name:
-            return arrow_table(DATA_WARNINGS, told).select(columns)
-        return whole_table(dataset.statistics_table(name, "parquet"), columns, storage)
+            yield arrow_table(DATA_WARNINGS, told).select(columns)
+        else:
+            yield whole_table(dataset.statistics_table(name, "parquet"), columns, storage)
 
     return read
 
