@@ -7,7 +7,7 @@ cancel a job.
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -149,15 +149,19 @@ class Dataflow:
             f"?project={self.project}"
         )
 
-    @contextmanager
-    def submitting(self) -> Iterator[None]:
-        """Around a submission by Beam; passes where there is a running job of that name already.
+    def submit(self, run: Callable[[], object]) -> None:
+        """Have Beam submit a job, unless there is a running one of its name already.
+
+        Beam tries again by itself where Dataflow has an error, and not where it is asked to wait.
+
+        Args:
+            run: submits it; called again, it submits the same.
 
         Raises:
             RefeedError: Dataflow does not answer, or does not let us.
         """
         with self._translated(), suppress(exceptions.Conflict):
-            yield
+            self._patience["retry"](run)()
 
     @contextmanager
     def _translated(self) -> Iterator[None]:

@@ -231,6 +231,28 @@ def test_one_job_whatever_breaks_on_the_way_to_dataflow(
     assert sum(count for kind, count in faults.done.items() if kind) > 0
 
 
+def test_who_is_asked_to_wait_submits_later(
+    root: str, jobs: Jobs, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Beam itself takes 429 for the end."""
+    source = upload(root, tmp_path)
+    faults = Faults(1.0, kinds=("429",))
+
+    def relent() -> None:
+        while faults.done["429"] < 2:
+            time.sleep(0.05)
+        faults.share = 0.0
+
+    thread = threading.Thread(target=relent)
+    thread.start()
+    with faulty_proxy(os.environ[ENDPOINT], faults) as url:
+        monkeypatch.setenv(ENDPOINT, url.replace("127.0.0.1", "localhost"))
+        made = split_with(engine(), source, root)
+    thread.join()
+    assert made.index.rows == len(small_table())
+    assert names(jobs) == ["1"]
+
+
 def test_after_a_cancelled_job_comes_the_next_number(root: str, jobs: Jobs, tmp_path: Path) -> None:
     source = upload(root, tmp_path)
     jobs.delay = 60.0

@@ -135,11 +135,15 @@ class DataflowEngine:
         self, source: Source, plan: SplitPlan, claims: Claims, number: int
     ) -> tuple[int, Job]:
         name, work = job_name(claims.identity, number), Work(plan, claims.project, number)
-        pipeline = Pipeline(DataflowRunner(), self._options(name, work))
-        build(pipeline, source.pieces(plan.schema.names), work)
-        # Where somebody else was quicker, his job is as good.
-        with self.dataflow.submitting(), suppress(DataflowJobAlreadyExistsError):
-            pipeline.run()
+        pieces = source.pieces(plan.schema.names)
+
+        def run() -> None:
+            pipeline = Pipeline(DataflowRunner(), self._options(name, work))
+            build(pipeline, pieces, work)
+            with suppress(DataflowJobAlreadyExistsError):  # somebody else's is as good
+                pipeline.run()
+
+        self.dataflow.submit(run)
         job = self._found(name)
         claims.record(number, job.id)
         return number, job
