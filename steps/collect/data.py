@@ -73,18 +73,18 @@ def reader_of(dataset: DatasetLayout, run: RunLayout, storage: Storage) -> Reade
     """
 
     def read(name: str, columns: list[str]) -> Iterator[pa.Table]:
-        if name not in DATASET_TABLES and name != DATA_WARNINGS.name:
-            yield from slices(run.table(name, "parquet"), storage, columns)
-            return
+        of_data = DATASET_TABLES.get(name)
+        own = of_data in {None, COLUMN_STATISTICS}
+        place = run.table if own else dataset.statistics_table
         try:
-            if name == DATA_WARNINGS.name:
-                yield from slices(run.table(name, "parquet"), storage, columns)
-                return
-            own = name == COLUMN_STATISTICS.name
-            uri = run.table(name, "parquet") if own else dataset.statistics_table(name, "parquet")
-            yield whole_table(uri, columns, storage)
+            if of_data is None:
+                yield from slices(place(name, "parquet"), storage, columns)
+            else:
+                yield whole_table(place(name, "parquet"), columns, storage)
         except MissingInputError:
-            table = DATASET_TABLES.get(name, DATA_WARNINGS)
+            table = DATA_WARNINGS if name == DATA_WARNINGS.name else of_data
+            if table is None:
+                raise
             yield arrow_schema_of(table).empty_table().select(columns)
 
     return read

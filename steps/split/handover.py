@@ -17,7 +17,16 @@ from typing import Any
 import numpy as np
 
 from steps.contract import ProjectLayout, join
-from steps.errors import DamagedError, DataError, MissingInputError, RefeedError, TransientError
+from steps.errors import (
+    DamagedError,
+    DataError,
+    ForbiddenError,
+    MissingInputError,
+    OutputError,
+    RefeedError,
+    TerminalError,
+    TransientError,
+)
 from steps.records import PartitionKey, canonical_json
 from steps.split.claims import Claims
 from steps.split.dealing import Deal, Dealt, Group
@@ -29,6 +38,21 @@ from steps.table.statistics import Seen, Statistics
 from steps.table.summaries import ColumnSummary, TableSummary
 
 _ARRAYS = [field.name for field in fields(Statistics) if field.name not in {"rows", "top"}]
+
+
+_KINDS = {
+    kind.__name__: kind
+    for kind in (
+        TransientError,
+        ForbiddenError,
+        MissingInputError,
+        OutputError,
+        DataError,
+        TerminalError,
+        RefeedError,
+    )
+}
+"""What a worker's error may be, so that whoever follows the job knows what helps."""
 
 
 @dataclass(frozen=True)
@@ -92,7 +116,8 @@ class Handover:
 
     def put_error(self, error: RefeedError) -> None:
         """Leave why a worker gave up, for people."""
-        about = {"message": error.message, "hint": error.hint, "transient": error.transient}
+        kind = next(name for name, kind in _KINDS.items() if isinstance(error, kind))
+        about = {"message": error.message, "hint": error.hint, "kind": kind}
         self.storage.write(join(self.base, "error.json"), canonical_json(about).encode())
 
     # --- read by whoever finishes
@@ -147,8 +172,7 @@ class Handover:
             raw = read_parsed(self.storage, join(self.base, "error.json"), json.loads)
         except MissingInputError:
             return None
-        kind = TransientError if raw["transient"] else DataError
-        return kind(raw["message"], hint=raw["hint"])
+        return _KINDS[raw["kind"]](raw["message"], hint=raw["hint"])
 
     def clear(self) -> None:
         """Remove the folder's objects: the data set is made, and nobody needs them."""

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from steps.contract import SPLIT_VERSION, ProjectLayout
@@ -86,32 +88,25 @@ def split(
     source = open_source(request.config)
     uri = project.pin(digest(_asked(request)))
     with pinned(source, uri, storage, fresh=request.force) as pin:
-        link = Link(project, _source_hash(source, request), storage)
-        if request.force:
-            link.forget()
-        index = link.find()
+        index = None
+        if not request.force:
+            index = Link(project, _source_hash(source, request), storage).find()
         reused = index is not None
         if index is None:
             pin.put()
-            plan = _plan(source, request)
-            index = _make_or_find(engine, source, plan, project, storage, progress)
+            plan = _plan(source, request, project, storage)
+            link = Link(project, plan.identity, storage, plan.outdated)
+            make = partial(_make, engine, source, plan, project, storage, progress)
+            index = _make_or_find(make, link)
             if engine is not make_dataset:
                 forget_work(project, plan.identity, storage)
     return _settle(request, index, project, storage, reused=reused)
 
 
-def _make_or_find(
-    engine: Engine,
-    source: Source,
-    plan: SplitPlan,
-    project: ProjectLayout,
-    storage: Storage,
-    progress: Progress,
-) -> PartitionIndex:
+def _make_or_find(make: Callable[[], PartitionIndex], link: Link) -> PartitionIndex:
     """Make the data set, unless somebody else ends it meanwhile, after which its parts are gone."""
-    link = Link(project, plan.identity, storage)
     try:
-        index = _make(engine, source, plan, project, storage, progress)
+        index = make()
     except (MadeMeanwhileError, MissingInputError, DamagedError):
         found = link.find()
         if found is None:
@@ -193,12 +188,15 @@ def _asked(request: SplitRequest, *names: str) -> list[Any]:
     return [request.config.model_dump(include=fields), request.group, request.time]
 
 
-def _plan(source: Source, request: SplitRequest) -> SplitPlan:
+def _plan(
+    source: Source, request: SplitRequest, project: ProjectLayout, storage: Storage
+) -> SplitPlan:
     config = request.config
     roles = resolve_roles(config, request.group, request.time, source_types(source))
     columns = tuple(Column(*item) for item in column_types(source, roles).items())
     identity = _source_hash(source, request)
-    return SplitPlan(columns, config.partition_by, config.format, identity)
+    outdated = Link(project, identity, storage).version() if request.force else ""
+    return SplitPlan(columns, config.partition_by, config.format, identity, outdated)
 
 
 def _settle(

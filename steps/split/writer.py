@@ -38,12 +38,14 @@ class SplitPlan:
         partition_by: name of the partition column.
         format: of the part files.
         identity: of the source, as it is, and of what is made of it; no part of what is made.
+        outdated: see ``Link``; nor is this.
     """
 
     columns: tuple[Column, ...]
     partition_by: str
     format: str
     identity: str = ""
+    outdated: str = ""
 
     @property
     def schema(self) -> pa.Schema:

@@ -35,6 +35,7 @@ from steps.split.embedded import make_dataset
 from steps.split.engine_config import SplitConfig
 from steps.split.engines import Engine, engine_of
 from steps.split.finish import finish_dataset
+from steps.split.handover import Handover
 from steps.split.step import SplitRequest, SplitResult, split
 from steps.split.writer import SplitPlan
 from steps.storage import storage_for
@@ -104,9 +105,9 @@ def engine(follower: str = "run", **more: float) -> DataflowEngine:
     return DataflowEngine(CONFIG, follower, **{"poll": 0.1, "grace": 0.5, **more})
 
 
-def split_with(engine: Engine, source: str, root: str) -> SplitResult:
+def split_with(engine: Engine, source: str, root: str, *, force: bool = False) -> SplitResult:
     config = DatasetConfig(source=source, partition_by="key", target="target")
-    request = SplitRequest(config, None, None, "auto", 5)
+    request = SplitRequest(config, None, None, "auto", 5, force)
     return split(request, ProjectLayout(root, "p"), storage_for(root), Silent(), engine)
 
 
@@ -136,9 +137,7 @@ def test_whoever_comes_to_the_end_second_takes_what_the_first_made(
     root: str, jobs: Jobs, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The other run ends the data set, and removes what the job left, while this one reads it."""
-    source = upload(root, tmp_path)
-
-    ending = "steps.split.beam.dataflow.finish_dataset"
+    source, ending = upload(root, tmp_path), "steps.split.beam.dataflow.finish_dataset"
 
     def late(*args: Any) -> PartitionIndex:
         monkeypatch.setattr(ending, finish_dataset)
@@ -170,6 +169,25 @@ def test_whoever_begins_when_the_other_has_just_ended_submits_nothing(
     project, storage = ProjectLayout(root, "p"), storage_for(root)
     (identity,) = storage.names(project.work(""))
     assert Claims(project, identity, storage).latest() is None
+
+
+def test_what_is_made_anew_hides_nothing_meanwhile(
+    root: str, jobs: Jobs, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A forced run reads the source again; an ordinary one finds what there is all the time."""
+    source, ending = upload(root, tmp_path), "steps.split.beam.dataflow.finish_dataset"
+    first, found = split_with(engine(), source, root), []
+
+    def late(*args: Any) -> PartitionIndex:
+        found.append(split_with(engine("the other"), source, root).reused)
+        return finish_dataset(*args)
+
+    monkeypatch.setattr(ending, late)
+    again = split_with(engine(), source, root, force=True)
+    assert found == [True]
+    assert not again.reused
+    assert again.index == first.index
+    assert names(jobs) == ["1", "1"]
 
 
 def test_killed_at_any_instant_there_is_one_job(root: str, jobs: Jobs, tmp_path: Path) -> None:
@@ -292,6 +310,25 @@ def test_a_job_that_fails_for_another_reason(
     monkeypatch.setenv("PYTHONHASHSEED", "no number")  # the worker's Python does not start
     with pytest.raises(TransientError, match="-1' failed: Python runtime state: preinitialized"):
         split_with(engine(), source, root)
+
+
+def test_what_a_worker_may_not_do_is_tried_again_when_it_may(
+    root: str, jobs: Jobs, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A missing role, unlike a bad row, is somebody's to mend: then the next job works."""
+    source = upload(root, tmp_path)
+    with monkeypatch.context() as patch:
+        patch.setenv("PYTHONHASHSEED", "no number")  # the worker's Python does not start
+        with pytest.raises(TransientError):
+            split_with(engine(), source, root)
+    project, storage = ProjectLayout(root, "p"), storage_for(root)
+    (identity,) = storage.names(project.work(""))
+    Handover(project, identity, 1, storage).put_error(ForbiddenError("No role.", hint="Grant it."))
+    told = Handover(project, identity, 1, storage).error()
+    assert isinstance(told, ForbiddenError)
+    assert str(told) == "No role.\nGrant it."
+    assert split_with(engine(), source, root).index.rows == len(small_table())
+    assert names(jobs) == ["1", "2"]
 
 
 def test_a_job_that_nobody_waits_for_is_cancelled(root: str, jobs: Jobs, tmp_path: Path) -> None:

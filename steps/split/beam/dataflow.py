@@ -20,7 +20,7 @@ from apache_beam.runners.dataflow.internal.apiclient import DataflowJobAlreadyEx
 
 from steps.contract import ProjectLayout, join
 from steps.dataflow import ENDPOINT, Dataflow, Job
-from steps.errors import RefeedError, TransientError, UnavailableError
+from steps.errors import RefeedError, TerminalError, TransientError, UnavailableError
 from steps.google import brief
 from steps.progress import Progress
 from steps.records import PartitionIndex
@@ -103,7 +103,7 @@ class DataflowEngine:
             return latest.number, job
         handover = Handover(claims.project, plan.identity, latest.number, claims.storage)
         told = handover.error()
-        if told and not told.transient:
+        if isinstance(told, TerminalError):  # another cause, such as a missing role, may be gone
             raise told
         return self._next(source, plan, claims, latest.number + 1)
 
@@ -112,7 +112,8 @@ class DataflowEngine:
     ) -> tuple[int, Job]:
         if claims.claim(number):
             # Whoever made the data set before us has removed his claim, after he wrote the link.
-            if Link(claims.project, plan.identity, claims.storage).find() is not None:
+            link = Link(claims.project, plan.identity, claims.storage, plan.outdated)
+            if link.find() is not None:
                 raise MadeMeanwhileError
             return self._submit(source, plan, claims, number)
         return self._job(source, plan, claims)
