@@ -16,16 +16,11 @@ import time
 from pathlib import Path
 from typing import Literal
 
-from benchmarks.common import (
-    Row,
-    fresh,
-    leave_out_statistics,
-    median,
-    say,
-    scratch,
-    seconds,
-    write_table,
-)
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from benchmarks.common import Row, fresh, median, say, scratch, seconds, write_table
+from benchmarks.splitting import split_seconds
 
 Form = Literal["parquet", "csv"]
 FORMS: tuple[Form, ...] = ("parquet", "csv")
@@ -35,22 +30,7 @@ FEATURES, KEYS = 30, 1000
 
 def ours(source: str, out: str, engine: str, statistics: bool, form: Form = "csv") -> float:
     """Seconds of the split step by one of the engines."""
-    from steps.contract import ProjectLayout  # noqa: PLC0415 - not in the measuring process
-    from steps.progress import Silent  # noqa: PLC0415
-    from steps.split.config import DatasetConfig  # noqa: PLC0415
-    from steps.split.engine_config import SplitConfig  # noqa: PLC0415
-    from steps.split.engines import engine_of  # noqa: PLC0415
-    from steps.split.step import SplitRequest, split  # noqa: PLC0415
-    from steps.storage import storage_for  # noqa: PLC0415
-
-    if not statistics:
-        leave_out_statistics()
-    config = DatasetConfig(source=source, partition_by="k", target="f00", format=form)
-    request = SplitRequest(config, None, None, "auto", 20)
-    named = engine_of(SplitConfig(engine=engine))  # type: ignore[arg-type]  # one of its names
-    began = time.perf_counter()
-    split(request, ProjectLayout(out, "bench"), storage_for(out), Silent(), named)
-    return time.perf_counter() - began
+    return split_seconds(out, engine, statistics=statistics, source=source, format=form)
 
 
 def row_by_row(source: str, out: str, form: Form = "csv") -> float:
@@ -59,8 +39,6 @@ def row_by_row(source: str, out: str, form: Form = "csv") -> float:
     from collections.abc import Iterable  # noqa: PLC0415
 
     import apache_beam as beam  # noqa: PLC0415
-    import pyarrow as pa  # noqa: PLC0415
-    import pyarrow.parquet as pq  # noqa: PLC0415
     from apache_beam.options.pipeline_options import PipelineOptions  # noqa: PLC0415
     from apache_beam.runners.portability.fn_api_runner import FnApiRunner  # noqa: PLC0415
 
@@ -94,7 +72,6 @@ def row_by_row(source: str, out: str, form: Form = "csv") -> float:
 def statistics_alone(source: str) -> float:
     """Seconds of our statistics of each partition, whose rows are in memory, group after group."""
     import numpy as np  # noqa: PLC0415
-    import pyarrow.parquet as pq  # noqa: PLC0415
 
     from steps.split.part_files import GROUP_ROWS, groups_of  # noqa: PLC0415
     from steps.table.parts import one_batch  # noqa: PLC0415

@@ -119,28 +119,6 @@ def fresh(function: Callable[..., Any], *args: Any, **env: str) -> Any:  # noqa:
     return result_of(start_fresh(function, *args, **env))
 
 
-# --- the split without statistics -----------------------------------------------------------
-
-
-def leave_out_statistics() -> None:
-    """Have the split of this process see no statistics, and write no table of them."""
-    from steps.split import part_files, writer  # noqa: PLC0415 - not in every measuring process
-    from steps.table.statistics import Seen, of_groups  # noqa: PLC0415
-
-    def nothing(rows: pa.RecordBatch, starts: np.ndarray) -> Seen:
-        one = of_groups(rows.slice(0, 1), np.zeros(1, np.intp))
-        return Seen(one.groups * len(starts), one.sketches)
-
-    def write_no_table(*_: object) -> None: ...
-
-    for home, name, instead in (
-        (part_files, "of_groups", nothing),
-        (writer, "rows_of", lambda _items, _columns: {}),
-        (writer.DatasetWriter, "_write_short", write_no_table),
-    ):
-        setattr(home, name, instead)
-
-
 # --- memory ---------------------------------------------------------------------------------
 
 

@@ -4,9 +4,8 @@ Ours is all that `refeed run` does in the step: digest of the source, canonical 
 summaries, sample, part files in canonical order, partition index, shared grid, and statistics of
 every column for each partition and the table. The peers only write the rows out, so the comparison
 is in their favour; it is judged without the statistics (what these cost is told by ``beam``). All
-read the same Parquet file from the
-system's cache and use all cores as they see fit; every measurement has a fresh process, is timed
-without imports, and peers take turns within a round.
+read the same Parquet file from the system's cache and use all cores as they see fit; every
+measurement has a fresh process, is timed without imports, and peers take turns within a round.
 """
 
 from __future__ import annotations
@@ -14,16 +13,8 @@ from __future__ import annotations
 import time
 from pathlib import Path
 
-from benchmarks.common import (
-    Row,
-    fresh,
-    leave_out_statistics,
-    median,
-    say,
-    scratch,
-    seconds,
-    write_table,
-)
+from benchmarks.common import Row, fresh, median, say, scratch, seconds, write_table
+from benchmarks.splitting import split_seconds
 
 TARGET = 2.0
 FEATURES, KEYS = 30, 1000
@@ -32,24 +23,7 @@ FORMATS = ("parquet", "csv")
 
 def ours(source: str, out: str, file_format: str, *, statistics: bool = True) -> float:
     """Seconds of the split step."""
-    from steps.contract import ProjectLayout  # noqa: PLC0415 - not in the measuring process
-    from steps.progress import Silent  # noqa: PLC0415
-    from steps.split.config import DatasetConfig  # noqa: PLC0415
-    from steps.split.step import SplitRequest, split  # noqa: PLC0415
-    from steps.storage import storage_for  # noqa: PLC0415
-
-    config = DatasetConfig(
-        source=source,
-        partition_by="k",
-        target="f00",
-        format="csv" if file_format == "csv" else "parquet",
-    )
-    request = SplitRequest(config, None, None, "auto", 20)
-    if not statistics:
-        leave_out_statistics()
-    began = time.perf_counter()
-    split(request, ProjectLayout(out, "bench"), storage_for(out), Silent())
-    return time.perf_counter() - began
+    return split_seconds(out, "embedded", statistics=statistics, source=source, format=file_format)
 
 
 def bare(source: str, out: str, file_format: str) -> float:

@@ -18,6 +18,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from benchmarks.common import Row, fresh, median, say, scratch, seconds, write_table
+from benchmarks.splitting import split_seconds
 from tests.stand_ins.bigquery import PROJECT, BigQuery, bigquery_server
 
 TARGET = 0.5
@@ -27,17 +28,8 @@ FEATURES, KEYS = 30, 1000
 def ours(source: str, out: str) -> float:
     """Seconds of the split step."""
     import steps.bigquery.source  # noqa: F401, PLC0415 - its clients take a second to import
-    from steps.contract import ProjectLayout  # noqa: PLC0415 - not in the measuring process
-    from steps.progress import Silent  # noqa: PLC0415
-    from steps.split.config import DatasetConfig  # noqa: PLC0415
-    from steps.split.step import SplitRequest, split  # noqa: PLC0415
-    from steps.storage import storage_for  # noqa: PLC0415
 
-    config = DatasetConfig(source=source, partition_by="k", target="f00", billing=PROJECT)
-    request = SplitRequest(config, None, None, "auto", 20)
-    began = time.perf_counter()
-    split(request, ProjectLayout(out, "bench"), storage_for(out), Silent())
-    return time.perf_counter() - began
+    return split_seconds(out, "embedded", source=source, billing=PROJECT)
 
 
 def reading(source: str, _out: str) -> float:

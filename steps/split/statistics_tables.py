@@ -10,7 +10,8 @@ from numpy.typing import NDArray
 
 from steps.records import Column, PartitionEntry
 from steps.schema import BUCKETS_TABLE, COLUMN_STATISTICS, TOP_VALUES_TABLE
-from steps.table.statistics import BUCKETS, QUANTILES, Statistics
+from steps.table.groups import BUCKETS, QUANTILES
+from steps.table.statistics import Statistics
 
 Items = Sequence[tuple[PartitionEntry | None, Statistics]]
 """Partitions with their statistics; None stands for the whole table."""

@@ -23,19 +23,15 @@ import pyarrow as pa
 
 from steps.table.distinct import Union, estimate, is_exact, union
 from steps.table.grid import numbers_of
+from steps.table.groups import BUCKETS, QUANTILES, Floats, bounds_of, finite
 from steps.table.hashing import Hashes
 from steps.table.sample import Counts, Sample
 from steps.table.statistics import (
-    BUCKETS,
-    QUANTILES,
     TOP_VALUES,
-    Floats,
     Seen,
     Statistics,
     Top,
-    bounds_of,
     canonical_texts,
-    finite,
     is_lossy,
     texts_of,
 )

@@ -21,20 +21,15 @@ from numpy.typing import NDArray
 
 from steps.table.distinct import sketch_of
 from steps.table.grid import numbers_of
+from steps.table.groups import Floats, Groups, Positions, number_facts, sorted_groups
 from steps.table.hashing import Hashes, value_hashes
 from steps.table.sample import Counts
 from steps.table.types import canonical_text
 
-Floats = NDArray[np.float64]
 Bools = NDArray[np.bool_]
-Positions = NDArray[np.intp]
 Top = tuple[tuple[str, float], ...]
 """The most frequent values as text and the rows that have them: falling frequency, then value."""
 
-QUANTILES = (0.01, 0.05, 0.1, 0.25, 0.5, 0.75, 0.9, 0.95, 0.99)
-"""Shares: the quantile of share s of n values is that of rank floor(s * (n - 1)), from 0."""
-BUCKETS = 10
-"""Of equal width, from low to high; a bucket holds its lower bound, the last one both."""
 TOP_VALUES = 5
 """Most frequent values that are kept."""
 
@@ -151,23 +146,23 @@ def _look(columns: Sequence[pa.Array], starts: Positions) -> list[_Look]:
     kind = columns[0].type
     if pa.types.is_string(kind):
         return [_look_at_values(columns[0], np.full(len(columns[0]), np.nan), starts)]
-    numbers = [numbers_of(column) for column in columns]
-    if is_lossy(kind, np.concatenate(numbers)):
-        pairs = zip(columns, numbers, strict=True)
+    numbers = np.concatenate([numbers_of(column) for column in columns])
+    if is_lossy(kind, numbers):
+        pairs = zip(columns, np.split(numbers, len(columns)), strict=True)
         return [_look_at_values(column, its_numbers, starts) for column, its_numbers in pairs]
     return _look_at_numbers(columns, numbers, starts)
 
 
 def _look_at_numbers(
-    columns: Sequence[pa.Array], numbers: Sequence[Floats], starts: Positions
+    columns: Sequence[pa.Array], numbers: Floats, starts: Positions
 ) -> list[_Look]:
-    """Where each number is one value."""
+    """Where each number is one value; those of all columns, one column after the other."""
     kind, count = columns[0].type, len(starts)
     firsts = np.arange(len(columns))[:, None] * len(columns[0]) + starts
-    groups = _sorted_groups(np.concatenate(numbers), firsts.ravel())
+    groups = sorted_groups(numbers, firsts.ravel())
     runs = _Runs.of(groups)
     top = runs.top(lambda found: texts_of(found, kind))
-    facts = _number_facts(groups) | {"distinct": runs.distinct}
+    facts = number_facts(groups) | {"distinct": runs.distinct}
     last = np.cumsum(runs.distinct)[count - 1 :: count]
     hashes = np.split(_number_hashes(runs.values, kind), last[:-1])
     return [
@@ -183,8 +178,8 @@ def _look_at_numbers(
 def _look_at_values(column: pa.Array, numbers: Floats, starts: Positions) -> _Look:
     """Where two values may be one number, or have none."""
     ranks, values = _ranked(column)
-    runs = _Runs.of(_sorted_groups(ranks, starts))
-    facts = _number_facts(_sorted_groups(numbers, starts)) | {"distinct": runs.distinct}
+    runs = _Runs.of(sorted_groups(ranks, starts))
+    facts = number_facts(sorted_groups(numbers, starts)) | {"distinct": runs.distinct}
     top = runs.top(lambda ranks: canonical_texts(values.take(pa.array(ranks, pa.int64()))))
     return _Look(_facts_of(column, starts) | facts, top, sketch_of(value_hashes(values)))
 
@@ -200,38 +195,7 @@ def _facts_of(column: pa.Array, starts: Positions) -> dict[str, NDArray[Any]]:
     }
 
 
-# --- numbers --------------------------------------------------------------------------------
-
-
-@dataclass(frozen=True)
-class _Groups:
-    """Numbers of groups of rows, ascending within each group, NaN last.
-
-    Attributes:
-        numbers: shape (rows,).
-        starts: position of each group's first row; shape (groups,).
-        ends: position after its last number; shape (groups,).
-        sizes: rows of each group; shape (groups,).
-    """
-
-    numbers: Floats
-    starts: Positions
-    ends: Positions
-    sizes: Counts
-
-    @property
-    def known(self) -> Counts:
-        """Numbers in each group."""
-        return self.ends - self.starts
-
-
-def _sorted_groups(numbers: Floats, starts: Positions) -> _Groups:
-    ascending = numbers.copy()
-    stops = np.append(starts[1:], len(numbers))
-    for start, stop in zip(starts.tolist(), stops.tolist(), strict=True):
-        ascending[start:stop].sort()
-    known = np.add.reduceat(~np.isnan(ascending), starts, dtype=np.int64)
-    return _Groups(ascending, starts, starts + known, stops - starts)
+# --- values ---------------------------------------------------------------------------------
 
 
 def is_lossy(kind: pa.DataType, numbers: Floats) -> bool:
@@ -239,84 +203,6 @@ def is_lossy(kind: pa.DataType, numbers: Floats) -> bool:
     if pa.types.is_integer(kind):
         return bool((np.abs(numbers) >= _WIDE).any())
     return bool(pa.types.is_string(kind) or pa.types.is_timestamp(kind))
-
-
-def _number_facts(groups: _Groups) -> dict[str, NDArray[Any]]:
-    """All that a column of numbers has, and a column of text has not."""
-    numbers, has = groups.numbers, groups.known > 0
-    low = numbers[groups.starts]
-    high = np.where(has, numbers[np.maximum(groups.ends - 1, 0)], np.nan)
-    mean, squares = _moments(groups)
-    bounds = bounds_of(low, high)
-    return {
-        "zeros": np.add.reduceat(numbers == 0, groups.starts, dtype=np.int64),
-        "low": low,
-        "high": high,
-        "mean": mean,
-        "squares": squares,
-        "quantiles": _quantiles(groups),
-        "bounds": bounds,
-        "buckets": _buckets(groups, bounds),
-    }
-
-
-def _moments(groups: _Groups) -> tuple[Floats, Floats]:
-    """Mean and sum of squared deviations, in two passes."""
-    numbers, starts, known = groups.numbers, groups.starts, groups.known
-    mean = np.full(len(starts), np.nan)
-    with np.errstate(over="ignore", invalid="ignore"):
-        total = np.add.reduceat(_zero_for_nan(numbers), starts)
-        np.divide(total, known, out=mean, where=known > 0)
-        deviations = _zero_for_nan(numbers - np.repeat(mean, groups.sizes))
-        squares = np.add.reduceat(deviations * deviations, starts)
-    return finite(mean), finite(np.where(np.isfinite(mean), squares, np.nan))
-
-
-def finite(numbers: Floats) -> Floats:
-    """NaN where a number is beyond what a float64 holds."""
-    return np.where(np.isfinite(numbers), numbers, np.nan)
-
-
-def _zero_for_nan(numbers: Floats) -> Floats:
-    return np.where(np.isnan(numbers), 0.0, numbers)
-
-
-def _quantiles(groups: _Groups) -> Floats:
-    ranks = np.floor(np.asarray(QUANTILES) * (groups.known - 1)[:, None]).astype(np.intp)
-    found: Floats = groups.numbers[groups.starts[:, None] + np.maximum(ranks, 0)]
-    return found
-
-
-def bounds_of(low: Floats, high: Floats) -> Floats:
-    """Bounds of the buckets, shape (columns, BUCKETS + 1); no difference, which might overflow."""
-    steps = np.arange(BUCKETS + 1) / BUCKETS
-    bounds = low[:, None] * (1 - steps) + high[:, None] * steps
-    bounds[:, 0], bounds[:, -1] = low, high
-    ascending: Floats = np.minimum(np.maximum.accumulate(bounds, axis=1), high[:, None])
-    return ascending
-
-
-def _buckets(groups: _Groups, bounds: Floats) -> Floats:
-    reached = np.empty((len(groups.starts), BUCKETS + 1), np.intp)
-    reached[:, 0], reached[:, -1] = groups.starts, groups.ends
-    reached[:, 1:-1] = _positions(groups, bounds[:, 1:-1])
-    return np.diff(reached, axis=1).astype(np.float64)
-
-
-def _positions(groups: _Groups, wanted: Floats) -> Positions:
-    """Where each wanted number, shape (groups, any), would go in its group: a binary search."""
-    low = np.repeat(groups.starts[:, None], wanted.shape[1], axis=1)
-    high = np.repeat(groups.ends[:, None], wanted.shape[1], axis=1)
-    for _ in range(int(groups.known.max(initial=0)).bit_length()):
-        middle = (low + high) // 2
-        open_ = low < high
-        right = open_ & (groups.numbers[np.where(open_, middle, 0)] < wanted)
-        low = np.where(right, middle + 1, low)
-        high = np.where(open_ & ~right, middle, high)
-    return low
-
-
-# --- values ---------------------------------------------------------------------------------
 
 
 def _ranked(column: pa.Array) -> tuple[Floats, pa.Array]:
@@ -357,7 +243,7 @@ class _Runs:
     distinct: Counts
 
     @classmethod
-    def of(cls, groups: _Groups) -> _Runs:
+    def of(cls, groups: Groups) -> _Runs:
         numbers = groups.numbers
         first = np.append(True, numbers[1:] != numbers[:-1])
         first[groups.starts] = True

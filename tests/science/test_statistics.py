@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import fields
+from dataclasses import fields, replace
 from datetime import UTC, date, datetime
 from typing import Any
 
@@ -15,10 +15,11 @@ from hypothesis import strategies as st
 
 from steps.table.distinct import SKETCH_SIZE, Union, estimate, is_exact, sketch_of, union
 from steps.table.grid import numbers_of
+from steps.table.groups import QUANTILES
 from steps.table.hashing import row_hashes, value_hashes
 from steps.table.merging import WholeTable, merged
 from steps.table.sample import BottomSample, Sample
-from steps.table.statistics import QUANTILES, Seen, Statistics, of_groups
+from steps.table.statistics import Seen, Statistics, of_groups
 from steps.table.summaries import TableSummary
 from steps.table.types import canonical_text
 
@@ -126,6 +127,42 @@ def test_neighbours_change_nothing(column: pa.Array, data: st.DataObject) -> Non
     ends = [*starts[1:], len(column)]
     for group, start, end in zip(seen.groups, starts, ends, strict=True):
         same(group, of_rows(column.slice(start, end - start)))
+
+
+@given(st.lists(st.sampled_from(sorted(KINDS)), min_size=2, max_size=7), st.data())
+def test_other_columns_change_nothing(kinds: list[str], data: st.DataObject) -> None:
+    """Columns of one type are looked at together; each has its own facts, and its own values."""
+    rows = data.draw(st.integers(1, 12))
+    found = [
+        data.draw(st.lists(st.none() | KINDS[kind], min_size=rows, max_size=rows))
+        for kind in sorted(kinds)  # those of one type side by side
+    ]
+    arrays = [pa.array(each, TYPES[k]) for each, k in zip(found, sorted(kinds), strict=True)]
+    starts = np.array(sorted({0, data.draw(st.integers(0, rows - 1))}))
+    together = of_groups(
+        pa.RecordBatch.from_arrays(arrays, names=[str(i) for i in range(len(arrays))]), starts
+    )
+    for i, array in enumerate(arrays):
+        alone = of_groups(batch_of(array), starts)
+        np.testing.assert_array_equal(together.sketches[i], alone.sketches[0])
+        for one, other in zip(together.groups, alone.groups, strict=True):
+            same(_column(one, i), other)
+
+
+def _column(statistics: Statistics, position: int) -> Statistics:
+    """Of one column alone."""
+    names = [each.name for each in fields(Statistics) if each.name != "rows"]
+    own = {name: getattr(statistics, name)[position : position + 1] for name in names}
+    return replace(statistics, **own)
+
+
+@pytest.mark.parametrize("different", [100, SKETCH_SIZE - 1, SKETCH_SIZE, 30_000])
+def test_a_sketch_holds_the_smallest_hashes_however_often_they_come(different: int) -> None:
+    """Most are left out by a bound; where too few of the different ones lie below it, none."""
+    rng = np.random.default_rng(different)
+    hashes = rng.integers(0, 2**64, different, np.uint64)
+    many = hashes[np.append(np.arange(different), rng.integers(0, different, 40_000))]
+    np.testing.assert_array_equal(sketch_of(many), np.unique(hashes)[:SKETCH_SIZE])
 
 
 @given(columns(), st.data())
@@ -255,6 +292,18 @@ def test_copies_count_in_quantiles_and_frequent_values() -> None:
     assert found.zeros[0] == 30_000
     if 0.0 in sample.rows.column(0).to_pylist():
         assert found.quantiles[0][QUANTILES.index(0.5)] == 0
+
+
+@pytest.mark.parametrize("copies", [1, 3])
+@pytest.mark.parametrize("kind", [pa.float64(), pa.int64(), pa.timestamp("us", "UTC")])
+def test_frequent_values_of_many_are_counted_in_the_sample(kind: pa.DataType, copies: int) -> None:
+    """More values than are counted one by one; the sample holds all rows, and their copies."""
+    numbers = np.concatenate([np.arange(500), np.full(8, 7), np.full(8, 3), np.full(3, 11)])
+    found, sample = whole_of(batch_of(pa.array(np.repeat(numbers, copies)).cast(kind)), 3, 1_000)
+    assert sample.counts.sum() == len(numbers) * copies
+    values = [canonical_text(value) for value in pa.array([3, 7, 11, 0, 1]).cast(kind).to_pylist()]
+    counts = [9 * copies, 9 * copies, 4 * copies, copies, copies]
+    assert found.top[0] == tuple(zip(values, counts, strict=True))
 
 
 def test_dates_and_timestamps_read_back() -> None:

@@ -179,6 +179,7 @@ def test_what_is_made_anew_hides_nothing_meanwhile(
     first, found = split_with(engine(), source, root), []
 
     def late(*args: Any) -> PartitionIndex:
+        monkeypatch.setattr(ending, finish_dataset)
         found.append(split_with(engine("the other"), source, root).reused)
         return finish_dataset(*args)
 

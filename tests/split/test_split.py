@@ -56,6 +56,22 @@ def test_spilling_to_disk_changes_no_byte(lab: Lab, monkeypatch: pytest.MonkeyPa
     assert made["memory"] == made["disk"]
 
 
+def test_a_file_is_read_once_for_its_digest(lab: Lab, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It may be as large as a disk; reading its rows comes on top."""
+    read: list[Path] = []
+
+    def digest(path: Path) -> str:
+        read.append(path)
+        return path.name
+
+    monkeypatch.setattr("steps.split.files._file_digest", digest)
+    path = lab.write_table(small_table())
+    config = DatasetConfig(source=str(path), partition_by="key", target="whole")
+    project = ProjectLayout(str(lab.folder / "out"), "p")
+    split(SplitRequest(config, None, None, "auto", 5), project, LocalStorage(), Silent())
+    assert read == [path]
+
+
 def test_a_data_set_without_index_is_made_again_and_one_with_it_is_not(lab: Lab) -> None:
     lab.write_table(small_table())
     config = DatasetConfig(

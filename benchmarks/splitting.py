@@ -1,0 +1,55 @@
+"""The split step, timed: what the benchmarks of engines and sources call in a fresh process."""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+
+
+def split_seconds(out: str, engine: str, *, statistics: bool = True, **dataset: Any) -> float:  # noqa: ANN401 - as a spec
+    """Seconds of the split step, without imports.
+
+    Args:
+        out: where the project's artifacts are to lie.
+        engine: one of the names of ``split.engine``.
+        statistics: whether the data is looked at and told about.
+        dataset: the spec's part, beside ``partition_by`` and ``target``.
+    """
+    from steps.contract import ProjectLayout  # noqa: PLC0415 - not in the measuring process
+    from steps.progress import Silent  # noqa: PLC0415
+    from steps.split.config import DatasetConfig  # noqa: PLC0415
+    from steps.split.engine_config import SplitConfig  # noqa: PLC0415
+    from steps.split.engines import engine_of  # noqa: PLC0415
+    from steps.split.step import SplitRequest, split  # noqa: PLC0415
+    from steps.storage import storage_for  # noqa: PLC0415
+
+    if not statistics:
+        _leave_out_statistics()
+    config = DatasetConfig(partition_by="k", target="f00", **dataset)
+    request = SplitRequest(config, None, None, "auto", 20)
+    named = engine_of(SplitConfig(engine=engine))  # type: ignore[arg-type]  # one of its names
+    began = time.perf_counter()
+    split(request, ProjectLayout(out, "bench"), storage_for(out), Silent(), named)
+    return time.perf_counter() - began
+
+
+def _leave_out_statistics() -> None:
+    """Have the split of this process see no statistics, and write no table of them."""
+    from steps.split import part_files, writer  # noqa: PLC0415 - not in the measuring process
+    from steps.table.statistics import Seen, of_groups  # noqa: PLC0415
+
+    def nothing(rows: pa.RecordBatch, starts: np.ndarray) -> Seen:
+        one = of_groups(rows.slice(0, 1), np.zeros(1, np.intp))
+        return Seen(one.groups * len(starts), one.sketches)
+
+    def write_no_table(*_: object) -> None: ...
+
+    for home, name, instead in (
+        (part_files, "of_groups", nothing),
+        (writer, "rows_of", lambda _items, _columns: {}),
+        (writer.DatasetWriter, "_write_short", write_no_table),
+    ):
+        setattr(home, name, instead)

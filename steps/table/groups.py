@@ -1,0 +1,131 @@
+"""Numbers of many groups of rows at once, each group's in order: moments, quantiles, buckets."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from steps.table.sample import Counts
+
+Floats = NDArray[np.float64]
+Positions = NDArray[np.intp]
+
+QUANTILES = (0.01, 0.05, 0.1, 0.25, 0.5, 0.75, 0.9, 0.95, 0.99)
+"""Shares: the quantile of share s of n values is that of rank floor(s * (n - 1)), from 0."""
+BUCKETS = 10
+"""Of equal width, from low to high; a bucket holds its lower bound, the last one both."""
+
+
+@dataclass(frozen=True)
+class Groups:
+    """Numbers of groups of rows, ascending within each group, NaN last.
+
+    Attributes:
+        numbers: shape (rows,).
+        starts: position of each group's first row; shape (groups,).
+        ends: position after its last number; shape (groups,).
+        sizes: rows of each group; shape (groups,).
+    """
+
+    numbers: Floats
+    starts: Positions
+    ends: Positions
+    sizes: Counts
+
+    @property
+    def known(self) -> Counts:
+        """Numbers in each group."""
+        return self.ends - self.starts
+
+
+def sorted_groups(numbers: Floats, starts: Positions) -> Groups:
+    """Put the numbers of each group in order.
+
+    Args:
+        numbers: of all groups, one group after the other; NaN where there is none.
+        starts: position of each group's first number.
+    """
+    ascending = numbers.copy()
+    stops = np.append(starts[1:], len(numbers))
+    for start, stop in zip(starts.tolist(), stops.tolist(), strict=True):
+        ascending[start:stop].sort()
+    known = np.add.reduceat(~np.isnan(ascending), starts, dtype=np.int64)
+    return Groups(ascending, starts, starts + known, stops - starts)
+
+
+def number_facts(groups: Groups) -> dict[str, NDArray[Any]]:
+    """All that a column of numbers has, and a column of text has not."""
+    numbers, has = groups.numbers, groups.known > 0
+    low = numbers[groups.starts]
+    high = np.where(has, numbers[np.maximum(groups.ends - 1, 0)], np.nan)
+    mean, squares = _moments(groups)
+    bounds = bounds_of(low, high)
+    return {
+        "zeros": np.add.reduceat(numbers == 0, groups.starts, dtype=np.int64),
+        "low": low,
+        "high": high,
+        "mean": mean,
+        "squares": squares,
+        "quantiles": _quantiles(groups),
+        "bounds": bounds,
+        "buckets": _buckets(groups, bounds),
+    }
+
+
+def _moments(groups: Groups) -> tuple[Floats, Floats]:
+    """Mean and sum of squared deviations, in two passes."""
+    numbers, starts, known = groups.numbers, groups.starts, groups.known
+    mean = np.full(len(starts), np.nan)
+    with np.errstate(over="ignore", invalid="ignore"):
+        total = np.add.reduceat(_zero_for_nan(numbers), starts)
+        np.divide(total, known, out=mean, where=known > 0)
+        deviations = _zero_for_nan(numbers - np.repeat(mean, groups.sizes))
+        squares = np.add.reduceat(deviations * deviations, starts)
+    return finite(mean), finite(np.where(np.isfinite(mean), squares, np.nan))
+
+
+def finite(numbers: Floats) -> Floats:
+    """NaN where a number is beyond what a float64 holds."""
+    return np.where(np.isfinite(numbers), numbers, np.nan)
+
+
+def _zero_for_nan(numbers: Floats) -> Floats:
+    return np.where(np.isnan(numbers), 0.0, numbers)
+
+
+def _quantiles(groups: Groups) -> Floats:
+    ranks = np.floor(np.asarray(QUANTILES) * (groups.known - 1)[:, None]).astype(np.intp)
+    found: Floats = groups.numbers[groups.starts[:, None] + np.maximum(ranks, 0)]
+    return found
+
+
+def bounds_of(low: Floats, high: Floats) -> Floats:
+    """Bounds of the buckets, shape (columns, BUCKETS + 1); no difference, which might overflow."""
+    steps = np.arange(BUCKETS + 1) / BUCKETS
+    bounds = low[:, None] * (1 - steps) + high[:, None] * steps
+    bounds[:, 0], bounds[:, -1] = low, high
+    ascending: Floats = np.minimum(np.maximum.accumulate(bounds, axis=1), high[:, None])
+    return ascending
+
+
+def _buckets(groups: Groups, bounds: Floats) -> Floats:
+    reached = np.empty((len(groups.starts), BUCKETS + 1), np.intp)
+    reached[:, 0], reached[:, -1] = groups.starts, groups.ends
+    reached[:, 1:-1] = _positions(groups, bounds[:, 1:-1])
+    return np.diff(reached, axis=1).astype(np.float64)
+
+
+def _positions(groups: Groups, wanted: Floats) -> Positions:
+    """Where each wanted number, shape (groups, any), would go in its group: a binary search."""
+    low = np.repeat(groups.starts[:, None], wanted.shape[1], axis=1)
+    high = np.repeat(groups.ends[:, None], wanted.shape[1], axis=1)
+    for _ in range(int(groups.known.max(initial=0)).bit_length()):
+        middle = (low + high) // 2
+        open_ = low < high
+        right = open_ & (groups.numbers[np.where(open_, middle, 0)] < wanted)
+        low = np.where(right, middle + 1, low)
+        high = np.where(open_ & ~right, middle, high)
+    return low
