@@ -119,6 +119,11 @@ class RunLayout:
         return join(self.base, "operations", "trainer.json")
 
     @property
+    def begun(self) -> str:
+        """What split has begun: a pod that is started again goes on with that."""
+        return join(self.base, "operations", "begun.json")
+
+    @property
     def outcome(self) -> str:
         """What came of the run, in a few lines, for whoever asks later."""
         return join(self.base, "operations", "outcome.json")
@@ -235,9 +240,9 @@ class ProjectLayout:
         """What fixes the rows of a moving source while a data set is made of it."""
         return join(self.base, "datasets", "pins", f"{config_hash}.json")
 
-    def work(self, identity: str) -> str:
+    def work(self, work: str) -> str:
         """Where the workers of a split job leave what whoever finishes the data set needs."""
-        return join(self.base, "datasets", "work", identity)
+        return join(self.base, "datasets", "work", work)
 
     @property
     def scratch(self) -> str:

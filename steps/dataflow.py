@@ -7,6 +7,7 @@ cancel a job.
 from __future__ import annotations
 
 import os
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -29,6 +30,8 @@ elsewhere ``http://localhost@ADDRESS:PORT``; Beam asks for that word at that pla
 
 DEADLINE_SECONDS = 60.0
 """How long a call is tried again before it fails."""
+LAG_SECONDS = 30.0
+"""How long Dataflow may not know a job that it has taken."""
 
 State = Literal["running", "done", "failed", "cancelled"]
 _STATES: dict[str, State] = {
@@ -75,17 +78,20 @@ class Dataflow:
         project: that pays.
         region: where the workers are.
         deadline: seconds for which a call that was throttled or cut off is tried again.
+        lag: seconds for which a job that is not found is looked for.
     """
 
-    def __init__(self, project: str, region: str, deadline: float = DEADLINE_SECONDS) -> None:
-        self.project, self.region = project, region
+    def __init__(
+        self,
+        project: str,
+        region: str,
+        deadline: float = DEADLINE_SECONDS,
+        lag: float = LAG_SECONDS,
+    ) -> None:
+        self.project, self.region, self.lag = project, region, lag
         self._where = {"project_id": project, "location": region}
-        self._patience: dict[str, Any] = {
-            "retry": Retry(
-                predicate=if_exception_type(*_AGAIN), initial=0.2, maximum=10, timeout=deadline
-            ),
-            "timeout": deadline,
-        }
+        self._patience = _patience(_AGAIN, deadline)
+        self._until_known = _patience((*_AGAIN, NotFound), max(deadline, lag))
         self._jobs = api.JobsV1Beta3Client(**_transport())
         self._messages = api.MessagesV1Beta3Client(**_transport())
         self._metrics = api.MetricsV1Beta3Client(**_transport())
@@ -102,23 +108,32 @@ class Dataflow:
         mine = sorted((job for job in found if job.name == name), key=lambda job: job.create_time)
         return _job(mine[-1]) if mine else None
 
+    def find_lagging(self, name: str) -> Job | None:
+        """As ``find``, of a job that may have been taken a moment ago, and is not listed yet."""
+        end = time.monotonic() + self.lag
+        while True:
+            found = self.find(name)
+            if found or time.monotonic() > end:
+                return found
+            time.sleep(min(1.0, self.lag))
+
     def get(self, job_id: str) -> Job:
         """The job of an id.
 
         Raises:
-            MissingInputError: there is none.
+            MissingInputError: there is none, not even after a while.
             RefeedError: Dataflow does not answer, or does not let us.
         """
         with self._translated():
             request = api.GetJobRequest(job_id=job_id, **self._where)
-            return _job(self._jobs.get_job(request, **self._patience))
+            return _job(self._jobs.get_job(request, **self._until_known))
 
     def cancel(self, job_id: str) -> None:
         """Ask a job to end; one that has ended stays as it is."""
         with self._translated():
             wanted = api.Job(requested_state=api.JobState.JOB_STATE_CANCELLED)
             request = api.UpdateJobRequest(job_id=job_id, job=wanted, **self._where)
-            self._jobs.update_job(request, **self._patience)
+            self._jobs.update_job(request, **self._until_known)
 
     def errors(self, job_id: str) -> list[str]:
         """What Dataflow and the workers said that went wrong, in the order of time."""
@@ -128,14 +143,14 @@ class Dataflow:
                 minimum_importance=api.JobMessageImportance.JOB_MESSAGE_ERROR,
                 **self._where,
             )
-            found = self._messages.list_job_messages(request, **self._patience)
+            found = self._messages.list_job_messages(request, **self._until_known)
             return [message.message_text for message in found]
 
     def counters(self, job_id: str) -> dict[str, int]:
         """The job's own counters so far, by name."""
         with self._translated():
             request = api.GetJobMetricsRequest(job_id=job_id, **self._where)
-            found = self._metrics.get_job_metrics(request, **self._patience)
+            found = self._metrics.get_job_metrics(request, **self._until_known)
         return {
             update.name.name: int(update.scalar)
             for update in found.metrics
@@ -149,19 +164,26 @@ class Dataflow:
             f"?project={self.project}"
         )
 
-    def submit(self, run: Callable[[], object]) -> None:
-        """Have Beam submit a job, unless there is a running one of its name already.
+    def submit(self, name: str, run: Callable[[], str]) -> Job:
+        """Have Beam submit a job, unless Dataflow has one that was asked for in the same words.
 
         Beam tries again by itself where Dataflow has an error, and not where it is asked to wait.
 
         Args:
-            run: submits it; called again, it submits the same.
+            name: of the job.
+            run: submits it, and returns its id, which is empty if there is a job of that name;
+                called again, it submits the same.
 
         Raises:
             RefeedError: Dataflow does not answer, or does not let us.
         """
+        job_id = ""
         with self._translated(), suppress(exceptions.Conflict):
-            self._patience["retry"](run)()
+            job_id = self._patience["retry"](run)()
+        job = self.get(job_id) if job_id else self.find_lagging(name)
+        if job is None:
+            raise TransientError(f"Dataflow took the job {name!r}, and does not list it.")
+        return job
 
     @contextmanager
     def _translated(self) -> Iterator[None]:
@@ -176,6 +198,8 @@ class Dataflow:
             yield
         except (RetryError, *_AGAIN) as error:
             cause = error.cause if isinstance(error, RetryError) and error.cause else error
+            if isinstance(cause, NotFound):
+                raise self._refusal(cause) from error
             raise TransientError(
                 f"Cannot reach Dataflow in {self.region}: {brief(cause)}.",
                 hint="It was tried again for a while. Run again: the job itself goes on meanwhile.",
@@ -206,6 +230,12 @@ class Dataflow:
 def _job(job: api.Job) -> Job:
     state = api.JobState(job.current_state).name
     return Job(job.id, job.name, _STATES.get(state, "running"))
+
+
+def _patience(again: tuple[type[Exception], ...], deadline: float) -> dict[str, Any]:
+    """How a call is tried again, as the client's methods take it."""
+    retry = Retry(predicate=if_exception_type(*again), initial=0.2, maximum=10, timeout=deadline)
+    return {"retry": retry, "timeout": deadline}
 
 
 def _transport() -> dict[str, Any]:

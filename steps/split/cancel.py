@@ -7,45 +7,51 @@ from collections.abc import Iterator
 from steps.contract import RunAddress
 from steps.dataflow import Dataflow, Job
 from steps.errors import MissingInputError
-from steps.split.claims import Claims, job_name
-from steps.split.engine_config import SplitConfig
+from steps.split.claims import Claim, Claims
 from steps.storage import Storage
 
 
-def cancel_jobs_of(address: RunAddress, config: SplitConfig, storage: Storage) -> Iterator[str]:
+def cancel_jobs_of(address: RunAddress, storage: Storage) -> Iterator[str]:
     """Cancel what a run left behind, unless another run waits for it; the jobs' names.
 
     Raises:
-        RefeedError: Dataflow does not answer, or does not let us.
+        RefeedError: Dataflow does not answer, or does not let us; called again, it goes on.
     """
-    assert config.gcp_project is not None
-    assert config.region is not None
-    dataflow = Dataflow(config.gcp_project, config.region)
-    for identity in storage.names(address.layout.work("")):
-        claims = Claims(address.layout, identity, storage)
+    for work in storage.names(address.layout.work("")):
+        claims = Claims(address.layout, work, storage)
         if claims.is_followed_by(address.follower):
-            job = cancel_unless_followed(dataflow, claims, address.follower)
+            job = cancel_unless_followed(claims, address.follower)
             if job:
                 yield job.name
 
 
-def cancel_unless_followed(dataflow: Dataflow, claims: Claims, follower: str) -> Job | None:
+def cancel_unless_followed(claims: Claims, follower: str) -> Job | None:
     """Cancel the job that a run left behind, unless somebody else waits for it.
 
     Returns:
         The job that was cancelled.
     """
-    if not claims.leave(follower):
-        return None
+    job = _cancelled(claims) if claims.leave(follower) else None
+    claims.left(follower)  # not before: whoever is killed in between begins anew
+    return job
+
+
+def _cancelled(claims: Claims) -> Job | None:
     latest = claims.latest()
     if latest is None:
         return None
-    name = job_name(claims.identity, latest.number)
-    try:
-        job = dataflow.get(latest.job) if latest.job else dataflow.find(name)
-    except MissingInputError:
-        return None
+    dataflow = Dataflow(latest.place.gcp_project, latest.place.region)
+    job = _job(dataflow, claims, latest)
     if job is None or job.state != "running":
         return None
     dataflow.cancel(job.id)
     return job
+
+
+def _job(dataflow: Dataflow, claims: Claims, claim: Claim) -> Job | None:
+    if not claim.job:
+        return dataflow.find_lagging(claims.name(claim))
+    try:
+        return dataflow.get(claim.job)
+    except MissingInputError:
+        return None

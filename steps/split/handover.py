@@ -1,8 +1,8 @@
 """What the workers of a job leave for whoever finishes the data set, as objects in storage.
 
-    work/<identity>/<job>/table.zip           the facts of the first pass, once
-    work/<identity>/<job>/group-<n>-<m>.zip   what was written of part m of group n
-    work/<identity>/<job>/error.json          why a worker gave up
+    work/<work>/handover/<job>/table.zip           the facts of the first pass, once
+    work/<work>/handover/<job>/group-<n>-<m>.zip   what was written of part m of group n
+    work/<work>/handover/<job>/error.json          why a worker gave up
 
 Each is written whole, and again with the same content where a worker is started again.
 """
@@ -79,15 +79,13 @@ class Handover:
 
     Args:
         project: that it works for.
-        identity: of the work: the same source and plan, the same text.
-        job: number of the job that does it.
+        work: name of the work, see ``SplitPlan.work``.
+        job: text that no other job of this work has.
         storage: of the project.
     """
 
-    def __init__(
-        self, project: ProjectLayout, identity: str, job: int | str, storage: Storage
-    ) -> None:
-        self.base, self.storage = join(project.work(identity), str(job)), storage
+    def __init__(self, project: ProjectLayout, work: str, job: str, storage: Storage) -> None:
+        self.base, self.storage = join(_folder(project, work), job), storage
 
     # --- written by workers
 
@@ -204,12 +202,18 @@ class Handover:
             raise DamagedError(uri, str(error)) from error
 
 
-def forget_work(project: ProjectLayout, identity: str, storage: Storage) -> None:
-    """Remove what all jobs of some work left: the data set is made, and can be found."""
-    for name in storage.names(project.work(identity)):
-        if name.isdigit():
-            Handover(project, identity, name, storage).clear()
-    Claims(project, identity, storage).clear()
+def forget_work(project: ProjectLayout, work: str, storage: Storage) -> None:
+    """Remove what all jobs of some work left: the data set is made, and can be found.
+
+    Whoever is killed in the middle leaves what nobody looks for: see ``SplitPlan.work``.
+    """
+    for job in storage.names(_folder(project, work)):
+        Handover(project, work, job, storage).clear()
+    Claims(project, work, storage).clear()
+
+
+def _folder(project: ProjectLayout, work: str) -> str:
+    return join(project.work(work), "handover")
 
 
 def _group(raw: dict[str, Any]) -> Group:

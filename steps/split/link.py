@@ -25,26 +25,35 @@ class Link:
         project: that it lies in.
         identity: of the source as it is, and of what is made of it.
         storage: of the project.
-        outdated: version of the link that is passed over, since the source is to be read anew;
-            whoever else looks still finds it.
+        outdated: version of the link that is passed over, since the source is to be read anew or
+            the data set is gone; whoever else looks still finds it.
     """
 
     def __init__(
         self, project: ProjectLayout, identity: str, storage: Storage, outdated: str = ""
     ) -> None:
-        self.project, self.storage = project, storage
-        self._uri, self._outdated = project.source(identity), outdated
+        self.project, self.identity, self.storage = project, identity, storage
+        self.outdated, self._uri = outdated, project.source(identity)
 
-    def version(self) -> str:
-        """Of the link as it is now; empty if there is none."""
-        try:
-            return self.storage.version(self._uri)
-        except MissingInputError:
-            return ""
+    @classmethod
+    def of_now(cls, project: ProjectLayout, identity: str, storage: Storage, *, anew: bool) -> Link:
+        """The link as it is now, of use or not.
+
+        Args:
+            project: that it lies in.
+            identity: see above.
+            storage: of the project.
+            anew: it is of no use, whatever it names.
+        """
+        link = cls(project, identity, storage)
+        version = link._version()  # before we look: one that is written after that is of use
+        if anew or link.find() is None:
+            link.outdated = version
+        return link
 
     def find(self) -> PartitionIndex | None:
         """The index of the data set, if it is made."""
-        if self._outdated and self.version() == self._outdated:
+        if self.outdated and self._version() == self.outdated:
             return None
         try:
             made = read_parsed(self.storage, self._uri, json.loads)["dataset"]
@@ -57,3 +66,9 @@ class Link:
         """Say which data set it is, once that is complete."""
         content = canonical_json({"dataset": index.dataset}).encode()
         self.storage.write(self._uri, content)
+
+    def _version(self) -> str:
+        try:
+            return self.storage.version(self._uri)
+        except MissingInputError:
+            return ""

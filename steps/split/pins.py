@@ -19,17 +19,15 @@ LIFE_SECONDS = 24 * 3600.0
 
 
 @contextmanager
-def pinned(source: Source, uri: str, storage: Storage, *, fresh: bool) -> Iterator[Pin]:
+def pinned(source: Source, uri: str, storage: Storage) -> Iterator[Pin]:
     """Hold a source's rows fixed; the pin goes when the data set is made, or never can be.
 
     Args:
-        source: goes on with the pin that is there, if it is one that others change.
+        source: of the rows.
         uri: of the pin.
         storage: of the pin.
-        fresh: there is to be a new pin.
     """
     pin = Pin(source, uri, storage)
-    pin.find(fresh=fresh)
     try:
         yield pin
     except TerminalError:
@@ -41,51 +39,21 @@ def pinned(source: Source, uri: str, storage: Storage, *, fresh: bool) -> Iterat
 
 
 class Pin:
-    """The pin of one source; of a file, which has none, it does nothing."""
+    """The pin of one source; of a file, which has none, it does nothing.
+
+    Attributes:
+        text: that fixes the rows; empty as long as nothing does.
+    """
 
     def __init__(self, source: Source, uri: str, storage: Storage) -> None:
         self.source = source if isinstance(source, LiveSource) else None
         self.uri, self.storage = uri, storage
-        self._text: str | None = None
+        self.text = ""
 
-    def find(self, *, fresh: bool) -> None:
-        """Go on with the pin of an earlier process, unless it is too old to be meant."""
-        if self.source is None or not self.storage.exists(self.uri):
-            return
-        if fresh or not self._take():
-            self.storage.delete(self.uri)
-
-    def put(self) -> None:
-        """Fix the rows, or take over what another process has fixed in the meantime."""
-        if self.source is None or self._text is not None:
-            return
-        text = self.source.begin()
-        if self.storage.create(self.uri, text.encode()):
-            self._text = text
-        elif not self._take():
-            self._text = text  # the other has ended already
-
-    def remove(self) -> None:
-        """Remove the pin, unless it is another process's."""
-        if self._text is not None and self._read() == self._text:
-            self.storage.delete(self.uri)
-
-    def close(self) -> None:
-        """Close what the source holds open."""
-        if self.source is not None:
-            self.source.close()
-
-    def _read(self) -> str | None:
-        try:
-            return read_parsed(self.storage, self.uri, bytes.decode)
-        except (MissingInputError, DamagedError):
-            return None
-
-    def _take(self) -> bool:
-        """Go on with the pin that is stored; whether there is one that can be gone on with."""
-        text = self._read()
-        if text is None or self.source is None:
-            return False
+    def go_on(self, text: str) -> bool:
+        """Fix the rows that a text fixes, unless it is too old to be meant; whether they are."""
+        if self.source is None:
+            return True
         try:
             self.source.go_on(text)
         except (ValueError, KeyError, TypeError):  # of another version
@@ -93,5 +61,47 @@ class Pin:
         if time.time() - self.source.begun() > LIFE_SECONDS:
             self.source.forget()
             return False
-        self._text = text
+        self.text = text
         return True
+
+    def find(self, *, fresh: bool) -> None:
+        """Go on with the pin that is stored, unless it is of no use.
+
+        Args:
+            fresh: it is of none.
+        """
+        if self.source is None or not self.storage.exists(self.uri):
+            return
+        if fresh or not self._take():
+            self.storage.delete(self.uri)
+
+    def put(self) -> None:
+        """Fix the rows, or take over what another process has fixed in the meantime."""
+        if self.source is None or self.text:
+            return
+        text = self.source.begin()
+        if self.storage.create(self.uri, text.encode()):
+            self.text = text
+        elif not self._take():
+            self.text = text  # the other has ended already
+
+    def remove(self) -> None:
+        """Remove the pin, unless it is another process's."""
+        if self.text and self._read() == self.text:
+            self.storage.delete(self.uri)
+
+    def close(self) -> None:
+        """Close what the source holds open."""
+        if self.source is not None:
+            self.source.close()
+
+    def _read(self) -> str:
+        try:
+            return read_parsed(self.storage, self.uri, bytes.decode)
+        except (MissingInputError, DamagedError):
+            return ""
+
+    def _take(self) -> bool:
+        """Go on with the pin that is stored; whether there is one that can be gone on with."""
+        text = self._read()
+        return bool(text) and self.go_on(text)

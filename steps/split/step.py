@@ -13,12 +13,13 @@ from steps.errors import DamagedError, DataError, ExpiredError, MissingInputErro
 from steps.progress import Progress
 from steps.quantity import spelt
 from steps.records import Column, PartitionIndex, Roles, digest
+from steps.split.begun import Begun, Memory, remembered
 from steps.split.config import DatasetConfig
 from steps.split.embedded import make_dataset
 from steps.split.engines import Engine
 from steps.split.handover import forget_work
 from steps.split.link import Link, MadeMeanwhileError
-from steps.split.pins import pinned
+from steps.split.pins import Pin, pinned
 from steps.split.roles import resolve_roles, resolve_task, wanted_columns
 from steps.split.source import LiveSource, Source, open_source
 from steps.split.writer import SplitPlan
@@ -76,8 +77,19 @@ def split(
     storage: Storage,
     progress: Progress,
     engine: Engine = make_dataset,
+    begun: str = "",
 ) -> SplitResult:
     """Make the data set that a spec asks for, unless it is there.
+
+    Args:
+        request: what is asked for.
+        project: that it is made in.
+        storage: of the project.
+        progress: is told how far it is.
+        engine: that makes it.
+        begun: object in which the run keeps what it has begun, so that it goes on with that
+            whenever it is started again; a forced run reads its source again once. Empty if it
+            begins anew each time.
 
     Raises:
         SpecError: the spec names columns that are missing or unfit.
@@ -85,22 +97,49 @@ def split(
         MissingInputError: there is no source.
         OutputError: the artifact root cannot be written.
     """
-    source = open_source(request.config)
-    uri = project.pin(digest(_asked(request)))
-    with pinned(source, uri, storage, fresh=request.force) as pin:
-        index = None
-        if not request.force:
-            index = Link(project, _source_hash(source, request), storage).find()
+    source, pin_uri = open_source(request.config), project.pin(digest(_asked(request)))
+    with remembered(begun, storage) as memory, pinned(source, pin_uri, storage) as pin:
+        link, resumed = _begin(source, request, project, storage, pin, memory)
+        index = link.find()
         reused = index is not None
         if index is None:
-            pin.put()
-            plan = _plan(source, request, project, storage)
-            link = Link(project, plan.identity, storage, plan.outdated)
+            plan = _plan(source, request, link, anew=request.force and not resumed)
             make = partial(_make, engine, source, plan, project, storage, progress)
             index = _make_or_find(make, link)
             if engine is not make_dataset:
-                forget_work(project, plan.identity, storage)
+                forget_work(project, plan.work, storage)
     return _settle(request, index, project, storage, reused=reused)
+
+
+def _begin(
+    source: Source,
+    request: SplitRequest,
+    project: ProjectLayout,
+    storage: Storage,
+    pin: Pin,
+    memory: Memory,
+) -> tuple[Link, bool]:
+    """The link of the data set that is asked for, and whether an earlier process has begun it.
+
+    Where the link leads to no data set, the source's rows are fixed.
+    """
+    begun = memory.recall()
+    if begun and pin.go_on(begun.pin):
+        identity = _source_hash(source, request)
+        return Link(project, identity, storage, begun.outdated), True
+    pin.find(fresh=request.force)
+    link = _link_of_now(source, request, project, storage)
+    if link.find() is None:
+        pin.put()
+        link = _link_of_now(source, request, project, storage)  # maybe of rows that others fixed
+        memory.keep(Begun(pin.text, link.outdated))
+    return link, False
+
+
+def _link_of_now(
+    source: Source, request: SplitRequest, project: ProjectLayout, storage: Storage
+) -> Link:
+    return Link.of_now(project, _source_hash(source, request), storage, anew=request.force)
 
 
 def _make_or_find(make: Callable[[], PartitionIndex], link: Link) -> PartitionIndex:
@@ -188,15 +227,13 @@ def _asked(request: SplitRequest, *names: str) -> list[Any]:
     return [request.config.model_dump(include=fields), request.group, request.time]
 
 
-def _plan(
-    source: Source, request: SplitRequest, project: ProjectLayout, storage: Storage
-) -> SplitPlan:
+def _plan(source: Source, request: SplitRequest, link: Link, *, anew: bool) -> SplitPlan:
     config = request.config
     roles = resolve_roles(config, request.group, request.time, source_types(source))
     columns = tuple(Column(*item) for item in column_types(source, roles).items())
-    identity = _source_hash(source, request)
-    outdated = Link(project, identity, storage).version() if request.force else ""
-    return SplitPlan(columns, config.partition_by, config.format, identity, outdated)
+    return SplitPlan(
+        columns, config.partition_by, config.format, link.identity, link.outdated, anew
+    )
 
 
 def _settle(

@@ -39,6 +39,7 @@ class SplitPlan:
         format: of the part files.
         identity: of the source, as it is, and of what is made of it; no part of what is made.
         outdated: see ``Link``; nor is this.
+        anew: an error of an earlier job about the same rows is no answer.
     """
 
     columns: tuple[Column, ...]
@@ -46,6 +47,16 @@ class SplitPlan:
     format: str
     identity: str = ""
     outdated: str = ""
+    anew: bool = False
+
+    @property
+    def work(self) -> str:
+        """Name of the work that the data set is: all who do the same share its jobs.
+
+        It changes whenever a link has been written, so that nobody ever meets what an earlier work
+        on the same source has left: its claims, its parts, or what was removed of them by half.
+        """
+        return digest([self.identity, self.outdated]) if self.outdated else self.identity
 
     @property
     def schema(self) -> pa.Schema:

@@ -28,6 +28,7 @@ from steps.progress import Silent
 from steps.records import Column, PartitionIndex
 from steps.split.beam.dataflow import DataflowEngine
 from steps.split.beam.graph import Work, build
+from steps.split.beam.one_job import Patience
 from steps.split.cancel import cancel_unless_followed
 from steps.split.claims import Claim, Claims
 from steps.split.config import DatasetConfig
@@ -101,8 +102,8 @@ def test_a_job_makes_the_data_set(root: str, jobs: Jobs, tmp_path: Path) -> None
     assert len(jobs.jobs) == 1
 
 
-def engine(follower: str = "run", **more: float) -> DataflowEngine:
-    return DataflowEngine(CONFIG, follower, **{"poll": 0.1, "grace": 0.5, **more})
+def engine(follower: str = "run", config: SplitConfig = CONFIG) -> DataflowEngine:
+    return DataflowEngine(config, follower, Patience(poll=0.1, grace=0.5))
 
 
 def split_with(engine: Engine, source: str, root: str, *, force: bool = False) -> SplitResult:
@@ -113,6 +114,15 @@ def split_with(engine: Engine, source: str, root: str, *, force: bool = False) -
 
 def names(jobs: Jobs) -> list[str]:
     return sorted(job.about["name"].rsplit("-", 1)[1] for job in jobs.jobs.values())
+
+
+def the_claims(root: str) -> Claims:
+    return Claims(ProjectLayout(root, "p"), the_work(root), storage_for(root))
+
+
+def the_work(root: str) -> str:
+    (work,) = storage_for(root).names(ProjectLayout(root, "p").work(""))
+    return work
 
 
 def child(source: str, root: str) -> subprocess.Popen[bytes]:
@@ -166,9 +176,7 @@ def test_whoever_begins_when_the_other_has_just_ended_submits_nothing(
     made = split_with(engine(), source, root)
     assert names(jobs) == ["1"]
     assert made.index == split_with(engine(), source, root).index
-    project, storage = ProjectLayout(root, "p"), storage_for(root)
-    (identity,) = storage.names(project.work(""))
-    assert Claims(project, identity, storage).latest() is None
+    assert the_claims(root).latest() is None
 
 
 def test_what_is_made_anew_hides_nothing_meanwhile(
@@ -219,7 +227,7 @@ def test_a_claimer_who_was_killed_before_he_submitted(
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
-        patch.setattr("steps.split.beam.dataflow.build", die)
+        patch.setattr("steps.split.beam.one_job.build", die)
         with pytest.raises(KeyboardInterrupt):
             split_with(engine(), source, root)
     assert not jobs.jobs
@@ -283,7 +291,9 @@ def test_after_a_cancelled_job_comes_the_next_number(root: str, jobs: Jobs, tmp_
 
     thread = threading.Thread(target=cancel)
     thread.start()
-    with pytest.raises(TransientError, match=r"The Dataflow job 'refeed-\w{24}-1' was cancelled"):
+    with pytest.raises(
+        TransientError, match=r"The Dataflow job 'refeed-\w{24}-\w{8}-1' was cancelled"
+    ):
         split_with(engine(), source, root)
     thread.join()
     jobs.delay = 0.0
@@ -323,9 +333,11 @@ def test_what_a_worker_may_not_do_is_tried_again_when_it_may(
         with pytest.raises(TransientError):
             split_with(engine(), source, root)
     project, storage = ProjectLayout(root, "p"), storage_for(root)
-    (identity,) = storage.names(project.work(""))
-    Handover(project, identity, 1, storage).put_error(ForbiddenError("No role.", hint="Grant it."))
-    told = Handover(project, identity, 1, storage).error()
+    claim = the_claims(root).latest()
+    assert claim is not None
+    handover = Handover(project, the_work(root), claim.nonce, storage)
+    handover.put_error(ForbiddenError("No role.", hint="Grant it."))
+    told = handover.error()
     assert isinstance(told, ForbiddenError)
     assert str(told) == "No role.\nGrant it."
     assert split_with(engine(), source, root).index.rows == len(small_table())
@@ -336,21 +348,18 @@ def test_a_job_that_nobody_waits_for_is_cancelled(root: str, jobs: Jobs, tmp_pat
     source = upload(root, tmp_path)
     jobs.delay = 60.0
     first, second = child(source, root), child(source, root)
-    project, storage = ProjectLayout(root, "p"), storage_for(root)
     while not jobs.jobs:
         time.sleep(0.1)
     for process in (first, second):
         process.kill()
         process.wait()
-    (identity,) = storage.names(project.work(""))
-    claims = Claims(project, identity, storage)
+    claims = the_claims(root)
     claims.follow("another run")
-    dataflow = Dataflow("refeed-test", "europe-west1")
-    assert cancel_unless_followed(dataflow, claims, "run") is None
-    cancelled = cancel_unless_followed(dataflow, claims, "another run")
+    assert cancel_unless_followed(claims, "run") is None
+    cancelled = cancel_unless_followed(claims, "another run")
     assert cancelled is not None
     assert [job.state for job in jobs.jobs.values()] == ["JOB_STATE_CANCELLED"]
-    assert cancel_unless_followed(dataflow, claims, "another run") is None
+    assert cancel_unless_followed(claims, "another run") is None
 
 
 @pytest.mark.parametrize(
@@ -385,7 +394,7 @@ def test_the_graph_scales_out(tmp_path: Path) -> None:
     """
     plan = SplitPlan((Column("key", "string"),), "key", "parquet", "x")
     pipeline = Pipeline(FnApiRunner())
-    build(pipeline, [], Work(plan, ProjectLayout(str(tmp_path), "p"), 1))
+    build(pipeline, [], Work(plan, ProjectLayout(str(tmp_path), "p"), "1"))
     graph = pipeline.to_runner_api().components
     steps = {t.unique_name: t for t in graph.transforms.values()}
     urns = common_urns.primitives

@@ -107,11 +107,18 @@ class Jobs:
         self.scratch = Path(tempfile.mkdtemp(prefix="stand-in-dataflow-"))
 
     def create(self, project: str, location: str, wanted: Json) -> tuple[int, Json]:
-        """A second running job of a name is refused by answering with the first."""
+        """Of the same name and client's id there is one job ever, else one that runs.
+
+        As documented: a second running job of a name is refused by answering with the first.
+        """
         with self.lock:
-            for job in self.jobs.values():
-                if job.about["name"] == wanted["name"] and job.state not in _ENDED:
+            for job in self.at(project, location):
+                if job.about["name"] != wanted["name"]:
+                    continue
+                if job.state not in _ENDED:
                     return 200, self.told(job)
+                if _client_id(job.about) == _client_id(wanted) != "":
+                    return 409, _conflict()
             number = f"{datetime.now(UTC):%Y-%m-%d_%H_%M_%S}-{uuid.uuid4().int % 10**18}"
             folder = self.scratch / number
             folder.mkdir(parents=True)
@@ -138,9 +145,14 @@ class Jobs:
         for job in self.jobs.values():
             job.hurried.set()
 
-    def find(self, name: str) -> Json:
+    def at(self, project: str, location: str) -> list[RunningJob]:
+        """The jobs of a place."""
+        wanted = {"projectId": project, "location": location}
+        return [job for job in list(self.jobs.values()) if wanted.items() <= job.about.items()]
+
+    def find(self, project: str, location: str, name: str) -> Json:
         """The jobs of a name, or all."""
-        mine = [job for job in self.jobs.values() if name in {"", job.about["name"]}]
+        mine = [job for job in self.at(project, location) if name in {"", job.about["name"]}]
         return {"jobs": [self.told(job) for job in mine]}
 
     def messages(self, job: RunningJob) -> Json:
@@ -175,10 +187,10 @@ class Handler(BaseHTTPRequestHandler):
         self._answer(200 if job else 404, self.jobs.told(job) if job else _missing())
 
     def do_GET(self) -> None:
-        _, _, job_id, what = self._path()
+        project, location, job_id, what = self._path()
         if not job_id:
             name = parse_qs(urlsplit(self.path).query).get("name", [""])[0]
-            self._answer(200, self.jobs.find(name))
+            self._answer(200, self.jobs.find(project, location, name))
             return
         job, jobs = self._job(), self.jobs
         tell = {"messages": jobs.messages, "metrics": jobs.metrics, None: jobs.told}[what]
@@ -192,7 +204,9 @@ class Handler(BaseHTTPRequestHandler):
         return project, location, job_id, what
 
     def _job(self) -> RunningJob | None:
-        return self.jobs.jobs.get(self._path()[2] or "")
+        project, location, job_id, _ = self._path()
+        found = (job for job in self.jobs.at(project, location) if job.about["id"] == job_id)
+        return next(found, None)
 
     def _body(self) -> Json:
         found: Json = json.loads(self.rfile.read(int(self.headers.get("Content-Length", 0))))
@@ -213,6 +227,15 @@ class Handler(BaseHTTPRequestHandler):
 def handler(jobs: Jobs) -> type[Handler]:
     """The handler of a server that has these jobs."""
     return type("JobsHandler", (Handler,), {"jobs": jobs})
+
+
+def _client_id(job: Json) -> str:
+    return str(job.get("clientRequestId", ""))
+
+
+def _conflict() -> Json:
+    message = "There was a job of that name and client request id."
+    return {"error": {"code": 409, "message": message, "status": "ALREADY_EXISTS"}}
 
 
 def _missing() -> Json:

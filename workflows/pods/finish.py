@@ -82,7 +82,7 @@ def _cancel_split(address: RunAddress, storage: Storage) -> None:
     spec = read_parsed(storage, layout.spec, ExperimentSpec.model_validate_json)
     if spec.split.engine == "dataflow":
         jobs = importlib.import_module("steps.split.cancel")  # with a client that few runs need
-        for name in jobs.cancel_jobs_of(address, spec.split, storage):
+        for name in jobs.cancel_jobs_of(address, storage):
             sys.stdout.write(f"Cancelled the Dataflow job {name}, which nobody waits for.\n")
 
 

@@ -60,16 +60,16 @@ def _make(here: Pod, spec: ExperimentSpec) -> None:
     address, layout = here.address, here.address.run_layout
     trainer = read_parsed(here.storage, layout.trainer, TrainerFacts.from_json)
     engine = split_engine(spec, address.follower)
-    made = split(split_request(spec), address.layout, here.storage, PodProgress(), engine)
-    request = run_request(spec, made, address.run, trainer)
+    request, progress = split_request(spec), PodProgress()
+    made = split(request, address.layout, here.storage, progress, engine, layout.begun)
+    run = run_request(spec, made, address.run, trainer)
     packing = _pack(here, spec, made)
     for entry in packing.too_large:
-        _refuse(here, request, entry)
-    entries = made.index.entries
-    write_request(layout, here.storage, request, len(entries), packing.shards)
+        _refuse(here, run, entry)
+    write_request(layout, here.storage, run, len(made.index.entries), packing.shards)
     known = find(here.store, address)
     if known:
-        here.store.put(replace(known, dataset=request.dataset, spec_hash=request.spec_hash))
+        here.store.put(replace(known, dataset=run.dataset, spec_hash=run.spec_hash))
 
 
 def _pack(here: Pod, spec: ExperimentSpec, made: SplitResult) -> Packing:

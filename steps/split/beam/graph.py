@@ -47,18 +47,18 @@ class Work:
     Attributes:
         plan: of the data set.
         project: where it is to lie.
-        job: its number, by which its folder is named.
+        job: by which its folder is named; no other job of this work has it.
     """
 
     plan: SplitPlan
     project: ProjectLayout
-    job: int
+    job: str
 
     @property
     def handover(self) -> Handover:
         """The job's folder."""
         storage = storage_for(self.project.root)
-        return Handover(self.project, self.plan.identity, self.job, storage)
+        return Handover(self.project, self.plan.work, self.job, storage)
 
     @contextmanager
     def telling(self) -> Iterator[None]:

@@ -39,7 +39,7 @@ def make_dataset(
         OutputError: the artifact root cannot be written.
         TransientError: a worker gave up for another reason.
     """
-    work = Work(plan, project, secrets.randbits(48))  # a folder of its own
+    work = Work(plan, project, secrets.token_hex(4))
     progress.begin("run", "pipeline", None)
     try:
         with _quiet(), beam.Pipeline(FnApiRunner(), PipelineOptions([])) as pipeline:
