@@ -125,6 +125,24 @@ def test_a_forced_run_has_a_cache_of_its_own(world: World) -> None:
     assert not any(name.startswith("lab/cache/") for name in files)
 
 
+def test_a_forced_split_that_is_killed_at_its_end_reads_no_row_again(world: World) -> None:
+    world.upload(small_table(2))
+    workflow = world.workflow(form={"force": "true"})
+
+    def killed(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("workflows.pods.split.write_request", killed)
+        workflow.begin()
+        with pytest.raises(KeyboardInterrupt):
+            workflow.shards()
+    (index,) = (f"{world.root}/{n}" for n in world.files() if n.endswith("/index.json"))
+    version = world.storage.version(index)
+    workflow.run_all()
+    assert world.storage.version(index) == version
+
+
 def events(world: World, base: str) -> list[dict[str, Any]]:
     lines = [
         line

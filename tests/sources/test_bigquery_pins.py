@@ -18,7 +18,12 @@ import pyarrow.parquet as pq
 import pytest
 
 from steps.bigquery.source import Pin
+from steps.contract import ProjectLayout
+from steps.progress import Silent
+from steps.records import PartitionIndex
 from steps.split.config import DatasetConfig
+from steps.split.step import SplitRequest, split
+from steps.storage import LocalStorage
 from tests.lab import Lab, small_table
 from tests.sources.test_bigquery_reading import config, opened, pins, read, split_into
 
@@ -224,6 +229,32 @@ def test_told_to_compute_anew_it_reads_the_rows_of_now(warehouse: Any, lab: Lab)
     )
     new = split_into(lab.folder, file(NEW, lab.folder))
     assert json.loads(forced.stdout)["dataset"] == new.index.dataset
+
+
+class KilledError(BaseException):
+    """Nobody catches it, as with a process that is killed."""
+
+
+def test_a_run_goes_on_with_the_rows_that_it_has_begun_whatever_others_do(
+    warehouse: Any, tmp_path: Path
+) -> None:
+    """Both are told to read anew: the one that is started again does so no second time."""
+    warehouse.load(OLD)
+    live, old = config(warehouse), split_into(tmp_path, file(OLD, tmp_path), "files")
+    request = SplitRequest(live, None, None, "auto", 5, force=True)
+    project, storage = ProjectLayout(str(tmp_path), "p"), LocalStorage()
+
+    def killed(*_: object) -> PartitionIndex:
+        raise KilledError
+
+    with pytest.raises(KilledError):
+        split(request, project, storage, Silent(), killed, str(tmp_path / "begun.json"))
+    warehouse.run("UPDATE {d}.t SET target = 0 WHERE TRUE")
+    other = split(request, project, storage, Silent())
+    assert pins(tmp_path) == []
+    for _ in range(2):
+        mine = split(request, project, storage, Silent(), begun=str(tmp_path / "begun.json"))
+        assert mine.index.dataset == old.index.dataset != other.index.dataset
 
 
 @pytest.mark.parametrize("damage", ["old", "no json", "of another version"])

@@ -4,18 +4,14 @@ from __future__ import annotations
 
 import os
 import subprocess
-import sys
 import threading
 import time
-import uuid
-from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 from random import Random
 from typing import Any
 
 import pyarrow as pa
-import pyarrow.parquet as pq
 import pytest
 from apache_beam import Pipeline
 from apache_beam.portability import common_urns
@@ -24,62 +20,22 @@ from apache_beam.runners.portability.fn_api_runner import FnApiRunner
 from steps.contract import ProjectLayout
 from steps.dataflow import ENDPOINT, Dataflow
 from steps.errors import DataError, ForbiddenError, RefeedError, SpecError, TransientError
-from steps.progress import Silent
 from steps.records import Column, PartitionIndex
-from steps.split.beam.dataflow import DataflowEngine
 from steps.split.beam.graph import Work, build
-from steps.split.beam.one_job import Patience
 from steps.split.cancel import cancel_unless_followed
 from steps.split.claims import Claim, Claims
-from steps.split.config import DatasetConfig
 from steps.split.embedded import make_dataset
 from steps.split.engine_config import SplitConfig
-from steps.split.engines import Engine, engine_of
+from steps.split.engines import engine_of
 from steps.split.finish import finish_dataset
 from steps.split.handover import Handover
-from steps.split.step import SplitRequest, SplitResult, split
 from steps.split.writer import SplitPlan
 from steps.storage import storage_for
 from tests.lab import small_table
-from tests.stand_ins import SOAK, answering, gcs_server, make_bucket
-from tests.stand_ins.dataflow import Jobs, dataflow_server
+from tests.split.house import child, engine, names, split_with, the_claims, the_work, upload
+from tests.stand_ins import SOAK, answering
+from tests.stand_ins.dataflow import Jobs
 from tests.stand_ins.faults import Faults, faulty_proxy
-
-CONFIG = SplitConfig(
-    engine="dataflow",
-    region="europe-west1",
-    gcp_project="refeed-test",
-    worker_image="registry.test/refeed/worker:1",
-)
-
-
-@pytest.fixture(scope="module")
-def gcs_endpoint() -> Iterator[str]:
-    with gcs_server() as url:
-        yield url
-
-
-@pytest.fixture
-def root(gcs_endpoint: str, monkeypatch: pytest.MonkeyPatch) -> str:
-    monkeypatch.setenv("STORAGE_EMULATOR_HOST", gcs_endpoint)
-    name = f"bucket-{uuid.uuid4().hex[:12]}"
-    make_bucket(gcs_endpoint, name)
-    return f"gs://{name}/root"
-
-
-@pytest.fixture
-def jobs(monkeypatch: pytest.MonkeyPatch) -> Iterator[Jobs]:
-    with dataflow_server() as (url, jobs):
-        monkeypatch.setenv(ENDPOINT, url)
-        yield jobs
-
-
-def upload(root: str, folder: Path, table: pa.Table | None = None) -> str:
-    path = folder / "table.parquet"
-    pq.write_table(table or small_table(), path)
-    uri = f"{root}/table.parquet"
-    storage_for(uri).write(uri, path.read_bytes())
-    return uri
 
 
 def test_a_job_makes_the_data_set(root: str, jobs: Jobs, tmp_path: Path) -> None:
@@ -100,38 +56,6 @@ def test_a_job_makes_the_data_set(root: str, jobs: Jobs, tmp_path: Path) -> None
     again = split_with(engine(), source, root)
     assert again.reused
     assert len(jobs.jobs) == 1
-
-
-def engine(follower: str = "run", config: SplitConfig = CONFIG) -> DataflowEngine:
-    return DataflowEngine(config, follower, Patience(poll=0.1, grace=0.5))
-
-
-def split_with(engine: Engine, source: str, root: str, *, force: bool = False) -> SplitResult:
-    config = DatasetConfig(source=source, partition_by="key", target="target")
-    request = SplitRequest(config, None, None, "auto", 5, force)
-    return split(request, ProjectLayout(root, "p"), storage_for(root), Silent(), engine)
-
-
-def names(jobs: Jobs) -> list[str]:
-    return sorted(job.about["name"].rsplit("-", 1)[1] for job in jobs.jobs.values())
-
-
-def the_claims(root: str) -> Claims:
-    return Claims(ProjectLayout(root, "p"), the_work(root), storage_for(root))
-
-
-def the_work(root: str) -> str:
-    (work,) = storage_for(root).names(ProjectLayout(root, "p").work(""))
-    return work
-
-
-def child(source: str, root: str) -> subprocess.Popen[bytes]:
-    """A process that does what the split step in a pod does."""
-    code = (
-        "import sys; from tests.split.test_dataflow import engine, split_with; "
-        "split_with(engine(sys.argv[3]), sys.argv[1], sys.argv[2])"
-    )
-    return subprocess.Popen([sys.executable, "-c", code, source, root, "run"])
 
 
 def test_two_at_once_make_one_job(root: str, jobs: Jobs, tmp_path: Path) -> None:

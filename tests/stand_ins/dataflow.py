@@ -20,6 +20,7 @@ import subprocess
 import sys
 import tempfile
 import threading
+import time
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -47,6 +48,7 @@ class RunningJob:
     process: subprocess.Popen[bytes] | None = None
     cancelled: bool = False
     hurried: threading.Event = field(default_factory=threading.Event)
+    taken: float = field(default_factory=time.monotonic)
 
     def begin(self) -> None:
         """Start the process, after the time that real workers take to come up."""
@@ -99,11 +101,12 @@ class Jobs:
 
     Args:
         delay: seconds between a submission and the first worker.
+        lag: seconds for which nobody who asks is told of a job that was taken.
     """
 
-    def __init__(self, delay: float = 0.0) -> None:
+    def __init__(self, delay: float = 0.0, lag: float = 0.0) -> None:
         self.jobs: dict[str, RunningJob] = {}
-        self.delay, self.lock = delay, threading.Lock()
+        self.delay, self.lag, self.lock = delay, lag, threading.Lock()
         self.scratch = Path(tempfile.mkdtemp(prefix="stand-in-dataflow-"))
 
     def create(self, project: str, location: str, wanted: Json) -> tuple[int, Json]:
@@ -150,9 +153,14 @@ class Jobs:
         wanted = {"projectId": project, "location": location}
         return [job for job in list(self.jobs.values()) if wanted.items() <= job.about.items()]
 
+    def known(self, project: str, location: str) -> list[RunningJob]:
+        """The jobs of a place, but for those of the last moment."""
+        end = time.monotonic() - self.lag
+        return [job for job in self.at(project, location) if job.taken <= end]
+
     def find(self, project: str, location: str, name: str) -> Json:
         """The jobs of a name, or all."""
-        mine = [job for job in self.at(project, location) if name in {"", job.about["name"]}]
+        mine = [job for job in self.known(project, location) if name in {"", job.about["name"]}]
         return {"jobs": [self.told(job) for job in mine]}
 
     def messages(self, job: RunningJob) -> Json:
@@ -205,7 +213,7 @@ class Handler(BaseHTTPRequestHandler):
 
     def _job(self) -> RunningJob | None:
         project, location, job_id, _ = self._path()
-        found = (job for job in self.jobs.at(project, location) if job.about["id"] == job_id)
+        found = (job for job in self.jobs.known(project, location) if job.about["id"] == job_id)
         return next(found, None)
 
     def _body(self) -> Json:
