@@ -72,7 +72,7 @@ class Claims:
         names = [name for name in self.storage.names(self._jobs) if name.startswith("claim-")]
         if not names:
             return None
-        number = int(names[-1].removeprefix("claim-").removesuffix(".json"))
+        number = max(int(name.removeprefix("claim-").removesuffix(".json")) for name in names)
         try:
             raw = read_parsed(self.storage, self._claim(number), json.loads)
         except MissingInputError:  # the data set has been made meanwhile

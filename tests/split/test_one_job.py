@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from contextlib import suppress
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -13,9 +15,12 @@ import pytest
 from steps.contract import ProjectLayout, RunAddress
 from steps.dataflow import Dataflow
 from steps.errors import DataError, ForbiddenError, TransientError
+from steps.records import PartitionIndex
 from steps.split.beam import one_job
 from steps.split.cancel import cancel_jobs_of, cancel_unless_followed
 from steps.split.handover import forget_work
+from steps.split.link import Link
+from steps.split.remote_source import RemoteFiles
 from steps.storage import storage_for
 from tests.lab import small_table
 from tests.split.house import CONFIG, engine, names, split_with, the_claims, upload
@@ -77,8 +82,14 @@ def test_the_job_of_an_earlier_data_set_is_not_taken_for_a_new_one(
     assert different(jobs) == 2
 
 
-def test_a_data_set_that_was_removed_is_made_again(root: str, jobs: Jobs, tmp_path: Path) -> None:
+@pytest.mark.parametrize("left", [False, True])
+def test_a_data_set_that_was_removed_is_made_again(
+    left: bool, root: str, jobs: Jobs, tmp_path: Path, killed_at: Callable[..., None]
+) -> None:
+    """Also where claims and the job's folder are left, which say that its parts are there."""
     source = upload(root, tmp_path)
+    if left:
+        killed_at(FORGET, engine(), source, root)
     first = split_with(engine(), source, root)
     folder = ProjectLayout(root, "p").dataset(first.index.dataset).base
     remove(folder)
@@ -154,6 +165,22 @@ def test_a_forced_run_reads_its_source_once_however_often_it_is_killed(
     assert names(jobs) == ["1", "1"]
 
 
+def test_a_forced_run_that_was_killed_hears_what_its_own_job_found_out(
+    root: str, jobs: Jobs, tmp_path: Path, killed_at: Callable[..., None]
+) -> None:
+    table, begun = small_table(), f"{root}/begun.json"
+    bad = table.append_column("bad", pa.array([float("inf")] * len(table)))
+    source = upload(root, tmp_path, bad)
+    asked: dict[str, Any] = {"force": True, "begun": begun}
+    killed_at("steps.split.beam.dataflow._followed", engine(), source, root, **asked)
+    (job,) = jobs.jobs.values()
+    while job.state != "JOB_STATE_FAILED":
+        time.sleep(0.1)
+    with pytest.raises(DataError, match="'bad' holds an infinite value"):
+        split_with(engine(), source, root, **asked)
+    assert names(jobs) == ["1"]
+
+
 def test_a_forced_run_that_failed_reads_its_source_again(
     root: str, jobs: Jobs, tmp_path: Path
 ) -> None:
@@ -214,6 +241,61 @@ def test_a_claimer_who_is_slower_than_anothers_whole_job(
     assert made.index == split_with(engine(), source, root).index
 
 
+def test_a_claimer_who_is_slower_than_another_who_claims_elsewhere(
+    root: str,
+    jobs: Jobs,
+    tmp_path: Path,
+    killed_at: Callable[..., None],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    source, original = upload(root, tmp_path), RemoteFiles.pieces
+    elsewhere = CONFIG.model_copy(update={"region": "us-east1"})
+    jobs.delay = 60.0
+
+    def late(*args: Any) -> Any:
+        monkeypatch.setattr(RemoteFiles, "pieces", original)
+        other = engine("the other", elsewhere)
+        killed_at("steps.split.beam.dataflow._followed", other, source, root)
+        jobs.hurry()
+        return original(*args)
+
+    monkeypatch.setattr(RemoteFiles, "pieces", late)
+    assert split_with(engine(), source, root).index.rows == len(small_table())
+    assert names(jobs) == ["2"]
+
+
+@pytest.mark.parametrize("look", [1, 2, 3])
+def test_who_looks_for_a_link_a_moment_before_it_is_written(
+    look: int, root: str, jobs: Jobs, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """He takes it for the one to find, not for the one to pass over."""
+    source, original, looks = upload(root, tmp_path), Link.find, count(1)
+
+    def late(link: Link) -> PartitionIndex | None:
+        found = original(link)
+        if next(looks) == look:
+            monkeypatch.setattr(Link, "find", original)
+            split_with(engine("the other"), source, root)
+        return found
+
+    monkeypatch.setattr(Link, "find", late)
+    assert split_with(engine(), source, root).reused
+    assert names(jobs) == ["1"]
+
+
+def test_a_job_that_has_ended_before_dataflow_lists_it(
+    root: str, jobs: Jobs, tmp_path: Path, killed_at: Callable[..., None]
+) -> None:
+    """It refuses the second request, and for a while tells nobody of the first."""
+    source, jobs.lag = upload(root, tmp_path), 20.0
+    killed_at("steps.dataflow.Dataflow.get", engine(), source, root)
+    (job,) = jobs.jobs.values()
+    while job.state != "JOB_STATE_DONE":
+        time.sleep(0.1)
+    assert split_with(engine(), source, root).index.rows == len(small_table())
+    assert names(jobs) == ["1"]
+
+
 def test_a_job_that_dataflow_does_not_list_yet(root: str, jobs: Jobs, tmp_path: Path) -> None:
     source, jobs.lag = upload(root, tmp_path), 3.0
     assert split_with(engine(), source, root).index.rows == len(small_table())
@@ -224,7 +306,7 @@ def test_a_job_that_dataflow_does_not_list_yet_and_whose_submitter_was_killed(
     root: str, jobs: Jobs, tmp_path: Path, killed_at: Callable[..., None]
 ) -> None:
     source, jobs.lag = upload(root, tmp_path), 3.0
-    killed_at("steps.split.claims.Claims.record", engine(), source, root)
+    killed_at("steps.dataflow.Dataflow.get", engine(), source, root)
     assert split_with(engine(), source, root).index.rows == len(small_table())
     assert names(jobs) == ["1"]
 
@@ -264,7 +346,11 @@ def test_a_job_that_is_gone(
     source = upload(root, tmp_path)
     killed_at("steps.split.beam.dataflow.finish_dataset", engine(), source, root)
     jobs.lag = 3600.0
-    monkeypatch.setattr(one_job, "Dataflow", lambda *place: Dataflow(*place, deadline=0.5, lag=0.5))
+    monkeypatch.setattr(
+        one_job,
+        "Dataflow",
+        lambda project, region: Dataflow(project, region, deadline=0.5, lag=0.5),
+    )
     with pytest.raises(TransientError, match="Dataflow has no such job in europe-west1"):
         split_with(engine(), source, root)
     assert names(jobs) == ["1"]
@@ -355,6 +441,6 @@ def test_a_job_that_is_not_listed_yet_is_cancelled(
 ) -> None:
     """Whoever submitted it was killed before he could say its id."""
     jobs.delay, jobs.lag = 60.0, 3.0
-    killed_at("steps.split.claims.Claims.record", engine(), upload(root, tmp_path), root)
+    killed_at("steps.dataflow.Dataflow.get", engine(), upload(root, tmp_path), root)
     assert cancel_unless_followed(the_claims(root), "run") is not None
     assert states(jobs) == ["CANCELLED"]
