@@ -141,7 +141,10 @@ class PartitionIndex:
 
     def to_json(self) -> str:
         """The text that is stored as ``index.json``."""
-        return canonical_json(asdict(self))
+        # Not asdict, which copies each number of each partition: most of the time it takes.
+        entries = [{**vars(entry), "key": vars(entry.key)} for entry in self.entries]
+        columns = [vars(column) for column in self.columns]
+        return canonical_json({**vars(self), "columns": columns, "entries": entries})
 
     @classmethod
     def from_json(cls, text: str | bytes) -> PartitionIndex:

@@ -84,7 +84,10 @@ class TableWriter:
         self._csv = streams.get("csv")
         if self._csv:
             self._csv.write(csv_of(self.schema.empty_table()))
-        self._parquet = self._stack.enter_context(pq.ParquetWriter(streams["parquet"], self.schema))
+        text = [field.name for field in self.schema if pa.types.is_string(field.type)]
+        self._parquet = self._stack.enter_context(
+            pq.ParquetWriter(streams["parquet"], self.schema, use_dictionary=text)
+        )
         return self
 
     def __exit__(

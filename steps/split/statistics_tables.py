@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
 from numpy.typing import NDArray
 
 from steps.records import Column, PartitionEntry
@@ -15,7 +16,8 @@ from steps.table.statistics import Statistics
 
 Items = Sequence[tuple[PartitionEntry | None, Statistics]]
 """Partitions with their statistics; None stands for the whole table."""
-Rows = Mapping[str, NDArray[Any]]
+Rows = Mapping[str, NDArray[Any] | pa.Array]
+"""Cells by column; text as Arrow has it, whose repeats take a tenth of the time of Python's."""
 
 
 def rows_of(items: Items, columns: Sequence[Column]) -> dict[str, Rows]:
@@ -37,15 +39,20 @@ def _named(items: Items, names: Sequence[str], repeats: Sequence[NDArray[np.intp
         names: of the columns.
         repeats: for each item, rows per column; shape (columns,).
     """
-    rows = [int(counts.sum()) for counts in repeats]
+    rows = np.repeat(np.arange(len(items)), [int(counts.sum()) for counts in repeats])
+    columns = np.concatenate([np.repeat(np.arange(len(names)), each) for each in repeats])
     of = {
         "scope": ["table" if entry is None else "partition" for entry, _ in items],
         "partition_id": ["" if entry is None else entry.key.partition_id for entry, _ in items],
         "partition": ["" if entry is None else entry.key.text for entry, _ in items],
     }
-    cells = {name: np.repeat(np.array(each, object), rows) for name, each in of.items()}
-    columns = np.array(names, object)
-    return {**cells, "column": np.concatenate([np.repeat(columns, each) for each in repeats])}
+    cells = {name: _texts(each, rows) for name, each in of.items()}
+    return {**cells, "column": _texts(names, columns)}
+
+
+def _texts(texts: Sequence[str], positions: NDArray[np.intp]) -> pa.Array:
+    """Some texts, each as often as its position comes."""
+    return pa.array(texts, pa.string()).take(pa.array(positions))
 
 
 def _once(items: Items, count: int) -> list[NDArray[np.intp]]:
@@ -62,10 +69,11 @@ def _statistics(items: Items, columns: Sequence[Column]) -> Rows:
     rows = np.repeat([each.rows for each in found], len(names))
     quantiles = np.concatenate([each.quantiles for each in found])
     known = np.maximum(rows - every("missing"), 1)
-    text = np.array([column.type == "string" for column in columns] * len(found))
+    types = [column.type for column in columns]
+    text = np.array([kind == "string" for kind in types] * len(found))
     return {
         **_named(items, names, _once(items, len(names))),
-        "type": np.array([column.type for column in columns] * len(found), object),
+        "type": _texts(types, np.tile(np.arange(len(types)), len(found))),
         "rows": rows,
         "missing": every("missing"),
         "zeros": every("zeros"),
@@ -92,11 +100,12 @@ def _top_values(items: Items, columns: Sequence[Column]) -> Rows:
     known = [statistics.rows - statistics.missing for _, statistics in items]
     counts = np.array([count for _, count in pairs], np.float64)
     of = np.concatenate([np.repeat(a, b) for a, b in zip(known, repeats, strict=True)])
-    ranks = [np.arange(1, count + 1) for each in repeats for count in each]
+    lengths = np.concatenate(repeats)
+    ranks = np.arange(1, len(pairs) + 1) - np.repeat(np.cumsum(lengths) - lengths, lengths)
     return {
         **_named(items, [column.name for column in columns], repeats),
-        "rank": np.concatenate(ranks) if ranks else np.empty(0, np.int64),
-        "value": np.array([text for text, _ in pairs], object),
+        "rank": ranks,
+        "value": pa.array([text for text, _ in pairs], pa.string()),
         "count": counts,
         "share": counts / np.maximum(of, 1),
     }

@@ -23,20 +23,21 @@ SKETCH_SIZE = 2048
 _HASHES = 2.0**64
 _BUFFERED = 16 * SKETCH_SIZE
 
-
-_ENOUGH = 4 * SKETCH_SIZE
+_TRIED = (SKETCH_SIZE + SKETCH_SIZE // 4, 4 * SKETCH_SIZE)
+"""Hashes that are sorted, at first about so many and then about so many, before all of them are."""
 
 
 def sketch_of(hashes: Hashes) -> Hashes:
     """The sketch of values, each given at least once by its hash; ascending, shape (at most k,).
 
-    Hashes are evenly spread, so a few times k of them lie below a bound that is known beforehand.
-    Only those are sorted, unless so many are the same that too few are left.
+    Hashes are evenly spread, so a few more than k of them lie below a bound that is known
+    beforehand. Only those are sorted, unless so many are the same that too few are left.
     """
-    if len(hashes) > _ENOUGH:
-        sketch = _smallest(hashes[hashes < np.uint64(_HASHES / len(hashes) * _ENOUGH)])
-        if len(sketch) == SKETCH_SIZE:
-            return sketch
+    for enough in _TRIED:
+        if len(hashes) > enough:
+            sketch = _smallest(hashes[hashes < np.uint64(_HASHES / len(hashes) * enough)])
+            if len(sketch) == SKETCH_SIZE:
+                return sketch
     return _smallest(hashes)
 
 

@@ -15,6 +15,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
+from steps.parallel import in_order
 from steps.records import canonical_json, digest
 from steps.table.sample import Counts, Sample
 from steps.table.types import canonical_text
@@ -105,14 +106,12 @@ def level_texts(column: pa.Array) -> pa.Array:
 
 def make_grid(sample: Sample, features: Iterable[str], categorical: set[str], points: int) -> Grid:
     """Grids of at most ``points`` values per feature."""
-    return Grid(
-        tuple(
-            _levels_grid(name, sample, points)
-            if name in categorical
-            else _numbers_grid(name, sample, points)
-            for name in features
-        )
-    )
+
+    def grid_of(name: str) -> FeatureGrid:
+        make = _levels_grid if name in categorical else _numbers_grid
+        return make(name, sample, points)
+
+    return Grid(tuple(in_order(grid_of, features)))
 
 
 def _known(name: str, sample: Sample) -> tuple[pa.Array, Counts]:

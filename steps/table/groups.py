@@ -40,6 +40,11 @@ class Groups:
         """Numbers in each group."""
         return self.ends - self.starts
 
+    @property
+    def complete(self) -> bool:
+        """Whether nothing is missing; as often, and then much need not be looked at."""
+        return bool((self.known == self.sizes).all())
+
 
 def sorted_groups(numbers: Floats, starts: Positions) -> Groups:
     """Put the numbers of each group in order.
@@ -52,8 +57,10 @@ def sorted_groups(numbers: Floats, starts: Positions) -> Groups:
     stops = np.append(starts[1:], len(numbers))
     for start, stop in zip(starts.tolist(), stops.tolist(), strict=True):
         ascending[start:stop].sort()
-    known = np.add.reduceat(~np.isnan(ascending), starts, dtype=np.int64)
-    return Groups(ascending, starts, starts + known, stops - starts)
+    ends = stops
+    if np.isnan(ascending[stops - 1]).any():
+        ends = starts + np.add.reduceat(~np.isnan(ascending), starts, dtype=np.int64)
+    return Groups(ascending, starts, ends, stops - starts)
 
 
 def number_facts(groups: Groups) -> dict[str, NDArray[Any]]:
@@ -64,7 +71,7 @@ def number_facts(groups: Groups) -> dict[str, NDArray[Any]]:
     mean, squares = _moments(groups)
     bounds = bounds_of(low, high)
     return {
-        "zeros": np.add.reduceat(numbers == 0, groups.starts, dtype=np.int64),
+        "zeros": np.diff(_positions(groups, np.tile(_AROUND_ZERO, (len(low), 1)))).ravel(),
         "low": low,
         "high": high,
         "mean": mean,
@@ -75,14 +82,17 @@ def number_facts(groups: Groups) -> dict[str, NDArray[Any]]:
     }
 
 
+_AROUND_ZERO = np.array([0.0, np.nextafter(0.0, 1.0)])
+
+
 def _moments(groups: Groups) -> tuple[Floats, Floats]:
     """Mean and sum of squared deviations, in two passes."""
     numbers, starts, known = groups.numbers, groups.starts, groups.known
     mean = np.full(len(starts), np.nan)
     with np.errstate(over="ignore", invalid="ignore"):
-        total = np.add.reduceat(_zero_for_nan(numbers), starts)
+        total = np.add.reduceat(_zero_for_nan(numbers, groups), starts)
         np.divide(total, known, out=mean, where=known > 0)
-        deviations = _zero_for_nan(numbers - np.repeat(mean, groups.sizes))
+        deviations = _zero_for_nan(numbers - np.repeat(mean, groups.sizes), groups)
         squares = np.add.reduceat(deviations * deviations, starts)
     return finite(mean), finite(np.where(np.isfinite(mean), squares, np.nan))
 
@@ -92,8 +102,8 @@ def finite(numbers: Floats) -> Floats:
     return np.where(np.isfinite(numbers), numbers, np.nan)
 
 
-def _zero_for_nan(numbers: Floats) -> Floats:
-    return np.where(np.isnan(numbers), 0.0, numbers)
+def _zero_for_nan(numbers: Floats, groups: Groups) -> Floats:
+    return numbers if groups.complete else np.where(np.isnan(numbers), 0.0, numbers)
 
 
 def _quantiles(groups: Groups) -> Floats:

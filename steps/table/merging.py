@@ -16,11 +16,13 @@ most frequent values are exact where a column has few enough to be counted, see 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
+from functools import partial
 
 import numpy as np
 import pyarrow as pa
 
+from steps.parallel import in_order
 from steps.table.distinct import Union, estimate, is_exact, union
 from steps.table.grid import numbers_of
 from steps.table.groups import BUCKETS, QUANTILES, Floats, bounds_of, finite
@@ -138,27 +140,45 @@ class WholeTable:
         return _seen_in(sample, levels, _with_sketches(facts, self._union.sketches()))
 
 
+@dataclass(frozen=True)
+class _Shape:
+    """Quantiles, buckets and most frequent values of one column."""
+
+    quantiles: Floats
+    buckets: Floats
+    top: Top
+
+
 def _seen_in(sample: Sample, levels: Levels, facts: Statistics) -> Statistics:
     """The facts, with quantiles, buckets and most frequent values."""
-    quantiles = np.full((len(facts.missing), len(QUANTILES)), np.nan)
-    buckets = np.zeros((len(facts.missing), BUCKETS))
-    top: list[Top] = []
-    for i, field in enumerate(sample.rows.schema):
-        column, weights = _known(sample, i)
-        factor = (facts.rows - int(facts.missing[i])) / max(1, int(weights.sum()))
-        numbers = None
-        if not pa.types.is_string(field.type) and len(column):
-            numbers = _ascending(numbers_of(column), weights)
-            quantiles[i] = _weighted_quantiles(*numbers)
-            buckets[i] = _weighted_buckets(*numbers, facts.bounds[i]) * factor
-        counted = levels[field.name]
-        if counted is not None:
-            top.append(_top_of_levels(counted, field.type))
-        elif numbers is None or is_lossy(field.type, numbers[0]):
-            top.append(_top_of_sample(column, weights, factor))
-        else:
-            top.append(_top_of_numbers(*numbers, field.type, factor))
-    return replace(facts, quantiles=quantiles, buckets=buckets, top=tuple(top))
+    shapes = list(in_order(partial(_shape, sample, levels, facts), range(len(facts.missing))))
+    return replace(
+        facts,
+        quantiles=np.stack([shape.quantiles for shape in shapes]),
+        buckets=np.stack([shape.buckets for shape in shapes]),
+        top=tuple(shape.top for shape in shapes),
+    )
+
+
+def _shape(sample: Sample, levels: Levels, facts: Statistics, position: int) -> _Shape:
+    """Of the column at that position."""
+    field = sample.rows.schema.field(position)
+    column, weights = _known(sample, position)
+    factor = (facts.rows - int(facts.missing[position])) / max(1, int(weights.sum()))
+    numbers = None
+    quantiles, buckets = np.full(len(QUANTILES), np.nan), np.zeros(BUCKETS)
+    if not pa.types.is_string(field.type) and len(column):
+        numbers = _ascending(numbers_of(column), weights)
+        quantiles = _weighted_quantiles(*numbers)
+        buckets = _weighted_buckets(*numbers, facts.bounds[position]) * factor
+    counted = levels[field.name]
+    if counted is not None:
+        top = _top_of_levels(counted, field.type)
+    elif numbers is None or is_lossy(field.type, numbers[0]):
+        top = _top_of_sample(column, weights, factor)
+    else:
+        top = _top_of_numbers(*numbers, field.type, factor)
+    return _Shape(quantiles, buckets, top)
 
 
 def _known(sample: Sample, position: int) -> tuple[pa.Array, Counts]:

@@ -186,13 +186,19 @@ def _look_at_values(column: pa.Array, numbers: Floats, starts: Positions) -> _Lo
 
 def _facts_of(column: pa.Array, starts: Positions) -> dict[str, NDArray[Any]]:
     """What a column has whatever its type."""
-    missing = ~column.is_valid().to_numpy(zero_copy_only=False)
+    none = np.zeros(len(starts), np.int64)
     text = pa.types.is_string(column.type)
     return {
-        "missing": np.add.reduceat(missing, starts, dtype=np.int64),
-        "letters": _letters(column, starts) if text else np.zeros(len(starts), np.int64),
+        "missing": _missing(column, starts) if column.null_count else none,
+        "letters": _letters(column, starts) if text else none,
         "exact": np.ones(len(starts), np.bool_),
     }
+
+
+def _missing(column: pa.Array, starts: Positions) -> Counts:
+    nulls = column.is_null().to_numpy(zero_copy_only=False)
+    missing: Counts = np.add.reduceat(nulls, starts, dtype=np.int64)
+    return missing
 
 
 # --- values ---------------------------------------------------------------------------------
@@ -245,8 +251,11 @@ class _Runs:
     @classmethod
     def of(cls, groups: Groups) -> _Runs:
         numbers = groups.numbers
-        first = np.append(True, numbers[1:] != numbers[:-1])
+        first = np.ones(len(numbers), np.bool_)
+        np.not_equal(numbers[1:], numbers[:-1], out=first[1:])
         first[groups.starts] = True
+        if first.all() and groups.complete:
+            return cls(numbers, np.ones(len(numbers), np.int64), groups.sizes)
         first &= ~np.isnan(numbers)
         distinct = np.add.reduceat(first, groups.starts, dtype=np.int64)
         places = np.flatnonzero(first)
@@ -269,6 +278,11 @@ class _Runs:
         if not len(some):
             return chosen
         starts = (np.cumsum(self.distinct) - self.distinct)[some]
+        if self.counts.max() == 1:
+            ranks = np.arange(TOP_VALUES)
+            first = np.where(ranks < self.distinct[some, None], starts[:, None] + ranks, -1)
+            chosen[some] = first
+            return chosen
         # One number by which the most frequent run, and of these the first, is the largest.
         order = (self.counts << _HALF) | (_LAST - np.arange(len(self.counts)))
         for rank in range(TOP_VALUES):
