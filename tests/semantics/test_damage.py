@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import json
 import os
-import resource
 import subprocess
 import sys
-from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -17,36 +15,34 @@ import pytest
 from refeed import run
 from tests.lab import Lab, small_table
 
-COMMAND = [sys.executable, "-c", "from workflows.cli.app import main; main()"]
+MAIN = "from workflows.cli.app import main; main()"
 
 
-def refeed(
-    *arguments: str | Path, before: Callable[[], None] | None = None
-) -> subprocess.CompletedProcess[str]:
+def refeed(*arguments: str | Path, first: str = "") -> subprocess.CompletedProcess[str]:
     return subprocess.run(
-        [*COMMAND, *map(str, arguments)],
+        [sys.executable, "-c", f"{first}{MAIN}", *map(str, arguments)],
         capture_output=True,
         text=True,
         check=False,
         timeout=120,
-        preexec_fn=before,
     )
 
 
-def files_end_at(size: int) -> Callable[[], None]:
-    """As on a full disk: writing more than ``size`` bytes to one file fails."""
+def files_end_at(size: int) -> str:
+    """As on a full disk: writing more than ``size`` bytes to one file fails.
 
-    def limit() -> None:
-        resource.setrlimit(resource.RLIMIT_FSIZE, (size, size))
-
-    return limit
+    The command limits itself, once it runs. A ``preexec_fn`` would run between fork and exec of
+    a process that other tests gave threads and gRPC: gRPC starts its own threads again after a
+    fork, and aborts the child when their files are closed for exec.
+    """
+    return f"import resource; resource.setrlimit(resource.RLIMIT_FSIZE, ({size}, {size})); "
 
 
 @pytest.mark.parametrize("size", [2_000, 8_000, 20_000])
 def test_a_full_disk_is_no_partitions_fault(size: int, lab: Lab) -> None:
     lab.write_table(small_table())
     spec = lab.write_spec()
-    full = refeed("run", spec, before=files_end_at(size))
+    full = refeed("run", spec, first=files_end_at(size))
     assert full.returncode == 73, full.stderr
     assert "Cannot write" in full.stderr
     assert "Traceback" not in full.stderr
