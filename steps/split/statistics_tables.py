@@ -40,7 +40,7 @@ def _named(items: Items, names: Sequence[str], repeats: Sequence[NDArray[np.intp
         repeats: for each item, rows per column; shape (columns,).
     """
     rows = np.repeat(np.arange(len(items)), [int(counts.sum()) for counts in repeats])
-    columns = np.concatenate([np.repeat(np.arange(len(names)), each) for each in repeats])
+    columns = np.repeat(np.tile(np.arange(len(names)), len(items)), np.concatenate(repeats))
     of = {
         "scope": ["table" if entry is None else "partition" for entry, _ in items],
         "partition_id": ["" if entry is None else entry.key.partition_id for entry, _ in items],
