@@ -22,6 +22,7 @@ from multiprocessing.process import BaseProcess
 
 from steps.contract import RunAddress
 from steps.errors import PreemptedError, RefeedError
+from steps.train.arithmetic import same_everywhere
 from steps.train.worker import Order, Report, work_until_told
 
 _ONE_THREAD = dict.fromkeys(
@@ -132,7 +133,7 @@ class Pool:
         process = self._context.Process(
             target=work_until_told, args=(self.address, theirs), daemon=True
         )
-        with _one_thread_each(), _signals_withheld():
+        with _computing_alike(), _signals_withheld():
             process.start()
         theirs.close()
         return _Worker(process, ours)
@@ -214,10 +215,14 @@ def _ready(workers: list[_Worker]) -> Iterator[_Worker]:
 
 
 @contextmanager
-def _one_thread_each() -> Iterator[None]:
-    """Processes started inside compute in one thread: the pool is the parallelism."""
-    before = {name: os.environ.get(name) for name in _ONE_THREAD}
-    os.environ.update(_ONE_THREAD)
+def _computing_alike() -> Iterator[None]:
+    """Processes started inside compute in one thread, since the pool is the parallelism.
+
+    And with the same instructions everywhere.
+    """
+    ours = _ONE_THREAD | same_everywhere()
+    before = {name: os.environ.get(name) for name in ours}
+    os.environ.update(ours)
     try:
         yield
     finally:
