@@ -10,12 +10,23 @@ from pathlib import Path
 
 import pytest
 
+from steps.train.arithmetic import same_everywhere
 from tests.lab import Lab
+from tests.tables import Tables, differences
 
 os.environ["COLUMNS"] = "120"
+# A server of workers that a test starts by itself is taken over by runs of others.
+os.environ.update(same_everywhere())
 # A shell starts what runs in its background with Ctrl-C ignored, and processes inherit that.
 signal.signal(signal.SIGINT, signal.default_int_handler)
 FAULTY = Path(__file__).parent / "faulty"
+
+
+def pytest_assertrepr_compare(op: str, left: object, right: object) -> list[str] | None:
+    """Say of tables that should be equal which are not, and from which line on."""
+    if op == "==" and isinstance(left, Tables) and isinstance(right, Tables):
+        return ["tables differ:", *differences(left, right)]
+    return None
 
 
 @pytest.fixture

@@ -11,6 +11,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import yaml
 
+from tests.tables import Tables
+
 
 def small_table(partitions: int = 5, rows: int = 90, seed: int = 0) -> pa.Table:
     """A regression with numbers, a category, missing values, days as groups and weights."""
@@ -78,11 +80,10 @@ class Lab:
         path.write_text(yaml.safe_dump(spec, allow_unicode=True), encoding="utf-8")
         return path
 
-    def tables(self, run_folder: str | Path) -> dict[str, bytes]:
+    def tables(self, run_folder: str | Path) -> Tables:
         """The bytes of all result tables of a run."""
-        return {
-            path.name: path.read_bytes() for path in sorted(Path(run_folder, "tables").iterdir())
-        }
+        folder = Path(run_folder, "tables")
+        return Tables({path.name: path.read_bytes() for path in sorted(folder.iterdir())})
 
     def read(self, run_folder: str | Path, name: str) -> pa.Table:
         """One result table."""

@@ -23,6 +23,7 @@ from steps.contract import RunAddress
 from steps.records import PodRecord
 from steps.storage import storage_for
 from tests.e2e.kubectl import kubectl, must
+from tests.tables import Tables
 
 COMMAND = [sys.executable, "-c", "from workflows.cli.app import main; main()"]
 NAMESPACE, PROJECT, ROOT = "refeed-lab", "lab", "gs://refeed-lab"
@@ -154,15 +155,13 @@ class Platform:
         wanted = [each for each in found if each.step.startswith(step)]
         return sorted(wanted, key=lambda each: (each.workflow, each.step, each.number))
 
-    def tables(self, folder: str) -> dict[str, bytes]:
+    def tables(self, folder: str) -> Tables:
         """The bytes of all result tables of a run, by name."""
         storage = storage_for(folder)
-        return {
-            name: storage.read(f"{folder}/tables/{name}")
-            for name in storage.names(f"{folder}/tables")
-        }
+        names = storage.names(f"{folder}/tables")
+        return Tables({name: storage.read(f"{folder}/tables/{name}") for name in names})
 
-    def here(self, spec: Path, name: str, *more: str) -> dict[str, bytes]:
+    def here(self, spec: Path, name: str, *more: str) -> Tables:
         """The tables of the same spec run on this machine, on a local copy of the source."""
         result = self.refeed(
             "run",

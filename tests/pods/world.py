@@ -24,6 +24,7 @@ from steps.records import PartitionRecord, PodRecord, RunRecord
 from steps.storage import Storage, read_parsed, storage_for
 from steps.store import open_store
 from tests.argo.cases import installation
+from tests.tables import Tables
 from workflows.argo.compile import compile_spec
 from workflows.argo.template import Manifest
 from workflows.cli import step as commands
@@ -303,11 +304,11 @@ class Argo:
         ]
         return [(pod.step, pod.number, pod.cause) for pod in found]
 
-    def tables(self) -> dict[str, bytes]:
+    def tables(self) -> Tables:
         """The bytes of the result tables."""
         folder = f"{self.address.run_layout.base}/tables"
         names = self.world.storage.names(folder)
-        return {name: self.world.storage.read(f"{folder}/{name}") for name in names}
+        return Tables({name: self.world.storage.read(f"{folder}/{name}") for name in names})
 
     def stored(self) -> RunRecord:
         """What the experiment store knows of the run."""

@@ -24,6 +24,7 @@ from tests.stand_ins.bigquery import PROJECT, BigQuery, bigquery_server
 from tests.stand_ins.faults import FAULTS, Faults, faulty_proxy
 from tests.stand_ins.firestore import all_documents, firestore_emulator
 from tests.stand_ins.grpc_faults import faulty_grpc_proxy
+from tests.tables import Tables
 from workflows.local import run
 
 COMMAND = [sys.executable, "-c", "from workflows.cli.app import main; main()"]
@@ -71,7 +72,7 @@ class Service:
             yield self.variable, address
 
 
-Made = tuple[Lab, dict[str, bytes]]
+Made = tuple[Lab, Tables]
 
 
 def make(lab: Lab, partitions: int) -> Made:
@@ -96,13 +97,13 @@ def run_with(
     )
 
 
-def tables_in(endpoint: str, folder: str, monkeypatch: pytest.MonkeyPatch) -> dict[str, bytes]:
+def tables_in(endpoint: str, folder: str, monkeypatch: pytest.MonkeyPatch) -> Tables:
     from steps.storage import storage_for  # noqa: PLC0415 - after the environment is set
 
     monkeypatch.setenv("STORAGE_EMULATOR_HOST", endpoint)
     storage = storage_for(folder)
     names = storage.names(f"{folder}/tables")
-    return {name: storage.read(f"{folder}/tables/{name}") for name in names}
+    return Tables({name: storage.read(f"{folder}/tables/{name}") for name in names})
 
 
 @pytest.mark.parametrize("share", [0.05, 0.2])
