@@ -20,6 +20,7 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from benchmarks.common import HEADER, MIB, Row, say
+from steps.train.processor import model_name
 
 HERE = ("train", "dependence", "split", "beam", "warehouse", "collect", "memory", "compile")
 NAMES = (*HERE, "engine")
@@ -53,18 +54,10 @@ def machine() -> str:
     versions = [f"Python {platform.python_version()}"]
     versions += [f"{name} {importlib.metadata.version(name)}" for name in _LIBRARIES]
     return (
-        f"{_processor()}, {os.cpu_count()} cores, {memory:.0f} GiB, {platform.system()} "
+        f"{model_name() or platform.machine()}, {os.cpu_count()} cores, {memory:.0f} GiB, "
+        f"{platform.system()} "
         f"{platform.release().split('-')[0]}. {', '.join(versions)}."
     )
-
-
-def _processor() -> str:
-    try:
-        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
-    except OSError:
-        return platform.machine()
-    names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
-    return names[0] if names else platform.machine()
 
 
 def section(rows: list[Row], minutes: float) -> str:

@@ -12,7 +12,7 @@ from typing import Literal
 SPLIT_VERSION = 3
 """Raised when the same source would give other part files, so that old data sets are not reused."""
 
-TRAIN_VERSION = 3
+TRAIN_VERSION = 4
 """Raised when the same rows would give another model, metric or explanation."""
 
 

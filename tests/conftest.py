@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from steps.train.arithmetic import same_everywhere
+from steps.train.processor import same_everywhere
 from tests.lab import Lab
 from tests.tables import Tables, differences
 

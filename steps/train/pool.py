@@ -22,7 +22,7 @@ from multiprocessing.process import BaseProcess
 
 from steps.contract import RunAddress
 from steps.errors import PreemptedError, RefeedError
-from steps.train.arithmetic import same_everywhere
+from steps.train.processor import same_everywhere
 from steps.train.worker import Order, Report, work_until_told
 
 _ONE_THREAD = dict.fromkeys(

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import ctypes
-import functools
 import os
 import re
 import resource
@@ -15,7 +14,6 @@ import traceback
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from multiprocessing.connection import Connection
-from pathlib import Path
 
 from steps.attempts import BEGUN, Attempt, note
 from steps.contract import RunAddress, RunLayout
@@ -36,6 +34,7 @@ from steps.records import (
 from steps.storage import read_parsed, storage_for
 from steps.table.grid import Grid
 from steps.train.partition import Cached, Work, train_partition
+from steps.train.processor import model_name
 from steps.train.registry import library_versions, load_class, make_trainer
 
 
@@ -191,7 +190,7 @@ def note_attempt(
         seconds=round(seconds, 4),
         peak_memory_mib=round(_peak(), 1),
         worker=os.environ.get(POD_VARIABLE) or str(os.getpid()),
-        cpu=_cpu(),
+        cpu=model_name() or "unknown",
         shard=order.shard,
         memory_step=order.memory_step,
         alone=order.alone,
@@ -260,13 +259,3 @@ def describe(error: BaseException) -> str:
 def _peak() -> float:
     """Largest resident set of this process so far, in MiB."""
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-
-
-@functools.cache
-def _cpu() -> str:
-    """The processor's model name: floating point may differ in the last bits between two."""
-    with contextlib.suppress(OSError):
-        for line in Path("/proc/cpuinfo").read_text().splitlines():
-            if line.startswith("model name"):
-                return line.partition(":")[2].strip()
-    return "unknown"

@@ -11,31 +11,49 @@ from typing import Any
 import pyarrow.compute as pc
 import pytest
 
-from steps.train.arithmetic import same_everywhere
+from steps.train.processor import model_name, same_everywhere
 from tests.lab import Lab, small_table
 from tests.tables import Tables, differences
 
-NARROW = {"OPENBLAS_CORETYPE": "Sandybridge", "NPY_DISABLE_CPU_FEATURES": ""}
-"""What OpenBLAS would choose by itself on a processor of 2011, and numpy on a new one."""
+WIDE = {"OPENBLAS_CORETYPE": "Haswell", "NPY_DISABLE_CPU_FEATURES": ""}
+"""Here numpy takes all that the processor has, AVX-512 too where it has that."""
+NO_AVX512 = "X86_V4 AVX512_ICL AVX512_SPR"
+"""All of numpy 2.4's features that are beyond x86-64-v3."""
+NARROW = {"OPENBLAS_CORETYPE": "Sandybridge", "NPY_DISABLE_CPU_FEATURES": NO_AVX512}
+"""Here OpenBLAS is told of a processor of 2011, and numpy takes no AVX-512."""
+DIGITS = """
+import hashlib
+import numpy as np
+x = np.random.default_rng(0).lognormal(size=100_003)
+found = [f(a) for f in (np.exp, np.log, np.log1p, np.tanh, np.sum, np.std, np.argsort)
+         for a in (x, x.astype("f4"))]
+found += [np.power(x, 1.7), x[:90_000].reshape(300, 300) @ x[:300]]
+print(hashlib.sha256(b"".join(np.asarray(each).tobytes() for each in found)).hexdigest())
+"""
 V3 = "fpu sse4_2 avx fma bmi1 bmi2 avx2"
 V4 = f"{V3} avx512f avx512dq avx512cd avx512bw avx512vl avx512_vnni"
 
 
-def computed(lab: Lab, environment: dict[str, str], **changes: Any) -> Tables:
-    """The tables of a run in a shell of its own."""
-    command = [sys.executable, "-c", "from workflows.cli.app import main; main()"]
-    output = "-".join(environment) or "plain"
-    spec = lab.write_spec(output=output, explain__rows=200, **changes)
+def in_shell(arguments: list[str], environment: dict[str, str]) -> str:
+    """What Python prints in a shell of its own, with nothing of ours but this."""
     done = subprocess.run(
-        [*command, "run", str(spec), "--json"],
-        env={"PATH": "/usr/bin:/bin", "HOME": str(lab.folder), **environment},
+        [sys.executable, *arguments],
+        env={"PATH": "/usr/bin:/bin", **environment},
         capture_output=True,
         text=True,
         check=False,
         timeout=300,
     )
     assert done.returncode == 0, done.stderr
-    return lab.tables(json.loads(done.stdout)["folder"])
+    return done.stdout
+
+
+def computed(lab: Lab, name: str, environment: dict[str, str], **changes: Any) -> Tables:
+    """The tables of a run."""
+    spec = lab.write_spec(output=name, explain__rows=200, **changes)
+    main = "from workflows.cli.app import main; main()"
+    told = in_shell(["-c", main, "run", str(spec), "--json"], environment)
+    return lab.tables(json.loads(told)["folder"])
 
 
 @pytest.mark.skipif(not same_everywhere(), reason="this processor has no AVX2, so nothing to pin")
@@ -46,7 +64,15 @@ def test_what_the_libraries_would_choose_changes_no_byte(trainer: str, lab: Lab)
     answer = pc.if_else(pc.greater(table["target"], 1.0), "late", "not late")
     lab.write_table(table.set_column(table.column_names.index("target"), "target", answer))
     changes = {"trainer": {"name": trainer}}
-    assert computed(lab, {}, **changes) == computed(lab, NARROW, **changes)
+    wide = computed(lab, "wide", WIDE, **changes)
+    assert wide == computed(lab, "narrow", NARROW, **changes)
+
+
+def test_numpy_computes_as_without_avx512() -> None:
+    """One feature is withheld, and that is as good as all: of the rest no digit follows."""
+    ours = same_everywhere()
+    narrow = ours | {"NPY_DISABLE_CPU_FEATURES": NO_AVX512}
+    assert in_shell(["-c", DIGITS], ours) == in_shell(["-W", "ignore", "-c", DIGITS], narrow)
 
 
 @pytest.mark.parametrize(
@@ -62,13 +88,17 @@ def test_only_what_the_processor_has_is_chosen(
 ) -> None:
     """OpenBLAS told of a processor that is not there would end by an illegal instruction."""
     cpuinfo = tmp_path / "cpuinfo"
-    cpuinfo.write_text(f"processor\t: 0\nflags\t\t: {flags}\nbugs\t\t: none\n\nprocessor\t: 1\n")
+    cpuinfo.write_text(
+        f"processor\t: 0\nmodel name\t: Some 1 GHz\nflags\t\t: {flags}\nbugs\t\t: none\n\n"
+        "processor\t: 1\nmodel name\t: Other\nflags\t\t: fpu\n"
+    )
     assert same_everywhere(cpuinfo) == chosen
+    assert model_name(cpuinfo) == "Some 1 GHz"
 
 
 def test_another_architecture_keeps_its_choice(tmp_path: Path) -> None:
     cpuinfo = tmp_path / "cpuinfo"
-    assert same_everywhere(cpuinfo) == {}
+    assert (same_everywhere(cpuinfo), model_name(cpuinfo)) == ({}, "")
     cpuinfo.write_text("processor\t: 0\nFeatures\t: fp asimd evtstrm aes\n")
     assert same_everywhere(cpuinfo) == {}
 

@@ -1,23 +1,26 @@
-"""What BigQuery refuses, in the words that Google documents, and what is said about it.
+"""What BigQuery refuses, in its own words, and what is said about it.
 
-Bodies: https://cloud.google.com/bigquery/docs/error-messages and
-https://cloud.google.com/bigquery/docs/troubleshoot-iam-permissions.
+Codes, reasons and the form of bodies are as documented: cloud.google.com/bigquery/docs, pages
+error-messages and troubleshoot-quotas. The sentences are those that users of the service reported:
+GoogleCloudDataproc/spark-bigquery-connector#478 (tables.get), mozilla/bigquery-etl#7581
+(jobs.create), hashicorp/terraform-provider-google#9577 (tables.create),
+stanford-esrg/LEO_HitchHiking#2 (a query).
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import grpc
 import pytest
 
+from steps.bigquery.jobs import Result, materialise
 from steps.bigquery.names import TableName
 from steps.bigquery.source import BigQuerySource
 from steps.errors import DataError, ForbiddenError, MissingInputError, RefeedError, TransientError
 from steps.split.config import DatasetConfig
-from steps.split.source import LiveSource, open_source
+from steps.split.source import open_source
 from tests.cluster.far_end import far_end
 from tests.lab import small_table
 from tests.sources.rows_proxy import CREATE, READ, Fault
@@ -40,17 +43,15 @@ def body(code: int, reason: str, message: str) -> dict[str, Any]:
     return {"error": {"code": code, "message": message, "errors": [told]}}
 
 
-def source(**fields: Any) -> LiveSource:
+def source() -> BigQuerySource:
     """A source whose calls are tried again for a second at the most."""
-    config = DatasetConfig(
-        partition_by="key", target="target", billing="acme-jobs", **({"source": TABLE} | fields)
-    )
+    config = DatasetConfig(source=TABLE, partition_by="key", target="target", billing="acme-jobs")
     opened = open_source(config)
     assert isinstance(opened, BigQuerySource)
     return BigQuerySource(opened.wanted, deadline=1.0)
 
 
-def refused(answers: list[tuple[int, Any]], ask: Callable[[LiveSource], object]) -> RefeedError:
+def refused(answers: list[tuple[int, Any]], ask: Callable[[BigQuerySource], object]) -> RefeedError:
     """What is raised where the service answers so, the last answer again and again."""
     with far_end(*answers) as end, pytest.MonkeyPatch.context() as patch:
         patch.setenv("BIGQUERY_EMULATOR_HOST", f"http://{end.address}")
@@ -109,24 +110,34 @@ def test_a_table_is_refused(case: str) -> None:
     assert hint in (error.hint or "")
 
 
-def test_jobs_are_refused() -> None:
-    """Of a view, that somebody may see, a job tells what it reads."""
-    said = (
+JOBS = {
+    "no role to run jobs": (
         "Access Denied: Project acme-jobs: User does not have bigquery.jobs.create permission in "
-        "project acme-jobs."
-    )
+        "project acme-jobs.",
+        "roles/bigquery.jobUser on the project acme-jobs: `gcloud projects add-iam-policy-binding "
+        "acme-jobs",
+    ),
+    "no role on a table of the query": (
+        "Access Denied: Table acme-data:raw.lines: User does not have permission to query table "
+        "acme-data:raw.lines, or perhaps it does not exist in location EU.",
+        "roles/bigquery.dataViewer on the table acme-data.raw.lines: GRANT",
+    ),
+}
+
+
+@pytest.mark.parametrize("case", JOBS)
+def test_a_view_is_refused(case: str) -> None:
+    """It may be seen, and what it reads not."""
+    said, hint = JOBS[case]
     error = refused(
         [(200, VIEW), (403, body(403, "accessDenied", said))], lambda it: it.estimate(["key"])
     )
     assert type(error) is ForbiddenError
     assert said.removesuffix(".") in error.message
-    assert "roles/bigquery.jobUser on the project acme-jobs" in (error.hint or "")
-    assert "gcloud projects add-iam-policy-binding acme-jobs" in (error.hint or "")
+    assert hint in (error.hint or "")
 
 
 def test_the_staging_dataset_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    from steps.bigquery.jobs import Result, materialise  # noqa: PLC0415 - beside its use
-
     said = (
         "Access Denied: Dataset acme-data:staging: Permission bigquery.tables.create denied on "
         "dataset acme-data:staging (or it may not exist)."
@@ -138,11 +149,9 @@ def test_the_staging_dataset_is_refused(monkeypatch: pytest.MonkeyPatch) -> None
     }
     with far_end((200, dataset), (403, body(403, "accessDenied", said))) as end:
         monkeypatch.setenv("BIGQUERY_EMULATOR_HOST", f"http://{end.address}")
-        it = source()
-        assert isinstance(it, BigQuerySource)
         result = Result(TableName("acme-data", "staging", ""), "refeed_1", 1795581282773000)
         with pytest.raises(ForbiddenError) as caught:
-            materialise(it.clients, "SELECT 1", result, None)
+            materialise(source().clients, "SELECT 1", result, None)
     assert "roles/bigquery.dataEditor on the staging dataset acme-data.staging" in (
         caught.value.hint or ""
     )
@@ -155,7 +164,8 @@ def test_the_staging_dataset_is_refused(monkeypatch: pytest.MonkeyPatch) -> None
         (429, "rateLimitExceeded"),
         (500, "internalError"),
         (503, "backendError"),
-        (504, "backendError"),
+        (503, ""),  # as of a proxy in between: a status, and nothing that BigQuery says
+        (504, ""),
     ],
 )
 def test_overload_is_transient(code: int, reason: str) -> None:
@@ -209,7 +219,7 @@ ROWS = {
 
 @pytest.mark.parametrize("method", [CREATE, READ])
 @pytest.mark.parametrize("case", ROWS)
-def test_rows_are_refused(case: str, method: str, warehouse: Any, tmp_path: Path) -> None:
+def test_rows_are_refused(case: str, method: str, warehouse: Any) -> None:
     """Through Google's client of the Storage Read API, whose call it is."""
     code, said, kind, hint = ROWS[case]
     warehouse.load(small_table())
@@ -221,4 +231,3 @@ def test_rows_are_refused(case: str, method: str, warehouse: Any, tmp_path: Path
         list(opened.batches(["key", "target"]))
     assert said.removesuffix(".") in str(caught.value)
     assert hint in (caught.value.hint or "")
-    assert not list(tmp_path.iterdir())
