@@ -86,7 +86,7 @@ soak: install data ## Kill SOAK=10 times as often as the tests do, and split as 
 .PHONY: e2e
 e2e: install data images ## Run the end-to-end tests on the cluster of KUBECONFIG, which they write to
 	@$(IMAGE_BUILD) docker.io/refeed/faulty:dev tests/faulty tests/e2e/faulty.Dockerfile
-	@$(IMAGE_BUILD) docker.io/refeed/dataflow-stand-in:dev tests/stand_ins tests/e2e/dataflow.Dockerfile
+	@$(IMAGE_BUILD) docker.io/refeed/dataflow-stand-in:dev tests/fakes tests/e2e/dataflow.Dockerfile
 	@REFEED_E2E=1 $(BIN)/pytest --numprocesses 2 --dist loadfile --no-loadscope-reorder tests/e2e/test_runs.py tests/e2e
 
 .PHONY: check

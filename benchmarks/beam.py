@@ -73,8 +73,8 @@ def statistics_alone(source: str) -> float:
     """Seconds of our statistics of each partition, whose rows are in memory, group after group."""
     import numpy as np  # noqa: PLC0415
 
-    from steps.split.part_files import GROUP_ROWS, groups_of  # noqa: PLC0415
-    from steps.table.parts import one_batch  # noqa: PLC0415
+    from steps.split.dataset.part_files import GROUP_ROWS, groups_of  # noqa: PLC0415
+    from steps.table.part_codec import one_batch  # noqa: PLC0415
     from steps.table.statistics import of_groups  # noqa: PLC0415
 
     batch = one_batch(pq.read_table(source).sort_by("k"))

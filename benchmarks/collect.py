@@ -82,9 +82,9 @@ def _places(run: str):  # type: ignore[no-untyped-def]  # noqa: ANN202 - of modu
 def ours(run: str) -> float:
     """Seconds of collect."""
     from steps.collect.step import collect  # noqa: PLC0415
-    from steps.progress import Silent  # noqa: PLC0415
-    from steps.storage import storage_for  # noqa: PLC0415
-    from steps.store import open_store  # noqa: PLC0415
+    from steps.runtime.progress import Silent  # noqa: PLC0415
+    from steps.storage.base import storage_for  # noqa: PLC0415
+    from steps.stores.base import open_store  # noqa: PLC0415
 
     project, place = _places(run)
     began = time.perf_counter()
@@ -94,8 +94,8 @@ def ours(run: str) -> float:
 
 def as_parquet(run: str, to: str, partitions: int) -> None:
     """The tables of the first partitions, a file for each table and partition."""
-    from steps.run_tables import results_of  # noqa: PLC0415
-    from steps.storage import storage_for  # noqa: PLC0415
+    from steps.results.run_tables import results_of  # noqa: PLC0415
+    from steps.storage.base import storage_for  # noqa: PLC0415
 
     _, place = _places(run)
     for result in results_of(place, storage_for(run)):

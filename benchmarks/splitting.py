@@ -19,12 +19,12 @@ def split_seconds(out: str, engine: str, *, statistics: bool = True, **dataset: 
         dataset: the spec's part, beside ``partition_by`` and ``target``.
     """
     from steps.contract import ProjectLayout  # noqa: PLC0415 - not in the measuring process
-    from steps.progress import Silent  # noqa: PLC0415
+    from steps.runtime.progress import Silent  # noqa: PLC0415
     from steps.split.config import DatasetConfig  # noqa: PLC0415
     from steps.split.engine_config import SplitConfig  # noqa: PLC0415
-    from steps.split.engines import engine_of  # noqa: PLC0415
+    from steps.split.engines.choose import engine_of  # noqa: PLC0415
     from steps.split.step import SplitRequest, split  # noqa: PLC0415
-    from steps.storage import storage_for  # noqa: PLC0415
+    from steps.storage.base import storage_for  # noqa: PLC0415
 
     if not statistics:
         _leave_out_statistics()
@@ -38,7 +38,7 @@ def split_seconds(out: str, engine: str, *, statistics: bool = True, **dataset: 
 
 def _leave_out_statistics() -> None:
     """Have the split of this process see no statistics, and write no table of them."""
-    from steps.split import part_files, writer  # noqa: PLC0415 - not in the measuring process
+    from steps.split.dataset import part_files, writer  # noqa: PLC0415
     from steps.table.statistics import Seen, of_groups  # noqa: PLC0415
 
     def nothing(rows: pa.RecordBatch, starts: np.ndarray) -> Seen:

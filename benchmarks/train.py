@@ -91,20 +91,20 @@ def ours(spec: str, output: str) -> tuple[float, float]:
 def make_dataset(spec: str) -> None:
     """Split, so that the loops find part files to load."""
     from workflows.local import split_only  # noqa: PLC0415
-    from workflows.specfile import load_spec  # noqa: PLC0415
+    from workflows.spec.load import load_spec  # noqa: PLC0415
 
     split_only(load_spec(spec))
 
 
 def _work(spec: str) -> Any:  # noqa: ANN401 - a Work, whose import is heavy
     from steps.contract import ProjectLayout  # noqa: PLC0415
-    from steps.storage import storage_for  # noqa: PLC0415
+    from steps.storage.base import storage_for  # noqa: PLC0415
     from steps.table.grid import Grid  # noqa: PLC0415
     from steps.train.partition import Work  # noqa: PLC0415
     from steps.train.registry import make_trainer  # noqa: PLC0415
     from workflows.local import split_only  # noqa: PLC0415
-    from workflows.plan import run_request, trainer_facts  # noqa: PLC0415
-    from workflows.specfile import load_spec  # noqa: PLC0415
+    from workflows.planning.run_request import run_request, trainer_facts  # noqa: PLC0415
+    from workflows.spec.load import load_spec  # noqa: PLC0415
 
     loaded = load_spec(spec)
     made = split_only(loaded)
@@ -123,8 +123,8 @@ def _work(spec: str) -> Any:  # noqa: ANN401 - a Work, whose import is heavy
 
 
 def _load(work: Any, entry: Any) -> tuple[Any, Any]:  # noqa: ANN401 - a frame and its folds
-    from steps.table.parts import decode_part  # noqa: PLC0415
-    from steps.train.folds import make_folds  # noqa: PLC0415
+    from steps.table.part_codec import decode_part  # noqa: PLC0415
+    from steps.train.evaluation.folds import make_folds  # noqa: PLC0415
     from steps.train.frame import make_frame  # noqa: PLC0415
 
     content = work.storage.read(f"{work.dataset.base}/{entry.parts[0]}")
@@ -150,8 +150,8 @@ def _wanted(folds: Any) -> list[Any]:  # noqa: ANN401
 
 
 def _explain(work: Any, frame: Any, folds: Any, models: list[Any], config: Any) -> None:  # noqa: ANN401
-    from steps.train.explain import explain  # noqa: PLC0415
-    from steps.train.explained import Explained, seen_rows  # noqa: PLC0415
+    from steps.train.explanation.context import Explained, seen_rows  # noqa: PLC0415
+    from steps.train.explanation.explain import explain  # noqa: PLC0415
 
     seen = seen_rows(frame, folds, models[: len(folds)], config.rows)
     explain(
@@ -162,7 +162,7 @@ def _explain(work: Any, frame: Any, folds: Any, models: list[Any], config: Any) 
 def bare(spec: str, part: int, parts: int) -> tuple[float, float]:
     """The limit: one process's share of the partitions; waits for a line before it begins."""
     import containers.lightgbm.booster  # noqa: F401, PLC0415
-    import steps.train.worker  # noqa: F401, PLC0415
+    import steps.train.workers.worker  # noqa: F401, PLC0415
 
     imports, processor = time.time() - psutil.Process().create_time(), time.process_time()
     work = _work(spec)

@@ -20,14 +20,14 @@ if TYPE_CHECKING:
         TrainingData,
     )
     from workflows.local import RunSummary, run
-    from workflows.spec import ExperimentSpec
-    from workflows.specfile import load_spec
+    from workflows.spec.load import load_spec
+    from workflows.spec.model import ExperimentSpec
 
 __version__ = "0.1.0"
 
 _HOMES = {
     "DataError": "steps.errors",
-    "ExperimentSpec": "workflows.spec",
+    "ExperimentSpec": "workflows.spec.model",
     "Features": "steps.train.trainer",
     "RefeedError": "steps.errors",
     "RunSummary": "workflows.local",
@@ -39,7 +39,7 @@ _HOMES = {
     "TrainerParams": "steps.train.trainer",
     "TrainingData": "steps.train.trainer",
     "TransientError": "steps.errors",
-    "load_spec": "workflows.specfile",
+    "load_spec": "workflows.spec.load",
     "run": "workflows.local",
 }
 

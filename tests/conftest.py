@@ -10,9 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from steps.train.processor import same_everywhere
-from tests.lab import Lab
+from steps.train.workers.processor import same_everywhere
 from tests.tables import Tables, differences
+from tests.workspace import Lab
 
 os.environ["COLUMNS"] = "120"
 # A server of workers that a test starts by itself is taken over by runs of others.

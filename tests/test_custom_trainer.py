@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.lab import Lab, small_table
+from tests.workspace import Lab, small_table
 
 ROOT = Path(__file__).parent.parent
 UV = Path(sys.executable).with_name("uv")

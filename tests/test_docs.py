@@ -11,8 +11,8 @@ import yaml
 
 from steps import errors
 from workflows.docs import pages
-from workflows.spec import ExperimentSpec
-from workflows.specfile import load_spec
+from workflows.spec.load import load_spec
+from workflows.spec.model import ExperimentSpec
 
 ROOT = Path(__file__).parent.parent
 PAGES = [ROOT / "README.md", ROOT / "ARCHITECTURE.md", ROOT / "CONTRIBUTING.md"]

@@ -15,10 +15,10 @@ from typing import Any
 from pydantic import BaseModel
 from pydantic_core import PydanticUndefined
 
-from steps.schema import DATASET_TABLES, SCHEMA_VERSION, TABLES, ResultTable
+from steps.results.schema import DATASET_TABLES, SCHEMA_VERSION, TABLES, ResultTable
 from steps.train.registry import load_class
-from workflows.installation import Installation
-from workflows.spec import ExperimentSpec
+from workflows.installation.model import Installation
+from workflows.spec.model import ExperimentSpec
 
 DOCS = Path(__file__).parent.parent / "docs"
 TRAINERS = ("lightgbm", "linear")

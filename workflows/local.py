@@ -15,18 +15,18 @@ from pathlib import Path
 from steps.collect.step import CollectResult, collect
 from steps.contract import ProjectLayout, RunAddress, RunLayout
 from steps.errors import SpecError, TooManyFailuresError
-from steps.log import RunLog
-from steps.progress import Progress, Silent
 from steps.records import RunRequest
-from steps.split.shards import pack
+from steps.runtime.log import RunLog
+from steps.runtime.progress import Progress, Silent
 from steps.split.step import SplitResult, split
-from steps.storage import Storage, check_writable, read_parsed, scheme_of, storage_for
-from steps.store import open_store
+from steps.storage.base import Storage, check_writable, read_parsed, scheme_of, storage_for
+from steps.stores.base import open_store
 from steps.train.step import Means, TrainResult, train
-from workflows.begin import now, put_running, write_request, write_start
-from workflows.plan import run_request, split_engine, split_request, trainer_facts
-from workflows.spec import ExperimentSpec
-from workflows.specfile import LoadedSpec, load_spec
+from workflows.planning.packing import pack
+from workflows.planning.run_files import now, put_running, write_request, write_start
+from workflows.planning.run_request import run_request, split_engine, split_request, trainer_facts
+from workflows.spec.load import LoadedSpec, load_spec
+from workflows.spec.model import ExperimentSpec
 
 
 @dataclass(frozen=True)

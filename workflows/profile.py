@@ -14,20 +14,20 @@ import pyarrow.parquet as pq
 
 from steps.collect.report import ProfileFacts, Reader, build_profile
 from steps.contract import DatasetLayout, ProjectLayout, join
-from steps.dataset_tables import facts_of, local_file, partitions, whole_table
-from steps.progress import Progress, Silent
-from steps.results import arrow_table
-from steps.schema import COLUMN_STATISTICS, DATA_WARNINGS
+from steps.results.dataset_tables import facts_of, local_file, partitions, whole_table
+from steps.results.schema import COLUMN_STATISTICS, DATA_WARNINGS
+from steps.results.writer import arrow_table
+from steps.runtime.progress import Progress, Silent
+from steps.split.dataset.tfdv import Slice, encode_many
 from steps.split.step import SplitResult
-from steps.split.tfdv import Slice, encode_many
-from steps.storage import Storage, storage_for
-from steps.table.findings import Finding, findings
-from workflows.cost import basis_of, rows_with_target, shape_of
-from workflows.installation import Installation
+from steps.storage.base import Storage, storage_for
+from steps.table.data_warnings import Finding, findings
+from workflows.installation.model import Installation
 from workflows.local import split_only
-from workflows.preflight import Preflight, load_of, preflight
-from workflows.spec import ExperimentSpec
-from workflows.specfile import LoadedSpec
+from workflows.planning.cost import basis_of, rows_with_target, shape_of
+from workflows.planning.estimate import Preflight, load_of, preflight
+from workflows.spec.load import LoadedSpec
+from workflows.spec.model import ExperimentSpec
 
 _BARS = 10
 

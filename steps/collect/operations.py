@@ -10,11 +10,11 @@ from typing import TypeVar
 
 import pyarrow as pa
 
-from steps.attempts import Attempt, tries
 from steps.contract import RunLayout
 from steps.records import PodRecord
-from steps.results import csv_of
-from steps.storage import Storage, read_parsed
+from steps.results.writer import csv_of
+from steps.runtime.attempts import Attempt, tries
+from steps.storage.base import Storage, read_parsed
 
 _READERS = 16
 

@@ -10,7 +10,7 @@ from steps.records import PartitionRecord
 
 @dataclass(frozen=True)
 class Line:
-    """A row of the table ``partitions``, without its rank; see ``steps.schema``."""
+    """A row of the table ``partitions``, without its rank; see ``steps.results.schema``."""
 
     partition_id: str
     partition: str

@@ -18,15 +18,13 @@ from typing import Any
 
 import pyarrow as pa
 
-from steps.attempts import Attempt
-from steps.collect.data import put_statistics, reader_of, write_data_tables
+from steps.collect.data_tables import put_statistics, reader_of, write_data_tables
 from steps.collect.operations import found_models, pods, read_attempts, write_attempts
 from steps.collect.outcome import Outcome, notable
 from steps.collect.ranking import Line, ranked
 from steps.collect.report import RunFacts, build_report
 from steps.contract import DatasetLayout, ProjectLayout, RunLayout
 from steps.errors import MissingInputError
-from steps.progress import Progress
 from steps.records import (
     PartitionEntry,
     PartitionIndex,
@@ -35,11 +33,13 @@ from steps.records import (
     RunRequest,
     canonical_json,
 )
-from steps.results import TableWriter
-from steps.run_tables import PER_PARTITION, results_of
-from steps.schema import SCHEMA_VERSION, TABLES
-from steps.storage import Storage, read_parsed
-from steps.store import ExperimentStore
+from steps.results.run_tables import PER_PARTITION, results_of
+from steps.results.schema import SCHEMA_VERSION, TABLES
+from steps.results.writer import TableWriter
+from steps.runtime.attempts import Attempt
+from steps.runtime.progress import Progress
+from steps.storage.base import Storage, read_parsed
+from steps.stores.base import ExperimentStore
 from steps.table.grid import Grid
 from steps.table.sample import Sample
 

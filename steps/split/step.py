@@ -10,20 +10,20 @@ from typing import Any
 
 from steps.contract import SPLIT_VERSION, ProjectLayout
 from steps.errors import DamagedError, DataError, ExpiredError, MissingInputError
-from steps.progress import Progress
 from steps.quantity import spelt
 from steps.records import Column, PartitionIndex, Roles, digest
-from steps.split.begun import Begun, Memory, remembered
+from steps.runtime.progress import Progress
 from steps.split.config import DatasetConfig
-from steps.split.embedded import make_dataset
-from steps.split.engines import Engine
-from steps.split.handover import forget_work
-from steps.split.link import Link, MadeMeanwhileError
-from steps.split.pins import Pin, pinned
+from steps.split.coordination.checkpoint import Begun, Memory, remembered
+from steps.split.coordination.dataset_pointer import Link, MadeMeanwhileError
+from steps.split.coordination.snapshot import Pin, pinned
+from steps.split.dataset.writer import SplitPlan
+from steps.split.engines.choose import Engine
+from steps.split.engines.embedded import make_dataset
+from steps.split.engines.job_output import forget_work
 from steps.split.roles import resolve_roles, resolve_task, wanted_columns
-from steps.split.source import LiveSource, Source, open_source
-from steps.split.writer import SplitPlan
-from steps.storage import Storage, read_parsed
+from steps.split.sources.base import LiveSource, Source, open_source
+from steps.storage.base import Storage, read_parsed
 from steps.table.grid import make_grid
 from steps.table.sample import Sample
 from steps.table.types import canonical_type

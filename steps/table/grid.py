@@ -15,8 +15,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from steps.parallel import in_order
 from steps.records import canonical_json, digest
+from steps.runtime.parallel import in_order
 from steps.table.sample import Counts, Sample
 from steps.table.types import canonical_text
 

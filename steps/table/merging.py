@@ -22,11 +22,11 @@ from functools import partial
 import numpy as np
 import pyarrow as pa
 
-from steps.parallel import in_order
-from steps.table.distinct import Union, estimate, is_exact, union
+from steps.runtime.parallel import in_order
 from steps.table.grid import numbers_of
-from steps.table.groups import BUCKETS, QUANTILES, Floats, bounds_of, finite
+from steps.table.group_stats import BUCKETS, QUANTILES, Floats, bounds_of, finite
 from steps.table.hashing import Hashes
+from steps.table.kmv import Union, estimate, is_exact, union
 from steps.table.sample import Counts, Sample
 from steps.table.statistics import (
     TOP_VALUES,

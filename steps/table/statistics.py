@@ -19,10 +19,10 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from steps.table.distinct import sketch_of
 from steps.table.grid import numbers_of
-from steps.table.groups import Floats, Groups, Positions, number_facts, sorted_groups
+from steps.table.group_stats import Floats, Groups, Positions, number_facts, sorted_groups
 from steps.table.hashing import Hashes, value_hashes
+from steps.table.kmv import sketch_of
 from steps.table.sample import Counts
 from steps.table.types import canonical_text
 

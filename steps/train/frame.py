@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from steps.records import Roles
 from steps.table.grid import FeatureGrid, cells, level_texts, numbers_of
 from steps.table.hashing import Hashes, mix, row_hashes
-from steps.table.parts import in_canonical_order
+from steps.table.part_codec import in_canonical_order
 from steps.train.trainer import Features, Floats
 
 OTHER_LEVELS = "(other levels)"

@@ -27,18 +27,18 @@ from steps.records import (
     canonical_json,
     digest,
 )
-from steps.storage import Storage, read_parsed
+from steps.storage.base import Storage, read_parsed
 from steps.table.grid import Grid
-from steps.table.parts import arrow_schema, decode_part
-from steps.train.card import model_card
+from steps.table.part_codec import arrow_schema, decode_part
 from steps.train.config import EvaluateConfig, ExplainConfig
-from steps.train.evaluation import evaluate, weights_of
-from steps.train.explain import explain
-from steps.train.explained import AnyTrainer, Explained, seen_rows
-from steps.train.folds import Fold, make_folds
+from steps.train.evaluation.evaluate import evaluate, weights_of
+from steps.train.evaluation.folds import Fold, make_folds
+from steps.train.evaluation.links import respond
+from steps.train.evaluation.metrics import with_possible_classes
+from steps.train.explanation.context import AnyTrainer, Explained, seen_rows
+from steps.train.explanation.explain import explain
 from steps.train.frame import Frame, make_frame
-from steps.train.links import respond
-from steps.train.metrics import with_possible_classes
+from steps.train.model_card import model_card
 from steps.train.trainer import Floats, Task, TrainingData
 
 Cached = Literal["full", "fit", "none"]

@@ -11,16 +11,16 @@ from dataclasses import dataclass, field
 
 from steps.contract import RunAddress
 from steps.errors import MoreMemoryError, TransientError
-from steps.log import RunLog
-from steps.progress import Progress
 from steps.records import PartitionEntry, PartitionRecord
-from steps.storage import read_parsed
-from steps.train.history import History
-from steps.train.memory import memory_kills
+from steps.runtime.log import RunLog
+from steps.runtime.progress import Progress
+from steps.storage.base import read_parsed
 from steps.train.partition import Cached, Work, settle_untrained
-from steps.train.pool import Pool, Stop, death_message
 from steps.train.registry import load_class
-from steps.train.worker import (
+from steps.train.workers.history import History
+from steps.train.workers.memory import memory_kills
+from steps.train.workers.pool import Pool, Stop, death_message
+from steps.train.workers.worker import (
     OUT_OF_MEMORY,
     Order,
     Report,
@@ -101,8 +101,8 @@ def train(
     orders = list(step.orders([entries[partition_id] for partition_id in ids]))
     if orders:
         module = load_class(work.request.trainer["name"]).__module__
-        remote = ["steps.gcs"] if "://" in address.root else []
-        preload = [module, *work.trainer.preload, "steps.train.worker", *remote]
+        remote = ["steps.storage.gcs"] if "://" in address.root else []
+        preload = [module, *work.trainer.preload, "steps.train.workers.worker", *remote]
         size = means.workers or os.cpu_count() or 1
         pool = Pool(
             address, preload, size, step.on_report, step.on_death, step.on_drop, stop or Stop()

@@ -13,9 +13,9 @@ import yaml
 
 from workflows.argo.compile import Kind, compile_spec, to_yaml
 from workflows.argo.template import Manifest
-from workflows.installation import Installation, load_installation
-from workflows.spec import ExperimentSpec
-from workflows.specfile import load_spec
+from workflows.installation.model import Installation, load_installation
+from workflows.spec.load import load_spec
+from workflows.spec.model import ExperimentSpec
 
 HERE = Path(__file__).parent
 GOLDEN = HERE / "golden"

@@ -15,7 +15,7 @@ from tests.argo.cases import installation, small_spec
 from workflows.argo.compile import compile_spec, to_yaml
 from workflows.argo.template import Manifest
 from workflows.pods.environment import SPEC, plain
-from workflows.spec import ExperimentSpec
+from workflows.spec.model import ExperimentSpec
 
 PLATFORM = installation()
 HOSTILE = [

@@ -10,7 +10,7 @@ import pytest
 
 from steps.errors import MissingInputError, SpecError
 from tests.argo.cases import INSTALLATION, SMALL, installation, small_spec
-from workflows.installation import VARIABLE, find_installation, load_installation, place_of
+from workflows.installation.model import VARIABLE, find_installation, load_installation, place_of
 
 EXAMPLE = Path(__file__).parents[2] / "manifests" / "installation.example.yaml"
 

@@ -14,7 +14,7 @@ import pyarrow.parquet as pq
 import pytest
 import yaml
 
-from tests.lab import Lab, small_table
+from tests.workspace import Lab, small_table
 
 COMMAND = [sys.executable, "-c", "from workflows.cli.app import main; main()"]
 

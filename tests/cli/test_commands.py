@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.lab import Lab, small_table
+from tests.workspace import Lab, small_table
 
 COMMAND = [sys.executable, "-c", "from workflows.cli.app import main; main()"]
 ANSI = re.compile(r"\x1b\[")

@@ -12,18 +12,18 @@ import pyarrow as pa
 import pytest
 
 from steps.records import PartitionEntry, PartitionIndex, PartitionKey
-from steps.split.shards import pack_classes
 from tests.cli.test_commands import ANSI, on_terminal, refeed
-from tests.lab import Lab, small_table
-from workflows.argo.placement import sizes
+from tests.workspace import Lab, small_table
 from workflows.cli.profile import print_profile
-from workflows.cost import CONSTANTS, EXPLAINED, MODEL_FACTOR, Basis, Shape, shape_of
-from workflows.installation import Installation, load_installation
+from workflows.installation.model import Installation, load_installation
+from workflows.installation.resource_classes import sizes
 from workflows.local import run
-from workflows.preflight import START_SECONDS, Load, preflight
+from workflows.planning.cost import CONSTANTS, EXPLAINED, MODEL_FACTOR, Basis, Shape, shape_of
+from workflows.planning.estimate import START_SECONDS, Load, preflight
+from workflows.planning.packing import pack_classes
 from workflows.profile import bars_of, profile
-from workflows.spec import ExperimentSpec
-from workflows.specfile import load_spec
+from workflows.spec.load import load_spec
+from workflows.spec.model import ExperimentSpec
 
 INSTALLATION = Path(__file__).parent.parent / "argo" / "installation.yaml"
 

@@ -21,8 +21,8 @@ from steps.errors import (
     UnavailableError,
     UsageError,
 )
-from tests.cluster.far_end import RECORDED, FarEnd, far_end, hurried, manifest
-from tests.stand_ins import free_port
+from tests.cluster.fake_server import RECORDED, FarEnd, far_end, hurried, manifest
+from tests.fakes import free_port
 from workflows.cluster.argo_server import ArgoServer
 from workflows.cluster.connect import connect
 
@@ -339,7 +339,7 @@ def test_a_kubeconfig_that_is_not_there_is_named(tmp_path: Path) -> None:
 def test_the_way_through_argo_imports_no_kubernetes_client() -> None:
     code = (
         "import sys; from workflows.cluster.connect import connect; "
-        "import workflows.cluster.trouble; connect({'ARGO_SERVER': 'argo:2746'}); "
+        "import workflows.cluster.diagnose; connect({'ARGO_SERVER': 'argo:2746'}); "
         "sys.exit('kubernetes' in sys.modules)"
     )
     assert subprocess.run([sys.executable, "-c", code], check=False, timeout=60).returncode == 0

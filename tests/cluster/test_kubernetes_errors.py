@@ -20,11 +20,11 @@ from steps.errors import (
     TransientError,
     UnavailableError,
 )
-from tests.cluster.far_end import RECORDED, FarEnd, Reply, far_end, hurried, manifest
-from tests.stand_ins import free_port
+from tests.cluster.fake_server import RECORDED, FarEnd, Reply, far_end, hurried, manifest
+from tests.fakes import free_port
 from workflows.cluster.connect import connect
+from workflows.cluster.errors import Asked, refusal
 from workflows.cluster.kubernetes_api import KubernetesApi, with_nodes
-from workflows.cluster.refusals import Asked, refusal
 
 MADE = {"metadata": {"name": "w-abc", "creationTimestamp": "2026-01-01T00:00:00Z"}, "spec": {}}
 FOLDER = "/apis/argoproj.io/v1alpha1/namespaces/project"

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from workflows.cluster.trouble import troubles
+from workflows.cluster.diagnose import troubles
 
 # Argo 4.0 on Kubernetes 1.34, each provoked on purpose; names of hosts and addresses are replaced.
 STUCK: dict[str, dict[str, Any]] = json.loads(Path(__file__).with_name("troubles.json").read_text())

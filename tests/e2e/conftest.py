@@ -16,7 +16,7 @@ import pytest
 
 from tests.e2e.kubectl import LOCAL, kubectl, must
 from tests.e2e.platform import Platform
-from tests.stand_ins import gcs_server, make_bucket
+from tests.fakes import gcs_server, make_bucket
 
 GATE = "REFEED_E2E"
 ENDPOINT = "CLUSTER_GCS_ENDPOINT"

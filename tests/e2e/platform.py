@@ -21,7 +21,7 @@ import yaml
 
 from steps.contract import RunAddress
 from steps.records import PodRecord
-from steps.storage import storage_for
+from steps.storage.base import storage_for
 from tests.e2e.kubectl import kubectl, must
 from tests.tables import Tables
 

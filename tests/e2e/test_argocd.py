@@ -11,13 +11,13 @@ from typing import Any
 import pytest
 import yaml
 
-from steps.storage import storage_for
+from steps.storage.base import storage_for
 from tests.e2e.kubectl import kubectl, must, needs_cluster
 from tests.e2e.platform import Platform, installation, wait_until
 from tests.e2e.repository import Repository, repository
-from tests.stand_ins import absent, make_bucket
-from workflows.installation import Installation
-from workflows.project_folder import ProjectFolder, add, rendered, write
+from tests.fakes import absent, make_bucket
+from workflows.argo.project_folder import ProjectFolder, add, rendered, write
+from workflows.installation.model import Installation
 
 pytestmark = needs_cluster
 

@@ -16,8 +16,8 @@ import pytest
 from tests.e2e.kubectl import DEMO, LAB, kubectl, must, needs_cluster
 from tests.e2e.platform import Platform, wait_until
 from workflows.argo.compile import compile_spec
-from workflows.installation import load_installation
-from workflows.specfile import load_spec
+from workflows.installation.model import load_installation
+from workflows.spec.load import load_spec
 
 pytestmark = needs_cluster
 

@@ -21,10 +21,10 @@ from steps.errors import (
     UnavailableError,
 )
 from tests.e2e.kubectl import DEMO, LAB, apply_local, kubectl, must, needs_cluster, token_config
-from tests.stand_ins import free_port
+from tests.fakes import free_port
 from workflows.cluster import kubernetes_api
+from workflows.cluster.base import Cluster, Manifest
 from workflows.cluster.connect import connect
-from workflows.cluster.port import Cluster, Manifest
 
 pytestmark = needs_cluster
 

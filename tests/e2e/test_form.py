@@ -14,10 +14,10 @@ from typing import Any
 
 import pytest
 
-from steps.storage import storage_for
+from steps.storage.base import storage_for
 from tests.e2e.kubectl import must, needs_cluster
 from tests.e2e.platform import NAMESPACE, Platform, wait_until, workflow
-from tests.lab import small_table
+from tests.workspace import small_table
 from workflows.pods.environment import run_id_of
 
 pytestmark = needs_cluster

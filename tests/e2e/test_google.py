@@ -14,14 +14,14 @@ import pytest
 import yaml
 
 from steps.contract import ProjectLayout
-from steps.store import open_store
+from steps.stores.base import open_store
 from tests.e2e.kubectl import kubectl, must, needs_cluster
 from tests.e2e.platform import NAMESPACE, Platform, installation, wait_until, workflow
-from tests.stand_ins import free_port
-from tests.stand_ins.bigquery import PROJECT, BigQuery, bigquery_server
-from tests.stand_ins.faults import Faults
-from tests.stand_ins.firestore import database_of, firestore_emulator
-from tests.stand_ins.grpc_faults import faulty_grpc_proxy
+from tests.fakes import free_port
+from tests.fakes.bigquery import PROJECT, BigQuery, bigquery_server
+from tests.fakes.faults import Faults
+from tests.fakes.firestore import database_of, firestore_emulator
+from tests.fakes.grpc_faults import faulty_grpc_proxy
 
 pytestmark = needs_cluster
 

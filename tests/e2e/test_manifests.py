@@ -11,8 +11,8 @@ import yaml
 
 from tests.e2e.kubectl import LOCAL, MANIFESTS, apply_local, build, must, needs_cluster
 from tests.policy.upstream import with_upstream
-from workflows.installation import Installation
-from workflows.project_folder import ProjectFolder, add
+from workflows.argo.project_folder import ProjectFolder, add
+from workflows.installation.model import Installation
 
 pytestmark = needs_cluster
 

@@ -11,9 +11,9 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from benchmarks.engine import sizes
+from benchmarks.argo import sizes
 from steps.contract import RunAddress
-from steps.storage import storage_for
+from steps.storage.base import storage_for
 from tests.e2e.conftest import Webhook
 from tests.e2e.kubectl import kubectl, must, needs_cluster
 from tests.e2e.platform import (
@@ -25,7 +25,7 @@ from tests.e2e.platform import (
     without_controller,
     workflow,
 )
-from tests.lab import small_table
+from tests.workspace import small_table
 
 pytestmark = needs_cluster
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.pods.world import World
+from tests.pods.fake_project import World
 from tests.storage.conftest import firestore, firestore_address, gcs, gcs_endpoint
 
 __all__ = [

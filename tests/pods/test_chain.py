@@ -10,9 +10,9 @@ import pytest
 
 from refeed import run
 from steps.errors import TooManyFailuresError
-from steps.split import shards
-from tests.lab import Lab, small_table
-from tests.pods.world import World
+from tests.pods.fake_project import World
+from tests.workspace import Lab, small_table
+from workflows.planning import packing
 
 
 def uneven_table() -> pa.Table:
@@ -26,7 +26,7 @@ def uneven_table() -> pa.Table:
 def test_pods_write_the_same_bytes_as_a_laptop(
     world: World, lab: Lab, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(shards, "POD_COST_ROWS", 800)  # so that there are several shards
+    monkeypatch.setattr(packing, "POD_COST_ROWS", 800)  # so that there are several shards
     table = uneven_table()
     world.upload(table)
     workflow = world.workflow()

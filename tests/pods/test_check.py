@@ -9,13 +9,13 @@ import pytest
 
 from steps.errors import MissingInputError, RefeedError, SpecError
 from steps.records import RunRequest
-from steps.storage import read_parsed
-from tests.lab import small_table
-from tests.pods.world import COMMAND, World, process_environment
-from workflows.plan import TrainerFacts
+from steps.storage.base import read_parsed
+from tests.pods.fake_project import COMMAND, World, process_environment
+from tests.workspace import small_table
+from workflows.planning.run_request import TrainerFacts
 from workflows.pods.check import FORM, run_id
 from workflows.pods.environment import parameters, run_id_of
-from workflows.spec import ExperimentSpec
+from workflows.spec.model import ExperimentSpec
 
 GIVEN = "20260505T050505-beef"
 

@@ -13,9 +13,9 @@ from typing import Any
 import pytest
 
 from steps.errors import RefeedError, TooManyFailuresError, TransientError, UsageError
-from tests.lab import small_table
-from tests.pods.world import COMMAND, Argo, World, process_environment
-from tests.stand_ins import answering, free_port
+from tests.fakes import answering, free_port
+from tests.pods.fake_project import COMMAND, Argo, World, process_environment
+from tests.workspace import small_table
 from workflows.pods.finish import post
 
 SECRET = "T0PSECRET"

@@ -14,10 +14,10 @@ import yaml
 
 from steps.errors import SpecError
 from steps.records import canonical_json
-from steps.store import open_store
+from steps.stores.base import open_store
 from tests.argo.cases import INSTALLATION
-from tests.lab import Lab, small_table
-from tests.pods.world import Argo, World
+from tests.pods.fake_project import Argo, World
+from tests.workspace import Lab, small_table
 from workflows.pods import environment as env
 
 COMMAND = [sys.executable, "-c", "from workflows.cli.app import main; main()"]

@@ -6,7 +6,6 @@ from pathlib import Path
 
 import pytest
 
-from steps.attempts import Attempt, forget, note, tries
 from steps.contract import RunLayout
 from steps.errors import (
     MissingInputError,
@@ -18,12 +17,13 @@ from steps.errors import (
     TransientError,
     UnavailableError,
 )
-from steps.ledger import Ledger, PodFacts
 from steps.records import PodRecord
-from steps.storage import LocalStorage
-from steps.train.history import History
-from tests.pods.world import World
+from steps.runtime.attempts import Attempt, forget, note, tries
+from steps.storage.base import LocalStorage
+from steps.train.workers.history import History
+from tests.pods.fake_project import World
 from workflows.pods.pod import cause_of, pod
+from workflows.pods.pod_ledger import Ledger, PodFacts
 
 STEP = "train-small-00003"
 OOM = "OOMKilled (exit code 137): "

@@ -12,12 +12,12 @@ import pytest
 
 from steps.contract import RunAddress
 from steps.errors import TransientError, UsageError
-from tests.lab import small_table
-from tests.pods.world import CREATED, Argo, World
-from workflows.cluster.port import Manifest
-from workflows.cluster.refusals import ConflictError
-from workflows.runs import FoundRun
-from workflows.submit import retry
+from tests.pods.fake_project import CREATED, Argo, World
+from tests.workspace import small_table
+from workflows.cluster.base import Manifest
+from workflows.cluster.errors import ConflictError
+from workflows.runs.find import FoundRun
+from workflows.runs.submit import retry
 
 
 @dataclass

@@ -14,13 +14,13 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from steps.attempts import Attempt, note, tries
 from steps.errors import MoreMemoryError, TrainerError, TransientError
 from steps.records import PartitionIndex, PodRecord, RunRequest
-from steps.storage import read_parsed
-from steps.train.pool import Pool
-from tests.lab import small_table
-from tests.pods.world import COMMAND, Argo, World, process_environment
+from steps.runtime.attempts import Attempt, note, tries
+from steps.storage.base import read_parsed
+from steps.train.workers.pool import Pool
+from tests.pods.fake_project import COMMAND, Argo, World, process_environment
+from tests.workspace import small_table
 from workflows.pods.pod import Pod
 
 FAULTY = {"name": "faulty", "params": {}}

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from tests.policy.breaking import ABSENT, Broken, broken
+from tests.policy.mutations import ABSENT, Broken, broken
 from tests.policy.tools import OVERLAYS, ROOT, overlay, refusals
 
 LOCAL = ROOT / "manifests" / "overlays" / "local"

@@ -10,7 +10,7 @@ import pytest
 import yaml
 
 from tests.argo.cases import CASES
-from tests.policy.breaking import broken
+from tests.policy.mutations import broken
 from tests.policy.test_templates import SPLIT, bounded
 from tests.policy.tools import INSTALLATION, POLICY, ROOT, refusals, run
 

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from tests.policy.breaking import ABSENT, Broken, broken
+from tests.policy.mutations import ABSENT, Broken, broken
 from tests.policy.tools import refusals
 
 PLAN = Path(__file__).with_name("plan.json")

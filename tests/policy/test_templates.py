@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from tests.argo.cases import CASES
-from tests.policy.breaking import ABSENT, Broken, broken
+from tests.policy.mutations import ABSENT, Broken, broken
 from tests.policy.tools import refusals
 
 GAPS: dict[str, str] = {}

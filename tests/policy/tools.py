@@ -13,7 +13,7 @@ from typing import Any
 
 import yaml
 
-from tests.stand_ins import absent
+from tests.fakes import absent
 
 ROOT = Path(__file__).parents[2]
 POLICY = ROOT / "manifests" / "policy"

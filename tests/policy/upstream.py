@@ -9,8 +9,8 @@ import subprocess
 from functools import cache
 from pathlib import Path
 
+from tests.fakes import absent
 from tests.policy.tools import ROOT
-from tests.stand_ins import absent
 
 _MODULE = "github.com/argoproj/argo-workflows/v4"
 _REFERENCE = re.compile(

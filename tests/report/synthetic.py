@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from steps.schema import DATASET_TABLES, TABLES
+from steps.results.schema import DATASET_TABLES, TABLES
 
 ALL_TABLES = DATASET_TABLES | TABLES
 

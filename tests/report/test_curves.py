@@ -7,7 +7,7 @@ import math
 import numpy as np
 import pytest
 
-from steps.collect.report.curves import (
+from steps.charts.curves import (
     Floats,
     common_cells,
     consensus,

@@ -8,8 +8,8 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
+from steps.charts.tables import Partition, read_importance
 from steps.collect.report import build_report
-from steps.collect.report.data import Partition, read_importance
 from tests.report.pages import RUN
 from tests.report.synthetic import Synthetic
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from steps.collect.report import svg, text
-from steps.collect.report.heatmap import colour_cells, colour_edges, colour_path
-from steps.collect.report.order import MOST_CLUSTERED, MOST_OPTIMAL, clustered_order
+from steps.charts import svg, text
+from steps.charts.heatmap import colour_cells, colour_edges, colour_path
+from steps.charts.order import MOST_CLUSTERED, MOST_OPTIMAL, clustered_order
 
 MINUS = text.MINUS
 

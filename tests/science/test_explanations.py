@@ -17,12 +17,12 @@ from containers.linear.trainer import LinearParams, LinearTrainer
 from refeed import Trainer, TrainingData
 from steps.records import canonical_json
 from steps.train.config import EvaluateConfig, ExplainConfig
-from steps.train.evaluation import Rows
-from steps.train.explain import explain
-from steps.train.explained import Explained, Seen, seen_rows, spread
-from steps.train.folds import Fold, make_folds
+from steps.train.evaluation.evaluate import Rows
+from steps.train.evaluation.folds import Fold, make_folds
+from steps.train.explanation.context import Explained, Seen, seen_rows, spread
+from steps.train.explanation.explain import explain
+from steps.train.explanation.importance import _shuffle
 from steps.train.frame import Frame
-from steps.train.importance import _shuffle
 from steps.train.trainer import Floats
 from tests.science.truth import (
     CLASSES,

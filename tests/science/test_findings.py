@@ -13,15 +13,15 @@ from sklearn.linear_model import LinearRegression
 from sklearn.metrics import r2_score
 
 from steps.records import Column, PartitionEntry, PartitionKey, Roles
-from steps.results import arrow_table
-from steps.schema import COLUMN_STATISTICS, TOP_VALUES_TABLE
-from steps.split.statistics_tables import rows_of
-from steps.table.findings import Facts, Finding, findings, rows_by_column
+from steps.results.schema import COLUMN_STATISTICS, TOP_VALUES_TABLE
+from steps.results.writer import arrow_table
+from steps.split.dataset.statistics_tables import rows_of
+from steps.table.data_warnings import Facts, Finding, findings, rows_by_column
+from steps.table.drift import Spread
 from steps.table.hashing import row_hashes
 from steps.table.leakage import Target, cells_of
 from steps.table.merging import WholeTable
 from steps.table.sample import BottomSample
-from steps.table.spread import Spread
 from steps.table.statistics import of_groups
 from steps.table.summaries import TableSummary
 

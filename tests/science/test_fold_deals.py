@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from steps.train.config import EvaluateConfig
-from steps.train.folds import Fold, make_folds
+from steps.train.evaluation.folds import Fold, make_folds
 from steps.train.frame import Frame
 from tests.science.truth import CLASSES, frame_of, read, roles_of, table_of
 

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from steps.table.grid import FeatureGrid, Grid, cells, make_grid
 from steps.table.hashing import row_hashes, seeded
 from steps.table.sample import BottomSample, Sample
-from steps.train.dependence import support_of
+from steps.train.explanation.dependence import support_of
 from tests.science.truth import grid_of, read, roles_of, table_of
 
 numbers = st.one_of(

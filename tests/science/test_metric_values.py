@@ -14,11 +14,11 @@ from sklearn import metrics as sk
 
 from steps.records import canonical_json
 from steps.train.config import EvaluateConfig
-from steps.train.estimates import Estimate
-from steps.train.evaluation import evaluate
-from steps.train.folds import Fold
-from steps.train.links import respond
-from steps.train.metrics import Metric, metrics_of
+from steps.train.evaluation.estimates import Estimate
+from steps.train.evaluation.evaluate import evaluate
+from steps.train.evaluation.folds import Fold
+from steps.train.evaluation.links import respond
+from steps.train.evaluation.metrics import Metric, metrics_of
 from steps.train.trainer import Floats
 from tests.science.truth import CLASSES, cell, frame_of, halves, labels, select
 

@@ -13,10 +13,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from steps.table.distinct import SKETCH_SIZE, Union, estimate, is_exact, sketch_of, union
 from steps.table.grid import numbers_of
-from steps.table.groups import QUANTILES
+from steps.table.group_stats import QUANTILES
 from steps.table.hashing import row_hashes, value_hashes
+from steps.table.kmv import SKETCH_SIZE, Union, estimate, is_exact, sketch_of, union
 from steps.table.merging import WholeTable, merged
 from steps.table.sample import BottomSample, Sample
 from steps.table.statistics import Seen, Statistics, of_groups

@@ -12,8 +12,8 @@ from steps.table.grid import Grid, make_grid
 from steps.table.hashing import Hashes, seeded
 from steps.table.sample import Sample
 from steps.table.types import canonical_array
-from steps.train.evaluation import Rows
-from steps.train.folds import Fold
+from steps.train.evaluation.evaluate import Rows
+from steps.train.evaluation.folds import Fold
 from steps.train.frame import Frame, Integers, make_frame
 from steps.train.trainer import Features, Floats
 

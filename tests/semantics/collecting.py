@@ -10,11 +10,11 @@ from typing import Any
 
 from steps.collect.step import collect
 from steps.contract import ProjectLayout
-from steps.firestore import FirestoreStore
-from steps.partition_result import PartitionResult
-from steps.progress import Silent
 from steps.records import RunRecord
-from steps.storage import LocalStorage
+from steps.results.partition_result import PartitionResult
+from steps.runtime.progress import Silent
+from steps.storage.base import LocalStorage
+from steps.stores.firestore import FirestoreStore
 
 WRITES = 2
 """Documents in a commit: few, so that there are many instants to be killed at."""

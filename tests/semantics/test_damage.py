@@ -13,7 +13,7 @@ import pyarrow as pa
 import pytest
 
 from refeed import run
-from tests.lab import Lab, small_table
+from tests.workspace import Lab, small_table
 
 MAIN = "from workflows.cli.app import main; main()"
 
@@ -159,7 +159,7 @@ def test_csv_of_another_kind(content: bytes, message: str, lab: Lab) -> None:
 
 
 def test_what_nobody_foresaw_is_exit_code_70_and_no_traceback(lab: Lab) -> None:
-    bug = "import workflows.specfile as s; s.load_spec = lambda *a: 1 / 0\n"
+    bug = "import workflows.spec.load as s; s.load_spec = lambda *a: 1 / 0\n"
     code = bug + "from workflows.cli.app import main; main()"
     arguments = [sys.executable, "-c", code, "run", str(lab.folder)]
     done = subprocess.run(arguments, capture_output=True, text=True, check=False)

@@ -13,7 +13,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from refeed import run
-from tests.lab import Lab, small_table
+from tests.workspace import Lab, small_table
 from workflows.local import RunSummary
 
 TYPES = {
@@ -111,7 +111,7 @@ def test_another_trainer_reads_no_source_row(lab: Lab, monkeypatch: pytest.Monke
     lab.write_table(small_table())
     run(lab.write_spec())
     monkeypatch.setattr(
-        "steps.split.parquet_source.ParquetSource.batches", None
+        "steps.split.sources.parquet.ParquetSource.batches", None
     )  # reading would raise
     result = run(lab.write_spec(trainer__name="linear", trainer__params={}))
     assert result.reused

@@ -11,8 +11,8 @@ import pytest
 
 from refeed import run
 from steps.errors import TooManyFailuresError
-from steps.schema import TABLES
-from tests.lab import Lab, small_table
+from steps.results.schema import TABLES
+from tests.workspace import Lab, small_table
 
 ROWS = 60
 CODES = {

@@ -15,12 +15,12 @@ from typing import Any
 
 import pytest
 
-from tests.lab import Lab, small_table
+from tests.fakes import SOAK
+from tests.fakes.firestore import all_documents
 from tests.semantics import collecting
 from tests.semantics.collecting import collect_and_tell
-from tests.stand_ins import SOAK
-from tests.stand_ins.firestore import all_documents
 from tests.storage.conftest import firestore, firestore_address
+from tests.workspace import Lab, small_table
 from workflows.local import RunSummary, run
 
 __all__ = ["firestore", "firestore_address"]

@@ -15,8 +15,8 @@ from hypothesis import strategies as st
 
 from refeed import run
 from steps.records import PartitionKey
-from steps.results import harmless
-from tests.lab import Lab, small_table
+from steps.results.writer import harmless
+from tests.workspace import Lab, small_table
 
 KEYS = [
     "../../x", "/", ".", "..", "", "two words", "a\nnewline", "a\x00nul", "x" * 300, "🦆 emoji",

@@ -17,7 +17,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from tests.lab import Lab, small_table
+from tests.workspace import Lab, small_table
 
 PARTITIONS, KILLS_PER_RUN, RUNS = 10, 6, 5
 COMMAND = [sys.executable, "-c", "from workflows.cli.app import main; main()", "run"]

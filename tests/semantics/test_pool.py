@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from multiprocessing import Pipe, get_context
 
-from steps.train.pool import _Worker
-from steps.train.worker import Order
+from steps.train.workers.pool import _Worker
+from steps.train.workers.worker import Order
 
 
 def test_an_order_to_a_worker_that_has_died_is_noticed_at_the_next_look() -> None:

@@ -11,9 +11,9 @@ from typing import Any
 import pyarrow.compute as pc
 import pytest
 
-from steps.train.processor import model_name, same_everywhere
-from tests.lab import Lab, small_table
+from steps.train.workers.processor import model_name, same_everywhere
 from tests.tables import Tables, differences
+from tests.workspace import Lab, small_table
 
 WIDE = {"OPENBLAS_CORETYPE": "Haswell", "NPY_DISABLE_CPU_FEATURES": ""}
 """Here numpy takes all that the processor has, AVX-512 too where it has that."""

@@ -17,14 +17,14 @@ from typing import Any
 import pyarrow.parquet as pq
 import pytest
 
-from steps.gcs import PATIENCE
-from tests.lab import Lab, small_table
-from tests.stand_ins import gcs_server, make_bucket
-from tests.stand_ins.bigquery import PROJECT, BigQuery, bigquery_server
-from tests.stand_ins.faults import FAULTS, Faults, faulty_proxy
-from tests.stand_ins.firestore import all_documents, firestore_emulator
-from tests.stand_ins.grpc_faults import faulty_grpc_proxy
+from steps.storage.gcs import PATIENCE
+from tests.fakes import gcs_server, make_bucket
+from tests.fakes.bigquery import PROJECT, BigQuery, bigquery_server
+from tests.fakes.faults import FAULTS, Faults, faulty_proxy
+from tests.fakes.firestore import all_documents, firestore_emulator
+from tests.fakes.grpc_faults import faulty_grpc_proxy
 from tests.tables import Tables
+from tests.workspace import Lab, small_table
 from workflows.local import run
 
 COMMAND = [sys.executable, "-c", "from workflows.cli.app import main; main()"]
@@ -98,7 +98,7 @@ def run_with(
 
 
 def tables_in(endpoint: str, folder: str, monkeypatch: pytest.MonkeyPatch) -> Tables:
-    from steps.storage import storage_for  # noqa: PLC0415 - after the environment is set
+    from steps.storage.base import storage_for  # noqa: PLC0415 - after the environment is set
 
     monkeypatch.setenv("STORAGE_EMULATOR_HOST", endpoint)
     storage = storage_for(folder)

@@ -13,8 +13,8 @@ import pyarrow.csv as pa_csv
 import pytest
 
 from refeed import run
-from steps.schema import TABLES
-from tests.lab import Lab, small_table
+from steps.results.schema import TABLES
+from tests.workspace import Lab, small_table
 
 TASKS = {"regression": "target", "binary": "flag", "multiclass": "level"}
 EVALUATE: dict[str, dict[str, Any]] = {
@@ -125,9 +125,9 @@ def test_a_missing_record_is_named_not_lost(lab: Lab) -> None:
     """As when a training pod went for good: collect compares with the partition index."""
     from steps.collect.step import collect  # noqa: PLC0415
     from steps.contract import ProjectLayout  # noqa: PLC0415
-    from steps.progress import Silent  # noqa: PLC0415
-    from steps.storage import LocalStorage  # noqa: PLC0415
-    from steps.store import open_store  # noqa: PLC0415
+    from steps.runtime.progress import Silent  # noqa: PLC0415
+    from steps.storage.base import LocalStorage  # noqa: PLC0415
+    from steps.stores.base import open_store  # noqa: PLC0415
 
     lab.write_table(small_table(3))
     result = run(lab.write_spec())

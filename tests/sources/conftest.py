@@ -10,9 +10,9 @@ from dataclasses import dataclass
 import pyarrow as pa
 import pytest
 
+from tests.fakes import gcs_server, make_bucket
+from tests.fakes.bigquery import PROJECT, BigQuery, bigquery_server
 from tests.sources.rows_proxy import RowsProxy, rows_proxy
-from tests.stand_ins import gcs_server, make_bucket
-from tests.stand_ins.bigquery import PROJECT, BigQuery, bigquery_server
 
 
 @pytest.fixture(scope="session")

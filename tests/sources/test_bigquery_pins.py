@@ -17,15 +17,15 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from steps.bigquery.source import Pin
 from steps.contract import ProjectLayout
-from steps.progress import Silent
+from steps.google.bigquery.source import Pin
 from steps.records import PartitionIndex
+from steps.runtime.progress import Silent
 from steps.split.config import DatasetConfig
 from steps.split.step import SplitRequest, split
-from steps.storage import LocalStorage
-from tests.lab import Lab, small_table
+from steps.storage.base import LocalStorage
 from tests.sources.test_bigquery_reading import config, opened, pins, read, split_into
+from tests.workspace import Lab, small_table
 
 COMMAND = [sys.executable, "-c", "from workflows.cli.app import main; main()"]
 OLD = small_table(20, rows=500)
@@ -270,7 +270,7 @@ def test_a_pin_that_is_of_no_use_is_replaced(
         "of another version": json.dumps({"when": 1}),
     }[damage]
     made = split_into(tmp_path, config(warehouse), "first")
-    monkeypatch.setattr("steps.split.pins.Pin.remove", lambda _self: None)
+    monkeypatch.setattr("steps.split.coordination.snapshot.Pin.remove", lambda _self: None)
     split_into(tmp_path, config(warehouse))
     (path,) = pins(tmp_path)
     path.write_text(text)

@@ -12,17 +12,17 @@ import pytest
 
 from steps.contract import ProjectLayout
 from steps.errors import DataError, ExpiredError, RefeedError, SpecError
-from steps.progress import Silent
 from steps.records import Roles
+from steps.runtime.progress import Silent
 from steps.split.config import DatasetConfig
-from steps.split.source import LiveSource, open_source
+from steps.split.sources.base import LiveSource, open_source
 from steps.split.step import SplitRequest, SplitResult, column_types, source_types, split
-from steps.storage import LocalStorage
+from steps.storage.base import LocalStorage
 from steps.table.types import PrecisionWarning
-from tests.cluster.far_end import far_end
-from tests.lab import small_table
+from tests.cluster.fake_server import far_end
+from tests.fakes.bigquery import PROJECT
 from tests.sources.rows_proxy import CREATE, READ, Fault
-from tests.stand_ins.bigquery import PROJECT
+from tests.workspace import small_table
 
 EXPIRED = (
     "there was an error operating on 'projects/x/locations/us/sessions/s/streams/t': session "

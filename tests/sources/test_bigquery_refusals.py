@@ -15,15 +15,15 @@ from typing import Any
 import grpc
 import pytest
 
-from steps.bigquery.jobs import Result, materialise
-from steps.bigquery.names import TableName
-from steps.bigquery.source import BigQuerySource
 from steps.errors import DataError, ForbiddenError, MissingInputError, RefeedError, TransientError
+from steps.google.bigquery.jobs import Result, materialise
+from steps.google.bigquery.request import TableName
+from steps.google.bigquery.source import BigQuerySource
 from steps.split.config import DatasetConfig
-from steps.split.source import open_source
-from tests.cluster.far_end import far_end
-from tests.lab import small_table
+from steps.split.sources.base import open_source
+from tests.cluster.fake_server import far_end
 from tests.sources.rows_proxy import CREATE, READ, Fault
+from tests.workspace import small_table
 
 TABLE = "bigquery://acme-data.sales.orders"
 LOGIN = "gcloud auth application-default login"

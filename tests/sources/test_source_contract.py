@@ -16,13 +16,13 @@ import pyarrow.parquet as pq
 import pytest
 
 from steps.contract import ProjectLayout
-from steps.progress import Silent
+from steps.runtime.progress import Silent
 from steps.split.config import DatasetConfig
-from steps.split.source import LiveSource, Source, open_source
+from steps.split.sources.base import LiveSource, Source, open_source
 from steps.split.step import SplitRequest, source_types, split
-from steps.storage import LocalStorage, storage_for
+from steps.storage.base import LocalStorage, storage_for
 from steps.table.types import canonical_batch
-from tests.lab import small_table
+from tests.workspace import small_table
 
 TABLE = small_table(3, rows=50)
 COLUMNS = sorted(TABLE.column_names)

@@ -7,9 +7,9 @@ from collections.abc import Iterator
 
 import pytest
 
-from steps.dataflow import ENDPOINT
-from tests.stand_ins import gcs_server, make_bucket
-from tests.stand_ins.dataflow import Jobs, dataflow_server
+from steps.google.dataflow import ENDPOINT
+from tests.fakes import gcs_server, make_bucket
+from tests.fakes.dataflow import Jobs, dataflow_server
 
 
 @pytest.fixture(scope="module")

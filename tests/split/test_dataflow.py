@@ -18,24 +18,32 @@ from apache_beam.portability import common_urns
 from apache_beam.runners.portability.fn_api_runner import FnApiRunner
 
 from steps.contract import ProjectLayout
-from steps.dataflow import ENDPOINT, Dataflow
 from steps.errors import DataError, ForbiddenError, RefeedError, SpecError, TransientError
+from steps.google.dataflow import ENDPOINT, Dataflow
 from steps.records import Column, PartitionIndex
-from steps.split.beam.graph import Work, build
-from steps.split.cancel import cancel_unless_followed
-from steps.split.claims import Claim, Claims
-from steps.split.embedded import make_dataset
+from steps.split.coordination.cancel import cancel_unless_followed
+from steps.split.coordination.claims import Claim, Claims
+from steps.split.dataset.writer import SplitPlan
 from steps.split.engine_config import SplitConfig
-from steps.split.engines import engine_of
-from steps.split.finish import finish_dataset
-from steps.split.handover import Handover
-from steps.split.writer import SplitPlan
-from steps.storage import storage_for
-from tests.lab import small_table
-from tests.split.house import child, engine, names, split_with, the_claims, the_work, upload
-from tests.stand_ins import SOAK, answering
-from tests.stand_ins.dataflow import Jobs
-from tests.stand_ins.faults import Faults, faulty_proxy
+from steps.split.engines.assemble import finish_dataset
+from steps.split.engines.beam.pipeline import Work, build
+from steps.split.engines.choose import engine_of
+from steps.split.engines.embedded import make_dataset
+from steps.split.engines.job_output import Handover
+from steps.storage.base import storage_for
+from tests.fakes import SOAK, answering
+from tests.fakes.dataflow import Jobs
+from tests.fakes.faults import Faults, faulty_proxy
+from tests.split.dataflow_helpers import (
+    child,
+    engine,
+    names,
+    split_with,
+    the_claims,
+    the_work,
+    upload,
+)
+from tests.workspace import small_table
 
 
 def test_a_job_makes_the_data_set(root: str, jobs: Jobs, tmp_path: Path) -> None:
@@ -71,7 +79,7 @@ def test_whoever_comes_to_the_end_second_takes_what_the_first_made(
     root: str, jobs: Jobs, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The other run ends the data set, and removes what the job left, while this one reads it."""
-    source, ending = upload(root, tmp_path), "steps.split.beam.dataflow.finish_dataset"
+    source, ending = upload(root, tmp_path), "steps.split.engines.beam.dataflow.finish_dataset"
 
     def late(*args: Any) -> PartitionIndex:
         monkeypatch.setattr(ending, finish_dataset)
@@ -107,7 +115,7 @@ def test_what_is_made_anew_hides_nothing_meanwhile(
     root: str, jobs: Jobs, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A forced run reads the source again; an ordinary one finds what there is all the time."""
-    source, ending = upload(root, tmp_path), "steps.split.beam.dataflow.finish_dataset"
+    source, ending = upload(root, tmp_path), "steps.split.engines.beam.dataflow.finish_dataset"
     first, found = split_with(engine(), source, root), []
 
     def late(*args: Any) -> PartitionIndex:
@@ -151,7 +159,7 @@ def test_a_claimer_who_was_killed_before_he_submitted(
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
-        patch.setattr("steps.split.beam.one_job.build", die)
+        patch.setattr("steps.split.engines.beam.job.build", die)
         with pytest.raises(KeyboardInterrupt):
             split_with(engine(), source, root)
     assert not jobs.jobs

@@ -13,20 +13,20 @@ import pyarrow as pa
 import pytest
 
 from steps.contract import ProjectLayout, RunAddress
-from steps.dataflow import Dataflow
 from steps.errors import DataError, ForbiddenError, TransientError
+from steps.google.dataflow import Dataflow
 from steps.records import PartitionIndex
-from steps.split.beam import one_job
-from steps.split.cancel import cancel_jobs_of, cancel_unless_followed
-from steps.split.handover import forget_work
-from steps.split.link import Link
-from steps.split.remote_source import RemoteFiles
-from steps.storage import storage_for
-from tests.lab import small_table
-from tests.split.house import CONFIG, engine, names, split_with, the_claims, upload
-from tests.stand_ins.dataflow import Jobs
+from steps.split.coordination.cancel import cancel_jobs_of, cancel_unless_followed
+from steps.split.coordination.dataset_pointer import Link
+from steps.split.engines.beam import job as job_module
+from steps.split.engines.job_output import forget_work
+from steps.split.sources.remote import RemoteFiles
+from steps.storage.base import storage_for
+from tests.fakes.dataflow import Jobs
+from tests.split.dataflow_helpers import CONFIG, engine, names, split_with, the_claims, upload
+from tests.workspace import small_table
 
-SUBMIT = "steps.split.beam.one_job._submitted"
+SUBMIT = "steps.split.engines.beam.job._submitted"
 FORGET = "steps.split.step.forget_work"
 
 
@@ -99,7 +99,7 @@ def test_a_data_set_that_was_removed_is_made_again(
     assert names(jobs) == ["1", "1"]
 
 
-@pytest.mark.parametrize("where", ["steps.split.handover.Handover.clear", FORGET])
+@pytest.mark.parametrize("where", ["steps.split.engines.job_output.Handover.clear", FORGET])
 def test_what_is_left_of_an_earlier_data_set_is_not_taken_for_a_new_one(
     where: str, root: str, jobs: Jobs, tmp_path: Path, killed_at: Callable[..., None]
 ) -> None:
@@ -116,7 +116,7 @@ def test_a_job_whose_parts_were_removed_is_done_again(
     root: str, jobs: Jobs, tmp_path: Path, killed_at: Callable[..., None]
 ) -> None:
     source = upload(root, tmp_path)
-    killed_at("steps.split.beam.dataflow.finish_dataset", engine(), source, root)
+    killed_at("steps.split.engines.beam.dataflow.finish_dataset", engine(), source, root)
     claims = the_claims(root)
     remove(f"{claims.project.work(claims.work)}/handover")
     made = split_with(engine(), source, root)
@@ -129,7 +129,7 @@ def test_a_job_of_a_name_that_was_cleared_away_is_not_taken_for_a_new_one(
 ) -> None:
     """As a lifecycle rule does after a week, while Dataflow still knows the job."""
     source = upload(root, tmp_path)
-    killed_at("steps.split.beam.dataflow.finish_dataset", engine(), source, root)
+    killed_at("steps.split.engines.beam.dataflow.finish_dataset", engine(), source, root)
     remove(ProjectLayout(root, "p").work("").rstrip("/"))
     killed_at(SUBMIT, engine(), source, root)
     assert split_with(engine(), source, root).index.rows == len(small_table())
@@ -155,8 +155,8 @@ def test_a_forced_run_reads_its_source_once_however_often_it_is_killed(
     first = split_with(engine(), source, root)
     asked: dict[str, Any] = {"force": True, "begun": begun}
     killed_at(SUBMIT, engine(), source, root, **asked)
-    killed_at("steps.split.beam.dataflow.finish_dataset", engine(), source, root, **asked)
-    killed_at("steps.split.link.Link.put", engine(), source, root, **asked)
+    killed_at("steps.split.engines.beam.dataflow.finish_dataset", engine(), source, root, **asked)
+    killed_at("steps.split.coordination.dataset_pointer.Link.put", engine(), source, root, **asked)
     killed_at(FORGET, engine(), source, root, **asked)
     killed_at("steps.split.step._settle", engine(), source, root, **asked)
     again = split_with(engine(), source, root, **asked)
@@ -172,7 +172,7 @@ def test_a_forced_run_that_was_killed_hears_what_its_own_job_found_out(
     bad = table.append_column("bad", pa.array([float("inf")] * len(table)))
     source = upload(root, tmp_path, bad)
     asked: dict[str, Any] = {"force": True, "begun": begun}
-    killed_at("steps.split.beam.dataflow._followed", engine(), source, root, **asked)
+    killed_at("steps.split.engines.beam.dataflow._followed", engine(), source, root, **asked)
     (job,) = jobs.jobs.values()
     while job.state != "JOB_STATE_FAILED":
         time.sleep(0.1)
@@ -208,7 +208,7 @@ def test_who_clears_up_late_takes_nothing_from_the_next(
 
     def late(*args: Any) -> None:
         monkeypatch.setattr(FORGET, forget_work)
-        at = "steps.split.beam.dataflow.finish_dataset"
+        at = "steps.split.engines.beam.dataflow.finish_dataset"
         killed_at(at, engine("forced"), source, root, **asked)
         forget_work(*args)
 
@@ -227,7 +227,7 @@ def test_a_claimer_who_is_slower_than_anothers_whole_job(
     where: str, root: str, jobs: Jobs, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Dataflow takes the same request once, although the job of that name has ended."""
-    source, at, real = upload(root, tmp_path), f"steps.split.beam.one_job.{where}", one_job
+    source, at, real = upload(root, tmp_path), f"steps.split.engines.beam.job.{where}", job_module
     original = getattr(real, where)
 
     def late(*args: Any) -> Any:
@@ -255,7 +255,7 @@ def test_a_claimer_who_is_slower_than_another_who_claims_elsewhere(
     def late(*args: Any) -> Any:
         monkeypatch.setattr(RemoteFiles, "pieces", original)
         other = engine("the other", elsewhere)
-        killed_at("steps.split.beam.dataflow._followed", other, source, root)
+        killed_at("steps.split.engines.beam.dataflow._followed", other, source, root)
         jobs.hurry()
         return original(*args)
 
@@ -288,7 +288,7 @@ def test_a_job_that_has_ended_before_dataflow_lists_it(
 ) -> None:
     """It refuses the second request, and for a while tells nobody of the first."""
     source, jobs.lag = upload(root, tmp_path), 20.0
-    killed_at("steps.dataflow.Dataflow.get", engine(), source, root)
+    killed_at("steps.google.dataflow.Dataflow.get", engine(), source, root)
     (job,) = jobs.jobs.values()
     while job.state != "JOB_STATE_DONE":
         time.sleep(0.1)
@@ -306,7 +306,7 @@ def test_a_job_that_dataflow_does_not_list_yet_and_whose_submitter_was_killed(
     root: str, jobs: Jobs, tmp_path: Path, killed_at: Callable[..., None]
 ) -> None:
     source, jobs.lag = upload(root, tmp_path), 3.0
-    killed_at("steps.dataflow.Dataflow.get", engine(), source, root)
+    killed_at("steps.google.dataflow.Dataflow.get", engine(), source, root)
     assert split_with(engine(), source, root).index.rows == len(small_table())
     assert names(jobs) == ["1"]
 
@@ -344,10 +344,10 @@ def test_a_job_that_is_gone(
 ) -> None:
     """It is not submitted again: it may be a fault of Dataflow's, and the job goes on."""
     source = upload(root, tmp_path)
-    killed_at("steps.split.beam.dataflow.finish_dataset", engine(), source, root)
+    killed_at("steps.split.engines.beam.dataflow.finish_dataset", engine(), source, root)
     jobs.lag = 3600.0
     monkeypatch.setattr(
-        one_job,
+        job_module,
         "Dataflow",
         lambda project, region: Dataflow(project, region, deadline=0.5, lag=0.5),
     )
@@ -362,7 +362,7 @@ def test_a_job_that_is_gone(
 def running(root: str, jobs: Jobs, tmp_path: Path, killed_at: Callable[..., None]) -> None:
     """A job that runs, whose follower was killed."""
     jobs.delay = 60.0
-    killed_at("steps.split.beam.dataflow._followed", engine(), upload(root, tmp_path), root)
+    killed_at("steps.split.engines.beam.dataflow._followed", engine(), upload(root, tmp_path), root)
 
 
 def states(jobs: Jobs) -> list[str]:
@@ -402,7 +402,7 @@ def test_a_run_cancels_what_it_waited_for_and_nothing_else(
 ) -> None:
     address = RunAddress(root, "p", "experiment", "run")
     jobs.delay = 60.0
-    followed = "steps.split.beam.dataflow._followed"
+    followed = "steps.split.engines.beam.dataflow._followed"
     killed_at(followed, engine("another run"), upload(root, tmp_path), root)
     rows = small_table(3)
     killed_at(followed, engine(address.follower), upload(root, tmp_path, rows), root)
@@ -441,6 +441,6 @@ def test_a_job_that_is_not_listed_yet_is_cancelled(
 ) -> None:
     """Whoever submitted it was killed before he could say its id."""
     jobs.delay, jobs.lag = 60.0, 3.0
-    killed_at("steps.dataflow.Dataflow.get", engine(), upload(root, tmp_path), root)
+    killed_at("steps.google.dataflow.Dataflow.get", engine(), upload(root, tmp_path), root)
     assert cancel_unless_followed(the_claims(root), "run") is not None
     assert states(jobs) == ["CANCELLED"]

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from steps.records import PartitionEntry, PartitionKey
-from steps.split.shards import (
+from workflows.planning.packing import (
     _FIXED_COST_ROWS,
     BASE_MIB,
     CELL_BYTES,

@@ -12,18 +12,18 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from steps.contract import ProjectLayout
-from steps.progress import Silent
 from steps.records import Column, PartitionEntry, PartitionIndex, PartitionKey
+from steps.runtime.progress import Silent
 from steps.split.config import DatasetConfig
-from steps.split.embedded import make_dataset
-from steps.split.shards import pack
-from steps.split.source import open_source
+from steps.split.dataset.writer import SplitPlan
+from steps.split.engines.embedded import make_dataset
+from steps.split.sources.base import open_source
 from steps.split.step import SplitRequest, split
-from steps.split.writer import SplitPlan
-from steps.storage import LocalStorage
-from steps.table.parts import arrow_schema, decode_part
+from steps.storage.base import LocalStorage
+from steps.table.part_codec import arrow_schema, decode_part
 from steps.table.types import PrecisionWarning, canonical_array
-from tests.lab import Lab, small_table
+from tests.workspace import Lab, small_table
+from workflows.planning.packing import pack
 
 PLAN = SplitPlan(
     (Column("key", "string"), Column("number", "float64"), Column("whole", "int64")),
@@ -43,7 +43,9 @@ def files(folder: Path) -> dict[str, bytes]:
 def test_spilling_to_disk_changes_no_byte(lab: Lab, monkeypatch: pytest.MonkeyPatch) -> None:
     path = lab.write_table(small_table(20, rows=400))
     made = {}
-    monkeypatch.setattr("steps.split.parquet_source.BATCH_ROWS", 300)  # else all would be one batch
+    monkeypatch.setattr(
+        "steps.split.sources.parquet.BATCH_ROWS", 300
+    )  # else all would be one batch
     for name, budget in (("memory", 1 << 30), ("disk", 20_000)):
         source = open_source(DatasetConfig(source=str(path), partition_by="key", target="whole"))
         project = ProjectLayout(str(lab.folder / name), "p")
@@ -64,7 +66,7 @@ def test_a_file_is_read_once_for_its_digest(lab: Lab, monkeypatch: pytest.Monkey
         read.append(path)
         return path.name
 
-    monkeypatch.setattr("steps.split.files._file_digest", digest)
+    monkeypatch.setattr("steps.split.sources.files._file_digest", digest)
     path = lab.write_table(small_table())
     config = DatasetConfig(source=str(path), partition_by="key", target="whole")
     project = ProjectLayout(str(lab.folder / "out"), "p")

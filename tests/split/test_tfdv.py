@@ -13,11 +13,11 @@ import pyarrow.compute as pc
 import pytest
 from tensorflow_metadata.proto.v0 import statistics_pb2 as tfdv
 
-from steps.split import tfdv as ours
-from tests.lab import Lab, small_table
+from steps.split.dataset import tfdv as ours
+from tests.workspace import Lab, small_table
 from workflows.local import split_only
 from workflows.profile import write_tfdv
-from workflows.specfile import LoadedSpec, load_spec
+from workflows.spec.load import LoadedSpec, load_spec
 
 HOSTILE = ["", "a/b.c", "<script>", "=1+1", "\u202ex\x00", "x" * 300]
 

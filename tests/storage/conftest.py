@@ -7,8 +7,8 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.stand_ins import gcs_server, make_bucket
-from tests.stand_ins.firestore import firestore_emulator
+from tests.fakes import gcs_server, make_bucket
+from tests.fakes.firestore import firestore_emulator
 
 
 @pytest.fixture(scope="session")

@@ -9,12 +9,12 @@ from typing import Any
 import numpy as np
 
 from steps.contract import RunLayout
-from steps.partition_result import PartitionResult
 from steps.records import PartitionKey
-from steps.results import TableWriter
-from steps.run_tables import PER_PARTITION
-from steps.schema import TABLES
-from steps.storage import Storage
+from steps.results.partition_result import PartitionResult
+from steps.results.run_tables import PER_PARTITION
+from steps.results.schema import TABLES
+from steps.results.writer import TableWriter
+from steps.storage.base import Storage
 
 _KEY = ("partition_id", "partition")
 

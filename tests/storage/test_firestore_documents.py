@@ -9,17 +9,17 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from steps import documents
 from steps.contract import ProjectLayout
-from steps.documents import EXEMPT, PIECE_BYTES, TEXT_BYTES, Document, stored_bytes
-from steps.partition_result import PartitionResult
 from steps.records import RunRecord
-from steps.store import open_store
+from steps.results.partition_result import PartitionResult
+from steps.stores import firestore_documents
+from steps.stores.base import open_store
+from steps.stores.firestore_documents import EXEMPT, PIECE_BYTES, TEXT_BYTES, Document, stored_bytes
 from tests.storage.results import some_results
 
 INDEXES = Path(__file__).parents[2] / "terraform" / "firestore.indexes.json"
 MIB = 1 << 20
-BASE = documents.run_path("e" * 45, "20260102T030405-aaaa")
+BASE = firestore_documents.run_path("e" * 45, "20260102T030405-aaaa")
 WIDE = [f"{n:04d} {'long name ☃ ' * 24}" for n in range(1000)]  # 300 characters each
 
 
@@ -35,9 +35,9 @@ def all_documents() -> list[Document]:
     strange = RunRecord(**{**vars(record), "message": "\ud800☃" * MIB, "label": "x" * 200})
     columns = {name: {"top": [{"value": name, "rows": 1}] * 20} for name in WIDE}
     return [
-        *documents.run_documents(strange),
-        *(each for one in wide() for each in documents.result_documents(BASE, one)),
-        *documents.statistics_documents("p" * 45, "d" * 32, [("", {"columns": columns})]),
+        *firestore_documents.run_documents(strange),
+        *(each for one in wide() for each in firestore_documents.result_documents(BASE, one)),
+        *firestore_documents.statistics_documents("p" * 45, "d" * 32, [("", {"columns": columns})]),
     ]
 
 
@@ -96,29 +96,29 @@ def test_no_document_comes_near_a_limit() -> None:
 def test_names_come_from_ids_alone() -> None:
     hostile = ["a/../b", "__x__", "", ".", "..", "{{=1}}", "x" * 300]
     for result in some_results(hostile, hostile):
-        for document in documents.result_documents(BASE, result):
+        for document in firestore_documents.result_documents(BASE, result):
             assert all(part.replace("-", "").replace("_", "").isalnum() for part in document.path)
             assert all(name.isidentifier() for name in document.fields)
 
 
 def test_a_text_is_cut_between_characters() -> None:
-    assert documents.clipped("x" * TEXT_BYTES) == "x" * TEXT_BYTES
-    cut = documents.clipped("☃" * TEXT_BYTES)
+    assert firestore_documents.clipped("x" * TEXT_BYTES) == "x" * TEXT_BYTES
+    cut = firestore_documents.clipped("☃" * TEXT_BYTES)
     assert cut == "☃" * ((TEXT_BYTES - 3) // 3) + "…"
-    assert documents.clipped("\ud800") == "?"
+    assert firestore_documents.clipped("\ud800") == "?"
 
 
 def test_a_text_as_large_as_a_document_is_cut_in_tables_too() -> None:
     (result,) = some_results(["k" * MIB], ["\x01" * MIB], classes=["c" * MIB])
-    for document in documents.result_documents(BASE, result):
+    for document in firestore_documents.result_documents(BASE, result):
         assert size(document) < PIECE_BYTES + 4096, document.path
 
 
 def test_batches_are_bounded_by_number_and_size() -> None:
     small = [Document(("x", str(n)), {"n": n}) for n in range(1001)]
-    assert [len(each) for each in documents.batches(small)] == [500, 500, 1]
+    assert [len(each) for each in firestore_documents.batches(small)] == [500, 500, 1]
     large = [Document(("x", str(n)), {"text": "x" * PIECE_BYTES}) for n in range(40)]
-    groups = list(documents.batches(large))
+    groups = list(firestore_documents.batches(large))
     assert [each for group in groups for each in group] == large
     assert all(sum(map(size, group)) < 5 * MIB for group in groups)
 

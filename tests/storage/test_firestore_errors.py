@@ -15,12 +15,12 @@ from grpc import StatusCode
 
 from steps.contract import ProjectLayout
 from steps.errors import DamagedError, MissingInputError, OutputError, RefeedError, TransientError
-from steps.firestore import FirestoreStore
 from steps.records import RunRecord
-from steps.store import ExperimentStore
-from tests.stand_ins import firestore as stand_in
-from tests.stand_ins import free_port
-from tests.stand_ins.firestore import database_of, refusing
+from steps.stores.base import ExperimentStore
+from steps.stores.firestore import FirestoreStore
+from tests.fakes import firestore as stand_in
+from tests.fakes import free_port
+from tests.fakes.firestore import database_of, refusing
 from tests.storage.results import some_results
 
 DOCS = Path(__file__).parents[2] / "docs" / "firestore.md"
@@ -162,7 +162,7 @@ def test_projects_and_databases_are_apart(firestore: str) -> None:
 
 @pytest.mark.parametrize("count", [20, 45])
 def test_more_than_a_page(count: int, firestore: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("steps.firestore._PAGE", 20)
+    monkeypatch.setattr("steps.stores.firestore._PAGE", 20)
     store = FirestoreStore(PROJECT, firestore)
     store.put_results("trial", "one", some_results([f"key {n}" for n in range(count)], ["x"], 1))
     assert len({each.partition_id for each in store.results("trial", "one")}) == count

@@ -10,9 +10,9 @@ from pathlib import Path
 import pytest
 
 from steps.errors import MissingInputError, OutputError, RefeedError, TransientError
-from steps.gcs import GcsStorage
-from steps.storage import check_writable
-from tests.stand_ins import answering, free_port
+from steps.storage.base import check_writable
+from steps.storage.gcs import GcsStorage
+from tests.fakes import answering, free_port
 
 URI = "gs://some-bucket/folder/x"
 DEADLINE = 1.0

@@ -5,10 +5,10 @@ from __future__ import annotations
 from dataclasses import asdict
 from pathlib import Path
 
-from steps.storage import storage_for
-from tests.lab import Lab, small_table
+from steps.storage.base import storage_for
+from tests.workspace import Lab, small_table
 from workflows.profile import profile, write_tfdv
-from workflows.specfile import load_spec
+from workflows.spec.load import load_spec
 
 
 def test_a_bucket_changes_nothing(gcs: str, lab: Lab) -> None:

@@ -14,12 +14,12 @@ import pytest
 
 from steps.contract import ProjectLayout
 from steps.errors import DataError, MissingInputError, SpecError, TransientError
-from steps.progress import Silent
+from steps.runtime.progress import Silent
 from steps.split.config import DatasetConfig
-from steps.split.source import open_source
+from steps.split.sources.base import open_source
 from steps.split.step import SplitRequest, SplitResult, split
-from steps.storage import LocalStorage, storage_for
-from tests.lab import small_table
+from steps.storage.base import LocalStorage, storage_for
+from tests.workspace import small_table
 
 Write = Callable[[pa.Table, Path], None]
 FORMATS: dict[str, Write] = {"parquet": pq.write_table, "csv": pa_csv.write_csv}
@@ -93,7 +93,7 @@ def test_nothing_is_downloaded_for_a_data_set_that_is_there(
         raise AssertionError
 
     with monkeypatch.context() as patch:
-        patch.setattr("steps.gcs.GcsStorage.download", refuse)
+        patch.setattr("steps.storage.gcs.GcsStorage.download", refuse)
         again = split_into(str(tmp_path / "runs"), uri)
     assert again.reused
     assert again.index == first.index

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from steps.errors import MissingInputError, OutputError, SpecError
-from steps.storage import Storage, check_writable, storage_for
+from steps.storage.base import Storage, check_writable, storage_for
 
 RACERS = 16
 ODD_NAMES = [
@@ -210,8 +210,9 @@ def test_an_unknown_scheme() -> None:
 
 def test_a_laptop_imports_no_cloud_client(tmp_path: Path) -> None:
     code = (
-        "import sys, steps.split.step, steps.store; from steps.storage import storage_for; "
+        "import sys, steps.split.step, steps.stores.base; "
+        "from steps.storage.base import storage_for; "
         "storage_for(sys.argv[1]).exists('x'); "
-        "assert not {'google.cloud.storage', 'requests', 'steps.gcs'} & set(sys.modules)"
+        "assert not {'google.cloud.storage', 'requests', 'steps.storage.gcs'} & set(sys.modules)"
     )
     subprocess.run([sys.executable, "-c", code, str(tmp_path)], check=True)

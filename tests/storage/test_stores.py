@@ -10,18 +10,18 @@ from pathlib import Path
 import pytest
 
 from steps.contract import ProjectLayout
-from steps.dataset_tables import documents
 from steps.errors import DamagedError, OutputError, SpecError
-from steps.partition_result import PartitionResult
 from steps.records import RunRecord
-from steps.run_tables import results_of
-from steps.schema import DATASET_TABLES
-from steps.storage import storage_for
-from steps.store import ExperimentStore, ObjectStore, SqliteStore, open_store
-from tests.lab import Lab, small_table
+from steps.results.dataset_tables import documents
+from steps.results.partition_result import PartitionResult
+from steps.results.run_tables import results_of
+from steps.results.schema import DATASET_TABLES
+from steps.storage.base import storage_for
+from steps.stores.base import ExperimentStore, ObjectStore, SqliteStore, open_store
 from tests.storage.results import some_results, write_tables
+from tests.workspace import Lab, small_table
 from workflows.local import split_only
-from workflows.specfile import load_spec
+from workflows.spec.load import load_spec
 
 RECORD = RunRecord("lab", "trial", "20260102T030405-aaaa", "s", "d", "running", "2026-01-02")
 

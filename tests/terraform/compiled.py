@@ -11,8 +11,8 @@ from pathlib import Path
 from tests.terraform.plans import Plan
 from tests.terraform.tools import ROOT, Found
 from workflows.argo.compile import compile_spec
-from workflows.installation import Installation, load_installation
-from workflows.specfile import load_spec
+from workflows.installation.model import Installation, load_installation
+from workflows.spec.load import load_spec
 
 FLIGHTS = ROOT / "examples" / "flights" / "spec.yaml"
 SPOT = {"cloud.google.com/gke-spot": "true"}

@@ -16,8 +16,8 @@ from tests.policy.tools import overlay, refusals
 from tests.terraform.compiled import Compiled, Pool, compiled
 from tests.terraform.plans import Plan
 from tests.terraform.tools import ROOT, Found
-from workflows.installation import load_installation
-from workflows.project_folder import ProjectFolder, add
+from workflows.argo.project_folder import ProjectFolder, add
+from workflows.installation.model import load_installation
 
 DATAFLOW = "split.engine=dataflow"
 STEPS = {"split", "train", "collect"}

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from tests.stand_ins import absent
+from tests.fakes import absent
 
 ROOT = Path(__file__).parents[2]
 TERRAFORM = ROOT / "terraform"

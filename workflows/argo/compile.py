@@ -12,8 +12,8 @@ from steps.errors import Problem, SpecError
 from steps.train.registry import check_params, installed
 from workflows.argo import template
 from workflows.argo.template import Manifest
-from workflows.installation import Installation, place_of
-from workflows.spec import ExperimentSpec
+from workflows.installation.model import Installation, place_of
+from workflows.spec.model import ExperimentSpec
 
 Kind = Literal["workflow-template", "workflow", "cron-workflow"]
 KINDS: tuple[Kind, ...] = get_args(Kind)

@@ -6,10 +6,10 @@ from functools import cached_property
 
 from steps.contract import RunAddress
 from workflows.argo.expressions import chosen_image
-from workflows.argo.placement import Placed, place, sizes, training_classes
-from workflows.installation import Installation, Project, dataflow_place
+from workflows.installation.model import Installation, Project, dataflow_place
+from workflows.installation.resource_classes import Placed, place, sizes, training_classes
 from workflows.pods.environment import Platform
-from workflows.spec import ExperimentSpec
+from workflows.spec.model import ExperimentSpec
 
 PROJECT_MAP = "refeed-project"
 """The ConfigMap in a project's namespace that says which project it is, and where it may write."""

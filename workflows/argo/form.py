@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from workflows.installation import Installation
-from workflows.spec import MOST_PODS, ExperimentSpec
+from workflows.installation.model import Installation
+from workflows.spec.model import MOST_PODS, ExperimentSpec
 
 
 @dataclass(frozen=True)

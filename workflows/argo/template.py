@@ -38,14 +38,14 @@ from hera.workflows import (
 from steps.contract import output, shards_of, step_command
 from steps.quantity import seconds
 from steps.records import canonical_json
-from workflows.argo import expressions, patch
+from workflows.argo import expressions, pod_patch
 from workflows.argo.experiment import EXECUTOR, PROJECT_MAP, Experiment
 from workflows.argo.form import form_of
-from workflows.argo.placement import Placed, place
-from workflows.installation import Installation
+from workflows.installation.model import Installation
+from workflows.installation.resource_classes import Placed, place
 from workflows.pods import environment as env
 from workflows.pods.environment import CAUSES, REPORT, STATUSES
-from workflows.spec import MOST_PODS, ExperimentSpec
+from workflows.spec.model import MOST_PODS, ExperimentSpec
 
 Manifest = dict[str, Any]
 
@@ -126,7 +126,7 @@ class _Templates:
                 fs_group=USER,
                 seccomp_profile=models.SeccompProfile(type="RuntimeDefault"),
             ),
-            "pod_spec_patch": patch.PROGRESS,
+            "pod_spec_patch": pod_patch.PROGRESS,
             "active_deadline_seconds": seconds(execution.deadline),
             "pod_gc": models.PodGC(strategy="OnPodCompletion", delete_delay_duration="600s"),
             "ttl_strategy": models.TTLStrategy(seconds_after_completion=seconds(execution.ttl)),
@@ -347,7 +347,7 @@ class _Templates:
                 memory_request=own.memory,
                 memory_limit=own.memory,
             ),
-            pod_spec_patch=patch.larger(classes) or None,
+            pod_spec_patch=pod_patch.larger(classes) or None,
             retry_strategy=_retries(TRIES_TO_TELL if step == "finish" else MOST_RETRIES),
             security_context=models.SecurityContext(
                 allow_privilege_escalation=False,

@@ -110,7 +110,7 @@ def init(
     force: Annotated[bool, typer.Option("--force", help="Replace the file if it exists.")] = False,
 ) -> None:
     """Write a commented spec for a table, its columns and types filled in."""
-    from workflows.init import draft
+    from workflows.spec.draft import draft
 
     text = draft(table, partition_by, target, name, output.parent if output else Path())
     if output is None:
@@ -132,7 +132,7 @@ def validate(
     as_json: AsJson = False,
 ) -> None:
     """Check a spec, and its data: leakage, id-like categories, constants, partitions too small."""
-    from workflows.specfile import load_spec
+    from workflows.spec.load import load_spec
 
     loaded = load_spec(spec, overrides or ())
     try:
@@ -155,7 +155,7 @@ def _advice(spec: Any, spec_only: bool) -> dict[str, list[str]]:  # noqa: ANN401
     check_params(spec.trainer.name, spec.trainer.params)
     if spec_only:
         return {"warnings": [], "notes": []}
-    from workflows.advice import advise
+    from workflows.spec.validate import advise
 
     return advise(spec, console.progress())
 
@@ -164,7 +164,7 @@ def _advice(spec: Any, spec_only: bool) -> dict[str, list[str]]:  # noqa: ANN401
 def split(spec: Spec, overrides: Overrides = None, as_json: AsJson = False) -> None:
     """Make the data set alone; run finds and reuses it."""
     from workflows.local import split_only
-    from workflows.specfile import load_spec
+    from workflows.spec.load import load_spec
 
     loaded = load_spec(spec, overrides or ())
     made = split_only(loaded, console.progress())
@@ -200,7 +200,7 @@ def run(
     """Split, train, explain and compare on this machine. Run again to go on where it stopped."""
     from workflows.cli import summary
     from workflows.local import run as run_here
-    from workflows.specfile import load_spec
+    from workflows.spec.load import load_spec
 
     changes = [*(overrides or ()), *([f"execution.workers={workers}"] if workers else [])]
     try:
@@ -239,8 +239,8 @@ def compile_(
 ) -> None:
     """Compile a spec to Argo's YAML; needs no cluster and no network."""
     from workflows.argo.compile import compile_spec, to_yaml
-    from workflows.installation import load_installation
-    from workflows.specfile import load_spec
+    from workflows.installation.model import load_installation
+    from workflows.spec.load import load_spec
 
     loaded = load_spec(spec, overrides or ())
     platform = load_installation(installation)
@@ -276,9 +276,9 @@ def report(
     as_json: AsJson = False,
 ) -> None:
     """Find past runs of an experiment, and make the report of one anew from its tables."""
-    from workflows.history import copy_report, find_run, make_report, past_runs, report_of_run
-    from workflows.runs import RUN_ID
-    from workflows.specfile import load_spec
+    from workflows.runs.find import RUN_ID
+    from workflows.runs.reports import copy_report, find_run, make_report, past_runs, report_of_run
+    from workflows.spec.load import load_spec
 
     if RUN_ID.match(spec):
         path = report_of_run(installation, spec)
@@ -344,8 +344,8 @@ def gc(
 ) -> None:
     """Remove what no kept run of the project refers to: data sets, models, explanations."""
     from workflows.cli import summary
-    from workflows.garbage import find_garbage, remove
-    from workflows.specfile import load_spec
+    from workflows.gc import find_garbage, remove
+    from workflows.spec.load import load_spec
 
     found = find_garbage(load_spec(spec, overrides or ()).spec, keep)
     if not dry_run:

@@ -15,9 +15,9 @@ from workflows.cli import console
 from workflows.cli.options import AsJson, InstallationFile, Overrides, Spec, print_json
 
 if TYPE_CHECKING:
-    from workflows.installation import Installation
-    from workflows.runs import FoundRun
-    from workflows.submit import Submitted
+    from workflows.installation.model import Installation
+    from workflows.runs.find import FoundRun
+    from workflows.runs.submit import Submitted
 
 Run = Annotated[str, typer.Argument(help="A run's id, such as 20260101T120000-ab12.")]
 ProjectOption = Annotated[
@@ -55,10 +55,10 @@ def submit(
 ) -> None:
     """Run an experiment on a cluster: apply its WorkflowTemplate, start a run, follow it."""
     from workflows.cluster.connect import connect
-    from workflows.installation import load_installation, place_of
-    from workflows.specfile import load_spec
-    from workflows.submit import submit as start
-    from workflows.submit import upload as copy
+    from workflows.installation.model import load_installation, place_of
+    from workflows.runs.submit import submit as start
+    from workflows.runs.submit import upload as copy
+    from workflows.spec.load import load_spec
 
     changes = [*(overrides or ())]
     changes += [f"execution.label={json.dumps(label)}"] if label else []
@@ -86,7 +86,7 @@ def _tell(submitted: Submitted) -> None:
 
 def _follow(submitted: Submitted, *, wait: bool, as_json: bool) -> None:
     from workflows.cluster.connect import connect
-    from workflows.follow import follow
+    from workflows.runs.follow import follow
 
     facts = {
         "run": submitted.address.run,
@@ -132,8 +132,8 @@ def status(
 ) -> None:
     """Tell what became of a run, or list the newest: from their folders, pods or no pods."""
     from workflows.cli import runs as shown
-    from workflows.installation import load_installation
-    from workflows.runs import all_runs, find_run
+    from workflows.installation.model import load_installation
+    from workflows.runs.find import all_runs, find_run
 
     platform = load_installation(installation)
     if run is None:
@@ -154,8 +154,8 @@ def status(
 def _troubles(found: FoundRun) -> list[str]:
     """What the cluster says is wrong just now; that it cannot be asked is no trouble."""
     from workflows.cluster.connect import connect
-    from workflows.cluster.trouble import troubles
-    from workflows.submit import running_workflow
+    from workflows.cluster.diagnose import troubles
+    from workflows.runs.submit import running_workflow
 
     if found.record.status != "running":
         return []
@@ -182,8 +182,8 @@ def logs(
 ) -> None:
     """Print what the steps of a run logged; it lies in the run's folder and outlives the pods."""
     from workflows.cli import runs as shown
-    from workflows.installation import load_installation
-    from workflows.runs import find_run, log_lines
+    from workflows.installation.model import load_installation
+    from workflows.runs.find import find_run, log_lines
 
     found = find_run(load_installation(installation), run, project)
     lines = log_lines(found, partition)
@@ -205,7 +205,7 @@ def retry(
 ) -> None:
     """Go on with a run that was stopped or failed: only what is missing, and what failed."""
     from workflows.cluster.connect import connect
-    from workflows.submit import retry as again
+    from workflows.runs.submit import retry as again
 
     platform, found = _found(installation, run, project)
     submitted = again(found, platform, connect(os.environ))
@@ -221,7 +221,7 @@ def stop(
 ) -> None:
     """Stop a run in good order: what is finished is recorded, and `retry` goes on from there."""
     from workflows.cluster.connect import connect
-    from workflows.submit import stop as halt
+    from workflows.runs.submit import stop as halt
 
     _, found = _found(installation, run, project)
     name = halt(found, connect(os.environ))
@@ -234,8 +234,8 @@ def stop(
 def _found(
     installation: Path | None, run: str, project: str | None
 ) -> tuple[Installation, FoundRun]:
-    from workflows.installation import load_installation
-    from workflows.runs import find_run
+    from workflows.installation.model import load_installation
+    from workflows.runs.find import find_run
 
     platform = load_installation(installation)
     return platform, find_run(platform, run, project)

@@ -21,7 +21,7 @@ from rich.progress import (
 from steps.errors import RefeedError, SpecError
 
 if TYPE_CHECKING:
-    from workflows.follow import View
+    from workflows.runs.follow import View
 
 out = Console(highlight=False, soft_wrap=True)
 """Results. Honours NO_COLOR, as rich does."""
@@ -70,7 +70,7 @@ class Bars:
     """A progress bar per step on a terminal: count, rate, time left."""
 
     def begin(self, step: str, unit: str, total: int | None) -> None:
-        """See ``steps.progress.Progress``."""
+        """See ``steps.runtime.progress.Progress``."""
         self._unit, self._total = unit, total
         self._progress = Progress(
             SpinnerColumn(finished_text="✓"),
@@ -87,7 +87,7 @@ class Bars:
         _moving.append(self)
 
     def advance(self, units: int, note: str = "") -> None:
-        """See ``steps.progress.Progress``."""
+        """See ``steps.runtime.progress.Progress``."""
         self._progress.advance(self._task, units)
         task = self._progress.tasks[0]
         count, rate = self._count(task.completed), _rate(task.completed, task.elapsed or 0.0)
@@ -96,7 +96,7 @@ class Bars:
             self._progress.console.print(f"  [yellow]{escape(visible(note))}[/]")
 
     def end(self) -> None:
-        """See ``steps.progress.Progress``."""
+        """See ``steps.runtime.progress.Progress``."""
         self._progress.stop()
         _moving[:] = [bars for bars in _moving if bars is not self]
 
@@ -112,12 +112,12 @@ class Lines:
     """Progress where there is no terminal: a plain line now and then."""
 
     def begin(self, step: str, unit: str, total: int | None) -> None:
-        """See ``steps.progress.Progress``."""
+        """See ``steps.runtime.progress.Progress``."""
         self._step, self._unit, self._total, self._done = step, unit, total, 0
         self._began = self._said = time.monotonic()
 
     def advance(self, units: int, note: str = "") -> None:
-        """See ``steps.progress.Progress``."""
+        """See ``steps.runtime.progress.Progress``."""
         self._done += units
         if note:
             self._say(visible(note))
@@ -125,7 +125,7 @@ class Lines:
             self._say(self._left())
 
     def end(self) -> None:
-        """See ``steps.progress.Progress``."""
+        """See ``steps.runtime.progress.Progress``."""
         self._say(f"done in {time.monotonic() - self._began:.1f} s")
 
     def _say(self, text: str) -> None:
@@ -167,7 +167,7 @@ class LiveView:
         _moving.append(self)
 
     def show(self, view: View) -> None:
-        """See ``workflows.follow.Watcher``."""
+        """See ``workflows.runs.follow.Watcher``."""
         for trouble in set(view.troubles) - self._told:
             self._progress.console.print(f"[yellow]{escape(visible(trouble))}[/]")
         self._told |= set(view.troubles)
@@ -181,7 +181,7 @@ class LiveView:
         )
 
     def end(self) -> None:
-        """See ``workflows.follow.Watcher``."""
+        """See ``workflows.runs.follow.Watcher``."""
         self._progress.stop()
         _moving[:] = [each for each in _moving if each is not self]
 
@@ -194,7 +194,7 @@ class ViewLines:
         self._last, self._said = ("", ""), 0.0
 
     def show(self, view: View) -> None:
-        """See ``workflows.follow.Watcher``."""
+        """See ``workflows.runs.follow.Watcher``."""
         for trouble in sorted(set(view.troubles) - self._told):
             sys.stderr.write(f"warning: {visible(trouble)}\n")
         self._told |= set(view.troubles)
@@ -206,7 +206,7 @@ class ViewLines:
         sys.stderr.flush()
 
     def end(self) -> None:
-        """See ``workflows.follow.Watcher``."""
+        """See ``workflows.runs.follow.Watcher``."""
 
 
 def view_text(view: View) -> str:

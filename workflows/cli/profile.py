@@ -16,7 +16,7 @@ from workflows.cli.options import AsJson, InstallationFile, Overrides, Spec, pri
 from workflows.cli.summary import REASONS, elided, short_path
 
 if TYPE_CHECKING:
-    from workflows.preflight import Preflight
+    from workflows.planning.estimate import Preflight
     from workflows.profile import Profile
 
 _MOST_FEATURES, _MOST_WARNINGS, _BAR = 20, 20, 24
@@ -47,10 +47,10 @@ def profile(
     as_json: AsJson = False,
 ) -> None:
     """Tell what is in the data, what would be skipped, hours and money of a run; trains nothing."""
-    from workflows.installation import load_installation
+    from workflows.installation.model import load_installation
     from workflows.profile import profile as look
     from workflows.profile import write_tfdv
-    from workflows.specfile import load_spec
+    from workflows.spec.load import load_spec
 
     loaded = load_spec(spec, overrides or ())
     platform = load_installation(installation) if installation else None
@@ -121,7 +121,7 @@ def _print_features(found: Profile) -> None:
 
 
 def _cells(row: Mapping[str, Any]) -> list[str]:
-    from steps.collect.report.columns import share_text, value_text
+    from steps.charts.features import share_text, value_text
 
     about = "" if row["distinct_exact"] else "~"
     numbers = row["type"] not in {"string", "bool"}

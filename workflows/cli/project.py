@@ -38,9 +38,9 @@ def add(
     installation: InstallationFile = None,
 ) -> None:
     """Write a project's folder: its manifests, and a place for its specs."""
-    from workflows.installation import load_installation
-    from workflows.project_folder import ProjectFolder, folders
-    from workflows.project_folder import add as begin
+    from workflows.argo.project_folder import ProjectFolder, folders
+    from workflows.argo.project_folder import add as begin
+    from workflows.installation.model import load_installation
 
     folders(overlay)  # there is such an overlay
     folder = ProjectFolder(overlay, name)
@@ -64,8 +64,8 @@ def render(
     ] = False,
 ) -> None:
     """Compile the specs of all projects, and write what the installation file says of all."""
-    from workflows.installation import load_installation
-    from workflows.project_folder import folders, platform_files, rendered, stale, write
+    from workflows.argo.project_folder import folders, platform_files, rendered, stale, write
+    from workflows.installation.model import load_installation
 
     platform = load_installation(installation)
     projects = folders(overlay)

@@ -10,10 +10,10 @@ from rich.table import Table
 
 from workflows.cli import summary
 from workflows.cli.console import out, visible
-from workflows.runs import Watch, outcome_of
+from workflows.runs.find import Watch, outcome_of
 
 if TYPE_CHECKING:
-    from workflows.runs import FoundRun
+    from workflows.runs.find import FoundRun
 
 _COLOURS = {"finished": "green", "failed": "red", "stopped": "yellow", "running": "cyan"}
 

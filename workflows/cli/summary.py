@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from steps.collect.outcome import Outcome
     from steps.collect.ranking import Line
     from steps.records import RunRecord
-    from workflows.garbage import Garbage
+    from workflows.gc import Garbage
     from workflows.local import RunSummary
 
 REASONS = {

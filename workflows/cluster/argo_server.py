@@ -18,10 +18,10 @@ from typing import Any
 from urllib.parse import quote, urlencode
 
 from steps.errors import MissingInputError, TransientError, UnavailableError, UsageError
-from workflows.cluster import replace
-from workflows.cluster.patience import Patience
-from workflows.cluster.port import Manifest
-from workflows.cluster.refusals import Asked, refusal, unreachable
+from workflows.cluster import apply
+from workflows.cluster.base import Manifest
+from workflows.cluster.errors import Asked, refusal, unreachable
+from workflows.cluster.retry import Patience
 
 TIMEOUT_SECONDS = 30.0
 
@@ -105,11 +105,11 @@ class ArgoServer:
 
     def apply(self, manifest: Manifest) -> None:
         """See ``Cluster.apply``."""
-        replace.apply(self, manifest)
+        apply.apply(self, manifest)
 
     def create(self, manifest: Manifest) -> Manifest:
         """See ``Cluster.create``."""
-        return self.insert(replace.kind_of(manifest, {"Workflow"}), manifest)
+        return self.insert(apply.kind_of(manifest, {"Workflow"}), manifest)
 
     def workflow(self, namespace: str, name: str) -> Manifest | None:
         """See ``Cluster.workflow``."""

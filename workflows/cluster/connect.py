@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from steps.errors import UnavailableError, UsageError
-from workflows.cluster.port import Cluster
+from workflows.cluster.base import Cluster
 
 VARIABLE = "REFEED_CLUSTER"
 """Chooses where both ways are open: argo or kubernetes."""

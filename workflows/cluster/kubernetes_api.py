@@ -18,10 +18,10 @@ from kubernetes.config.incluster_config import (
 from urllib3.exceptions import HTTPError
 
 from steps.errors import MissingInputError, UnavailableError
-from workflows.cluster import replace
-from workflows.cluster.patience import Patience
-from workflows.cluster.port import GROUP, VERSION, Manifest
-from workflows.cluster.refusals import Asked, refusal, unreachable
+from workflows.cluster import apply
+from workflows.cluster.base import GROUP, VERSION, Manifest
+from workflows.cluster.errors import Asked, refusal, unreachable
+from workflows.cluster.retry import Patience
 
 TIMEOUT_SECONDS = (10.0, 30.0)
 """To be connected, and to be answered."""
@@ -110,11 +110,11 @@ class KubernetesApi:
 
     def apply(self, manifest: Manifest) -> None:
         """See ``Cluster.apply``."""
-        replace.apply(self, manifest)
+        apply.apply(self, manifest)
 
     def create(self, manifest: Manifest) -> Manifest:
         """See ``Cluster.create``."""
-        return self.insert(replace.kind_of(manifest, {"Workflow"}), manifest)
+        return self.insert(apply.kind_of(manifest, {"Workflow"}), manifest)
 
     def workflow(self, namespace: str, name: str) -> Manifest | None:
         """See ``Cluster.workflow``."""

@@ -15,19 +15,19 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from steps.attempts import forget
 from steps.contract import OUTPUTS, RunAddress, output
 from steps.errors import MissingInputError, Problem, SpecError
 from steps.records import PartitionRecord, RunRecord, canonical_json
+from steps.runtime.attempts import forget
 from steps.split.engine_config import DataflowPlace
-from steps.storage import Storage, read_parsed
-from workflows.begin import now, write_start
-from workflows.place import housed, inside, strange_places
-from workflows.plan import trainer_facts
+from steps.storage.base import Storage, read_parsed
+from workflows.installation.isolation import housed, inside, strange_places
+from workflows.planning.run_files import now, write_start
+from workflows.planning.run_request import trainer_facts
 from workflows.pods import environment as env
 from workflows.pods.pod import Pod, find, pod
-from workflows.problems import problems_of
-from workflows.spec import ExperimentSpec
+from workflows.spec.model import ExperimentSpec
+from workflows.spec.validation_errors import problems_of
 
 FORM: dict[str, tuple[str, ...]] = {
     "source": ("dataset", "source"),

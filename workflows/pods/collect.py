@@ -8,11 +8,11 @@ from steps.collect.outcome import Outcome
 from steps.collect.step import CollectResult, collect
 from steps.contract import OUTPUTS, RunAddress, output
 from steps.errors import TooManyFailuresError
-from steps.storage import read_parsed
+from steps.storage.base import read_parsed
 from workflows.pods.environment import CAUSES, REPORT, STATUSES
 from workflows.pods.pod import pod
 from workflows.pods.progress import PodProgress
-from workflows.spec import ExperimentSpec
+from workflows.spec.model import ExperimentSpec
 
 
 def collect_in_pod(address: RunAddress) -> None:

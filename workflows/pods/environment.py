@@ -10,10 +10,10 @@ from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 
 from steps.errors import Problem, SpecError
-from steps.ledger import PodFacts
 from steps.records import canonical_json
-from steps.split.shards import SizeClass
-from workflows.place import inside
+from workflows.installation.isolation import inside
+from workflows.planning.packing import SizeClass
+from workflows.pods.pod_ledger import PodFacts
 
 SPEC = "REFEED_SPEC"
 """The spec as JSON; no two braces follow each other in its texts."""

@@ -19,13 +19,13 @@ from steps.collect.outcome import Outcome
 from steps.contract import RunAddress
 from steps.errors import MissingInputError, SpecError, TransientError, UsageError
 from steps.records import RunRecord
-from steps.storage import Storage, read_parsed, storage_for
-from steps.store import open_store
-from workflows.begin import now
+from steps.storage.base import Storage, read_parsed, storage_for
+from steps.stores.base import open_store
+from workflows.planning.run_files import now
 from workflows.pods import environment as env
 from workflows.pods.check import run_id
 from workflows.pods.pod import find, unknown
-from workflows.spec import ExperimentSpec
+from workflows.spec.model import ExperimentSpec
 
 _TIMEOUT_SECONDS = 20
 _FAILED_NODE = re.compile(
@@ -81,7 +81,9 @@ def _cancel_split(address: RunAddress, storage: Storage) -> None:
         return
     spec = read_parsed(storage, layout.spec, ExperimentSpec.model_validate_json)
     if spec.split.engine == "dataflow":
-        jobs = importlib.import_module("steps.split.cancel")  # with a client that few runs need
+        jobs = importlib.import_module(
+            "steps.split.coordination.cancel"
+        )  # with a client that few runs need
         for name in jobs.cancel_jobs_of(address, storage):
             sys.stdout.write(f"Cancelled the Dataflow job {name}, which nobody waits for.\n")
 

@@ -20,14 +20,14 @@ from steps.errors import (
     UnavailableError,
     unforeseen,
 )
-from steps.ledger import Ledger
-from steps.log import RunLog
 from steps.records import RunRecord
-from steps.storage import Storage, storage_for
-from steps.store import ExperimentStore, open_store
-from workflows.begin import now
+from steps.runtime.log import RunLog
+from steps.storage.base import Storage, storage_for
+from steps.stores.base import ExperimentStore, open_store
+from workflows.planning.run_files import now
 from workflows.pods import environment as env
 from workflows.pods.environment import Platform, check_place, pod_facts
+from workflows.pods.pod_ledger import Ledger
 
 _LONGEST_WAIT_SECONDS = 60.0
 

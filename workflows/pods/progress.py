@@ -8,7 +8,7 @@ import time
 from collections import Counter
 from pathlib import Path
 
-from steps.ledger import Ledger
+from workflows.pods.pod_ledger import Ledger
 
 ARGO_FILE = "ARGO_PROGRESS_FILE"
 """Argo names a file in this variable, and shows the ``done/total`` that it holds."""
@@ -28,19 +28,19 @@ class PodProgress:
         self._statuses: Counter[str] = Counter()
 
     def begin(self, step: str, unit: str, total: int | None) -> None:
-        """See ``steps.progress.Progress``."""
+        """See ``steps.runtime.progress.Progress``."""
         self._step, self._unit, self._total, self._done = step, unit, total or 0, 0
         self._tell()
 
     def advance(self, units: int, note: str = "") -> None:
-        """See ``steps.progress.Progress``."""
+        """See ``steps.runtime.progress.Progress``."""
         self._done += units
         self._statuses["failed"] += note.startswith("failed")
         if time.monotonic() - self._told >= _SECONDS_BETWEEN:
             self._tell()
 
     def end(self) -> None:
-        """See ``steps.progress.Progress``."""
+        """See ``steps.runtime.progress.Progress``."""
         self._tell()
 
     def _tell(self) -> None:

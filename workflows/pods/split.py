@@ -10,14 +10,14 @@ from pathlib import Path
 from steps.contract import OUTPUTS, RunAddress, output, shards_of
 from steps.errors import UsageError
 from steps.records import PartitionEntry, PartitionRecord, RunRequest
-from steps.split.shards import Packing, pack_classes
 from steps.split.step import SplitResult, split
-from steps.storage import read_parsed
-from workflows.begin import write_request
-from workflows.plan import TrainerFacts, run_request, split_engine, split_request
+from steps.storage.base import read_parsed
+from workflows.planning.packing import Packing, pack_classes
+from workflows.planning.run_files import write_request
+from workflows.planning.run_request import TrainerFacts, run_request, split_engine, split_request
 from workflows.pods.pod import Pod, find, pod
 from workflows.pods.progress import PodProgress
-from workflows.spec import ExperimentSpec
+from workflows.spec.model import ExperimentSpec
 
 
 def split_in_pod(address: RunAddress) -> None:

@@ -6,8 +6,8 @@ import os
 import signal
 
 from steps.contract import RunAddress
-from steps.train.pool import Stop
 from steps.train.step import Means, train
+from steps.train.workers.pool import Stop
 from workflows.pods import environment as env
 from workflows.pods.pod import pod
 from workflows.pods.progress import PodProgress

@@ -10,9 +10,12 @@ from typing import Any
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
-from steps.collect.report import answer, dependence, text
-from steps.collect.report.columns import data_section
-from steps.collect.report.data import (
+from steps.charts import dependence, text
+from steps.charts.features import data_section
+from steps.charts.heatmap import heat_map
+from steps.charts.shap import MOST_PANELS, shap_chart, shap_panels
+from steps.charts.skill import best_of, skill_charts, verdict, worst_of
+from steps.charts.tables import (
     Importance,
     Partition,
     Reader,
@@ -24,10 +27,8 @@ from steps.collect.report.data import (
     read_shap_summary,
     whole,
 )
-from steps.collect.report.facts import RunFacts
-from steps.collect.report.heatmap import heat_map
-from steps.collect.report.shapley import MOST_PANELS, shap_chart, shap_panels
-from steps.collect.report.skill import best_of, skill_charts, verdict, worst_of
+from steps.collect.report import headline
+from steps.collect.report.run_info import RunFacts
 
 MOST_ROWS = 200
 """Partitions in the table of all."""
@@ -51,7 +52,7 @@ def build_report(read: Reader, run: RunFacts) -> str:
     """The report as one HTML document; equal input gives equal bytes.
 
     Args:
-        read: returns columns of one of the tables in ``steps.schema``, by the table's name.
+        read: returns columns of one of the tables in ``steps.results.schema``, by the table's name.
         run: what is told of the run itself.
     """
     experiment = read_experiment(read)
@@ -96,8 +97,8 @@ def environment() -> Environment:
         text.plural,
         text.duration,
     )
-    found.filters |= {helper.__name__: helper for helper in helpers} | {"name": answer.name}
-    found.globals |= {"scales": SCALES, "methods": answer.METHOD_WORDS, "verdict": verdict}
+    found.filters |= {helper.__name__: helper for helper in helpers} | {"name": headline.name}
+    found.globals |= {"scales": SCALES, "methods": headline.METHOD_WORDS, "verdict": verdict}
     return found
 
 
@@ -110,10 +111,10 @@ def _shown(value: object) -> object:
 
 def _answer(partitions: Sequence[Partition], importance: Importance | None) -> dict[str, Any]:
     return {
-        "skill_sentence": answer.skill_sentence(partitions),
-        "contrast_sentence": answer.best_and_worst_sentence(partitions),
-        "importance_sentence": answer.importance_sentence(importance),
-        "scores": answer.scores_of(partitions),
+        "skill_sentence": headline.skill_sentence(partitions),
+        "contrast_sentence": headline.best_and_worst_sentence(partitions),
+        "importance_sentence": headline.importance_sentence(importance),
+        "scores": headline.scores_of(partitions),
     }
 
 
@@ -128,7 +129,7 @@ def _skill(partitions: Sequence[Partition]) -> dict[str, Any]:
 def _importance(importance: Importance | None, trained: Sequence[Partition]) -> dict[str, Any]:
     if importance is None:
         return {"heat": None, "leaders": []}
-    firsts = answer.first_counts(importance)
+    firsts = headline.first_counts(importance)
     leaders = sorted(firsts.items(), key=lambda item: (-item[1], item[0]))[:_NOTABLE]
     return {
         "heat": heat_map(importance, trained),

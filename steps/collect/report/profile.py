@@ -7,11 +7,11 @@ from dataclasses import dataclass
 
 from markupsafe import Markup
 
-from steps.collect.report import text
-from steps.collect.report.columns import data_section
-from steps.collect.report.data import Reader
+from steps.charts import text
+from steps.charts.features import data_section
+from steps.charts.svg import coordinate, element, label, picture
+from steps.charts.tables import Reader
 from steps.collect.report.page import environment
-from steps.collect.report.svg import coordinate, element, label, picture
 
 _WIDTH, _LINE, _LEFT, _RIGHT = 560.0, 24.0, 130.0, 60.0
 

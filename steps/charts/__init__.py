@@ -1,0 +1,1 @@
+"""SVG charts of result tables, shared by the report and other pages."""

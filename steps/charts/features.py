@@ -1,0 +1,221 @@
+"""The section on the data: each feature's values in a line, with what one should know of them."""
+
+from __future__ import annotations
+
+import math
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, timedelta
+from typing import Any
+
+from markupsafe import Markup
+
+from steps.charts import text
+from steps.charts.svg import coordinate, element, picture
+from steps.charts.tables import Reader, whole
+from steps.results.schema import BUCKETS_TABLE, COLUMN_STATISTICS, DATA_WARNINGS, TOP_VALUES_TABLE
+
+MOST_FEATURES = 60
+"""Features that are shown; the first are those with a warning, then the most important."""
+
+MOST_WARNINGS = 40
+"""Warnings that are shown."""
+
+_SIZE = (132.0, 26.0)
+_LEVEL = 24
+_EPOCH = date(1970, 1, 1)
+
+Row = Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class FeatureLine:
+    """A feature as the section shows it; all of it is text but the chart."""
+
+    name: str
+    type: str
+    missing: str
+    missing_rows: str
+    distinct: str
+    typical: str
+    range: str
+    chart: Markup
+    warned: bool
+
+
+@dataclass(frozen=True)
+class Section:
+    """The section on the data.
+
+    Attributes:
+        features: those that are shown, in order.
+        total: features that there are.
+        warnings: those that are shown: what each is about, and its words.
+        warnings_total: warnings that there are.
+    """
+
+    features: tuple[FeatureLine, ...]
+    total: int
+    warnings: tuple[tuple[str, str], ...]
+    warnings_total: int
+
+    @property
+    def hidden(self) -> int:
+        """Features that are not shown."""
+        return self.total - len(self.features)
+
+
+def data_section(read: Reader, features: Sequence[str], ranking: Sequence[str]) -> Section:
+    """The section on the data, from the tables about all rows.
+
+    Args:
+        read: returns columns of a table, by its name.
+        features: in the order of the spec.
+        ranking: the most important first; may be empty.
+    """
+    warnings = whole(read, DATA_WARNINGS.name, ["kind", "column", "message"]).to_pylist()
+    warned = [row["column"] or "" for row in warnings if row["kind"] != "few_rows"]
+    about = _by_column(read, COLUMN_STATISTICS.name, COLUMN_STATISTICS.names)
+    known = [name for name in features if name in about]
+    shown = _chosen(known, warned, ranking)
+    top = _by_column(read, TOP_VALUES_TABLE.name, ["column", "value", "share"])
+    buckets = _by_column(read, BUCKETS_TABLE.name, ["column", "low", "high", "count"])
+    return Section(
+        features=tuple(
+            _line(f"column-{at}", about[name][0], top[name], buckets[name], name in set(warned))
+            for at, name in enumerate(shown)
+        ),
+        total=len(known),
+        warnings=tuple((row["kind"], row["message"]) for row in warnings[:MOST_WARNINGS]),
+        warnings_total=len(warnings),
+    )
+
+
+def _by_column(read: Reader, name: str, columns: Sequence[str]) -> dict[str, list[Row]]:
+    found: dict[str, list[Row]] = defaultdict(list)
+    for row in whole(read, name, list(columns)).to_pylist():
+        found[row["column"] or ""].append(row)
+    return found
+
+
+def _chosen(features: list[str], warned: list[str], ranking: Sequence[str]) -> list[str]:
+    """All in the spec's order, or the first of those that matter most."""
+    if len(features) <= MOST_FEATURES:
+        return features
+    there = set(features)
+    order = dict.fromkeys(name for name in [*warned, *ranking, *features] if name in there)
+    return list(order)[:MOST_FEATURES]
+
+
+def _line(
+    ident: str, row: Row, top: Sequence[Row], buckets: Sequence[Row], warned: bool
+) -> FeatureLine:
+    kind, rows, missing = row["type"], row["rows"] or 0, row["missing"] or 0
+    exact = row["distinct_exact"] is not False
+    return FeatureLine(
+        name=row["column"] or "",
+        type=kind,
+        missing=share_text(missing, rows),
+        missing_rows=text.plural(missing, "row"),
+        distinct=("" if exact else "about ") + text.count(row["distinct"]),
+        typical=_typical(row, top),
+        range=_range(row),
+        chart=_chart(ident, row, top, buckets),
+        warned=warned,
+    )
+
+
+def share_text(part: float, whole: float) -> str:
+    """A share in per cent: 0 only if it is none, 100 only if it is all."""
+    if not whole:
+        return text.NONE
+    share = part / whole
+    if 0 < share < 0.001:  # noqa: PLR2004 - a tenth of a per cent
+        return "< 0.1 %"
+    if 0.999 < share < 1:  # noqa: PLR2004
+        return "> 99.9 %"
+    return f"{100 * share:.1f} %" if share not in {0, 1} else f"{100 * share:.0f} %"
+
+
+def value_text(kind: str, value: float | None) -> str:
+    """A number of the tables as the column has it: days and seconds since 1970 are dates again."""
+    if value is None or not math.isfinite(value):
+        return text.NONE
+    try:
+        if kind == "date":
+            return (_EPOCH + timedelta(days=value)).isoformat()
+        if kind == "timestamp":
+            moment = datetime.fromtimestamp(0, UTC) + timedelta(seconds=value)
+            return moment.strftime("%Y-%m-%d %H:%M")
+    except (OverflowError, ValueError):  # years that Python does not have
+        return text.number(value)
+    return text.plain(value)
+
+
+def _typical(row: Row, top: Sequence[Row]) -> str:
+    kind = row["type"]
+    if kind in {"string", "bool"}:
+        return ", ".join(
+            f"{text.elide(each['value'] or '', _LEVEL)} {share_text(each['share'] or 0, 1)}"
+            for each in top[:2]
+        )
+    if row["mean"] is None:
+        return text.NONE
+    if kind in {"date", "timestamp"}:
+        return value_text(kind, row["q50"])
+    return f"{text.number(row['mean'])} ± {text.number(row['sd'])}"
+
+
+def _range(row: Row) -> str:
+    if row["type"] in {"string", "bool"} or row["min"] is None:
+        return ""
+    low, high = (value_text(row["type"], row[name]) for name in ("min", "max"))
+    return low if low == high else f"{low} to {high}"
+
+
+def _chart(ident: str, row: Row, top: Sequence[Row], buckets: Sequence[Row]) -> Markup:
+    """Ten buckets of equal width, or the most frequent levels; empty where there is neither."""
+    name, levels = row["column"] or "", row["type"] in {"string", "bool"}
+    heights = (
+        [each["share"] or 0 for each in top] if levels else [each["count"] for each in buckets]
+    )
+    if not heights or not max(heights):
+        return Markup("")
+    return picture(
+        ident,
+        _SIZE,
+        f"Values of {text.elide(name, 60)}",
+        _levels_words(top) if levels else _buckets_words(row, buckets),
+        *_bars(heights, narrow=levels),
+    )
+
+
+def _levels_words(top: Sequence[Row]) -> str:
+    named = [
+        f"{text.elide(each['value'] or '', 60)}: {share_text(each['share'] or 0, 1)}"
+        for each in top
+    ]
+    return "The most frequent values. " + "; ".join(named)
+
+
+def _buckets_words(row: Row, buckets: Sequence[Row]) -> str:
+    total = sum(each["count"] for each in buckets)
+    fullest = max(buckets, key=lambda each: each["count"])
+    low, high = (value_text(row["type"], fullest[name]) for name in ("low", "high"))
+    share = share_text(fullest["count"], total)
+    return f"Ten buckets of equal width; {share} of the values lie from {low} to {high}."
+
+
+def _bars(heights: Sequence[float], *, narrow: bool) -> list[Markup]:
+    across, down = _SIZE
+    step = across / (6 if narrow else len(heights))
+    largest = max(heights)
+    base = element("path", d=f"M0 {coordinate(down - 0.5)}H{coordinate(across)}", class_="base")
+    bars = []
+    for at, height in enumerate(heights):
+        size = max((down - 2) * height / largest, 1.0 if height > 0 else 0.0)
+        if size:
+            box = {"x": at * step + 0.5, "y": down - 1 - size, "width": step - 1, "height": size}
+            bars.append(element("rect", class_="bar", **box))
+    return [base, *bars]

@@ -1,0 +1,289 @@
+"""Many curves over one grid in a small chart: thin ones, a bold middle, a few named."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+
+import numpy as np
+from markupsafe import Markup
+
+from steps.charts.curves import Floats
+from steps.charts.svg import (
+    Point,
+    Scale,
+    axis_x,
+    axis_y,
+    coordinate,
+    element,
+    join,
+    label,
+    line_path,
+    name_room,
+    picture,
+    scale_over,
+    spread,
+)
+from steps.charts.text import count, elide, plain, width
+
+MOST_LEVELS = 20
+"""Levels of a categorical feature that are drawn: those that most partitions have."""
+
+_TRIMMED = 50
+_NAME = 12
+
+
+@dataclass(frozen=True)
+class Panel:
+    """What a panel draws; ``lines`` is (partitions, cells) with NaN where a curve is not read.
+
+    Attributes:
+        ident: unique in the page.
+        title: of the chart, for those who do not see it.
+        labels: the cells' values as text.
+        numbers: the same as numbers, NaN for levels.
+        lines: the curves.
+        middle: the bold curve.
+        named: position and name of the partitions that stand out.
+        every: draw only each ``every``-th thin line.
+        low: lower edge of a band around the middle, if there is one.
+        high: its upper edge.
+    """
+
+    ident: str
+    title: str
+    labels: Sequence[str]
+    numbers: Floats
+    lines: Floats
+    middle: Floats
+    named: Sequence[tuple[int, str]] = ()
+    every: int = 1
+    low: Floats | None = None
+    high: Floats | None = None
+
+    def values(self) -> list[float]:
+        """What the scale spans: all that is named, and the lines without the outermost if many."""
+        finite = self.lines[np.isfinite(self.lines)]
+        trim = 0.002 if len(self.lines) > _TRIMMED else 0.0
+        ends = np.quantile(finite, [trim, 1 - trim]).tolist() if finite.size else []
+        kept = [self.middle, *(self.lines[index] for index, _ in self.named)]
+        kept += [edge for edge in (self.low, self.high) if edge is not None]
+        return [*ends, *np.concatenate(kept).tolist(), 0.0]
+
+
+def line_panel(panel: Panel) -> Markup:
+    """Lines over a numeric grid whose points stand at even steps, labelled in data units."""
+    across, top, bottom, left = 400, 8, 218, 52
+    right = across - (name_room((name for _, name in panel.named), _NAME) if panel.named else 12)
+    scale = scale_over(panel.values(), bottom, top)
+    cells = len(panel.labels)
+    xs = [
+        left + 8 + (right - left - 16) * (cell / (cells - 1) if cells > 1 else 0.5)
+        for cell in range(cells)
+    ]
+    return picture(
+        panel.ident,
+        (across, bottom + 24),
+        panel.title,
+        _description(panel, "The grid's points stand at even steps from left to right."),
+        axis_y(scale, left, right, 5),
+        _zero(f"M{left} {coordinate(scale(0))}H{coordinate(right)}"),
+        _clipped(
+            (left, top, right - left, bottom - top),
+            _band(panel, xs, scale),
+            _thin(
+                panel, [line_path(_points(xs, line, scale)) for line in panel.lines[:: panel.every]]
+            ),
+            _curve(xs, panel.middle, scale, "middle"),
+            *(
+                _curve(xs, panel.lines[index], scale, f"n{rank} named")
+                for rank, (index, _) in enumerate(panel.named)
+            ),
+        ),
+        _grid_labels(panel, xs, bottom),
+        _end_names(panel, xs, scale, right),
+    )
+
+
+def level_panel(panel: Panel) -> Markup:
+    """A strip for each level, the highest consensus first; a tick for each partition."""
+    levels = _levels(panel)
+    across, top, row = 400, 8, 18
+    left = name_room((panel.labels[level] for level in levels), 14)
+    bottom = top + row * len(levels)
+    scale = scale_over(panel.values(), left + 4, across - 10)
+    ys: dict[int, float] = {level: top + row * index for index, level in enumerate(levels)}
+    lines = panel.lines[:: panel.every]
+    return picture(
+        panel.ident,
+        (across, bottom + 20 + 17 * len(panel.named)),
+        panel.title,
+        _description(panel, "A strip for each level, the highest consensus on top."),
+        axis_x(scale, top, bottom, 5),
+        _zero(f"M{coordinate(scale(0))} {top}V{bottom}"),
+        *(
+            label(left - 6, y + row / 2 + 4, panel.labels[level], "name end", 14)
+            for level, y in ys.items()
+        ),
+        _clipped(
+            (left, top, across - left, bottom - top),
+            _thin(panel, ["".join(_ticks(line, ys, scale, (4, 10))) for line in lines]),
+            _spans(panel, ys, scale),
+            _ticks_of(panel.middle, ys, scale, "middle flat"),
+            *(
+                _level_dots(panel.lines[index], ys, scale, rank)
+                for rank, (index, _) in enumerate(panel.named)
+            ),
+        ),
+        *(
+            _key(rank, name, (left, bottom + 34 + 17 * rank))
+            for rank, (_, name) in enumerate(panel.named)
+        ),
+    )
+
+
+def _description(panel: Panel, how: str) -> str:
+    lines = int(np.isfinite(panel.lines).any(axis=1).sum())
+    names = ", ".join(elide(name, 40) for _, name in panel.named) or "none"
+    return f"{how} Curves of {count(lines)} partitions, their median in bold; named: {names}."
+
+
+def _zero(path: str) -> Markup:
+    return element("path", d=path, class_="base")
+
+
+def _clipped(box: tuple[float, float, float, float], *children: Markup) -> Markup:
+    """A nested svg clips what leaves it, without the ``url()`` that a clip path needs."""
+    x, y, across, down = (coordinate(side) for side in box)
+    return element(
+        "svg", *children, x=x, y=y, width=across, height=down, viewBox=f"{x} {y} {across} {down}"
+    )
+
+
+def _points(xs: Sequence[float], line: Floats, scale: Scale) -> list[Point | None]:
+    return [
+        (x, scale(value)) if np.isfinite(value) else None
+        for x, value in zip(xs, line.tolist(), strict=True)
+    ]
+
+
+def _curve(xs: Sequence[float], line: Floats, scale: Scale, class_: str) -> Markup:
+    path = line_path(_points(xs, line, scale))
+    return element("path", d=path, class_=class_) if path else Markup("")
+
+
+def _thin(panel: Panel, paths: Sequence[str]) -> Markup:
+    drawn = [element("path", d=path) for path in paths if path]
+    crowd = "crowd" if len(drawn) > _TRIMMED else "few"
+    kind = "dense" if len(drawn) > 300 else crowd  # noqa: PLR2004 - thinner still
+    return (
+        element("g", *drawn, class_=f"thins {kind}") if drawn and panel.low is None else Markup("")
+    )
+
+
+def _band(panel: Panel, xs: Sequence[float], scale: Scale) -> Markup:
+    """The band between ``low`` and ``high``, piece by piece where both are there."""
+    if panel.low is None or panel.high is None:
+        return Markup("")
+    edges = list(zip(xs, panel.low.tolist(), panel.high.tolist(), strict=True))
+    pieces = [
+        f"M{coordinate(x0)} {coordinate(scale(a0))}L{coordinate(x1)} {coordinate(scale(a1))}"
+        f"V{coordinate(scale(b1))}L{coordinate(x0)} {coordinate(scale(b0))}z"
+        for (x0, a0, b0), (x1, a1, b1) in pairwise(edges)
+        if np.isfinite([a0, b0, a1, b1]).all()
+    ]
+    return element("path", d="".join(pieces), class_="band") if pieces else Markup("")
+
+
+def _grid_labels(panel: Panel, xs: Sequence[float], bottom: float) -> Markup:
+    """As many of the grid's values as fit, always the first."""
+    texts = [
+        _grid_text(text, value)
+        for text, value in zip(panel.labels, panel.numbers.tolist(), strict=True)
+    ]
+    widest = max(width(text) for text in texts) * 7 + 10
+    step = (xs[-1] - xs[0]) / max(len(xs) - 1, 1)
+    every = max(1, int(-(-widest // step)) if step else 1, -(-len(texts) // 7))
+    marks = "".join(f"M{coordinate(x)} {coordinate(bottom)}v4" for x in xs[::every])
+    shown = zip(xs[::every], texts[::every], strict=True)
+    return element("path", d=marks, class_="mark") + join(
+        label(x, bottom + 17, text, "tick mid", 12) for x, text in shown
+    )
+
+
+def _grid_text(text: str, value: float) -> str:
+    """A number in few digits; a date as its day; a level as it is."""
+    try:
+        return plain(float(text))
+    except ValueError:
+        return elide(text[:10] if np.isfinite(value) else text, 12)
+
+
+def _end_names(panel: Panel, xs: Sequence[float], scale: Scale, right: float) -> Markup:
+    """Each name at the right, at the height of its curve's last point, joined to it by a line."""
+    ends = [_last(panel.lines[index], xs, scale) for index, _ in panel.named]
+    ys = spread([y for _, y in ends], 14, scale.end + 6, scale.start - 2)
+    names = []
+    for rank, ((x, y), at, (_, name)) in enumerate(zip(ends, ys, panel.named, strict=True)):
+        line = f"M{coordinate(x)} {coordinate(y)}L{coordinate(right + 3)} {coordinate(at)}"
+        names.append(element("path", d=line, class_=f"n{rank} tie"))
+        names.append(label(right + 6, at + 4, name, f"name n{rank}", _NAME))
+    return join(names)
+
+
+def _last(line: Floats, xs: Sequence[float], scale: Scale) -> Point:
+    cell = int(np.flatnonzero(np.isfinite(line))[-1])
+    return xs[cell], scale(float(line[cell]))
+
+
+def _levels(panel: Panel) -> list[int]:
+    """The levels that most partitions have, in falling order of the consensus."""
+    having = np.isfinite(panel.lines).sum(axis=0) + np.isfinite(panel.middle)
+    common = np.argsort(-having, kind="stable")[:MOST_LEVELS]
+    common = common[having[common] > 0]
+    height = np.nan_to_num(panel.middle, nan=-np.inf)
+    return sorted((int(level) for level in common), key=lambda level: (-height[level], level))
+
+
+def _ticks(line: Floats, ys: dict[int, float], scale: Scale, within: tuple[int, int]) -> list[str]:
+    start, length = within
+    return [
+        f"M{coordinate(scale(float(line[level])))} {coordinate(y + start)}v{length}"
+        for level, y in ys.items()
+        if np.isfinite(line[level])
+    ]
+
+
+def _spans(panel: Panel, ys: dict[int, float], scale: Scale) -> Markup:
+    """A bar from ``low`` to ``high`` in each strip, if the panel has them."""
+    if panel.low is None or panel.high is None:
+        return Markup("")
+    low, high = panel.low.tolist(), panel.high.tolist()
+    path = "".join(
+        f"M{coordinate(scale(low[level]))} {coordinate(y + 9)}H{coordinate(scale(high[level]))}"
+        for level, y in ys.items()
+        if np.isfinite([low[level], high[level]]).all()
+    )
+    return element("path", d=path, class_="span") if path else Markup("")
+
+
+def _ticks_of(line: Floats, ys: dict[int, float], scale: Scale, class_: str) -> Markup:
+    path = "".join(_ticks(line, ys, scale, (2, 14)))
+    return element("path", d=path, class_=class_) if path else Markup("")
+
+
+def _level_dots(line: Floats, ys: dict[int, float], scale: Scale, rank: int) -> Markup:
+    dots = (
+        element("circle", cx=scale(float(line[level])), cy=y + 9, r=3.4)
+        for level, y in ys.items()
+        if np.isfinite(line[level])
+    )
+    return element("g", *dots, class_=f"n{rank} marks")
+
+
+def _key(rank: int, name: str, at: Point) -> Markup:
+    dot = element(
+        "g", element("circle", cx=at[0] + 4, cy=at[1] - 4, r=3.4), class_=f"n{rank} marks"
+    )
+    return dot + label(at[0] + 13, at[1], name, f"name n{rank}", 40)

@@ -1,0 +1,305 @@
+"""Section 2: skill over partitions, with its interval, and against the number of rows."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from markupsafe import Markup
+
+from steps.charts.svg import (
+    Point,
+    Scale,
+    axis_x,
+    axis_y,
+    coordinate,
+    element,
+    join,
+    label,
+    name_room,
+    picture,
+    scale_over,
+    spread,
+    text_width,
+)
+from steps.charts.tables import Partition
+from steps.charts.text import count, elide, fixed
+
+FEW, MANY = 24, 120
+"""Up to FEW partitions stand in one column, up to MANY in three with a name each; then it is a
+strip in which only notable partitions are named."""
+
+_ROW = 16
+_TRIMMED = 50
+_NOTABLE = 3
+_SCATTERED = 8
+_NAME = 15
+
+
+@dataclass(frozen=True)
+class SkillCharts:
+    """The charts of the section, and how many partitions lie beyond their axis."""
+
+    ranked: tuple[Markup, ...]
+    against_rows: Markup | None
+    beyond: int
+
+
+def skill_charts(partitions: Sequence[Partition]) -> SkillCharts:
+    """Charts of the partitions whose skill is defined."""
+    scored = sorted((each for each in partitions if each.scored), key=lambda each: -each.skill)
+    if not scored:
+        return SkillCharts((), None, 0)
+    low, high = skill_range(scored)
+    ranked = _columns(scored, low, high) if len(scored) <= MANY else (_strip(scored, low, high),)
+    scatter = _against_rows(scored, low, high) if len(scored) >= _SCATTERED else None
+    return SkillCharts(ranked, scatter, sum(not low <= each.skill <= high for each in scored))
+
+
+def skill_range(scored: Sequence[Partition]) -> tuple[float, float]:
+    """The axis: all intervals, without the outermost if there are many, within -1 to 1.
+
+    Skill is at most 1, though the interval's normal approximation may pass it. It has no lower
+    bound, so one hopeless partition could press all others into a line.
+    """
+    ends = np.array([[each.low, each.high, each.skill, each.skill] for each in scored])
+    ends = np.where(np.isfinite(ends), ends, ends[:, 2:3])
+    trim = 0.01 if len(scored) >= _TRIMMED else 0.0
+    low = min(float(np.quantile(ends.min(axis=1), trim)), 0.0)
+    high = max(float(np.quantile(ends.max(axis=1), 1 - trim)), 0.0)
+    room = 0.04 * (high - low) or 0.1
+    return max(low - room, -1.0), min(high + room, 1.0)
+
+
+def best_of(partitions: Iterable[Partition]) -> list[Partition]:
+    """Partitions with a defined interval, the highest lower bound first."""
+    bounded = [each for each in partitions if each.scored and math.isfinite(each.low)]
+    return sorted(bounded, key=lambda each: (-each.low, each.identifier))
+
+
+def worst_of(partitions: Iterable[Partition]) -> list[Partition]:
+    """Partitions with a defined interval, the lowest upper bound first."""
+    bounded = [each for each in partitions if each.scored and math.isfinite(each.high)]
+    return sorted(bounded, key=lambda each: (each.high, each.identifier))
+
+
+def verdict(partition: Partition) -> str:
+    """``better`` or ``worse`` if the whole interval lies on one side of 0, else ``unsure``."""
+    if partition.low > 0:
+        return "better"
+    return "worse" if partition.high < 0 else "unsure"
+
+
+def summary_of(partition: Partition) -> str:
+    """A partition's skill in one line, for the tooltips."""
+    interval = f"{fixed(partition.low)} to {fixed(partition.high)}"
+    skill, rows = fixed(partition.skill), count(partition.rows)
+    return f"{partition.name}: skill {skill} ({interval}), {rows} rows"
+
+
+def _columns(scored: Sequence[Partition], low: float, high: float) -> tuple[Markup, ...]:
+    parts = 1 if len(scored) <= FEW else 3
+    size = math.ceil(len(scored) / parts)
+    marked = {id(each) for each in best_of(scored)[:1] + worst_of(scored)[:1]}
+    return tuple(
+        _column(scored[start : start + size], (low, high), start, size, marked)
+        for start in range(0, len(scored), size)
+    )
+
+
+def _column(
+    part: Sequence[Partition], bounds: tuple[float, float], start: int, size: int, marked: set[int]
+) -> Markup:
+    across, top, left = 400, 8, name_room((each.name for each in part), _NAME)
+    bottom = top + _ROW * size + 4
+    scale = Scale(*bounds, left, across - 12)
+    last = start + len(part)
+    return picture(
+        f"skill-{start}",
+        (across, bottom + 40),
+        f"Skill of partitions {start + 1} to {last}, in falling order",
+        "One row for each partition: a dot at its skill and a line over its 90 % interval. "
+        "The same numbers stand in the table of all partitions.",
+        axis_x(scale, top, bottom),
+        _zero_line(scale(0), top, bottom),
+        *(_row(each, scale, top + _ROW * (index + 0.5), marked) for index, each in enumerate(part)),
+        label((left + across) / 2, bottom + 33, "skill", "axis mid"),
+    )
+
+
+def _zero_line(x: float, top: float, bottom: float) -> Markup:
+    return element(
+        "path", d=f"M{coordinate(x)} {coordinate(top)}V{coordinate(bottom)}", class_="zero"
+    )
+
+
+def _row(each: Partition, scale: Scale, y: float, marked: set[int]) -> Markup:
+    strong = " strong" if id(each) in marked else ""
+    return element(
+        "g",
+        element("title", summary_of(each)),
+        element("rect", x=0, y=y - _ROW / 2, width=scale.end, height=_ROW, class_="hit"),
+        label(scale.start - 8, y + 4, each.name, f"name end{strong}", _NAME),
+        _interval(each, scale, y),
+        _dot(each, scale, y),
+        class_=verdict(each),
+    )
+
+
+def _interval(each: Partition, scale: Scale, y: float) -> Markup:
+    if not (math.isfinite(each.low) and math.isfinite(each.high)):
+        return Markup("")
+    ends = (
+        f"M{coordinate(scale.clip(each.low))} {coordinate(y)}H{coordinate(scale.clip(each.high))}"
+    )
+    return element("path", d=ends, class_="interval")
+
+
+def _dot(each: Partition, scale: Scale, y: float) -> Markup:
+    if scale.low <= each.skill <= scale.high:
+        return element("circle", cx=scale(each.skill), cy=y, r=3.6, class_="dot")
+    x, step = (scale.start, 6) if each.skill < scale.low else (scale.end, -6)
+    triangle = f"M{coordinate(x)} {coordinate(y)}l{step}-4v8z"
+    return element("path", d=triangle, class_="dot")
+
+
+def _strip(scored: Sequence[Partition], low: float, high: float) -> Markup:
+    across, top, bottom, left = 1240, 10, 330, 52
+    scale = Scale(low, high, bottom, top)
+    xs = [
+        left + 10 + (across - left - 20) * (index + 0.5) / len(scored)
+        for index in range(len(scored))
+    ]
+    return picture(
+        "skill-strip",
+        (across, bottom + 30),
+        f"Skill of {count(len(scored))} partitions, in falling order",
+        "Partitions from left to right by falling skill: a dot at the skill and a line over its "
+        "90 % interval. The numbers stand in the table partitions.",
+        axis_y(scale, left, across),
+        *(_strip_kind(scored, xs, scale, kind) for kind in ("unsure", "worse", "better")),
+        element("path", d=f"M{left} {coordinate(scale(0))}H{across}", class_="zero"),
+        label(left + 6, scale(0) + 15, "0: no better than the best constant", "tick halo"),
+        *(
+            _strip_hover(each, x, (top, bottom), across / len(scored))
+            for each, x in zip(scored, xs, strict=True)
+        ),
+        _strip_names(scored, xs, scale),
+        label(across / 2, bottom + 22, "partitions in falling order of skill", "axis mid"),
+        wide=True,
+    )
+
+
+def _strip_kind(
+    scored: Sequence[Partition], xs: Sequence[float], scale: Scale, kind: str
+) -> Markup:
+    chosen = [(each, x) for each, x in zip(scored, xs, strict=True) if verdict(each) == kind]
+    lines = "".join(
+        f"M{coordinate(x)} {coordinate(scale.clip(each.low))}V{coordinate(scale.clip(each.high))}"
+        for each, x in chosen
+        if math.isfinite(each.low) and math.isfinite(each.high)
+    )
+    dots = "".join(f"M{coordinate(x)} {coordinate(scale.clip(each.skill))}h0" for each, x in chosen)
+    if not dots:
+        return Markup("")
+    paths = [element("path", d=lines, class_="thin")] if lines else []
+    return element("g", *paths, element("path", d=dots, class_="points"), class_=kind)
+
+
+def _strip_hover(each: Partition, x: float, ends: tuple[float, float], step: float) -> Markup:
+    title = element("title", summary_of(each))
+    box = {"x": x - step / 2, "y": ends[0], "width": max(step, 0.1), "height": ends[1] - ends[0]}
+    return element("rect", title, **box, class_="hit")
+
+
+def _strip_names(scored: Sequence[Partition], xs: Sequence[float], scale: Scale) -> Markup:
+    """Names of the notable, on the side of the strip on which the others fall away."""
+    place = {
+        each.identifier: (x, scale.clip(each.skill)) for each, x in zip(scored, xs, strict=True)
+    }
+    best = best_of(scored)[:_NOTABLE]
+    worst = [each for each in worst_of(scored)[:_NOTABLE] if each not in best]
+    return _led(best, place, 26) + _led(worst, place, -26)
+
+
+def _led(chosen: Sequence[Partition], place: dict[str, Point], away: float) -> Markup:
+    """A name for each, ``away`` from its dot, joined to it by a line."""
+    dots = [place[each.identifier] for each in chosen]
+    heights = spread([y for _, y in dots], 16, 18, 324)
+    names = []
+    for each, (x, y), height in zip(chosen, dots, heights, strict=True):
+        line = f"M{coordinate(x)} {coordinate(y)}L{coordinate(x + away)} {coordinate(height)}"
+        anchor = "name halo" if away > 0 else "name halo end"
+        names.append(element("path", d=line, class_="leader"))
+        names.append(label(x + away * 1.15, height + 4, each.name, anchor, 16))
+    return join(names)
+
+
+def _against_rows(scored: Sequence[Partition], low: float, high: float) -> Markup:
+    across, top, bottom, left = 480, 10, 262, 52
+    scale = Scale(low, high, bottom, top)
+    logs = [math.log10(max(each.rows, 1)) if math.isfinite(each.rows) else 0.0 for each in scored]
+    rows = scale_over(logs, left + 6, across - 8)
+    points = {
+        each.identifier: (rows(log), scale.clip(each.skill))
+        for each, log in zip(scored, logs, strict=True)
+    }
+    return picture(
+        "skill-rows",
+        (across, bottom + 42),
+        "Skill against the number of rows",
+        "One dot for each partition, rows on a logarithmic axis. Small partitions scatter more.",
+        axis_y(scale, left, across),
+        _log_ticks(rows, top, bottom),
+        element("path", d=f"M{left} {coordinate(scale(0))}H{across}", class_="zero"),
+        *(_scatter_dot(each, points[each.identifier], len(scored)) for each in scored),
+        _scatter_names(scored, points, (left, across), (top, bottom)),
+        label((left + across) / 2, bottom + 35, "rows of the partition (logarithmic)", "axis mid"),
+    )
+
+
+def _log_ticks(scale: Scale, top: float, bottom: float) -> Markup:
+    factors = (1,) if scale.high - scale.low > 2 else (1, 2, 5)  # noqa: PLR2004 - decades
+    decades = range(math.floor(scale.low), math.ceil(scale.high) + 1)
+    values = [factor * 10.0**decade for decade in decades for factor in factors]
+    places = [
+        (scale(math.log10(each)), each)
+        for each in values
+        if scale.low <= math.log10(each) <= scale.high
+    ]
+    lines = "".join(f"M{coordinate(x)} {coordinate(top)}V{coordinate(bottom)}" for x, _ in places)
+    texts = (label(x, bottom + 16, count(each), "tick mid") for x, each in places)
+    return element("path", d=lines or "M0 0", class_="grid") + join(texts)
+
+
+def _scatter_dot(each: Partition, at: Point, total: int) -> Markup:
+    radius = 3.6 if total <= MANY else 2.2
+    title = element("title", summary_of(each))
+    return element("circle", title, cx=at[0], cy=at[1], r=radius, class_=f"spot {verdict(each)}")
+
+
+def _scatter_names(
+    scored: Sequence[Partition], points: dict[str, Point], across: Point, down: Point
+) -> Markup:
+    """Names of best and worst, at the side that has room, moved apart where they touch."""
+    most = 1 if len(scored) <= FEW else _NOTABLE  # the few are all named beside it already
+    chosen = {each.identifier: each for each in best_of(scored)[:most] + worst_of(scored)[:most]}
+    keys = list(chosen)
+    ys = spread([points[key][1] + 4 for key in keys], 14, down[0] + 8, down[1] - 3)
+    names = []
+    for key, y in zip(keys, ys, strict=True):
+        x, start = points[key][0], points[key][0] + 7
+        room = across[1] - start
+        left = text_width(elide(chosen[key].name, _NAME)) > room
+        names.append(
+            label(
+                x - 7 if left else start,
+                y,
+                chosen[key].name,
+                f"name halo{' end' if left else ''}",
+                _NAME,
+            )
+        )
+    return join(names)

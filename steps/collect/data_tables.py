@@ -1,0 +1,90 @@
+"""What a run keeps of its data set, statistics and warnings, and how its report reads them."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterator
+from dataclasses import asdict
+from functools import partial
+
+import pyarrow as pa
+
+from steps.collect.report import Reader
+from steps.contract import DatasetLayout, RunLayout
+from steps.errors import DamagedError, MissingInputError
+from steps.records import RunRequest
+from steps.results.dataset_tables import documents, facts_of, local_file, slices, whole_table
+from steps.results.schema import COLUMN_STATISTICS, DATA_WARNINGS, DATASET_TABLES
+from steps.results.writer import TableWriter, arrow_schema_of
+from steps.storage.base import Storage
+from steps.stores.base import ExperimentStore
+from steps.table.data_warnings import findings
+
+
+def write_data_tables(
+    request: RunRequest, dataset: DatasetLayout, run: RunLayout, storage: Storage
+) -> None:
+    """Write ``column_statistics``, a copy of the data set's, and ``data_warnings``.
+
+    Raises:
+        MissingInputError: the data set has no statistics.
+        DamagedError: they cannot be read.
+        OutputError: the run's folder cannot be written.
+    """
+    name = COLUMN_STATISTICS.name
+    for suffix in ("csv", "parquet"):
+        _copy(dataset.statistics_table(name, suffix), run.table(name, suffix), storage)
+    found = [
+        asdict(each) for each in findings(facts_of(dataset, storage), request.roles, request.task)
+    ]
+    columns = {column: [row[column] for row in found] for column in DATA_WARNINGS.names}
+    place = partial(run.table, DATA_WARNINGS.name)
+    with TableWriter(DATA_WARNINGS, place, storage) as writer:
+        writer.add(columns)
+
+
+def put_statistics(
+    store: ExperimentStore, dataset: DatasetLayout, dataset_hash: str, storage: Storage
+) -> None:
+    """Tell the store the statistics of the data set, unless an earlier run has done it.
+
+    They never change, and those of the whole table are put last: where they are, all are.
+
+    Raises:
+        OutputError: the store cannot be written.
+    """
+    try:
+        first = next(iter(store.statistics(dataset_hash)), None)
+    except (DamagedError, ValueError):  # a write that was cut off
+        first = None
+    if first is None or first[0]:
+        store.put_statistics(dataset_hash, documents(dataset, storage))
+
+
+def _copy(uri: str, to: str, storage: Storage) -> None:
+    with local_file(uri, storage) as path, path.open("rb") as source, storage.writer(to) as stream:
+        shutil.copyfileobj(source, stream)
+
+
+def reader_of(dataset: DatasetLayout, run: RunLayout, storage: Storage) -> Reader:
+    """Reads the tables of a run for its report; of tables of the data set, rows about all of it.
+
+    A run of an earlier version, or whose data set is gone, has no rows in these.
+    """
+
+    def read(name: str, columns: list[str]) -> Iterator[pa.Table]:
+        of_data = DATASET_TABLES.get(name)
+        own = of_data in {None, COLUMN_STATISTICS}
+        place = run.table if own else dataset.statistics_table
+        try:
+            if of_data is None:
+                yield from slices(place(name, "parquet"), storage, columns)
+            else:
+                yield whole_table(place(name, "parquet"), columns, storage)
+        except MissingInputError:
+            table = DATA_WARNINGS if name == DATA_WARNINGS.name else of_data
+            if table is None:
+                raise
+            yield arrow_schema_of(table).empty_table().select(columns)
+
+    return read

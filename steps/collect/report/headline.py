@@ -1,0 +1,115 @@
+"""Section 1: the answer, in plain sentences."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from markupsafe import Markup
+
+from steps.charts.skill import best_of, verdict, worst_of
+from steps.charts.svg import element
+from steps.charts.tables import Importance, Partition
+from steps.charts.text import count, elide, fixed, plural
+
+METHOD_WORDS = {
+    "permutation": "permutation importance",
+    "mean_abs_shap": "mean |SHAP|",
+    "gain": "share of gain",
+}
+"""How the methods of importance are called in sentences."""
+
+_NAME = 60
+
+
+@dataclass(frozen=True)
+class Scores:
+    """How many partitions do better than the best constant.
+
+    Attributes:
+        scored: trained partitions whose skill is defined.
+        above: of these, skill above 0.
+        better: of these, the whole interval above 0.
+        worse: the whole interval below 0.
+        median: median skill; NaN without any.
+    """
+
+    scored: int
+    above: int
+    better: int
+    worse: int
+    median: float
+
+
+def scores_of(partitions: Sequence[Partition]) -> Scores:
+    """Count the partitions by verdict."""
+    scored = [each for each in partitions if each.scored]
+    verdicts = Counter(verdict(each) for each in scored)
+    return Scores(
+        scored=len(scored),
+        above=sum(each.skill > 0 for each in scored),
+        better=verdicts["better"],
+        worse=verdicts["worse"],
+        median=float(np.median([each.skill for each in scored])) if scored else float("nan"),
+    )
+
+
+def name(text: str) -> Markup:
+    """A name from the data within a sentence: elided, isolated, the whole in a tooltip."""
+    return element("bdi", elide(text, _NAME), class_="name", title=text)
+
+
+def skill_sentence(partitions: Sequence[Partition]) -> str:
+    """How often the models beat the best constant, and by how much."""
+    scores = scores_of(partitions)
+    trained = sum(each.trained for each in partitions)
+    if not trained:
+        return (
+            f"No model was trained: none of {plural(len(partitions), 'partition')} could be used."
+        )
+    if not scores.scored:
+        return f"{plural(trained, 'model')} trained, but skill is not defined for any of them."
+    if scores.scored == 1:
+        verb = "beats" if scores.above else "does not beat"
+        return f"The one model {verb} the best constant: skill {fixed(scores.median, 2)}."
+    beaten = f"{count(scores.above)} of {plural(scores.scored, 'partition')}"
+    return (
+        f"The models beat the best constant in {beaten}, "
+        f"in {count(scores.better)} of them clearly; median skill {fixed(scores.median, 2)}."
+    )
+
+
+def best_and_worst_sentence(partitions: Sequence[Partition]) -> Markup:
+    """The partition predicted best and the one predicted worst, by their interval's bounds."""
+    best, worst = best_of(partitions)[:1], worst_of(partitions)[:1]
+    if len(best) + len(worst) < 2 or best == worst:  # noqa: PLR2004 - nothing to contrast
+        return Markup("")
+    return Markup("Best is {} (skill at least {}), worst is {} (at most {}).").format(
+        name(best[0].name), fixed(best[0].low, 2), name(worst[0].name), fixed(worst[0].high, 2)
+    )
+
+
+def importance_sentence(importance: Importance | None) -> Markup:
+    """The most important feature overall, and where else another one leads."""
+    if importance is None:
+        return Markup("")
+    overall = importance.ranking[0]
+    firsts = first_counts(importance)
+    judged = sum(firsts.values())
+    return Markup(
+        "The most important feature overall is {} (by {}); it ranks first in {} of {}."
+    ).format(
+        name(importance.features[overall]),
+        METHOD_WORDS[importance.method],
+        count(firsts[overall]),
+        plural(judged, "partition"),
+    )
+
+
+def first_counts(importance: Importance) -> Mapping[int, int]:
+    """For each feature the number of partitions in which it has the largest value, if above 0."""
+    values = np.nan_to_num(importance.values, nan=-np.inf)
+    judged = values[values.max(axis=1) > 0]
+    return Counter(int(index) for index in judged.argmax(axis=1))

@@ -1,0 +1,1 @@
+"""Google Cloud's clients, each loaded when a spec asks for it."""

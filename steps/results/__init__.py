@@ -1,0 +1,1 @@
+"""Result tables: their schema, and how they are written and read."""

@@ -1,0 +1,198 @@
+"""The tables of a data set, read again: whatever their size, a few partitions at a time."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Iterator, Sequence
+from contextlib import closing, contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from steps.contract import DatasetLayout
+from steps.errors import DamagedError
+from steps.records import PartitionIndex
+from steps.results.schema import BUCKETS_TABLE, COLUMN_STATISTICS, DATASET_TABLES, TOP_VALUES_TABLE
+from steps.results.writer import arrow_schema_of
+from steps.storage.base import Storage, read_parsed, scheme_of
+from steps.table.data_warnings import Facts, rows_by_column
+from steps.table.drift import Spread
+from steps.table.sample import Sample
+
+Told = tuple[str, dict[str, pa.Table]]
+"""A partition's id, empty for the whole table, and its rows by table."""
+
+_EMPTY = {name: arrow_schema_of(table).empty_table() for name, table in DATASET_TABLES.items()}
+
+
+@contextmanager
+def local_file(uri: str, storage: Storage) -> Iterator[Path]:
+    """An object as a local file, since Parquet is read from its end.
+
+    Raises:
+        MissingInputError: there is no such object.
+    """
+    if not scheme_of(uri) and storage.exists(uri):
+        yield Path(uri)
+        return
+    with tempfile.TemporaryDirectory(prefix="refeed-") as folder:
+        path = Path(folder, "table.parquet")
+        storage.download(uri, path)
+        yield path
+
+
+def slices(uri: str, storage: Storage, columns: Sequence[str] | None = None) -> Iterator[pa.Table]:
+    """The rows of a table, some at a time; at least one piece, which may have none.
+
+    Args:
+        uri: of the table.
+        storage: of that place.
+        columns: of it; None for all.
+
+    Raises:
+        MissingInputError: there is no such table.
+        DamagedError: it cannot be read.
+    """
+    with local_file(uri, storage) as path:
+        try:
+            with closing(pq.ParquetFile(path)) as file:
+                schema = file.schema_arrow
+                names = schema.names if columns is None else list(columns)
+                yield pa.schema([schema.field(name) for name in names]).empty_table()
+                for batch in file.iter_batches(columns=names):
+                    yield pa.Table.from_batches([batch]).select(names)
+        except (pa.ArrowException, OSError) as error:
+            raise DamagedError(uri, " ".join(str(error).split())[:200]) from error
+
+
+def whole_table(uri: str, columns: Sequence[str], storage: Storage) -> pa.Table:
+    """The rows about the whole table, which come last: of all others nothing is read.
+
+    Raises:
+        MissingInputError: there is no such table.
+        DamagedError: it cannot be read.
+    """
+    with local_file(uri, storage) as path:
+        try:
+            return pq.read_table(path, columns=list(columns), filters=[("scope", "==", "table")])
+        except (pa.ArrowException, OSError) as error:
+            raise DamagedError(uri, " ".join(str(error).split())[:200]) from error
+
+
+def partitions(dataset: DatasetLayout, storage: Storage) -> Iterator[Told]:
+    """The rows of each partition in all tables, in the order of the index; the whole table last.
+
+    Raises:
+        MissingInputError: a table is not there.
+        DamagedError: one cannot be read, or is not in the order of the others.
+    """
+    streams = {
+        name: _by_partition(slices(dataset.statistics_table(name, "parquet"), storage))
+        for name in DATASET_TABLES
+    }
+    waiting = {name: next(stream, None) for name, stream in streams.items()}
+    while (first := waiting[COLUMN_STATISTICS.name]) is not None:
+        told = {}
+        for name, stream in streams.items():
+            found = waiting[name]
+            if found is None or found[0] != first[0]:  # nothing frequent, no number
+                told[name] = _EMPTY[name]
+                continue
+            told[name] = found[1]
+            waiting[name] = next(stream, None)
+        yield first[0], told
+    left = [name for name, found in waiting.items() if found is not None]
+    if left:
+        raise DamagedError(dataset.statistics_table(left[0], "parquet"), "it is out of order")
+
+
+def _by_partition(tables: Iterator[pa.Table]) -> Iterator[tuple[str, pa.Table]]:
+    held: tuple[str, pa.Table] | None = None
+    for table in tables:
+        for key, rows in _cut(table):
+            if held is None:
+                held = key, rows
+            elif held[0] == key:
+                held = key, pa.concat_tables([held[1], rows])
+            else:
+                yield held
+                held = key, rows
+    if held is not None:
+        yield held
+
+
+def _cut(table: pa.Table) -> Iterator[tuple[str, pa.Table]]:
+    """A table where the partition changes."""
+    keys = table["partition_id"].combine_chunks()
+    if not len(keys):
+        return
+    changes = pc.not_equal(keys[1:], keys[:-1]).to_numpy(zero_copy_only=False)
+    starts = [0, *(np.flatnonzero(changes) + 1).tolist()]
+    for start, end in zip(starts, [*starts[1:], len(keys)], strict=True):
+        yield keys[start].as_py(), table.slice(start, end - start)
+
+
+def facts_of(dataset: DatasetLayout, storage: Storage) -> Facts:
+    """What warnings are made from.
+
+    Raises:
+        MissingInputError: a table is not there.
+        DamagedError: one cannot be read.
+    """
+    index = read_parsed(storage, dataset.index, PartitionIndex.from_json)
+    statistics = dataset.statistics_table(COLUMN_STATISTICS.name, "parquet")
+    values = dataset.statistics_table(TOP_VALUES_TABLE.name, "parquet")
+    names = [column.name for column in index.columns]
+    spread = Spread(names)
+    for rows in slices(statistics, storage):
+        spread.add(rows)
+    for rows in slices(values, storage):
+        spread.add_values(rows)
+    about = rows_by_column(whole_table(statistics, COLUMN_STATISTICS.names, storage))
+    top = whole_table(values, TOP_VALUES_TABLE.names, storage).to_pylist()
+    return Facts(
+        columns={name: about[name] for name in names},
+        largest={row["column"]: row["count"] for row in top if row["rank"] == 1},
+        spread=spread,
+        partition_rows=[entry.rows for entry in index.entries],
+        sample=read_parsed(storage, dataset.sample, Sample.from_ipc),
+    )
+
+
+_IDENTITY = ("scope", "partition_id", "partition", "column")
+
+
+def documents(dataset: DatasetLayout, storage: Storage) -> Iterator[tuple[str, dict[str, Any]]]:
+    """The same as the experiment store keeps it: of each partition, last of the whole table.
+
+    Raises:
+        MissingInputError: a table is not there.
+        DamagedError: one cannot be read.
+    """
+    for partition_id, tables in partitions(dataset, storage):
+        yield partition_id, document_of(tables)
+
+
+def document_of(tables: dict[str, pa.Table]) -> dict[str, Any]:
+    """One partition's statistics as JSON has it; what is undefined is null."""
+    rows = tables[COLUMN_STATISTICS.name].to_pylist()
+    columns: dict[str, dict[str, Any]] = {
+        row["column"]: {
+            "column": row["column"],
+            **{name: value for name, value in row.items() if name not in _IDENTITY},
+            "top_values": [],
+            "histogram": [],
+        }
+        for row in rows
+    }
+    for name, key, wanted in (
+        (TOP_VALUES_TABLE.name, "top_values", ("value", "count", "share")),
+        (BUCKETS_TABLE.name, "histogram", ("low", "high", "count")),
+    ):
+        for row in tables[name].to_pylist():
+            columns[row["column"]][key].append({each: row[each] for each in wanted})
+    return {"partition": rows[0]["partition"], "columns": list(columns.values())}

@@ -1,0 +1,106 @@
+"""The result tables of a run, read again partition by partition: what a store is given.
+
+It streams: of each table one row group is held at a time, whatever the number of partitions.
+"""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Iterator
+from contextlib import closing
+from itertools import groupby
+from operator import itemgetter
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from steps.contract import RunLayout
+from steps.errors import DamagedError, MissingInputError
+from steps.results.partition_result import PartitionResult
+from steps.storage.base import Storage, scheme_of
+
+PER_PARTITION = ("metrics", "importance", "partial_dependence", "shap_summary", "shap_by_value")
+"""The tables with any number of rows per partition; their partitions come in one order."""
+_KEY = ["partition_id", "partition"]
+
+
+def results_of(run: RunLayout, storage: Storage) -> Iterator[PartitionResult]:
+    """The results of all partitions of a run, in the order of its tables.
+
+    Raises:
+        MissingInputError: the run has no tables.
+        DamagedError: a table cannot be read, or is not in the order of the others.
+    """
+    with tempfile.TemporaryDirectory(prefix="refeed-") as folder:
+        places = {
+            name: _local(run, name, storage, folder) for name in ("partitions", *PER_PARTITION)
+        }
+        tables = {name: _Table(run.table(name, "parquet"), places[name]) for name in PER_PARTITION}
+        for _, rows in _partitions(run.table("partitions", "parquet"), places["partitions"]):
+            (row,) = rows.to_pylist()
+            yield PartitionResult(row, _columns(tables, row["partition_id"]))
+        for table in tables.values():
+            table.check_end()
+
+
+def _columns(tables: dict[str, _Table], partition_id: str) -> dict[str, dict[str, list[object]]]:
+    found = {name: table.take(partition_id) for name, table in tables.items()}
+    return {name: rows.drop_columns(_KEY).to_pydict() for name, rows in found.items() if rows}
+
+
+def _local(run: RunLayout, name: str, storage: Storage, folder: str) -> Path:
+    """A table as a local file: Parquet is read from its end."""
+    uri = run.table(name, "parquet")
+    if not scheme_of(uri):
+        if not storage.exists(uri):
+            raise MissingInputError(f"There is no file {uri!r}.")
+        return Path(uri)
+    path = Path(folder, f"{name}.parquet")
+    storage.download(uri, path)
+    return path
+
+
+class _Table:
+    """A table from which each partition's rows are taken in turn; not every one has some."""
+
+    def __init__(self, uri: str, path: Path) -> None:
+        self._uri, self._rest = uri, _partitions(uri, path)
+        self._next = next(self._rest, None)
+
+    def take(self, partition_id: str) -> pa.Table | None:
+        """The rows of a partition, if it is the next one that has some."""
+        if self._next is None or self._next[0] != partition_id:
+            return None
+        _, rows = self._next
+        self._next = next(self._rest, None)
+        return rows
+
+    def check_end(self) -> None:
+        """Make sure that no row was left out.
+
+        Raises:
+            DamagedError: one was.
+        """
+        if self._next is not None:
+            raise DamagedError(self._uri, f"the partition {self._next[0]!r} is out of order")
+
+
+def _partitions(uri: str, path: Path) -> Iterator[tuple[str, pa.Table]]:
+    """Id and rows of each partition of a table, in its order."""
+    for partition_id, slices in groupby(_slices(uri, path), key=itemgetter(0)):
+        yield partition_id, pa.concat_tables([rows for _, rows in slices])
+
+
+def _slices(uri: str, path: Path) -> Iterator[tuple[str, pa.Table]]:
+    """The same, cut where a row group ends."""
+    try:
+        with closing(pq.ParquetFile(path)) as file:
+            for number in range(file.num_row_groups):
+                group, start = file.read_row_group(number), 0
+                for partition_id, same in groupby(group.column("partition_id").to_pylist()):
+                    count = len(list(same))
+                    yield partition_id, group.slice(start, count)
+                    start += count
+    except (pa.ArrowException, OSError) as error:
+        raise DamagedError(uri, " ".join(str(error).split())[:200]) from error

@@ -1,0 +1,178 @@
+"""Writing result tables as CSV and Parquet, a few partitions at a time."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import ExitStack
+from types import TracebackType
+from typing import Any, Self
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.csv as pa_csv
+import pyarrow.parquet as pq
+from numpy.typing import NDArray
+
+from steps.results.schema import ResultTable
+from steps.storage.base import Storage
+
+_ARROW = {
+    "text": pa.string(),
+    "integer": pa.int64(),
+    "number": pa.float64(),
+    "boolean": pa.bool_(),
+}
+_ROWS_PER_GROUP = 1 << 16
+
+_FORMULA = re.compile(r"^[\s\x00]*[=+\-@\uff1d\uff0b\uff0d\uff20|%]|^[\t\r\n']")
+_SUSPECT = r"^\s*[^\w\s.]|^\s*%|^[\t\r\n']|\x00|[^\x01-\x7f]"
+"""What a text has that ``harmless`` may change, and many that it does not."""
+_NUMBER = re.compile(r"^[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?$")
+
+
+def harmless(text: str) -> str:
+    """A text cell that no spreadsheet runs as a formula.
+
+    The rule: a cell that begins (after white space) with one of ``= + - @ | %`` or their full-width
+    forms, or with a tab, a line end or an apostrophe, gets an apostrophe in front, unless it is a
+    plain number. So one leading apostrophe is never part of the value. NUL, which many readers take
+    for the end, becomes U+2400. Parquet holds the value as it is.
+    """
+    if _FORMULA.match(text) and not _NUMBER.match(text):
+        text = f"'{text}"
+    return text.replace("\x00", "\u2400")
+
+
+def arrow_schema_of(table: ResultTable) -> pa.Schema:
+    """The Parquet schema of a result table."""
+    return pa.schema([(column.name, _ARROW[column.type]) for column in table.columns])
+
+
+class TableWriter:
+    """Writes one result table; rows come in order, in batches of columns.
+
+    CSV follows RFC 4180: a header line, commas, CRLF, quoted text; UTF-8, empty where undefined.
+
+    Args:
+        table: what is written.
+        place: where it lies, by ``csv`` and ``parquet``.
+        storage: of that place.
+        csv: whether it is written as CSV too.
+    """
+
+    def __init__(
+        self,
+        table: ResultTable,
+        place: Callable[[str], str],
+        storage: Storage,
+        *,
+        csv: bool = True,
+    ) -> None:
+        self.table, self.schema = table, arrow_schema_of(table)
+        self._uris = {suffix: place(suffix) for suffix in (["csv"] if csv else []) + ["parquet"]}
+        self._storage = storage
+        self._stack = ExitStack()
+        self._waiting: list[pa.Table] = []
+        self._rows = 0
+
+    def __enter__(self) -> Self:
+        streams = {
+            suffix: self._stack.enter_context(self._storage.writer(uri))
+            for suffix, uri in self._uris.items()
+        }
+        self._csv = streams.get("csv")
+        if self._csv:
+            self._csv.write(csv_of(self.schema.empty_table()))
+        text = [field.name for field in self.schema if pa.types.is_string(field.type)]
+        self._parquet = self._stack.enter_context(
+            pq.ParquetWriter(streams["parquet"], self.schema, use_dictionary=text)
+        )
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        if error is None:
+            self._flush()
+        self._stack.__exit__(kind, error, trace)
+
+    def add(self, columns: Mapping[str, Sequence[Any] | NDArray[Any]], **constants: str) -> None:
+        """Add rows.
+
+        Args:
+            columns: values by column, all of one length.
+            constants: columns that have one value in all these rows.
+        """
+        rows = len(next(iter(columns.values()), ()))
+        if not rows:
+            return
+        same = {name: pa.repeat(pa.scalar(text), rows) for name, text in constants.items()}
+        self._waiting.append(arrow_table(self.table, {**columns, **same}))
+        self._rows += rows
+        if self._rows >= _ROWS_PER_GROUP:
+            self._flush()
+
+    def _flush(self) -> None:
+        if self._waiting:
+            table = pa.concat_tables(self._waiting)
+            self._parquet.write_table(table, row_group_size=table.num_rows)
+            if self._csv:
+                self._csv.write(csv_of(harmless_table(table), header=False))
+        self._waiting, self._rows = [], 0
+
+
+def arrow_table(table: ResultTable, columns: Mapping[str, Any]) -> pa.Table:
+    """Rows of a result table; in an array of numpy, NaN stands for a cell that is empty."""
+    schema = arrow_schema_of(table)
+    arrays = [
+        pa.array(values, field.type, from_pandas=isinstance(values, np.ndarray))
+        for field in schema
+        for values in [columns[field.name]]
+    ]
+    return pa.Table.from_arrays(arrays, schema=schema)
+
+
+def csv_of(table: pa.Table, *, header: bool = True) -> bytes:
+    """A table as RFC 4180 has it; see ``harmless_table`` for text that a spreadsheet would run."""
+    sink = pa.BufferOutputStream()
+    pa_csv.write_csv(table, sink, pa_csv.WriteOptions(include_header=header))
+    csv: bytes = sink.getvalue().to_pybytes()
+    if csv.count(b"\n") == table.num_rows + header:  # none within a text, as nearly always
+        return csv.replace(b"\n", b"\r\n")
+    return with_crlf(csv)
+
+
+def with_crlf(csv: bytes) -> bytes:
+    """Lines end with CRLF, which pyarrow below 26 cannot write; line ends within quotes stay.
+
+    A byte lies within quotes where the number of quotes up to it is odd; a quote within a text is
+    doubled, so it changes nothing.
+    """
+    content = np.frombuffer(csv, np.uint8)
+    quoted = np.bitwise_xor.accumulate(content == ord('"'))
+    ends = np.flatnonzero((content == ord("\n")) & ~quoted)
+    return np.insert(content, ends, ord("\r")).tobytes()
+
+
+def harmless_table(table: pa.Table) -> pa.Table:
+    """The table with all its text harmless."""
+    columns = [
+        _harmless_column(column) if pa.types.is_string(column.type) else column
+        for column in table.columns
+    ]
+    return pa.Table.from_arrays(columns, names=table.column_names)
+
+
+def _harmless_column(column: pa.ChunkedArray) -> pa.Array:
+    """Each distinct text is looked at once."""
+    encoded = column.combine_chunks().dictionary_encode()
+    if isinstance(encoded, pa.ChunkedArray):  # pragma: no cover - older pyarrow
+        encoded = encoded.combine_chunks()
+    texts = encoded.dictionary
+    if pa.compute.any(pa.compute.match_substring_regex(texts, _SUSPECT), min_count=0).as_py():
+        texts = pa.array([harmless(text) for text in texts.to_pylist()], pa.string())
+    return texts.take(encoded.indices)

@@ -1,0 +1,1 @@
+"""What a running step needs: log, progress, attempts, threads."""

@@ -1,0 +1,1 @@
+"""Coordination of runs that build the same dataset."""

@@ -1,0 +1,1 @@
+"""The dataset: its plan, part files, statistics and index."""

@@ -1,0 +1,140 @@
+"""Statistics in the format of TensorFlow Data Validation: ``DatasetFeatureStatisticsList``.
+
+Fields are filled as TFDV's own generators fill them (``basic_stats_generator.py`` and
+``top_k_uniques_stats_generator.py`` of tensorflow/data-validation): every column is a feature with
+one value where it is not missing; numbers have the population's standard deviation, ten buckets of
+equal width and, as QUANTILES, four that hold equally many values; texts have their most frequent
+values. Booleans are INT, 0 and 1. So are dates, as days, and timestamps, as seconds since 1970:
+what a schema calls ``UNIX_DAYS`` and ``UNIX_SECONDS``. A column's name is one step of a path, as
+it is.
+
+tensorflow-metadata is imported on use: it takes longer than all else that a split imports.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from itertools import islice, pairwise
+from typing import TYPE_CHECKING, Any
+
+from steps.results.schema import BUCKETS_TABLE, COLUMN_STATISTICS, TOP_VALUES_TABLE
+
+if TYPE_CHECKING:
+    from tensorflow_metadata.proto.v0 import statistics_pb2
+
+ALL = "All Examples"
+"""TFDV's name of the slice that all rows are in."""
+SLICES_PER_FILE = 500
+"""Partitions in one file at the most, so that no reader or writer has to hold them all."""
+
+_TYPES = {"float64": "FLOAT", "string": "STRING"}
+_QUARTILES = ("min", "q25", "q50", "q75", "max")
+
+Rows = Sequence[Mapping[str, Any]]
+"""Rows of a table; None for an empty cell."""
+Slice = tuple[str, Mapping[str, Rows]]
+"""A name, and the rows about it of the tables of a data set, by table."""
+
+
+def encode(slices: Iterable[Slice]) -> bytes:
+    """A file with the statistics of some slices; equal input gives equal bytes."""
+    from tensorflow_metadata.proto.v0 import statistics_pb2  # noqa: PLC0415 - see above
+
+    found = statistics_pb2.DatasetFeatureStatisticsList()
+    for name, tables in slices:
+        _fill(found.datasets.add(), name, tables)
+    content: bytes = found.SerializeToString(deterministic=True)
+    return content
+
+
+def encode_many(slices: Iterable[Slice]) -> Iterable[bytes]:
+    """The same of any number of slices, in files of at most ``SLICES_PER_FILE``."""
+    waiting = iter(slices)
+    while some := list(islice(waiting, SLICES_PER_FILE)):
+        yield encode(some)
+
+
+def _fill(
+    dataset: statistics_pb2.DatasetFeatureStatistics, name: str, tables: Mapping[str, Rows]
+) -> None:
+    statistics = tables[COLUMN_STATISTICS.name]
+    values = _by_column(tables[TOP_VALUES_TABLE.name])
+    buckets = _by_column(tables[BUCKETS_TABLE.name])
+    dataset.name = _utf8(name)
+    dataset.num_examples = statistics[0]["rows"] if statistics else 0
+    for row in statistics:
+        feature = dataset.features.add()
+        feature.path.step.append(_utf8(row["column"]))
+        kind = _TYPES.get(row["type"], "INT")
+        feature.type = feature.Type.Value(kind)
+        if kind == "STRING":
+            _fill_text(feature.string_stats, row, values.get(row["column"], []))
+        else:
+            _fill_numbers(feature.num_stats, row, buckets.get(row["column"], []))
+
+
+def _by_column(rows: Rows) -> dict[str, list[Mapping[str, Any]]]:
+    found: dict[str, list[Mapping[str, Any]]] = {}
+    for row in rows:
+        found.setdefault(row["column"], []).append(row)
+    return found
+
+
+def _utf8(text: str) -> str:
+    return text.encode("utf-8", "replace").decode()
+
+
+def _fill_common(common: statistics_pb2.CommonStatistics, row: Mapping[str, Any]) -> int:
+    """Returns the values that are not missing."""
+    known = int(row["rows"] - row["missing"])
+    common.num_non_missing, common.num_missing = known, row["missing"]
+    common.tot_num_values = known
+    if known:
+        common.min_num_values = common.max_num_values = 1
+        common.avg_num_values = 1.0
+    return known
+
+
+def _fill_text(stats: statistics_pb2.StringStatistics, row: Mapping[str, Any], top: Rows) -> None:
+    known = _fill_common(stats.common_stats, row)
+    stats.unique = row["distinct"]
+    if known:
+        stats.avg_length = row["mean_length"]
+    for value in top:
+        stats.top_values.add(value=_utf8(value["value"]), frequency=value["count"])
+        rank = value["rank"] - 1
+        stats.rank_histogram.buckets.add(
+            low_rank=rank, high_rank=rank, label=_utf8(value["value"]), sample_count=value["count"]
+        )
+
+
+def _fill_numbers(
+    stats: statistics_pb2.NumericStatistics, row: Mapping[str, Any], buckets: Rows
+) -> None:
+    known = _fill_common(stats.common_stats, row)
+    if not known:
+        return
+    stats.mean = _or_nan(row["mean"])
+    stats.std_dev = _population(row["sd"], known)
+    stats.num_zeros = row["zeros"]
+    stats.min, stats.median, stats.max = row["min"], row["q50"], row["max"]
+    standard = stats.histograms.add(type=0)  # STANDARD
+    for bucket in buckets:
+        standard.buckets.add(
+            low_value=bucket["low"], high_value=bucket["high"], sample_count=bucket["count"]
+        )
+    quantiles = stats.histograms.add(type=1)  # QUANTILES
+    for low, high in pairwise(_QUARTILES):
+        quantiles.buckets.add(low_value=row[low], high_value=row[high], sample_count=known / 4)
+
+
+def _population(deviation: float | None, known: int) -> float:
+    """With n, not n - 1, in the denominator."""
+    if known == 1:
+        return 0.0
+    return _or_nan(deviation) * math.sqrt((known - 1) / known)
+
+
+def _or_nan(value: float | None) -> float:
+    return math.nan if value is None else value

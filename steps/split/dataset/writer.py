@@ -1,0 +1,166 @@
+"""The end of every split engine: statistics, sample and, when all else lies there, the index."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from contextlib import ExitStack
+from dataclasses import asdict, dataclass
+from functools import partial
+from types import TracebackType
+from typing import Self
+
+import pyarrow as pa
+
+from steps.contract import SPLIT_VERSION, DatasetLayout
+from steps.records import Column, PartitionEntry, PartitionIndex, canonical_json, digest
+from steps.results.schema import BUCKETS_TABLE, COLUMN_STATISTICS, DATASET_TABLES, TOP_VALUES_TABLE
+from steps.results.writer import TableWriter, arrow_table, csv_of, harmless_table
+from steps.split.dataset.statistics_tables import rows_of
+from steps.split.dataset.tfdv import ALL, encode
+from steps.storage.base import Storage
+from steps.table.hashing import ContentSums
+from steps.table.merging import WholeTable
+from steps.table.part_codec import arrow_schema
+from steps.table.sample import Sample
+from steps.table.statistics import Seen, Statistics
+from steps.table.summaries import TableSummary
+
+_WAITING = 64
+"""Partitions whose statistics are written at once."""
+
+
+@dataclass(frozen=True)
+class SplitPlan:
+    """What is to be made.
+
+    Attributes:
+        columns: names and canonical types, sorted by name.
+        partition_by: name of the partition column.
+        format: of the part files.
+        identity: of the source, as it is, and of what is made of it; no part of what is made.
+        outdated: see ``Link``; nor is this.
+        anew: an error of an earlier job about the same rows is no answer.
+    """
+
+    columns: tuple[Column, ...]
+    partition_by: str
+    format: str
+    identity: str = ""
+    outdated: str = ""
+    anew: bool = False
+
+    @property
+    def work(self) -> str:
+        """Name of the work that the data set is: all who do the same share its jobs.
+
+        It changes whenever a link has been written, so that nobody ever meets what an earlier work
+        on the same source has left: its claims, its parts, or what was removed of them by half.
+        """
+        return digest([self.identity, self.outdated]) if self.outdated else self.identity
+
+    @property
+    def schema(self) -> pa.Schema:
+        """Of the part files."""
+        return arrow_schema(self.columns)
+
+    def digests(self, sums: ContentSums) -> tuple[str, str]:
+        """The data set's hash, and the digest of its content, which no format changes."""
+        columns = [asdict(column) for column in self.columns]
+        content = digest([list(sums), columns, self.partition_by])
+        return digest([content, self.format, SPLIT_VERSION]), content
+
+
+class DatasetWriter:
+    """Takes the partitions in the order of their keys, and finishes the data set.
+
+    Args:
+        plan: of the data set.
+        layout: where it lies.
+        storage: of that place.
+    """
+
+    def __init__(self, plan: SplitPlan, layout: DatasetLayout, storage: Storage) -> None:
+        self.plan, self.layout, self.storage = plan, layout, storage
+        self._table = WholeTable(len(plan.columns))
+        self._entries: list[PartitionEntry] = []
+        self._waiting: list[tuple[PartitionEntry | None, Statistics]] = []
+        self._stack = ExitStack()
+
+    def __enter__(self) -> Self:
+        self._writers = {
+            table.name: self._stack.enter_context(
+                TableWriter(
+                    table,
+                    partial(self.layout.statistics_table, table.name),
+                    self.storage,
+                    csv=table is COLUMN_STATISTICS,
+                )
+            )
+            for table in DATASET_TABLES.values()
+        }
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._stack.__exit__(kind, error, trace)
+
+    def add(self, entries: Sequence[PartitionEntry], seen: Seen) -> None:
+        """Take in the next partitions, and what was seen of them."""
+        self._table.add_values(seen.sketches)
+        for entry, statistics in zip(entries, seen.groups, strict=True):
+            self._entries.append(entry)
+            self._table.add(statistics)
+            self._tell(entry, statistics)
+
+    def _tell(self, entry: PartitionEntry | None, statistics: Statistics) -> None:
+        self._waiting.append((entry, statistics))
+        if len(self._waiting) >= _WAITING:
+            self._flush()
+
+    def _flush(self) -> None:
+        waiting, self._waiting = self._waiting, []
+        for name, columns in rows_of(waiting, self.plan.columns).items():
+            self._writers[name].add(columns)
+
+    def finish(self, sample: Sample, summary: TableSummary) -> None:
+        """All partitions are in: write the sample and what is known of the whole table."""
+        levels = {name: column.levels for name, column in summary.columns.items()}
+        whole = self._table.statistics(sample, levels)
+        self._tell(None, whole)
+        self._flush()
+        self._write_short(whole)
+        self.storage.write(self.layout.sample, sample.to_ipc())
+        facts = {
+            name: asdict(column) | {"mean": _number(mean)}
+            for (name, column), mean in zip(summary.columns.items(), whole.mean, strict=True)
+        }
+        self.storage.write(
+            self.layout.statistics, canonical_json(facts).encode("utf-8", "surrogatepass")
+        )
+
+    def _write_short(self, whole: Statistics) -> None:
+        """Of the whole table only: as CSV what would be long, and all for TFDV."""
+        rows = rows_of([(None, whole)], self.plan.columns)
+        tables = {name: arrow_table(table, rows[name]) for name, table in DATASET_TABLES.items()}
+        for table in (TOP_VALUES_TABLE, BUCKETS_TABLE):
+            content = csv_of(harmless_table(tables[table.name]))
+            self.storage.write(self.layout.statistics_table(table.name, "csv"), content)
+        told = {name: table.to_pylist() for name, table in tables.items()}
+        self.storage.write(self.layout.tfdv, encode([(ALL, told)]))
+
+    def commit(self, digests: tuple[str, str]) -> PartitionIndex:
+        """Write the index, by which the data set is there; after the block."""
+        plan = self.plan
+        index = PartitionIndex(
+            *digests, plan.columns, plan.partition_by, plan.format, tuple(self._entries)
+        )
+        self.storage.write(self.layout.index, index.to_json().encode("utf-8", "surrogatepass"))
+        return index
+
+
+def _number(value: float) -> float | None:
+    return None if value != value else float(value)  # noqa: PLR0124 - NaN, which JSON lacks

@@ -1,0 +1,1 @@
+"""Engines that build a dataset: embedded, Beam, Dataflow."""

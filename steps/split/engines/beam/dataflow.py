@@ -1,0 +1,112 @@
+"""The pipeline as a job of Dataflow: found or submitted, followed to its end, then finished.
+
+The death of whoever follows a job never cancels it.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+
+from steps.contract import ProjectLayout
+from steps.errors import DamagedError, MissingInputError, RefeedError, TransientError
+from steps.google.dataflow import Job
+from steps.google.errors import brief
+from steps.records import PartitionIndex
+from steps.runtime.progress import Progress
+from steps.split.coordination.claims import Claim
+from steps.split.coordination.dataset_pointer import MadeMeanwhileError
+from steps.split.dataset.writer import SplitPlan
+from steps.split.engine_config import SplitConfig
+from steps.split.engines.assemble import finish_dataset
+from steps.split.engines.beam.job import PATIENCE, OneJob, Patience
+from steps.split.engines.beam.pipeline import READ, WRITTEN
+from steps.split.engines.job_output import Handover
+from steps.split.sources.base import Source
+from steps.storage.base import Storage
+
+
+class DataflowEngine:
+    """An engine, see ``engines.Engine``.
+
+    Args:
+        config: complete.
+        follower: who waits for the job.
+        patience: with Dataflow and with others.
+    """
+
+    def __init__(self, config: SplitConfig, follower: str, patience: Patience = PATIENCE) -> None:
+        self.config, self.follower, self.patience = config, follower, patience
+
+    def __call__(
+        self,
+        source: Source,
+        plan: SplitPlan,
+        project: ProjectLayout,
+        storage: Storage,
+        progress: Progress,
+    ) -> PartitionIndex:
+        """Split a source into a data set.
+
+        Raises:
+            DataError: the source cannot be used.
+            TransientError: the job failed; the next call submits another.
+            RefeedError: Dataflow does not let us.
+            MadeMeanwhileError: somebody else has made it.
+        """
+        work = OneJob(self.config, self.patience, source, plan, project, storage)
+        work.claims.follow(self.follower)
+        claim, job = work.find()
+        handover = _done(work, claim, job, progress)
+        try:
+            return finish_dataset(plan, handover, project, storage, progress)
+        except (MissingInputError, DamagedError) as error:
+            # Removed by whoever was quicker, or by somebody who cleared up without a look.
+            if work.link.find() is not None:
+                raise MadeMeanwhileError from error
+        claim, job = work.next(claim.number + 1)
+        handover = _done(work, claim, job, progress)
+        return finish_dataset(plan, handover, project, storage, progress)
+
+
+def _done(work: OneJob, claim: Claim, job: Job, progress: Progress) -> Handover:
+    """Follow a job to its end; what it has left.
+
+    Raises:
+        RefeedError: what a worker told, or why the job has failed.
+    """
+    if job.state == "running":
+        job = _followed(work, claim, job, progress)
+    if job.state != "done":
+        raise _failure(work, claim, job)
+    return work.handover(claim)
+
+
+def _followed(work: OneJob, claim: Claim, job: Job, progress: Progress) -> Job:
+    """The job at its end."""
+    dataflow = work.dataflow(claim)
+    logging.getLogger(__name__).info("Dataflow job %s: %s", job.name, dataflow.page(job.id))
+    progress.begin("read", "rows", None)
+    told = 0
+    while job.state == "running":
+        time.sleep(work.patience.poll)
+        job = work.look(claim, job.id)
+        counters = dataflow.counters(job.id)
+        rows = counters.get(READ, 0) + counters.get(WRITTEN, 0)
+        progress.advance(max(0, rows - told), f"Dataflow job {job.name}")
+        told = max(told, rows)
+    progress.end()
+    return job
+
+
+def _failure(work: OneJob, claim: Claim, job: Job) -> RefeedError:
+    told = work.handover(claim).error()
+    if told:
+        return told
+    dataflow = work.dataflow(claim)
+    said = dataflow.errors(job.id)
+    why = f": {brief(said[-1])}" if said else ""
+    became = "failed" if job.state == "failed" else "was cancelled"
+    return TransientError(
+        f"The Dataflow job {job.name!r} {became}{why}.", hint=f"See {dataflow.page(job.id)}"
+    )

@@ -1,0 +1,107 @@
+"""What a look at the data tells before anything is trained: warnings, never errors."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+import pyarrow as pa
+
+from steps.errors import DataError
+from steps.records import Roles
+from steps.runtime.progress import Progress
+from steps.split.engines.first_pass import Partitions
+from steps.split.sources.base import Source
+from steps.table.data_warnings import ID_LIKE, leakage_text
+from steps.table.hashing import row_hashes, seeded
+from steps.table.leakage import FEWEST, LEAKAGE, Target
+from steps.table.sample import BottomSample
+from steps.table.summaries import TableSummary
+from steps.table.types import canonical_batch
+
+SAMPLE_ROWS = 50_000
+
+
+@dataclass(frozen=True)
+class Look:
+    """What one pass over a source found.
+
+    Attributes:
+        rows: of the source.
+        sample: distinct rows with the smallest hashes.
+        summary: of each column.
+        partition_rows: per partition key, rows that have a target; None for a missing key.
+    """
+
+    rows: int
+    sample: pa.Table
+    summary: TableSummary
+    partition_rows: dict[str | None, int]
+
+
+def look(source: Source, types: dict[str, str], roles: Roles, progress: Progress) -> Look:
+    """Read the columns of ``types`` once, in bounded memory; writes nothing.
+
+    Raises:
+        DataError: the source cannot be used.
+    """
+    sample, summary = BottomSample(SAMPLE_ROWS), TableSummary(types)
+    partitions, counts = Partitions(types[roles.partition_by]), Counter[int]()
+    rows = 0
+    progress.begin("read", "rows", source.rows())
+    for raw in source.batches(list(types)):
+        batch = canonical_batch(raw, types)
+        summary.add(batch)
+        sample.add(batch, row_hashes(batch))
+        codes = partitions.add(batch.column(roles.partition_by))
+        known = batch.column(roles.target).is_valid().to_numpy(zero_copy_only=False)
+        counts.update(dict(enumerate(np.bincount(codes, weights=known).astype(int).tolist())))
+        rows += batch.num_rows
+        progress.advance(batch.num_rows)
+    progress.end()
+    if not rows:
+        raise DataError("The source has no rows, so there is nothing to train on.")
+    by_key = {
+        None if key.kind == "null" else key.text: counts[code]
+        for key, _, code in partitions.sorted()
+    }
+    return Look(rows, sample.sample(batch.schema).rows, summary, by_key)
+
+
+def warnings_of(found: Look, roles: Roles, task: str) -> Iterator[str]:
+    """What a user should know of the features before training on them."""
+    for name in roles.features:
+        summary = found.summary.columns[name]
+        if summary.missing == summary.rows:
+            yield f"{name!r} is missing in every row: it tells nothing."
+        elif summary.levels is not None and len(summary.levels) == 1:
+            yield f"{name!r} is the same in every row: it tells nothing."
+    yield from _id_like(found, roles)
+    yield from _leaks(found, roles, task)
+
+
+def _id_like(found: Look, roles: Roles) -> Iterator[str]:
+    for name in roles.categorical:
+        column = found.sample.column(name).drop_null()
+        levels = len(column.unique())
+        if len(column) > 100 and levels > ID_LIKE * len(column):  # noqa: PLR2004 - too few to tell
+            yield (
+                f"{name!r} has {levels:,} different values in {len(column):,} sampled rows, like "
+                "an identifier: a model can only learn it by heart. Leave it out of features."
+            )
+
+
+def _leaks(found: Look, roles: Roles, task: str) -> Iterator[str]:
+    sample = found.sample.filter(found.sample.column(roles.target).is_valid())
+    if sample.num_rows < FEWEST:
+        return
+    half = seeded(row_hashes(sample.combine_chunks().to_batches()[0]), "half") % np.uint64(2) == 0
+    column = sample.column(roles.target).combine_chunks()
+    target = Target(column, task, np.ones(sample.num_rows), half)
+    for name in roles.features:
+        feature = sample.column(name).combine_chunks()
+        share = target.explained_by(feature, categorical=name in roles.categorical)
+        if share > LEAKAGE:
+            yield leakage_text(name, share, roles.target)

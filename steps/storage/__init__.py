@@ -1,0 +1,1 @@
+"""Object storage by URI: the port, and one adapter per scheme."""

@@ -1,0 +1,1 @@
+"""The experiment store: the port, and one adapter per kind."""

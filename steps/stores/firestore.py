@@ -1,0 +1,247 @@
+"""Firestore behind the experiment store's port; the one module that imports its client.
+
+``firestore_documents`` defines the documents. All writes are idempotent: a document's id follows
+from what it is about, so an interrupted write is simply repeated. Errors are distinguished by
+their remedy: retrying, a role on a project, creating a database, or logging in.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from itertools import groupby
+from typing import Any
+
+from google.api_core import exceptions
+from google.api_core.retry import Retry, if_exception_type
+from google.auth.exceptions import GoogleAuthError, TransportError
+from google.cloud import firestore
+
+from steps.contract import ProjectLayout
+from steps.errors import (
+    DamagedError,
+    MissingInputError,
+    OutputError,
+    Problem,
+    RefeedError,
+    SpecError,
+    TransientError,
+)
+from steps.google.errors import LOGIN, brief
+from steps.records import RunRecord
+from steps.results.partition_result import PartitionResult
+from steps.stores import firestore_documents
+from steps.stores.firestore_documents import Document
+
+DEADLINE_SECONDS = 60.0
+"""How long a call is tried again before it fails: a step's retry follows, with a fresh process."""
+
+_PAGE = 200
+_URI = re.compile(
+    r"firestore://([a-z][a-z0-9-]{4,28}[a-z0-9])(?:/([a-z][a-z0-9-]{2,61}[a-z0-9]))?/?"
+)
+_PASSING = (
+    exceptions.Aborted,
+    exceptions.Cancelled,
+    exceptions.DeadlineExceeded,
+    exceptions.InternalServerError,
+    exceptions.ServiceUnavailable,
+    exceptions.TooManyRequests,
+    exceptions.Unknown,
+)
+_ROLES = {MissingInputError: "roles/datastore.viewer", OutputError: "roles/datastore.user"}
+
+Side = type[MissingInputError] | type[OutputError]
+"""What a refusal is: the error of a read or that of a write."""
+
+
+class FirestoreStore:
+    """Runs, results and statistics as documents under ``projects/{project}``.
+
+    Args:
+        project: whose experiments they are.
+        uri: ``firestore://gcp-project`` or ``firestore://gcp-project/database``.
+        deadline: seconds for which a call that was throttled or cut off is tried again.
+        writes: documents in one commit at the most.
+
+    Raises:
+        SpecError: the URI names no database.
+    """
+
+    def __init__(
+        self,
+        project: ProjectLayout,
+        uri: str,
+        deadline: float = DEADLINE_SECONDS,
+        writes: int = firestore_documents.BATCH_WRITES,
+    ) -> None:
+        found = _URI.fullmatch(uri)
+        if not found:
+            message = f"{uri!r} names no Firestore database"
+            hint = "Write it as firestore://gcp-project or firestore://gcp-project/database."
+            raise SpecError(uri, [Problem(0, 0, "store", message, hint)])
+        self._project, self._uri = project.project, uri.rstrip("/")
+        self._cloud, self._database = found[1], found[2] or "(default)"
+        self._writes = writes
+        again = Retry(
+            predicate=if_exception_type(*_PASSING),
+            initial=0.5,
+            maximum=20.0,
+            multiplier=2.0,
+            timeout=deadline,
+        )
+        self._patience: dict[str, Any] = {"retry": again, "timeout": deadline}
+
+    def put(self, record: RunRecord) -> None:
+        """See ``ExperimentStore.put``."""
+        self._write(firestore_documents.run_documents(record))
+
+    def get(self, experiment: str, run: str) -> RunRecord | None:
+        """See ``ExperimentStore.get``."""
+        path = firestore_documents.run_path(experiment, run)
+        (found,) = self._read([path])
+        return firestore_documents.run_record(found, "/".join(path)) if found else None
+
+    def runs(self, experiment: str | None = None) -> list[RunRecord]:
+        """See ``ExperimentStore.runs``."""
+        names = [experiment] if experiment else [name for name, _ in self._all("experiments")]
+        found = [
+            firestore_documents.run_record(fields, f"experiments/{name}/runs/{run}")
+            for name in names
+            for run, fields in self._all("experiments", name, "runs")
+        ]
+        return sorted(found, key=lambda record: record.run, reverse=True)
+
+    def put_results(self, experiment: str, run: str, results: Iterable[PartitionResult]) -> None:
+        """See ``ExperimentStore.put_results``; a partition's own document is last."""
+        base = firestore_documents.run_path(experiment, run)
+        self._write(
+            each for one in results for each in firestore_documents.result_documents(base, one)
+        )
+
+    def results(self, experiment: str, run: str) -> Iterator[PartitionResult]:
+        """See ``ExperimentStore.results``."""
+        base = (*firestore_documents.run_path(experiment, run), "results")
+        for partition_id, summary in self._all(*base):
+            place = (*base, partition_id, "tables")
+            pieces = self._read([(*place, name) for name in firestore_documents.piece_ids(summary)])
+            if None in pieces:
+                raise DamagedError("/".join(place), "a document is missing")
+            yield firestore_documents.partition_result(summary, filter(None, pieces))
+
+    def put_statistics(
+        self, dataset: str, statistics: Iterable[tuple[str, dict[str, Any]]]
+    ) -> None:
+        """See ``ExperimentStore.put_statistics``."""
+        self._write(firestore_documents.statistics_documents(self._project, dataset, statistics))
+
+    def statistics(self, dataset: str) -> Iterator[tuple[str, dict[str, Any]]]:
+        """See ``ExperimentStore.statistics``."""
+        found = (fields for _, fields in self._all("datasets", dataset, "statistics"))
+        for partition_id, pieces in groupby(found, key=lambda fields: str(fields["partition_id"])):
+            try:
+                yield partition_id, firestore_documents.statistics_of(list(pieces))
+            except ValueError as error:
+                raise DamagedError(f"datasets/{dataset}/statistics", str(error)) from error
+
+    # --- requests -----------------------------------------------------------------------------
+
+    def _write(self, wanted: Iterable[Document]) -> None:
+        """Commit after commit, in order: what names another document never comes before it."""
+        for group in firestore_documents.batches(wanted, self._writes):
+            with self._translated(OutputError):
+                batch = self._client().batch()
+                for each in group:
+                    batch.set(self._reference(*each.path), each.fields, merge=each.merge)
+                batch.commit(**self._patience)
+
+    def _read(self, paths: list[tuple[str, ...]]) -> list[dict[str, Any] | None]:
+        """The fields of documents, in the order of their paths; None for one that is not there."""
+        with self._translated(MissingInputError):
+            references = [self._reference(*path) for path in paths]
+            found = self._client().get_all(references, **self._patience)
+            fields = {each.reference.path: each.to_dict() for each in found}
+        return [fields[reference.path] for reference in references]
+
+    def _all(self, *collection: str) -> Iterator[tuple[str, dict[str, Any]]]:
+        """Id and fields of all documents of a collection, by id; read page by page."""
+        last: firestore.DocumentSnapshot | None = None
+        while True:
+            with self._translated(MissingInputError):
+                parent = self._reference(*collection[:-1])
+                query = parent.collection(collection[-1]).order_by("__name__").limit(_PAGE)
+                query = query.start_after(last) if last else query
+                page = list(query.stream(**self._patience))
+            yield from ((each.id, each.to_dict()) for each in page)
+            if len(page) < _PAGE:
+                return
+            last = page[-1]
+
+    def _reference(self, *path: str) -> Any:  # noqa: ANN401 - a reference of the client's
+        return self._client().document("projects", self._project, *path)
+
+    def _client(self) -> firestore.Client:
+        """The client of this process: a channel must not be shared with a forked child."""
+        host = os.environ.get("FIRESTORE_EMULATOR_HOST", "")
+        key = os.getpid(), host, self._cloud, self._database
+        if key not in _CLIENTS:
+            _CLIENTS[key] = firestore.Client(project=self._cloud, database=self._database)
+        return _CLIENTS[key]
+
+    # --- refusals -----------------------------------------------------------------------------
+
+    @contextmanager
+    def _translated(self, side: Side) -> Iterator[None]:
+        """Turn the client's errors into ours.
+
+        Raises:
+            MissingInputError, OutputError: as ``side`` says; trying again cannot help.
+            TransientError: it may help.
+        """
+        try:
+            yield
+        except (exceptions.RetryError, TransportError, *_PASSING) as error:
+            raise self._transient(error) from error
+        except exceptions.GoogleAPICallError as error:
+            raise self._refusal(side, error) from error
+        except GoogleAuthError as error:
+            raise (
+                self._transient(error) if error.retryable else self._unknown(side, error)
+            ) from error
+
+    def _transient(self, error: Exception) -> TransientError:
+        cause = error.cause if isinstance(error, exceptions.RetryError) and error.cause else error
+        return TransientError(
+            f"Cannot reach {self._uri}: {brief(cause)}.",
+            hint="It was tried again for a while. Run again to go on: what is finished is kept.",
+        )
+
+    def _unknown(self, side: Side, error: Exception) -> RefeedError:
+        why = f"Google Cloud does not know who asks for {self._uri}: {brief(error)}."
+        return side(why, hint=LOGIN)
+
+    def _refusal(self, side: Side, error: exceptions.GoogleAPICallError) -> RefeedError:
+        """What a status says to whoever runs Refeed."""
+        if isinstance(error, exceptions.Unauthenticated):
+            return self._unknown(side, error)
+        return side(f"Firestore refuses {self._uri}: {brief(error)}.", hint=self._help(side, error))
+
+    def _help(self, side: Side, error: exceptions.GoogleAPICallError) -> str:
+        where = f"--project={self._cloud}"
+        if isinstance(error, exceptions.NotFound):
+            return f"Make the database: `{_MAKE} --database='{self._database}' {where}`."
+        if isinstance(error, exceptions.Forbidden) and _DISABLED.search(str(error)):
+            return f"Enable the API: `gcloud services enable firestore.googleapis.com {where}`."
+        if isinstance(error, exceptions.Forbidden):
+            return (
+                f"Whoever runs this needs {_ROLES[side]} on the project {self._cloud}: `gcloud "
+                f"projects add-iam-policy-binding {self._cloud} --role={_ROLES[side]} --member=...`"
+            )
+        return ""
+
+
+_CLIENTS: dict[tuple[int, str, str, str], firestore.Client] = {}
+_MAKE = "gcloud firestore databases create --type=firestore-native --location=..."
+_DISABLED = re.compile("SERVICE_DISABLED|has not been used in project|is disabled")

@@ -1,0 +1,1 @@
+"""Evaluation: folds, metrics, and their estimates."""

@@ -1,0 +1,157 @@
+"""The metrics table of one partition: a row per metric and fold, and a pooled one."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from steps.table.hashing import Hashes
+from steps.train.config import EvaluateConfig
+from steps.train.evaluation.estimates import Estimate, interval, ratio, standard_error
+from steps.train.evaluation.folds import Fold
+from steps.train.evaluation.metrics import Metric, metrics_of
+from steps.train.frame import Frame, Integers
+from steps.train.trainer import Floats
+
+Rows = dict[str, list[Any]]
+"""Part of a result table: values by column, without the columns that name the partition."""
+
+
+@dataclass(frozen=True)
+class Judged:
+    """Held-out rows with what was predicted for them.
+
+    Attributes:
+        target: shape (rows,).
+        prediction: shape (rows, outputs).
+        constants: per metric, the constant's prediction, shape (rows, outputs).
+        weight: shape (rows,).
+        groups: shape (rows,).
+    """
+
+    target: Floats
+    prediction: Floats
+    constants: dict[str, Floats]
+    weight: Floats
+    groups: Hashes
+
+
+def evaluate(
+    frame: Frame, folds: list[Fold], predictions: list[Floats], task: str, config: EvaluateConfig
+) -> Rows:
+    """The metrics of the held-out rows, fold by fold and pooled.
+
+    Args:
+        frame: the partition.
+        folds: as trained.
+        predictions: per fold, of its held-out rows; shape (rows, outputs).
+        task: what is predicted.
+        config: the spec's part.
+    """
+    metrics = metrics_of(task, config.quantile)
+    judged = [
+        _judge(frame, fold, prediction, metrics)
+        for fold, prediction in zip(folds, predictions, strict=True)
+    ]
+    pooled = _pooled(judged, _common_constants(frame, folds, metrics))
+    rows: Rows = defaultdict(list)
+    for metric in metrics:
+        for number, part in enumerate(judged):
+            _append(rows, metric, "fold", number, part)
+        _append(rows, metric, "pooled", None, pooled)
+    return dict(rows)
+
+
+def weights_of(frame: Frame) -> Floats:
+    """The row weights, all ones where the spec names none; shape (rows,)."""
+    return np.ones(len(frame.target)) if frame.weight is None else frame.weight
+
+
+def _judge(frame: Frame, fold: Fold, prediction: Floats, metrics: tuple[Metric, ...]) -> Judged:
+    weight = weights_of(frame)
+    shape = (len(fold.held_out), prediction.shape[1])
+    constants = {
+        metric.name: np.broadcast_to(_constant(frame, metric, fold.train), shape)
+        for metric in metrics
+    }
+    return Judged(
+        frame.target[fold.held_out],
+        prediction,
+        constants,
+        weight[fold.held_out],
+        frame.groups[fold.held_out],
+    )
+
+
+def _constant(frame: Frame, metric: Metric, train: Integers) -> Floats:
+    weight = weights_of(frame)[train]
+    return metric.constant(frame.target[train], weight, len(frame.classes))
+
+
+def _common_constants(
+    frame: Frame, folds: list[Fold], metrics: tuple[Metric, ...]
+) -> dict[str, Floats]:
+    """Of the metrics that are not additive: one constant, fitted on all training rows."""
+    train = np.unique(np.concatenate([fold.train for fold in folds]))
+    return {
+        metric.name: _constant(frame, metric, train) for metric in metrics if not metric.additive
+    }
+
+
+def _pooled(parts: list[Judged], common: dict[str, Floats]) -> Judged:
+    prediction = np.concatenate([part.prediction for part in parts])
+    return Judged(
+        np.concatenate([part.target for part in parts]),
+        prediction,
+        {
+            name: np.broadcast_to(common[name], prediction.shape)
+            if name in common
+            else np.concatenate([part.constants[name] for part in parts])
+            for name in parts[0].constants
+        },
+        np.concatenate([part.weight for part in parts]),
+        np.concatenate([part.groups for part in parts]),
+    )
+
+
+def _append(rows: Rows, metric: Metric, scope: str, fold: int | None, part: Judged) -> None:
+    value = metric.score(part.target, part.prediction, part.weight)
+    constant = metric.score(part.target, part.constants[metric.name], part.weight)
+    skill = _skill(metric, value, constant)
+    for name, cell in _cells(value, constant, skill, part.groups):
+        rows[name].append(cell)
+    rows["metric"].append(metric.name)
+    rows["scope"].append(scope)
+    rows["fold"].append(fold)
+    rows["rows"].append(len(part.target))
+
+
+def _skill(metric: Metric, value: Estimate, constant: Estimate) -> Estimate:
+    """1 - loss / loss of the constant."""
+    share = ratio(metric.loss(value), metric.loss(constant))
+    if share.value is None:
+        return share
+    return share.mapped(1 - share.value, -1.0)
+
+
+def _cells(
+    value: Estimate, constant: Estimate, skill: Estimate, groups: Hashes
+) -> Iterator[tuple[str, float | str | None]]:
+    count = len(np.unique(groups))
+    error = standard_error(skill, groups)
+    low = high = None
+    if skill.value is not None and error is not None:
+        low, high = interval(skill.value, error, count)
+    reason = value.reason or skill.reason or ("" if error is not None else "one_group")
+    yield "value", value.value
+    yield "constant_value", constant.value
+    yield "skill", skill.value
+    yield "standard_error", standard_error(value, groups)
+    yield "skill_standard_error", error
+    yield "skill_low", low
+    yield "skill_high", high
+    yield "reason", reason

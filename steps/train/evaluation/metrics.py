@@ -1,0 +1,275 @@
+"""Metrics out of fold, each beside the best constant for it. Values are scikit-learn's."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+
+from steps.train.evaluation.estimates import Estimate, mean, ratio
+from steps.train.trainer import Floats
+
+Score = Callable[[Floats, Floats, Floats], Estimate]
+"""(target, prediction, weight) -> estimate. Prediction has shape (rows, outputs)."""
+
+Constant = Callable[[Floats, Floats, int], Floats]
+"""(training target, weight, classes) -> the constant prediction, shape (outputs,)."""
+
+_EPSILON = float(np.finfo(np.float64).eps)
+"""Probabilities are kept this far from 0 and 1, as ``sklearn.metrics.log_loss`` does."""
+
+
+@dataclass(frozen=True)
+class Metric:
+    """A metric, and the constant that is best for it.
+
+    Attributes:
+        name: as in ``sklearn.metrics``, shortened.
+        score: the metric of predictions.
+        constant: the best constant for the metric, given training rows.
+        gain: whether larger is better; the loss is then 1 - value.
+        additive: whether the value follows from means over rows. If not, the pooled value stands
+            beside one constant for all folds: constants that differ from fold to fold rank rows
+            of one fold above those of another, or name several classes, as no constant can.
+    """
+
+    name: str
+    score: Score
+    constant: Constant
+    gain: bool = False
+    additive: bool = True
+
+    def loss(self, estimate: Estimate) -> Estimate:
+        """The metric as a loss, 0 at best."""
+        if not self.gain or estimate.value is None:
+            return estimate
+        return estimate.mapped(1 - estimate.value, -1.0)
+
+
+def metrics_of(task: str, quantile: float) -> tuple[Metric, ...]:
+    """All metrics of a task; the first one is the headline.
+
+    Args:
+        task: regression, binary or multiclass.
+        quantile: level of the pinball loss.
+    """
+    return {"regression": _regression(quantile), "binary": _BINARY, "multiclass": _MULTICLASS}[task]
+
+
+# --- regression -----------------------------------------------------------------------------
+
+
+def _squared(target: Floats, prediction: Floats) -> Floats:
+    errors: Floats = (target - prediction[:, 0]) ** 2
+    return errors
+
+
+def _rmse(target: Floats, prediction: Floats, weight: Floats) -> Estimate:
+    squared = mean(_squared(target, prediction), weight)
+    assert squared.value is not None
+    root = float(np.sqrt(squared.value))
+    return squared.mapped(root, 0.5 / root if root else 0.0)
+
+
+def _mae(target: Floats, prediction: Floats, weight: Floats) -> Estimate:
+    return mean(np.abs(target - prediction[:, 0]), weight)
+
+
+def _r2(target: Floats, prediction: Floats, weight: Floats) -> Estimate:
+    """1 - squared error / squared distance from the mean of the same rows."""
+    centre = float(_mean_constant(target, weight, 0)[0])
+    spread = mean((target - centre) ** 2, weight)
+    error = mean(_squared(target, prediction), weight)
+    share = ratio(error, spread)
+    if share.value is None:
+        return Estimate(None, None, "constant_target")
+    return share.mapped(1 - share.value, -1.0)
+
+
+def _pinball(quantile: float) -> Score:
+    def score(target: Floats, prediction: Floats, weight: Floats) -> Estimate:
+        over = target - prediction[:, 0]
+        return mean(np.where(over >= 0, quantile * over, (quantile - 1) * over), weight)
+
+    return score
+
+
+def _mean_constant(target: Floats, weight: Floats, _classes: int) -> Floats:
+    if np.ptp(target) == 0:  # a mean of equal numbers is off by a rounding error, no perfect one
+        return target[:1]
+    return np.array([(weight * target).sum() / weight.sum()])
+
+
+def _quantile_constant(quantile: float) -> Constant:
+    """The weighted lower quantile: the smallest value with at least that share at or below it.
+
+    It minimises the pinball loss; at 0.5 it is the (lower) median, which minimises the MAE.
+    """
+
+    def constant(target: Floats, weight: Floats, _classes: int) -> Floats:
+        order = np.argsort(target, kind="stable")
+        reached = np.cumsum(weight[order])
+        position = np.searchsorted(reached, quantile * reached[-1] * (1 - _EPSILON))
+        best: Floats = target[order][[min(int(position), len(target) - 1)]]
+        return best
+
+    return constant
+
+
+def _regression(quantile: float) -> tuple[Metric, ...]:
+    return (
+        Metric("rmse", _rmse, _mean_constant),
+        Metric("mae", _mae, _quantile_constant(0.5)),
+        Metric("r2", _r2, _mean_constant, gain=True),
+        Metric("pinball", _pinball(quantile), _quantile_constant(quantile)),
+    )
+
+
+# --- classes --------------------------------------------------------------------------------
+
+
+def _prior(target: Floats, weight: Floats, classes: int) -> Floats:
+    counts = np.bincount(target.astype(np.intp), weights=weight, minlength=classes)
+    prior: Floats = counts / counts.sum()
+    return prior
+
+
+def _positive_prior(target: Floats, weight: Floats, classes: int) -> Floats:
+    return _prior(target, weight, classes)[1:]
+
+
+def _possible_prior(target: Floats, weight: Floats, classes: int) -> Floats:
+    """The prior; a class without training rows gets half an average row's share.
+
+    The log loss of a probability of 0 is infinite, or whatever the clipping makes of it: any
+    trainer that leaves a little to what it has not seen would shine beside such a constant.
+    """
+    counts = np.bincount(target.astype(np.intp), weights=weight, minlength=classes)
+    counts[counts == 0] = weight.mean() / 2
+    prior: Floats = counts / counts.sum()
+    return prior
+
+
+def with_possible_classes(
+    prediction: Floats, target: Floats, weight: Floats, classes: int
+) -> Floats:
+    """Probabilities that give a class without training rows what the constant gives it.
+
+    No trainer can know of such a class: LightGBM's margin for it is -34.5, and one held-out row of
+    it would outweigh all others. The other probabilities keep their proportions.
+
+    Args:
+        prediction: of the held-out rows; shape (rows, outputs), one output for a binary task.
+        target: of the training rows.
+        weight: of the training rows.
+        classes: of the partition.
+    """
+    absent = np.bincount(target.astype(np.intp), minlength=classes) == 0
+    if not absent.any():
+        return prediction
+    prior = _possible_prior(target, weight, classes)
+    if prediction.shape[1] == 1:
+        return np.full(prediction.shape, prior[1])
+    rest = np.where(absent, 0.0, prediction)
+    rest *= prior[~absent].sum() / rest.sum(axis=1, keepdims=True)
+    return np.where(absent, prior, rest)
+
+
+def _possible_positive_prior(target: Floats, weight: Floats, classes: int) -> Floats:
+    return _possible_prior(target, weight, classes)[1:]
+
+
+def _majority(target: Floats, weight: Floats, classes: int) -> Floats:
+    """All probability on the most frequent class.
+
+    It is the best constant for accuracy and for macro F1: the F1 of always predicting a class of
+    share p is 2p / (1 + p), which grows with p, and the F1 of every other class is 0.
+    """
+    prior = _prior(target, weight, classes)
+    return np.asarray(np.eye(classes)[int(prior.argmax())])
+
+
+def _binary_log_loss(target: Floats, prediction: Floats, weight: Floats) -> Estimate:
+    likely = np.clip(prediction[:, 0], _EPSILON, 1 - _EPSILON)
+    return mean(-np.where(target > 0, np.log(likely), np.log1p(-likely)), weight)
+
+
+def _brier(target: Floats, prediction: Floats, weight: Floats) -> Estimate:
+    return mean(_squared(target, prediction), weight)
+
+
+def _auc(target: Floats, prediction: Floats, weight: Floats) -> Estimate:
+    """Probability that a positive row scores above a negative one, ties counting half.
+
+    The influence values are DeLong's structural components.
+    """
+    positive = target > 0
+    if positive.all() or not positive.any():
+        return Estimate(None, None, "one_class")
+    score = prediction[:, 0]
+    up, down = weight * positive, weight * ~positive
+    below = _share_below(score, down)  # per row: share of negatives below it
+    above = 1 - _share_below(score, up)  # per row: share of positives above it
+    value = float((up * below).sum() / up.sum())
+    influence = up * (below - value) / up.sum() + down * (above - value) / down.sum()
+    return Estimate(value, influence)
+
+
+def _share_below(score: Floats, weight: Floats) -> Floats:
+    """Per row the share of ``weight`` with a smaller score, ties counting half."""
+    _, members = np.unique(score, return_inverse=True)
+    totals = np.bincount(members, weights=weight)
+    below = np.cumsum(totals) - totals / 2
+    shares: Floats = (below / totals.sum())[members]
+    return shares
+
+
+def _average_precision(target: Floats, prediction: Floats, weight: Floats) -> Estimate:
+    """Sum over thresholds of (recall step) * precision; no interpolation, as scikit-learn does."""
+    positive = target > 0
+    if not positive.any():
+        return Estimate(None, None, "one_class")
+    _, members = np.unique(-prediction[:, 0], return_inverse=True)
+    hits = np.bincount(members, weights=weight * positive)
+    all_rows = np.cumsum(np.bincount(members, weights=weight))
+    precision = np.cumsum(hits) / all_rows
+    value = float((hits * precision).sum() / hits.sum())
+    return Estimate(value, None, "no_standard_error")
+
+
+def _multiclass_log_loss(target: Floats, prediction: Floats, weight: Floats) -> Estimate:
+    likely = prediction[np.arange(len(target)), target.astype(np.intp)]
+    return mean(-np.log(np.clip(likely, _EPSILON, 1 - _EPSILON)), weight)
+
+
+def _accuracy(target: Floats, prediction: Floats, weight: Floats) -> Estimate:
+    return mean((prediction.argmax(axis=1) == target).astype(np.float64), weight)
+
+
+def _macro_f1(target: Floats, prediction: Floats, weight: Floats) -> Estimate:
+    """Mean over the classes that occur or are predicted of F1 = 2 TP / (2 TP + FP + FN)."""
+    guess = prediction.argmax(axis=1)
+    classes = np.union1d(target.astype(np.intp), guess)
+    value, influence = 0.0, np.zeros(len(target))
+    for label in classes:
+        hit = 2.0 * ((guess == label) & (target == label))
+        named = (guess == label).astype(np.float64) + (target == label)
+        total = float((weight * named).sum())
+        f1 = float((weight * hit).sum()) / total
+        value += f1 / len(classes)
+        influence += weight * (hit - f1 * named) / total / len(classes)
+    return Estimate(value, influence)
+
+
+_BINARY = (
+    Metric("log_loss", _binary_log_loss, _possible_positive_prior),
+    Metric("brier", _brier, _positive_prior),
+    Metric("auc", _auc, _positive_prior, gain=True, additive=False),
+    Metric("average_precision", _average_precision, _positive_prior, gain=True, additive=False),
+)
+_MULTICLASS = (
+    Metric("log_loss", _multiclass_log_loss, _possible_prior),
+    Metric("accuracy", _accuracy, _majority, gain=True),
+    Metric("macro_f1", _macro_f1, _majority, gain=True, additive=False),
+)

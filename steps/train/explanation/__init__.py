@@ -1,0 +1,1 @@
+"""Explanations: importance, partial dependence, SHAP values."""

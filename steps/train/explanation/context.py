@@ -1,0 +1,127 @@
+"""A partition ready to be explained, and how values of several folds become one.
+
+Each value is the mean over the folds; ``fold_sd`` is the standard deviation between them (n - 1).
+It is a spread, not a standard error, and never divided by the square root of the number of folds:
+fold models share most of their training rows, so they are far from independent, and the division
+would understate the uncertainty nearly threefold (Nadeau and Bengio, Machine Learning 52, 2003).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from steps.table.grid import Grid
+from steps.train.config import ExplainConfig
+from steps.train.evaluation.evaluate import Rows, weights_of
+from steps.train.evaluation.folds import Fold
+from steps.train.frame import Frame, Integers
+from steps.train.trainer import Features, Floats, Trainer
+
+AnyTrainer = Trainer[Any, Any]
+
+
+@dataclass(frozen=True)
+class Seen:
+    """One fold's model with the held-out rows that it explains.
+
+    Attributes:
+        model: of the fold.
+        fold: the fold.
+        rows: positions of the explained rows in the frame; at least one.
+        features: of these rows.
+    """
+
+    model: Any
+    fold: Fold
+    rows: Integers
+    features: Features
+
+
+@dataclass(frozen=True)
+class Explained:
+    """A partition and its fold models, ready to be explained.
+
+    Attributes:
+        trainer: the plug-in.
+        task: what is predicted.
+        frame: the partition.
+        folds: those that have explained rows.
+        grid: shared by all partitions.
+        config: the spec's part.
+        seed: for the shuffles.
+    """
+
+    trainer: AnyTrainer
+    task: str
+    frame: Frame
+    folds: list[Seen]
+    grid: Grid
+    config: ExplainConfig
+    seed: int
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        """The classes that outputs are about; one empty text for a regression."""
+        if self.task == "multiclass":
+            return self.frame.classes
+        return self.frame.classes[1:] if self.task == "binary" else ("",)
+
+    @property
+    def margin(self) -> str:
+        """The unit of raw scores."""
+        return "target" if self.task == "regression" else "log_odds"
+
+
+def seen_rows(frame: Frame, folds: list[Fold], models: list[Any], rows: int) -> list[Seen]:
+    """Give each fold model its share of the ``rows`` held-out rows with the smallest hashes."""
+    held = np.concatenate([fold.held_out for fold in folds])
+    chosen = np.zeros(len(frame.target), bool)
+    chosen[held[np.argsort(frame.keys[held], kind="stable")[:rows]]] = True
+    parts = [
+        (model, fold, fold.held_out[chosen[fold.held_out]])
+        for model, fold in zip(models, folds, strict=True)
+    ]
+    return [
+        Seen(model, fold, mine, frame.features.take(mine))
+        for model, fold, mine in parts
+        if len(mine)
+    ]
+
+
+def put(rows: Rows, /, **cells: Any) -> None:  # noqa: ANN401 - cells of any column
+    """Add a row of a result table."""
+    for name, cell in cells.items():
+        rows[name].append(cell)
+
+
+def spread(values: Floats) -> tuple[Floats, list[float | None]]:
+    """Mean over the first axis (folds) and standard deviation between folds; NaN is left out.
+
+    Args:
+        values: shape (folds, items).
+
+    Returns:
+        Means of shape (items,), NaN where no fold has a value; and deviations, None where fewer
+        than two folds have one.
+    """
+    known = ~np.isnan(values)
+    count = known.sum(axis=0)
+    total = np.where(known, values, 0.0).sum(axis=0)
+    means = np.divide(total, count, out=np.full(values.shape[1], np.nan), where=count > 0)
+    squares = np.where(known, (values - means) ** 2, 0.0).sum(axis=0)
+    variance = np.divide(squares, count - 1, out=np.full(values.shape[1], np.nan), where=count > 1)
+    return means, [cell_of(root) for root in np.sqrt(variance)]
+
+
+def cell_of(value: float) -> float | None:
+    """A cell of a result table: NaN is empty."""
+    return None if np.isnan(value) else float(value)
+
+
+def row_mean(work: Explained, fold: int, values: Floats) -> Floats:
+    """Weighted mean over a fold's explained rows (the first axis)."""
+    weight = weights_of(work.frame)[work.folds[fold].rows]
+    return np.asarray(np.tensordot(weight, values, axes=1) / weight.sum())

@@ -1,0 +1,106 @@
+"""Partial dependence of one partition's models on each feature, over the shared grid."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+
+import numpy as np
+from numpy.typing import NDArray
+
+from steps.table.grid import FeatureGrid
+from steps.train.config import PartialDependenceConfig
+from steps.train.evaluation.evaluate import Rows, weights_of
+from steps.train.evaluation.links import respond
+from steps.train.explanation.context import Explained, Seen, put, spread
+from steps.train.frame import Frame, Integers
+from steps.train.trainer import Floats
+
+_ROWS_AT_ONCE = 512
+"""Rows whose response curves are held at once; few enough for a trainer to keep what it has worked
+out for them in the processor's cache."""
+
+
+def partial_dependence(work: Explained, config: PartialDependenceConfig) -> Rows:
+    """Mean prediction with a feature set to each grid value (Friedman, Ann. Statist. 29, 2001)."""
+    drawn = [
+        (column, work.grid[name])
+        for column, name in enumerate(work.frame.features.names)
+        if work.grid[name].values and (config.features == "all" or name in config.features)
+    ]
+    folds = [_fold_curves(work, seen, drawn, config.scale) for seen in work.folds]
+    rows: Rows = defaultdict(list)
+    for i, (column, grid) in enumerate(drawn):
+        curves = np.array([curves[i] for curves in folds])
+        _add_curves(rows, work, column, grid, curves, config.scale)
+    return rows
+
+
+def _fold_curves(
+    work: Explained, seen: Seen, drawn: list[tuple[int, FeatureGrid]], scale: str
+) -> list[Floats]:
+    """One fold's curve of each drawn feature, shape (points, outputs).
+
+    Blocks of rows are the outer loop: a trainer may share work between the columns of one block.
+    """
+    weight = weights_of(work.frame)[seen.rows]
+    totals: list[Floats] = [np.zeros(())] * len(drawn)
+    for start in range(0, len(seen.rows), _ROWS_AT_ONCE):
+        block = slice(start, start + _ROWS_AT_ONCE)
+        rows = seen.features.take(block)
+        for i, (column, grid) in enumerate(drawn):
+            points = work.frame.points(column, grid)
+            raw = work.trainer.response_curves(seen.model, rows, column, points)
+            answers = respond(work.task, raw) if scale == "probability" else raw
+            totals[i] = totals[i] + np.tensordot(weight[block], answers, axes=1)
+    return [np.asarray(total / weight.sum()) for total in totals]
+
+
+def _add_curves(
+    rows: Rows, work: Explained, column: int, grid: FeatureGrid, curves: Floats, scale: str
+) -> None:
+    """Add the rows of one feature; ``curves`` has the shape (folds, points, outputs)."""
+    support, extrapolated = support_of(work.frame, column, grid)
+    weight = np.where(extrapolated, 0, support).astype(np.float64)
+    weight = weight if weight.sum() else np.ones(len(weight))
+    unit = "probability" if work.task != "regression" and scale == "probability" else work.margin
+    for output, label in enumerate(work.classes):
+        folds = curves[:, :, output]
+        values, deviations = spread(folds)
+        level = folds @ weight / weight.sum()
+        centred, centred_deviations = spread(folds - level[:, None])
+        for i, value in enumerate(grid.values):
+            put(
+                rows,
+                feature=grid.name,
+                **{"class": label},
+                grid_index=i,
+                grid_value=value,
+                grid_number=None if grid.categorical else grid.numbers[i],
+                value=float(values[i]),
+                fold_sd=deviations[i],
+                centred=float(centred[i]),
+                centred_fold_sd=centred_deviations[i],
+                support=int(support[i]),
+                extrapolated=bool(extrapolated[i]),
+                scale=unit,
+            )
+
+
+def support_of(frame: Frame, column: int, grid: FeatureGrid) -> tuple[Integers, NDArray[np.bool_]]:
+    """Rows of the partition in each grid cell, and where a curve is extrapolated.
+
+    A grid value is extrapolated where no row lies in its cell, or where it is outside the range
+    of the partition's own values.
+
+    Returns:
+        Two arrays of shape (points,).
+    """
+    found = frame.cells(column, grid)
+    support = np.bincount(found[found >= 0], minlength=len(grid.values))
+    extrapolated = support == 0
+    if not grid.categorical:
+        values = frame.features.values[:, column]
+        if not np.isnan(values).all():
+            points = np.asarray(grid.numbers)
+            extrapolated |= (points < np.nanmin(values)) | (points > np.nanmax(values))
+    return support, extrapolated

@@ -1,0 +1,141 @@
+"""Feature importance of one partition, by permutation, by gain and by mean absolute SHAP value."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from steps.table.hashing import seeded
+from steps.train.evaluation.evaluate import Rows, weights_of
+from steps.train.evaluation.links import respond
+from steps.train.evaluation.metrics import metrics_of
+from steps.train.explanation.context import Explained, Seen, cell_of, put, row_mean, spread
+from steps.train.trainer import Features, Floats, ShapValues
+
+_CELLS_AT_ONCE = 4 << 20
+"""Cells of a feature matrix that are predicted in one call; 32 MiB."""
+
+
+def add_importance(rows: Rows, work: Explained, shap: list[ShapValues]) -> None:
+    """Add the rows of the table ``importance``, method by method."""
+    if work.config.permutation_importance:
+        values = _permutation_shares(work)
+        alone = all(len(seen.rows) == 1 for seen in work.folds)
+        reason = "one_row_per_fold" if alone else "constant_is_perfect"
+        _importance_rows(rows, work, "permutation", values, "share_of_constant_loss", reason)
+    gains = [work.trainer.gain(seen.model) for seen in work.folds]
+    known = [gain for gain in gains if gain is not None]
+    if known:
+        totals = np.array([gain.sum() for gain in known])[:, None]
+        shares = np.divide(
+            known, totals, out=np.full((len(known), len(known[0])), np.nan), where=totals > 0
+        )
+        _importance_rows(rows, work, "gain", shares, "share_of_gain", "no_split")
+    if shap:
+        sizes = [np.abs(part.values).sum(axis=2) for part in shap]
+        means = np.array([row_mean(work, i, size) for i, size in enumerate(sizes)])
+        _importance_rows(rows, work, "mean_abs_shap", means, work.margin, "")
+
+
+def _importance_rows(
+    rows: Rows, work: Explained, method: str, values: Floats, scale: str, reason: str
+) -> None:
+    means, deviations = spread(values)
+    order = np.argsort(-np.nan_to_num(means, nan=-np.inf), kind="stable")
+    rank = np.empty(len(order), np.intp)
+    rank[order] = np.arange(1, len(order) + 1)
+    for i, name in enumerate(work.frame.features.names):
+        known = not np.isnan(means[i])
+        put(
+            rows,
+            feature=name,
+            method=method,
+            value=cell_of(means[i]),
+            fold_sd=deviations[i],
+            folds=int((~np.isnan(values[:, i])).sum()),
+            rank=int(rank[i]) if known else None,
+            scale=scale,
+            reason="" if known else reason,
+        )
+
+
+def _permutation_shares(work: Explained) -> Floats:
+    """Growth of the loss when a feature's values are shuffled, in shares of the constant's loss.
+
+    Breiman, "Random forests", Machine Learning 45, 2001; dividing by the loss of the best constant
+    is what makes partitions of different size and spread comparable. The loss is the squared
+    error, or the log loss of classes. The constant's loss is the mean over the folds: a mean of
+    ratios would be drawn upwards by a fold in which the few explained rows happen to be alike.
+
+    Returns:
+        Shape (folds, features); NaN where the constant has no loss.
+    """
+    growth = np.array([_growth(work, seen) for seen in work.folds])
+    constant = float(np.mean([_constant_loss(work, seen) for seen in work.folds]))
+    return growth / constant if constant else np.full(growth.shape, np.nan)
+
+
+def _growth(work: Explained, seen: Seen) -> Floats:
+    """How much a fold's loss grows per feature, mean over the shuffles.
+
+    Returns:
+        Shape (features,); NaN where one row alone leaves nothing to shuffle.
+    """
+    columns, repeats = len(work.frame.features.names), work.config.permutation_importance
+    if len(seen.rows) == 1:
+        return np.full(columns, np.nan)
+    jobs = [(column, repeat) for column in range(columns) for repeat in range(repeats)]
+    at_once = max(1, _CELLS_AT_ONCE // seen.features.values.size)
+    losses = [
+        loss
+        for start in range(0, len(jobs), at_once)
+        for loss in _shuffled_losses(work, seen, jobs[start : start + at_once])
+    ]
+    base = _loss(work, seen, respond(work.task, work.trainer.predict(seen.model, seen.features)))
+    return np.asarray((np.array(losses) - base).reshape(columns, repeats).mean(axis=1))
+
+
+def _shuffled_losses(work: Explained, seen: Seen, jobs: list[tuple[int, int]]) -> list[float]:
+    """The loss with a feature's values shuffled, for each (column, repeat); one prediction."""
+    rows, columns = seen.features.values.shape
+    stacked = np.tile(seen.features.values, (len(jobs), 1))
+    blocks = stacked.reshape(len(jobs), rows, columns)
+    for block, (column, repeat) in zip(blocks, jobs, strict=True):
+        block[:, column] = seen.features.values[_shuffle(work, seen, column, repeat), column]
+    tall = Features(seen.features.names, stacked, seen.features.levels)
+    raw = work.trainer.predict(seen.model, tall).reshape(len(jobs), rows, -1)
+    return [_loss(work, seen, respond(work.task, block)) for block in raw]
+
+
+def _shuffle(work: Explained, seen: Seen, column: int, repeat: int) -> NDArray[np.intp]:
+    """A permutation that follows from the rows' content, the feature's name and the seed.
+
+    It is one random cycle, so no row keeps its own value: each gets that of any other row with
+    equal chance. Among all permutations, one in n rows would stay as it was, and importance would
+    come out smaller by that much: most where rows are few.
+    """
+    name = work.frame.features.names[column]
+    keys = seeded(work.frame.keys[seen.rows], f"{work.seed}:{repeat}:{name}")
+    order = np.argsort(keys, kind="stable")
+    source = np.empty_like(order)
+    source[order] = np.roll(order, 1)
+    return source
+
+
+def _loss(work: Explained, seen: Seen, prediction: Floats) -> float:
+    """Squared error of a regression, log loss of classes, of a fold's explained rows."""
+    target = work.frame.target[seen.rows]
+    weight = weights_of(work.frame)[seen.rows]
+    if work.task == "regression":
+        return float((weight * (target - prediction[:, 0]) ** 2).sum() / weight.sum())
+    value = metrics_of(work.task, 0.5)[0].score(target, prediction, weight).value
+    assert value is not None
+    return value
+
+
+def _constant_loss(work: Explained, seen: Seen) -> float:
+    weight = weights_of(work.frame)[seen.fold.train]
+    target = work.frame.target[seen.fold.train]
+    metric = metrics_of(work.task, 0.5)[0]
+    constant = metric.constant(target, weight, len(work.frame.classes))
+    return _loss(work, seen, np.broadcast_to(constant, (len(seen.rows), len(constant))))

@@ -1,0 +1,95 @@
+"""SHAP values of one partition: per feature, and against the feature's value."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+
+import numpy as np
+
+from steps.table.grid import FeatureGrid
+from steps.train.evaluation.evaluate import Rows, weights_of
+from steps.train.explanation.context import Explained, put, row_mean, spread
+from steps.train.frame import Integers
+from steps.train.trainer import Floats, ShapValues
+
+
+def shap_values_of(work: Explained) -> list[ShapValues]:
+    """SHAP values per fold, or none at all where the trainer has none to give."""
+    if not work.config.shap:
+        return []
+    parts = [work.trainer.shap_values(seen.model, seen.features) for seen in work.folds]
+    return [part for part in parts if part is not None]
+
+
+def shap_summary(work: Explained, shap: list[ShapValues]) -> Rows:
+    """Rows of the table ``shap_summary``."""
+    rows: Rows = defaultdict(list)
+    signed = np.array([row_mean(work, i, part.values) for i, part in enumerate(shap)])
+    size = np.array([row_mean(work, i, np.abs(part.values)) for i, part in enumerate(shap)])
+    count = sum(len(seen.rows) for seen in work.folds)
+    for output, label in enumerate(work.classes):
+        means, deviations = spread(signed[:, :, output])
+        sizes, size_deviations = spread(size[:, :, output])
+        for i, name in enumerate(work.frame.features.names):
+            put(
+                rows,
+                feature=name,
+                **{"class": label},
+                mean=float(means[i]),
+                mean_fold_sd=deviations[i],
+                mean_abs=float(sizes[i]),
+                mean_abs_fold_sd=size_deviations[i],
+                rows=count,
+                scale=work.margin,
+            )
+    return rows
+
+
+def shap_by_value(work: Explained, shap: list[ShapValues]) -> Rows:
+    """Rows of the table ``shap_by_value``."""
+    rows: Rows = defaultdict(list)
+    for column, name in enumerate(work.frame.features.names):
+        grid = work.grid[name]
+        if grid.values:
+            _add_cells(rows, work, shap, column, grid)
+    return rows
+
+
+def _add_cells(
+    rows: Rows, work: Explained, shap: list[ShapValues], column: int, grid: FeatureGrid
+) -> None:
+    found = work.frame.cells(column, grid)
+    mine = [found[seen.rows] for seen in work.folds]
+    together = np.concatenate(mine)
+    count = np.bincount(together[together >= 0], minlength=len(grid.values))
+    for output, label in enumerate(work.classes):
+        folds = np.array(
+            [
+                _cell_means(work, i, part.values[:, column, output], mine[i], len(grid.values))
+                for i, part in enumerate(shap)
+            ]
+        )
+        means, deviations = spread(folds)
+        for i in np.flatnonzero(count):
+            put(
+                rows,
+                feature=grid.name,
+                **{"class": label},
+                grid_index=int(i),
+                grid_value=grid.values[i],
+                grid_number=None if grid.categorical else grid.numbers[i],
+                mean=float(means[i]),
+                fold_sd=deviations[i],
+                rows=int(count[i]),
+                scale=work.margin,
+            )
+
+
+def _cell_means(work: Explained, fold: int, values: Floats, cells: Integers, count: int) -> Floats:
+    """Mean SHAP value per cell; NaN in cells without rows."""
+    inside = cells >= 0
+    weight = weights_of(work.frame)[work.folds[fold].rows][inside]
+    total = np.bincount(cells[inside], weights=weight, minlength=count)
+    sums = np.bincount(cells[inside], weights=weight * values[inside], minlength=count)
+    means: Floats = np.divide(sums, total, out=np.full(count, np.nan), where=total > 0)
+    return means

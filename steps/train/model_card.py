@@ -1,0 +1,93 @@
+"""The model card that lies beside a final model: what it is, for whoever finds it."""
+
+from __future__ import annotations
+
+import json
+
+from steps.records import PartitionEntry, RunRequest
+from steps.train.evaluation.evaluate import Rows
+from steps.train.frame import Frame
+
+_CARD = """\
+# Model card
+
+| | |
+|---|---|
+| Predicts | {target} ({task}{classes}) |
+| Of the partition | {partition_by} = {partition} |
+| Trained on | {rows} rows, all that have a target |
+| From the features | {features} |
+| Trainer | {trainer} |
+| Parameters | {params} |
+| Data | content digest {content} |
+
+## How good it is
+
+Judged on held-out rows by models of the same kind ({evaluate}); this model itself has seen all
+rows, so no number here is its own.
+
+| metric | value | best constant | skill | 90 % interval |
+|---|---|---|---|---|
+{metrics}
+
+## Input
+
+{input}
+
+The target's relation to the features may be no cause: the model tells what goes together.
+"""
+
+
+def model_card(request: RunRequest, entry: PartitionEntry, frame: Frame, metrics: Rows) -> str:
+    """The card of one final model, as Markdown; depends on nothing but content."""
+    roles = request.roles
+    classes = f"; classes {', '.join(map(_plain, frame.classes))}" if frame.classes else ""
+    return _CARD.format(
+        target=_plain(roles.target),
+        task=request.task,
+        classes=classes,
+        partition_by=_plain(roles.partition_by),
+        # Models are found by content: other partitions with the same rows share the model.
+        partition=_plain(entry.key.text),
+        rows=len(frame.target),
+        features=", ".join(map(_plain, roles.features)),
+        trainer=request.trainer["name"],
+        params=_plain(json.dumps(request.trainer["params"], sort_keys=True)),
+        content=entry.content,
+        evaluate=_plain(json.dumps(request.evaluate, sort_keys=True)),
+        metrics="\n".join(_metric_rows(metrics)),
+        input="\n".join(_inputs(frame)),
+    )
+
+
+def _metric_rows(metrics: Rows) -> list[str]:
+    rows = []
+    for i, scope in enumerate(metrics["scope"]):
+        if scope == "pooled":
+            names = ("value", "constant_value", "skill")
+            cells = [_number(metrics[name][i]) for name in names]
+            bounds = f"{_number(metrics['skill_low'][i])} to {_number(metrics['skill_high'][i])}"
+            rows.append(f"| {metrics['metric'][i]} | {' | '.join(cells)} | {bounds} |")
+    return rows
+
+
+def _number(value: float | None) -> str:
+    return "" if value is None else f"{value:.4g}"
+
+
+def _inputs(frame: Frame) -> list[str]:
+    """One line per column: its position, name, and for a category the level of each code."""
+    lines = []
+    for i, (name, codes) in enumerate(zip(frame.features.names, frame.codes, strict=True)):
+        if codes is None:
+            lines.append(f"{i + 1}. {_plain(name)}: number; missing is NaN")
+        else:
+            levels = json.dumps(codes.names, ensure_ascii=False)
+            lines.append(f"{i + 1}. {_plain(name)}: code 0, 1, ... of {_plain(levels)}")
+    return lines
+
+
+def _plain(text: str) -> str:
+    """Text that cannot break out of its place in a Markdown table, nor be read as HTML."""
+    shown = "".join(c if c.isprintable() else f"\\u{ord(c):04x}" for c in text)
+    return shown.replace("|", "\\|").replace("<", "&lt;").replace("`", "'")

@@ -1,0 +1,1 @@
+"""Worker processes: the pool, the worker, and the history of attempts."""

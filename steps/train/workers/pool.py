@@ -1,0 +1,258 @@
+"""A pool of warm workers whose deaths are noticed one by one.
+
+Workers are forked from a server process that has imported the trainer already, so a new one is
+ready in milliseconds. A partition whose worker dies is suspect: it is tried again after all
+others, alone and in a fresh process, and fails by type if that one dies too. So one poison
+partition costs nobody else anything.
+"""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import signal
+import time
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from multiprocessing import resource_tracker
+from multiprocessing.connection import Connection, wait
+from multiprocessing.process import BaseProcess
+
+from steps.contract import RunAddress
+from steps.errors import PreemptedError, RefeedError
+from steps.train.workers.processor import same_everywhere
+from steps.train.workers.worker import Order, Report, work_until_told
+
+_ONE_THREAD = dict.fromkeys(
+    ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMBA_NUM_THREADS"), "1"
+)
+_GONE = (BrokenPipeError, ConnectionResetError)
+"""What a message to a worker that has died comes to."""
+
+
+@dataclass
+class _Worker:
+    process: BaseProcess
+    connection: Connection
+    order: Order | None = None
+
+    def give(self, order: Order) -> None:
+        self.order = order
+        with suppress(*_GONE):  # its death is noticed at the next look
+            self.connection.send(order)
+
+    def dismiss(self) -> None:
+        with suppress(*_GONE):
+            self.connection.send(None)
+        self.process.join()
+        self.connection.close()
+
+    def stop(self) -> None:
+        if self.process.is_alive():
+            self.process.kill()
+        self.process.join()
+        self.connection.close()
+
+
+class Pool:
+    """Trains partitions in ``workers`` processes.
+
+    Args:
+        address: of the run.
+        preload: modules that the workers' server imports once.
+        workers: processes at once.
+        on_report: called for every partition that is done with.
+        on_death: called for a partition whose worker died under it, with the exit code.
+        on_drop: called for a partition that was dropped because the pod has to stop.
+        stop: says whether and until when the pod has to stop.
+    """
+
+    def __init__(
+        self,
+        address: RunAddress,
+        preload: list[str],
+        workers: int,
+        on_report: Callable[[Report], None],
+        on_death: Callable[[Order, int], None],
+        on_drop: Callable[[Order], None],
+        stop: Stop,
+    ) -> None:
+        self.address, self.size = address, workers
+        self.on_report, self.on_death, self.on_drop = on_report, on_death, on_drop
+        self.stop = stop
+        self._context = multiprocessing.get_context("forkserver")
+        self._context.set_forkserver_preload(["__main__", *preload])
+        self._suspects: list[Order] = []
+
+    def run(self, orders: Iterable[Order]) -> None:
+        """Train all partitions, in the given order; suspects, old and new, last and alone.
+
+        Raises:
+            PreemptedError: the pod has to stop; what is finished is recorded.
+            RefeedError: a worker could not even begin, or the disk is full, or an artifact damaged.
+        """
+        given = list(orders)
+        self._run_together(deque(order for order in given if not order.alone))
+        suspects = [
+            *(order for order in given if order.alone),
+            *(order.again() for order in self._suspects),
+        ]
+        for suspect in sorted(suspects, key=lambda order: order.partition_id):
+            self._run_together(deque([suspect]))
+
+    def _run_together(self, orders: deque[Order]) -> None:
+        workers: list[_Worker] = []
+        try:
+            workers += [self._start() for _ in range(min(self.size, len(orders)))]
+            while workers:
+                self._mind_the_stop(orders, workers)
+                for worker in list(_ready(workers)):
+                    self._serve(worker, orders, workers)
+        finally:
+            for worker in workers:
+                worker.stop()
+
+        if self.stop.asked:
+            raise PreemptedError("The pod was told to stop; all that is finished is recorded.")
+
+    def _mind_the_stop(self, orders: deque[Order], workers: list[_Worker]) -> None:
+        """No new partition once the pod has to stop; what is in hand is dropped at the end."""
+        if self.stop.asked:
+            orders.clear()
+        if self.stop.over:
+            for worker in workers:
+                worker.stop()
+                if worker.order is not None:
+                    self.on_drop(worker.order)
+            workers.clear()
+
+    def _start(self) -> _Worker:
+        ours, theirs = multiprocessing.Pipe()
+        process = self._context.Process(
+            target=work_until_told, args=(self.address, theirs), daemon=True
+        )
+        with _computing_alike(), _signals_withheld():
+            process.start()
+        theirs.close()
+        return _Worker(process, ours)
+
+    def _serve(self, worker: _Worker, orders: deque[Order], workers: list[_Worker]) -> None:
+        """Take a message, or notice a death; then hand out the next partition."""
+        try:
+            self._take(worker.connection.recv())
+            worker.order = None
+        except (EOFError, ConnectionResetError):
+            workers.remove(worker)
+            self._bury(worker)
+            if orders:
+                workers.append(self._start())
+            return
+        if orders:
+            worker.give(orders.popleft())
+        else:
+            workers.remove(worker)
+            worker.dismiss()
+
+    def _take(self, report: Report | RefeedError | None) -> None:
+        """A report; None says that the worker is ready, an error that the step cannot go on."""
+        if isinstance(report, RefeedError):
+            raise report
+        if report is not None and report.retry and not report.order.alone:
+            self._suspects.append(report.order)
+        elif report is not None:
+            self.on_report(report)
+
+    def _bury(self, worker: _Worker) -> None:
+        worker.process.join()
+        worker.connection.close()
+        code = worker.process.exitcode or 0
+        if worker.order is None:
+            raise RefeedError(
+                f"A training process ended with exit code {code} before it could begin.",
+                hint="What it printed above says why; run again to go on where this run stopped.",
+            )
+        if not worker.order.alone:
+            self._suspects.append(worker.order)
+        self.on_death(worker.order, code)
+
+
+_GLANCE_SECONDS = 0.5
+
+
+class Stop:
+    """Whether the pod has to stop: SIGTERM says so, and then there are a few seconds left.
+
+    Args:
+        seconds: between the signal and the moment when all work is dropped.
+    """
+
+    def __init__(self, seconds: float = 10.0) -> None:
+        self._seconds = seconds
+        self._deadline: float | None = None
+
+    def ask(self, *_: object) -> None:
+        """The pod has to stop; fit to be a signal handler."""
+        self._deadline = self._deadline or time.monotonic() + self._seconds
+
+    @property
+    def asked(self) -> bool:
+        """No new partition is to be begun."""
+        return self._deadline is not None
+
+    @property
+    def over(self) -> bool:
+        """The partitions in hand are to be dropped."""
+        return self._deadline is not None and time.monotonic() > self._deadline
+
+
+def _ready(workers: list[_Worker]) -> Iterator[_Worker]:
+    """Workers that have a report, or are dead; maybe none yet."""
+    by_connection = {worker.connection: worker for worker in workers}
+    for connection in wait(list(by_connection), _GLANCE_SECONDS):
+        yield by_connection[connection]  # type: ignore[index]
+
+
+@contextmanager
+def _computing_alike() -> Iterator[None]:
+    """Processes started inside compute in one thread, since the pool is the parallelism.
+
+    And with the same instructions everywhere.
+    """
+    ours = _ONE_THREAD | same_everywhere()
+    before = {name: os.environ.get(name) for name in ours}
+    os.environ.update(ours)
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            if value is None:
+                del os.environ[name]
+            else:
+                os.environ[name] = value
+
+
+@contextmanager
+def _signals_withheld() -> Iterator[None]:
+    """Processes started inside never get Ctrl-C or SIGTERM; this one gets them afterwards.
+
+    Both are ours to handle, and a pod's or terminal's reach all processes at once. Blocked signals
+    are inherited by new processes and programs, and wait for whoever unblocks them; ignoring them
+    here would lose a SIGTERM that comes while the workers' server loads its libraries.
+    """
+    resource_tracker.ensure_running()  # first: where it is started, it unblocks both
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT, signal.SIGTERM})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+def death_message(exit_code: int) -> str:
+    """What to say of a partition whose worker died twice."""
+    if exit_code < 0:
+        name = signal.Signals(-exit_code).name
+        cause = " Often the system ran out of memory." if name == "SIGKILL" else ""
+        return f"The training process was ended by {name}, also when tried alone.{cause}"
+    return f"The training process ended with exit code {exit_code}, also when tried alone."

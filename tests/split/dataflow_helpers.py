@@ -1,0 +1,72 @@
+"""Splits with Dataflow against its stand-in, for the tests beside this."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from steps.contract import ProjectLayout
+from steps.runtime.progress import Silent
+from steps.split.config import DatasetConfig
+from steps.split.coordination.claims import Claims
+from steps.split.engine_config import SplitConfig
+from steps.split.engines.beam.dataflow import DataflowEngine
+from steps.split.engines.beam.job import Patience
+from steps.split.engines.choose import Engine
+from steps.split.step import SplitRequest, SplitResult, split
+from steps.storage.base import storage_for
+from tests.fakes.dataflow import Jobs
+from tests.workspace import small_table
+
+CONFIG = SplitConfig(
+    engine="dataflow",
+    region="europe-west1",
+    gcp_project="refeed-test",
+    worker_image="registry.test/refeed/worker:1",
+)
+
+
+def upload(root: str, folder: Path, table: pa.Table | None = None) -> str:
+    path = folder / "table.parquet"
+    pq.write_table(table or small_table(), path)
+    uri = f"{root}/table.parquet"
+    storage_for(uri).write(uri, path.read_bytes())
+    return uri
+
+
+def engine(follower: str = "run", config: SplitConfig = CONFIG) -> DataflowEngine:
+    return DataflowEngine(config, follower, Patience(poll=0.1, grace=0.5))
+
+
+def split_with(
+    engine: Engine, source: str, root: str, *, force: bool = False, begun: str = ""
+) -> SplitResult:
+    config = DatasetConfig(source=source, partition_by="key", target="target")
+    request = SplitRequest(config, None, None, "auto", 5, force)
+    return split(request, ProjectLayout(root, "p"), storage_for(root), Silent(), engine, begun)
+
+
+def names(jobs: Jobs) -> list[str]:
+    return sorted(job.about["name"].rsplit("-", 1)[1] for job in jobs.jobs.values())
+
+
+def the_claims(root: str) -> Claims:
+    return Claims(ProjectLayout(root, "p"), the_work(root), storage_for(root))
+
+
+def the_work(root: str) -> str:
+    (work,) = storage_for(root).names(ProjectLayout(root, "p").work(""))
+    return work
+
+
+def child(source: str, root: str) -> subprocess.Popen[bytes]:
+    """A process that does what the split step in a pod does."""
+    code = (
+        "import sys; from tests.split.dataflow_helpers import engine, split_with; "
+        "split_with(engine(sys.argv[3]), sys.argv[1], sys.argv[2])"
+    )
+    return subprocess.Popen([sys.executable, "-c", code, source, root, "run"])

@@ -1,0 +1,1 @@
+"""The installation file: images, resource classes, projects and their isolation."""

@@ -1,0 +1,387 @@
+"""The installation file: what the engineer who runs the platform says once, for all specs.
+
+Read at compile time only; what a run needs of it is compiled into its WorkflowTemplate.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import Field, ValidationError, model_validator
+
+from steps.config import SpecPart
+from steps.contract import join
+from steps.errors import MissingInputError, Problem, SpecError
+from steps.quantity import cores, mebibytes, seconds
+from steps.split.config import DATASET, GCP_PROJECT
+from steps.split.engine_config import DataflowPlace
+from workflows.installation.isolation import inside, strange_places
+from workflows.spec.model import DURATION, NAME, STORE, ExperimentSpec
+from workflows.spec.validation_errors import located, problems_of
+from workflows.spec.yaml_positions import parse_yaml, read_text
+
+VARIABLE = "REFEED_INSTALLATION"
+"""Names the environment variable that names the file."""
+
+_IMAGE = r"^[a-z0-9][a-z0-9./:_@-]*[:@][A-Za-z0-9._:-]+$"
+_QUANTITY = r"^[0-9]+(\.[0-9]+)?(m|Ki|Mi|Gi|Ti|k|M|G|T)?$"
+_REGISTRY = r"^[a-z0-9][a-z0-9./:_-]*[a-z0-9]$"
+_ACCOUNT = r"^[a-z][a-z0-9-]{4,28}[a-z0-9]@[a-z][a-z0-9.:-]+\.iam\.gserviceaccount\.com$"
+
+Image = Annotated[str, Field(pattern=_IMAGE)]
+Quantity = Annotated[str, Field(pattern=_QUANTITY)]
+Account = Annotated[str, Field(pattern=_ACCOUNT)]
+Name = Annotated[str, Field(pattern=NAME, max_length=45)]
+
+
+class Toleration(SpecPart):
+    """A taint that pods put up with, as Kubernetes has it."""
+
+    key: str
+    """The taint's key."""
+    operator: Literal["Exists", "Equal"] = "Equal"
+    """Exists: whatever the value."""
+    value: str = ""
+    """The taint's value."""
+    effect: Literal["NoSchedule", "PreferNoSchedule", "NoExecute"] = "NoSchedule"
+    """The taint's effect."""
+
+
+class Placement(SpecPart):
+    """On which nodes pods may run."""
+
+    node_selector: dict[str, str] = Field(default_factory=dict)
+    """Labels that a node must have."""
+    tolerations: list[Toleration] = Field(default_factory=list)
+    """Taints that a node may have."""
+
+
+class ResourceClass(Placement):
+    """What a pod gets, and where it runs."""
+
+    cpu: Quantity
+    """Processors, such as `2` or `500m`; a training pod runs a process for each whole one."""
+    memory: Quantity
+    """Memory, such as `4Gi`: both request and limit."""
+    spot: Placement | None = None
+    """Where spot pods of this class run, in addition to the above; null if there are none."""
+
+    @property
+    def memory_mib(self) -> int:
+        """Memory in MiB, rounded down."""
+        return mebibytes(self.memory)
+
+    @property
+    def workers(self) -> int:
+        """Processes that train at once in a pod: one for each whole processor."""
+        return max(1, int(cores(self.cpu)))
+
+
+class TrainerImage(SpecPart):
+    """The image of one trainer: it holds Refeed and the plug-in."""
+
+    image: Image
+    """With a tag or a digest."""
+
+
+class StepImages(SpecPart):
+    """The images of the steps that are no trainers."""
+
+    split: Image
+    """Of the split step."""
+    collect: Image
+    """Of the collect step, which also tells of failures."""
+    worker: Image | None = None
+    """Of Dataflow's workers, and of the split step where the spec's engine is beam or dataflow."""
+
+
+class StepClasses(SpecPart):
+    """The resource class of each step that is no trainer."""
+
+    check: str = "small"
+    """Of the check step: it reads a spec."""
+    split: str = "medium"
+    """Of the split step: it streams the table."""
+    collect: str = "small"
+    """Of the collect step: it streams the results."""
+
+
+class Prices(SpecPart):
+    """What resources cost, to tell what a run costs."""
+
+    cpu_hour: float = Field(ge=0)
+    """Of one processor for one hour."""
+    gib_hour: float = Field(ge=0)
+    """Of one GiB of memory for one hour."""
+    currency: str = Field(default="USD", pattern="^[A-Z]{3}$")
+    """ISO 4217."""
+
+
+class Notify(SpecPart):
+    """Whom to tell of runs that failed or came late: a webhook that takes JSON with a `text`."""
+
+    secret: Name = "refeed-notify"  # noqa: S105 - a name, not a secret
+    """Name of the Secret in the project's namespace that holds the webhook's URL."""
+    key: str = Field(default="url", min_length=1)
+    """Key within it."""
+    late_after: Annotated[str, Field(pattern=DURATION)] = "6h"
+    """A run that took longer is late."""
+
+    @property
+    def late_seconds(self) -> int:
+        """``late_after`` in seconds."""
+        return seconds(self.late_after)
+
+
+class Identities(SpecPart):
+    """The Google service accounts that a project's pods act as, by workload identity."""
+
+    split: Account | None = None
+    """Of the split step: it reads the sources."""
+    train: Account | None = None
+    """Of the trainers."""
+    collect: Account | None = None
+    """Of the collect step: it writes results."""
+
+
+class Project(SpecPart):
+    """The unit of isolation: a namespace and an artifact root of its own."""
+
+    namespace: str = Field(pattern=NAME, max_length=63)
+    """Where its workflows run."""
+    root: str = Field(pattern=r"^gs://[a-z0-9][a-z0-9._-]+(/[^{}\s]*)?$")
+    """The artifact root, `gs://bucket` or `gs://bucket/prefix`; nothing is written outside it."""
+    store: str | None = Field(default=None, pattern=STORE)
+    """The experiment store, `firestore://gcp-project` or `firestore://gcp-project/database`;
+    default: objects at the root."""
+    staging: str | None = Field(default=None, pattern=DATASET)
+    """The BigQuery dataset, `gcp-project.dataset`, where results of queries and views lie for a
+    day; without one, tables alone are read."""
+    billing: str | None = Field(default=None, pattern=GCP_PROJECT)
+    """The Google Cloud project that pays for reading BigQuery; default: that of the pods' service
+    account."""
+    dataflow: DataflowPlace = DataflowPlace()
+    """Where its jobs of Dataflow run. What is named here, a spec cannot name otherwise; the image
+    is `images.worker`."""
+    identities: Identities = Identities()
+    """What its pods act as in Google Cloud; `refeed project` writes it into its manifests."""
+    analysts: list[str] = Field(default_factory=list)
+    """Groups, as the cluster knows them, whose members may run workflows in it."""
+
+
+class Argo(SpecPart):
+    """Argo Workflows itself, as `refeed project render` writes it into the cluster's manifests."""
+
+    images: Annotated[str, Field(pattern=_REGISTRY)] | None = None
+    """Where its images come from instead of `quay.io/argoproj`, such as a mirror."""
+    account: Account | None = None
+    """The Google service account that its server reads reports and logs as."""
+
+
+class Installation(SpecPart):
+    """A platform on which specs run: its images, resource classes and projects."""
+
+    images: StepImages
+    """Of the steps."""
+    trainers: dict[Name, TrainerImage] = Field(min_length=1)
+    """By the name that specs use."""
+    classes: dict[Name, ResourceClass] = Field(min_length=1)
+    """Resource classes, the smallest memory first."""
+    steps: StepClasses = StepClasses()
+    """Which class each step runs in."""
+    projects: dict[Name, Project] = Field(min_length=1)
+    """By the name that specs use."""
+    prices: Prices | None = None
+    """What resources cost, for `refeed profile`, which tells before a run what it will cost."""
+    argo: Argo = Argo()
+    """Argo Workflows itself, where its manifests come from here."""
+    notify: Notify | None = None
+    """Whom to tell of failures; null for nobody."""
+    environment: dict[str, str] = Field(default_factory=dict)
+    """Environment variables of all pods, such as a proxy's. No secrets: they would be readable."""
+
+    @model_validator(mode="after")
+    def _classes_grow(self) -> Installation:
+        sizes = [each.memory_mib for each in self.classes.values()]
+        if sizes != sorted(set(sizes)):
+            raise ValueError(
+                f"classes have {sizes} MiB of memory: name them in growing order, no two alike, "
+                "since a pod that ran out of memory gets the next class"
+            )
+        for step, name in self.steps.model_dump().items():
+            if name not in self.classes:
+                known = ", ".join(self.classes)
+                raise ValueError(f"steps.{step} is {name!r}, which is no class; there are {known}")
+        return self
+
+
+def find_installation(path: str | Path | None) -> Path:
+    """The installation file: the one that is given, or the one that the environment names.
+
+    Raises:
+        MissingInputError: neither names one.
+    """
+    named = path or os.environ.get(VARIABLE)
+    if named:
+        return Path(named)
+    raise MissingInputError(
+        "There is no installation file, so nobody knows images, resource classes and projects.",
+        hint=f"Name it with --installation FILE or in {VARIABLE}; "
+        "manifests/installation.example.yaml is one to begin with.",
+    )
+
+
+def load_installation(path: str | Path | None = None) -> Installation:
+    """Read and check the installation file.
+
+    Raises:
+        MissingInputError: there is none.
+        SpecError: with one problem for each thing that is wrong.
+    """
+    found = find_installation(path)
+    hint = "manifests/installation.example.yaml is one to begin with."
+    raw, places = parse_yaml(str(found), read_text(found, hint))
+    try:
+        return Installation.model_validate(raw)
+    except ValidationError as error:
+        problems = problems_of(Installation, error)
+        raise SpecError(str(found), [located(each, places) for each in problems]) from None
+
+
+def place_of(installation: Installation, spec: ExperimentSpec) -> Project:
+    """The project that a spec runs in.
+
+    Raises:
+        SpecError: the installation does not have it, or the spec's output lies outside it or its
+            store is another one, or a pod cannot reach the source, or Argo would expand something
+            in either.
+    """
+    problems = [
+        *_unknown(installation, spec),
+        *_outside(installation, spec),
+        *_another_store(installation, spec),
+        *_another_staging(installation, spec),
+        *_another_engine(installation, spec),
+        *_unreachable(installation, spec),
+        *_braces(spec),
+    ]
+    if problems:
+        raise SpecError("the spec", problems)
+    return installation.projects[spec.project]
+
+
+def _unknown(installation: Installation, spec: ExperimentSpec) -> list[Problem]:
+    named: list[tuple[str, str, str, str, Any]] = [
+        ("project", "project", spec.project, "project={}", installation.projects),
+        ("trainer", "trainer.name", spec.trainer.name, "trainer.name={}", installation.trainers),
+    ]
+    named += [
+        ("class", f"execution.classes.{i}", name, "'execution.classes=[{}]'", installation.classes)
+        for i, name in enumerate(spec.execution.classes or [])
+    ]
+    return [
+        Problem(
+            0,
+            0,
+            where,
+            f"the installation has no {what} {name!r}",
+            f"It has {', '.join(known)}: use --set {change.format(next(iter(known)))}",
+        )
+        for what, where, name, change, known in named
+        if name not in known
+    ]
+
+
+def _braces(spec: ExperimentSpec) -> list[Problem]:
+    """Argo expands what is in braces, and Kubernetes what is after a dollar."""
+    uris = (("output", spec.output), ("dataset.source", spec.dataset.source))
+    return [
+        Problem(
+            0,
+            0,
+            where,
+            f"{uri!r} has braces or a dollar sign, which Argo or Kubernetes would expand",
+            f"Name it otherwise: --set {where}=gs://...",
+        )
+        for where, uri in uris
+        if set(uri) & set("{}$")
+    ]
+
+
+def _outside(installation: Installation, spec: ExperimentSpec) -> list[Problem]:
+    project = installation.projects.get(spec.project)
+    if project is None or inside(project.root, spec.output):
+        return []
+    local = "://" not in spec.output
+    why = "a pod cannot reach a local folder" if local else "a project is the unit of isolation"
+    return [
+        Problem(
+            0,
+            0,
+            "output",
+            f"{spec.output!r} is not under {project.root!r}, the artifact root of the project "
+            f"{spec.project!r}: {why}",
+            f"Use --set output={project.root}",
+        )
+    ]
+
+
+def _another_store(installation: Installation, spec: ExperimentSpec) -> list[Problem]:
+    project = installation.projects.get(spec.project)
+    if project is None or spec.store in {None, project.store}:
+        return []
+    own = f"is {project.store!r}" if project.store else "lies at its artifact root"
+    message = (
+        f"{spec.store!r} is not the store of the project {spec.project!r}, which {own}: a project "
+        "is the unit of isolation"
+    )
+    return [Problem(0, 0, "store", message, "Use --set store=null")]
+
+
+def dataflow_place(spec: ExperimentSpec, installation: Installation) -> DataflowPlace:
+    """Where a spec's project has its jobs of Dataflow run; nothing where it asks for none."""
+    project = installation.projects.get(spec.project)
+    if project is None or spec.split.engine == "embedded":
+        return DataflowPlace()
+    image = installation.images.worker
+    return project.dataflow.model_copy(update={"worker_image": image} if image else {})
+
+
+def _another_engine(installation: Installation, spec: ExperimentSpec) -> list[Problem]:
+    if spec.split.engine != "embedded" and installation.images.worker is None:
+        message = f"the engine {spec.split.engine!r} needs an image with Beam, which is not named"
+        hint = "The installation file names it: images.worker. Or use --set split.engine=embedded"
+        return [Problem(0, 0, "split.engine", message, hint)]
+    return spec.split.strange(dataflow_place(spec, installation), spec.project)
+
+
+def _another_staging(installation: Installation, spec: ExperimentSpec) -> list[Problem]:
+    project = installation.projects.get(spec.project)
+    if project is None:
+        return []
+    problems = strange_places(spec.dataset, spec.project, project.staging, project.billing)
+    if spec.dataset.query is not None and project.staging is None:
+        message = f"the project {spec.project!r} has no staging dataset, where its result could lie"
+        hint = f"The installation file names it: projects.{spec.project}.staging."
+        problems.append(Problem(0, 0, "dataset.query", message, hint))
+    return problems
+
+
+def _unreachable(installation: Installation, spec: ExperimentSpec) -> list[Problem]:
+    project = installation.projects.get(spec.project)
+    if project is None or spec.dataset.is_remote:
+        return []
+    name = Path(spec.dataset.source).name
+    to = join(project.root, "sources", re.sub(r"[^\w.-]", "_", name))
+    return [
+        Problem(
+            0,
+            0,
+            "dataset.source",
+            f"{spec.dataset.source!r} is a local path, which a pod cannot reach",
+            f"Copy it, say to {to}, and use --set dataset.source={to}; or submit with --upload.",
+        )
+    ]

@@ -1,0 +1,1 @@
+"""Submit, follow and find runs on a cluster."""

@@ -1,0 +1,1 @@
+"""The experiment spec: its model, how it is loaded, validated and drafted."""

@@ -1,0 +1,123 @@
+"""From a validation error to problems that say where, what is allowed and what it means."""
+
+from __future__ import annotations
+
+import difflib
+import re
+from collections.abc import Sequence
+from typing import Any
+
+from pydantic import BaseModel, ValidationError
+from pydantic_core import ErrorDetails
+
+from steps.errors import Problem
+from workflows.spec.yaml_positions import Place
+
+
+def problems_of(model: type[BaseModel], error: ValidationError) -> list[Problem]:
+    """One problem for each thing that is wrong, without lines: see ``located``."""
+    return [_problem(model, details) for details in _worth_telling(error)]
+
+
+def _worth_telling(error: ValidationError) -> list[ErrorDetails]:
+    """One error per place: of a union's branches, the one that the value was meant for."""
+    chosen: dict[str, ErrorDetails] = {}
+    for details in error.errors(include_url=False):
+        where = _where(details)
+        rank = _rank(details)
+        if where not in chosen or rank < _rank(chosen[where]):
+            chosen[where] = details
+    places = list(chosen)
+    return [
+        chosen[where]
+        for where in places
+        if not any(other.startswith(f"{where}.") for other in places)
+    ]
+
+
+def _rank(details: ErrorDetails) -> int:
+    kind = details["type"]
+    return {"extra_forbidden": 0, "literal_error": 2, "is_instance_of": 3}.get(kind, 1)
+
+
+_BRANCHES = re.compile(
+    r"^(list\[.*|ExcludedFeatures|PartialDependenceConfig|literal\[.*|str|int"
+    r"|float|bool|nullable\[.*|constrained-.*|function-.*)$"
+)
+
+
+def _where(details: ErrorDetails) -> str:
+    """Dotted path of a pydantic error, without the names of union branches."""
+    return ".".join(
+        str(part)
+        for i, part in enumerate(details["loc"])
+        if i == 0 or not (isinstance(part, str) and _BRANCHES.match(part))
+    )
+
+
+def _problem(model: type[BaseModel], details: ErrorDetails) -> Problem:
+    where = _where(details)
+    message = details["msg"].removeprefix("Value error, ")
+    value = details["input"]
+    if details["type"] == "extra_forbidden":
+        return Problem(0, 0, where, "there is no such key", _nearest_key(model, where))
+    if details["type"] == "missing":
+        return Problem(0, 0, where, "is required, but missing", describe(model, where))
+    if isinstance(value, (dict, BaseModel)):
+        return Problem(0, 0, where, message, describe(model, where))
+    shown = repr(value) if len(repr(value)) < 80 else repr(value)[:77] + "..."  # noqa: PLR2004
+    return Problem(
+        0,
+        0,
+        where,
+        f"{shown} will not do: {message[:1].lower()}{message[1:]}",
+        describe(model, where),
+    )
+
+
+def _nearest_key(root: type[BaseModel], where: str) -> str:
+    parent, _, key = where.rpartition(".")
+    model = model_at(root, parent)
+    known = list(model.model_fields) if model else []
+    near = difflib.get_close_matches(key, known, n=1, cutoff=0.5)
+    meant = f"Did you mean {near[0]!r}? " if near else ""
+    return f"{meant}Known here: {', '.join(known)}." if known else meant
+
+
+def model_at(root: type[BaseModel], where: str) -> type[BaseModel] | None:
+    """The part of a model at a dotted path, or None where there is a plain value."""
+    model: type[BaseModel] | None = root
+    for name in filter(None, where.split(".")):
+        field = model.model_fields.get(name) if model else None
+        model = _model_in(field.annotation) if field else None
+    return model
+
+
+def _model_in(annotation: Any) -> type[BaseModel] | None:  # noqa: ANN401 - any annotation
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        return annotation
+    inner = getattr(annotation, "__args__", ())
+    return next((model for arg in inner if (model := _model_in(arg))), None)
+
+
+def describe(root: type[BaseModel], where: str) -> str:
+    """What the documentation says of the field at a dotted path; empty if nothing."""
+    parent, _, name = where.rpartition(".")
+    model = model_at(root, parent)
+    field = model.model_fields.get(name) if model else None
+    return " ".join((field.description or "").split()) if field else ""
+
+
+def located(problem: Problem, places: dict[str, Place], overridden: Sequence[str] = ()) -> Problem:
+    """Add line and column: of the key for an unknown key, of the nearest parent otherwise."""
+    if problem.line:
+        return problem
+    where = problem.where
+    if any(where == name or where.startswith(f"{name}.") for name in overridden):
+        return Problem(0, 0, f"--set {where}", problem.message, problem.hint)
+    if problem.message == "there is no such key":
+        where = f"{where}\x00key"
+    while where and where not in places:
+        where = where.removesuffix("\x00key") if "\x00" in where else where.rpartition(".")[0]
+    line, column = places.get(where, (0, 0)) if where or "" in places else (0, 0)
+    return Problem(line, column, problem.where, problem.message, problem.hint)
