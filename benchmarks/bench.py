@@ -20,7 +20,7 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from benchmarks.common import HEADER, MIB, Row, say
-from steps.train.workers.processor import model_name
+from steps.train.workers.host import model_name
 
 HERE = ("train", "dependence", "split", "beam", "warehouse", "collect", "memory", "compile")
 NAMES = (*HERE, "engine")

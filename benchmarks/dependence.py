@@ -58,7 +58,7 @@ def _ours(text: bytes, values: Any, grids: list[Any], scale: str) -> list[Any]: 
 
     from containers.lightgbm.trainer import LightGBMParams, LightGBMTrainer  # noqa: PLC0415
     from refeed import Features  # noqa: PLC0415
-    from steps.train.evaluation.links import respond  # noqa: PLC0415
+    from steps.train.evaluation.metrics import respond  # noqa: PLC0415
 
     trainer = LightGBMTrainer(LightGBMParams())
     model = trainer.load(text)
@@ -79,7 +79,7 @@ def curves(rows: int, scale: str, rounds: int) -> list[tuple[float, float]]:
     import sklearn.inspection  # noqa: F401, PLC0415 - cold_start counts imports
 
     import containers.lightgbm.booster  # noqa: F401, PLC0415
-    import steps.train.evaluation.links  # noqa: F401, PLC0415
+    import steps.train.evaluation.metrics  # noqa: F401, PLC0415
 
     model, training = _fitted(scale)
     text = model.booster_.model_to_string().encode()

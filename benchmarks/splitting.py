@@ -20,8 +20,7 @@ def split_seconds(out: str, engine: str, *, statistics: bool = True, **dataset: 
     """
     from steps.contract import ProjectLayout  # noqa: PLC0415 - not in the measuring process
     from steps.runtime.progress import Silent  # noqa: PLC0415
-    from steps.split.config import DatasetConfig  # noqa: PLC0415
-    from steps.split.engine_config import SplitConfig  # noqa: PLC0415
+    from steps.split.config import DatasetConfig, SplitConfig  # noqa: PLC0415
     from steps.split.engines.choose import engine_of  # noqa: PLC0415
     from steps.split.step import SplitRequest, split  # noqa: PLC0415
     from steps.storage.base import storage_for  # noqa: PLC0415

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from steps.train.workers.processor import same_everywhere
+from steps.train.workers.host import same_everywhere
 from tests.tables import Tables, differences
 from tests.workspace import Lab
 

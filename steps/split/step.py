@@ -17,7 +17,7 @@ from steps.split.config import DatasetConfig
 from steps.split.coordination.checkpoint import Begun, Memory, remembered
 from steps.split.coordination.dataset_pointer import Link, MadeMeanwhileError
 from steps.split.coordination.snapshot import Pin, pinned
-from steps.split.dataset.writer import SplitPlan
+from steps.split.dataset.plan import SplitPlan
 from steps.split.engines.choose import Engine
 from steps.split.engines.embedded import make_dataset
 from steps.split.engines.job_output import forget_work

@@ -33,8 +33,7 @@ from steps.table.part_codec import arrow_schema, decode_part
 from steps.train.config import EvaluateConfig, ExplainConfig
 from steps.train.evaluation.evaluate import evaluate, weights_of
 from steps.train.evaluation.folds import Fold, make_folds
-from steps.train.evaluation.links import respond
-from steps.train.evaluation.metrics import with_possible_classes
+from steps.train.evaluation.metrics import respond, with_possible_classes
 from steps.train.explanation.context import AnyTrainer, Explained, seen_rows
 from steps.train.explanation.explain import explain
 from steps.train.frame import Frame, make_frame

@@ -18,7 +18,7 @@ from steps.storage.base import read_parsed
 from steps.train.partition import Cached, Work, settle_untrained
 from steps.train.registry import load_class
 from steps.train.workers.history import History
-from steps.train.workers.memory import memory_kills
+from steps.train.workers.host import memory_kills
 from steps.train.workers.pool import Pool, Stop, death_message
 from steps.train.workers.worker import (
     OUT_OF_MEMORY,

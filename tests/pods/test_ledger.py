@@ -19,7 +19,7 @@ from steps.errors import (
 )
 from steps.records import PodRecord
 from steps.runtime.attempts import Attempt, forget, note, tries
-from steps.storage.base import LocalStorage
+from steps.storage.local import LocalStorage
 from steps.train.workers.history import History
 from tests.pods.fake_project import World
 from workflows.pods.pod import cause_of, pod

@@ -6,8 +6,14 @@ import numpy as np
 import pytest
 
 from steps.charts import svg, text
-from steps.charts.heatmap import colour_cells, colour_edges, colour_path
-from steps.charts.order import MOST_CLUSTERED, MOST_OPTIMAL, clustered_order
+from steps.charts.heatmap import (
+    MOST_CLUSTERED,
+    MOST_OPTIMAL,
+    clustered_order,
+    colour_cells,
+    colour_edges,
+    colour_path,
+)
 
 MINUS = text.MINUS
 

@@ -17,8 +17,7 @@ from steps.train.config import EvaluateConfig
 from steps.train.evaluation.estimates import Estimate
 from steps.train.evaluation.evaluate import evaluate
 from steps.train.evaluation.folds import Fold
-from steps.train.evaluation.links import respond
-from steps.train.evaluation.metrics import Metric, metrics_of
+from steps.train.evaluation.metrics import Metric, metrics_of, respond
 from steps.train.trainer import Floats
 from tests.science.truth import CLASSES, cell, frame_of, halves, labels, select
 

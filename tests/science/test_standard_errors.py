@@ -10,8 +10,7 @@ from steps.train.config import EvaluateConfig
 from steps.train.evaluation.estimates import Estimate, interval, mean, ratio, standard_error
 from steps.train.evaluation.evaluate import Judged, _skill, evaluate
 from steps.train.evaluation.folds import Fold, make_folds
-from steps.train.evaluation.links import respond
-from steps.train.evaluation.metrics import Metric, metrics_of
+from steps.train.evaluation.metrics import Metric, metrics_of, respond
 from steps.train.frame import Integers
 from steps.train.trainer import Floats
 from tests.science.truth import CLASSES, cell, frame_of, labels

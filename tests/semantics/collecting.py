@@ -13,7 +13,7 @@ from steps.contract import ProjectLayout
 from steps.records import RunRecord
 from steps.results.partition_result import PartitionResult
 from steps.runtime.progress import Silent
-from steps.storage.base import LocalStorage
+from steps.storage.local import LocalStorage
 from steps.stores.firestore import FirestoreStore
 
 WRITES = 2

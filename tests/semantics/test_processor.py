@@ -11,7 +11,7 @@ from typing import Any
 import pyarrow.compute as pc
 import pytest
 
-from steps.train.workers.processor import model_name, same_everywhere
+from steps.train.workers.host import model_name, same_everywhere
 from tests.tables import Tables, differences
 from tests.workspace import Lab, small_table
 

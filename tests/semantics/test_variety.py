@@ -126,7 +126,7 @@ def test_a_missing_record_is_named_not_lost(lab: Lab) -> None:
     from steps.collect.step import collect  # noqa: PLC0415
     from steps.contract import ProjectLayout  # noqa: PLC0415
     from steps.runtime.progress import Silent  # noqa: PLC0415
-    from steps.storage.base import LocalStorage  # noqa: PLC0415
+    from steps.storage.local import LocalStorage  # noqa: PLC0415
     from steps.stores.base import open_store  # noqa: PLC0415
 
     lab.write_table(small_table(3))

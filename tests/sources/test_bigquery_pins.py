@@ -23,7 +23,7 @@ from steps.records import PartitionIndex
 from steps.runtime.progress import Silent
 from steps.split.config import DatasetConfig
 from steps.split.step import SplitRequest, split
-from steps.storage.base import LocalStorage
+from steps.storage.local import LocalStorage
 from tests.sources.test_bigquery_reading import config, opened, pins, read, split_into
 from tests.workspace import Lab, small_table
 

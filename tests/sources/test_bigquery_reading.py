@@ -17,7 +17,7 @@ from steps.runtime.progress import Silent
 from steps.split.config import DatasetConfig
 from steps.split.sources.base import LiveSource, open_source
 from steps.split.step import SplitRequest, SplitResult, column_types, source_types, split
-from steps.storage.base import LocalStorage
+from steps.storage.local import LocalStorage
 from steps.table.types import PrecisionWarning
 from tests.cluster.fake_server import far_end
 from tests.fakes.bigquery import PROJECT

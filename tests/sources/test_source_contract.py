@@ -20,7 +20,8 @@ from steps.runtime.progress import Silent
 from steps.split.config import DatasetConfig
 from steps.split.sources.base import LiveSource, Source, open_source
 from steps.split.step import SplitRequest, source_types, split
-from steps.storage.base import LocalStorage, storage_for
+from steps.storage.base import storage_for
+from steps.storage.local import LocalStorage
 from steps.table.types import canonical_batch
 from tests.workspace import small_table
 

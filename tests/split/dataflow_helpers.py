@@ -11,9 +11,8 @@ import pyarrow.parquet as pq
 
 from steps.contract import ProjectLayout
 from steps.runtime.progress import Silent
-from steps.split.config import DatasetConfig
+from steps.split.config import DatasetConfig, SplitConfig
 from steps.split.coordination.claims import Claims
-from steps.split.engine_config import SplitConfig
 from steps.split.engines.beam.dataflow import DataflowEngine
 from steps.split.engines.beam.job import Patience
 from steps.split.engines.choose import Engine

@@ -21,10 +21,10 @@ from steps.contract import ProjectLayout
 from steps.errors import DataError, ForbiddenError, RefeedError, SpecError, TransientError
 from steps.google.dataflow import ENDPOINT, Dataflow
 from steps.records import Column, PartitionIndex
+from steps.split.config import SplitConfig
 from steps.split.coordination.cancel import cancel_unless_followed
 from steps.split.coordination.claims import Claim, Claims
-from steps.split.dataset.writer import SplitPlan
-from steps.split.engine_config import SplitConfig
+from steps.split.dataset.plan import SplitPlan
 from steps.split.engines.assemble import finish_dataset
 from steps.split.engines.beam.pipeline import Work, build
 from steps.split.engines.choose import engine_of

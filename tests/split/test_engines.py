@@ -23,7 +23,7 @@ from steps.split.engines.beam import local
 from steps.split.engines.choose import Engine
 from steps.split.engines.embedded import make_dataset
 from steps.split.step import SplitRequest, SplitResult, split
-from steps.storage.base import LocalStorage
+from steps.storage.local import LocalStorage
 from tests.fakes import SOAK
 from tests.workspace import small_table
 

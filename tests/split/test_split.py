@@ -15,11 +15,11 @@ from steps.contract import ProjectLayout
 from steps.records import Column, PartitionEntry, PartitionIndex, PartitionKey
 from steps.runtime.progress import Silent
 from steps.split.config import DatasetConfig
-from steps.split.dataset.writer import SplitPlan
+from steps.split.dataset.plan import SplitPlan
 from steps.split.engines.embedded import make_dataset
 from steps.split.sources.base import open_source
 from steps.split.step import SplitRequest, split
-from steps.storage.base import LocalStorage
+from steps.storage.local import LocalStorage
 from steps.table.part_codec import arrow_schema, decode_part
 from steps.table.types import PrecisionWarning, canonical_array
 from tests.workspace import Lab, small_table

@@ -18,7 +18,8 @@ from steps.runtime.progress import Silent
 from steps.split.config import DatasetConfig
 from steps.split.sources.base import open_source
 from steps.split.step import SplitRequest, SplitResult, split
-from steps.storage.base import LocalStorage, storage_for
+from steps.storage.base import storage_for
+from steps.storage.local import LocalStorage
 from tests.workspace import small_table
 
 Write = Callable[[pa.Table, Path], None]

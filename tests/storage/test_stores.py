@@ -17,7 +17,9 @@ from steps.results.partition_result import PartitionResult
 from steps.results.run_tables import results_of
 from steps.results.schema import DATASET_TABLES
 from steps.storage.base import storage_for
-from steps.stores.base import ExperimentStore, ObjectStore, SqliteStore, open_store
+from steps.stores.base import ExperimentStore, open_store
+from steps.stores.objects import ObjectStore
+from steps.stores.sqlite import SqliteStore
 from tests.storage.results import some_results, write_tables
 from tests.workspace import Lab, small_table
 from workflows.local import split_only

@@ -16,8 +16,7 @@ from steps.config import SpecPart
 from steps.contract import join
 from steps.errors import MissingInputError, Problem, SpecError
 from steps.quantity import cores, mebibytes, seconds
-from steps.split.config import DATASET, GCP_PROJECT
-from steps.split.engine_config import DataflowPlace
+from steps.split.config import DATASET, GCP_PROJECT, DataflowPlace
 from workflows.installation.isolation import inside, strange_places
 from workflows.spec.model import DURATION, NAME, STORE, ExperimentSpec
 from workflows.spec.validation_errors import located, problems_of

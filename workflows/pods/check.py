@@ -19,7 +19,7 @@ from steps.contract import OUTPUTS, RunAddress, output
 from steps.errors import MissingInputError, Problem, SpecError
 from steps.records import PartitionRecord, RunRecord, canonical_json
 from steps.runtime.attempts import forget
-from steps.split.engine_config import DataflowPlace
+from steps.split.config import DataflowPlace
 from steps.storage.base import Storage, read_parsed
 from workflows.installation.isolation import housed, inside, strange_places
 from workflows.planning.run_files import now, write_start

@@ -8,7 +8,8 @@ from steps.collect.step import read_facts, write_report
 from steps.contract import ProjectLayout, RunLayout
 from steps.errors import MissingInputError
 from steps.records import RunRecord
-from steps.storage.base import LocalStorage, storage_for
+from steps.storage.base import storage_for
+from steps.storage.local import LocalStorage
 from steps.stores.base import open_store
 from workflows.installation.model import load_installation
 from workflows.runs.find import find_run as find_on_cluster

@@ -8,8 +8,7 @@ from pydantic import Field, model_validator
 
 from steps.config import SpecPart
 from steps.records import digest
-from steps.split.config import DatasetConfig
-from steps.split.engine_config import SplitConfig
+from steps.split.config import DatasetConfig, SplitConfig
 from steps.train.config import EvaluateConfig, ExplainConfig, TrainerConfig
 
 NAME = r"^[a-z]([-a-z0-9]*[a-z0-9])?$"

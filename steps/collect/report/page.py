@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
@@ -28,7 +29,6 @@ from steps.charts.tables import (
     whole,
 )
 from steps.collect.report import headline
-from steps.collect.report.run_info import RunFacts
 
 MOST_ROWS = 200
 """Partitions in the table of all."""
@@ -46,6 +46,33 @@ SCALES = {
     "log_odds": "log-odds (raw margin)",
 }
 """How the units of the tables are called."""
+
+
+@dataclass(frozen=True)
+class RunFacts:
+    """How and when the result tables came to be. Shown, never computed with.
+
+    Attributes:
+        run: the run's id.
+        started: ISO 8601, UTC.
+        ended: ISO 8601, UTC.
+        seconds: wall time of the run.
+        cached: trained partitions whose model was taken from the cache.
+        fitted: partitions whose model was fitted in this run.
+        source: where the data came from, in words fit for people (no credentials).
+        tables: where the result tables are.
+        version: Refeed's version.
+    """
+
+    run: str
+    started: str
+    ended: str
+    seconds: float
+    cached: int
+    fitted: int
+    source: str
+    tables: str
+    version: str
 
 
 def build_report(read: Reader, run: RunFacts) -> str:

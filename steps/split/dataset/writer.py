@@ -4,70 +4,26 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from contextlib import ExitStack
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from functools import partial
 from types import TracebackType
 from typing import Self
 
-import pyarrow as pa
-
-from steps.contract import SPLIT_VERSION, DatasetLayout
-from steps.records import Column, PartitionEntry, PartitionIndex, canonical_json, digest
+from steps.contract import DatasetLayout
+from steps.records import PartitionEntry, PartitionIndex, canonical_json
 from steps.results.schema import BUCKETS_TABLE, COLUMN_STATISTICS, DATASET_TABLES, TOP_VALUES_TABLE
 from steps.results.writer import TableWriter, arrow_table, csv_of, harmless_table
+from steps.split.dataset.plan import SplitPlan
 from steps.split.dataset.statistics_tables import rows_of
 from steps.split.dataset.tfdv import ALL, encode
 from steps.storage.base import Storage
-from steps.table.hashing import ContentSums
 from steps.table.merging import WholeTable
-from steps.table.part_codec import arrow_schema
 from steps.table.sample import Sample
 from steps.table.statistics import Seen, Statistics
 from steps.table.summaries import TableSummary
 
 _WAITING = 64
 """Partitions whose statistics are written at once."""
-
-
-@dataclass(frozen=True)
-class SplitPlan:
-    """What is to be made.
-
-    Attributes:
-        columns: names and canonical types, sorted by name.
-        partition_by: name of the partition column.
-        format: of the part files.
-        identity: of the source, as it is, and of what is made of it; no part of what is made.
-        outdated: see ``Link``; nor is this.
-        anew: an error of an earlier job about the same rows is no answer.
-    """
-
-    columns: tuple[Column, ...]
-    partition_by: str
-    format: str
-    identity: str = ""
-    outdated: str = ""
-    anew: bool = False
-
-    @property
-    def work(self) -> str:
-        """Name of the work that the data set is: all who do the same share its jobs.
-
-        It changes whenever a link has been written, so that nobody ever meets what an earlier work
-        on the same source has left: its claims, its parts, or what was removed of them by half.
-        """
-        return digest([self.identity, self.outdated]) if self.outdated else self.identity
-
-    @property
-    def schema(self) -> pa.Schema:
-        """Of the part files."""
-        return arrow_schema(self.columns)
-
-    def digests(self, sums: ContentSums) -> tuple[str, str]:
-        """The data set's hash, and the digest of its content, which no format changes."""
-        columns = [asdict(column) for column in self.columns]
-        content = digest([list(sums), columns, self.partition_by])
-        return digest([content, self.format, SPLIT_VERSION]), content
 
 
 class DatasetWriter:

@@ -8,7 +8,8 @@ from steps.contract import ProjectLayout
 from steps.records import PartitionIndex
 from steps.runtime.progress import Progress
 from steps.split.dataset.part_files import partitions_of
-from steps.split.dataset.writer import DatasetWriter, SplitPlan
+from steps.split.dataset.plan import SplitPlan
+from steps.split.dataset.writer import DatasetWriter
 from steps.split.engines.job_output import Handover, Table
 from steps.storage.base import Storage, read_parsed
 

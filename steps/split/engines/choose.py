@@ -10,8 +10,8 @@ from steps.contract import ProjectLayout
 from steps.errors import Problem, SpecError
 from steps.records import PartitionIndex
 from steps.runtime.progress import Progress
-from steps.split.dataset.writer import SplitPlan
-from steps.split.engine_config import SplitConfig
+from steps.split.config import SplitConfig
+from steps.split.dataset.plan import SplitPlan
 from steps.split.engines.embedded import make_dataset
 from steps.split.sources.base import Source
 from steps.storage.base import Storage

@@ -26,7 +26,8 @@ from steps.split.dataset.part_files import (
     refuse_collisions,
     write_group,
 )
-from steps.split.dataset.writer import DatasetWriter, SplitPlan
+from steps.split.dataset.plan import SplitPlan
+from steps.split.dataset.writer import DatasetWriter
 from steps.split.engines.first_pass import TableFacts
 from steps.split.engines.spill import Grouping
 from steps.split.sources.base import Source

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from steps.errors import DataError
 from steps.records import PartitionKey
-from steps.split.dataset.writer import SplitPlan
+from steps.split.dataset.plan import SplitPlan
 from steps.table.hashing import ContentSums, Hashes, added, content_sums, row_hashes
 from steps.table.sample import SAMPLE_ROWS, BottomSample
 from steps.table.summaries import TableSummary

@@ -25,7 +25,7 @@ from steps.split.dataset.part_files import (
     refuse_collisions,
     write_group,
 )
-from steps.split.dataset.writer import SplitPlan
+from steps.split.dataset.plan import SplitPlan
 from steps.split.engines.first_pass import Codes, TableFacts, distinct_values
 from steps.split.engines.spill import MemoryRun, SortBuffer, between
 from steps.storage.base import Storage

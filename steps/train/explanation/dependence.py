@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from steps.table.grid import FeatureGrid
 from steps.train.config import PartialDependenceConfig
 from steps.train.evaluation.evaluate import Rows, weights_of
-from steps.train.evaluation.links import respond
+from steps.train.evaluation.metrics import respond
 from steps.train.explanation.context import Explained, Seen, put, spread
 from steps.train.frame import Frame, Integers
 from steps.train.trainer import Floats

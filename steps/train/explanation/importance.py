@@ -7,8 +7,7 @@ from numpy.typing import NDArray
 
 from steps.table.hashing import seeded
 from steps.train.evaluation.evaluate import Rows, weights_of
-from steps.train.evaluation.links import respond
-from steps.train.evaluation.metrics import metrics_of
+from steps.train.evaluation.metrics import metrics_of, respond
 from steps.train.explanation.context import Explained, Seen, cell_of, put, row_mean, spread
 from steps.train.trainer import Features, Floats, ShapValues
 

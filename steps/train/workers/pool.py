@@ -22,7 +22,7 @@ from multiprocessing.process import BaseProcess
 
 from steps.contract import RunAddress
 from steps.errors import PreemptedError, RefeedError
-from steps.train.workers.processor import same_everywhere
+from steps.train.workers.host import same_everywhere
 from steps.train.workers.worker import Order, Report, work_until_told
 
 _ONE_THREAD = dict.fromkeys(

@@ -35,7 +35,7 @@ from steps.storage.base import read_parsed, storage_for
 from steps.table.grid import Grid
 from steps.train.partition import Cached, Work, train_partition
 from steps.train.registry import library_versions, load_class, make_trainer
-from steps.train.workers.processor import model_name
+from steps.train.workers.host import model_name
 
 
 @dataclass(frozen=True)

@@ -14,10 +14,10 @@ from steps.google.dataflow import Job
 from steps.google.errors import brief
 from steps.records import PartitionIndex
 from steps.runtime.progress import Progress
+from steps.split.config import SplitConfig
 from steps.split.coordination.claims import Claim
 from steps.split.coordination.dataset_pointer import MadeMeanwhileError
-from steps.split.dataset.writer import SplitPlan
-from steps.split.engine_config import SplitConfig
+from steps.split.dataset.plan import SplitPlan
 from steps.split.engines.assemble import finish_dataset
 from steps.split.engines.beam.job import PATIENCE, OneJob, Patience
 from steps.split.engines.beam.pipeline import READ, WRITTEN

@@ -28,10 +28,10 @@ from apache_beam.runners.dataflow.internal.apiclient import (
 from steps.contract import ProjectLayout, join
 from steps.errors import MissingInputError, TerminalError, TransientError
 from steps.google.dataflow import ENDPOINT, Dataflow, Job
+from steps.split.config import SplitConfig
 from steps.split.coordination.claims import Claim, Claims, Place
 from steps.split.coordination.dataset_pointer import Link, MadeMeanwhileError
-from steps.split.dataset.writer import SplitPlan
-from steps.split.engine_config import SplitConfig
+from steps.split.dataset.plan import SplitPlan
 from steps.split.engines.beam.pipeline import Work, build
 from steps.split.engines.job_output import Handover
 from steps.split.sources.base import Source

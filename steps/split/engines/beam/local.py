@@ -16,7 +16,7 @@ from steps.contract import ProjectLayout
 from steps.errors import TransientError
 from steps.records import PartitionIndex
 from steps.runtime.progress import Progress
-from steps.split.dataset.writer import SplitPlan
+from steps.split.dataset.plan import SplitPlan
 from steps.split.engines.assemble import finish_dataset
 from steps.split.engines.beam.pipeline import Work, build
 from steps.split.sources.base import Source

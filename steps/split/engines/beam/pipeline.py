@@ -27,7 +27,7 @@ from apache_beam.utils.windowed_value import WindowedValue
 from steps.contract import ProjectLayout
 from steps.errors import RefeedError
 from steps.runtime.parallel import in_order
-from steps.split.dataset.writer import SplitPlan
+from steps.split.dataset.plan import SplitPlan
 from steps.split.engines.first_pass import TableFacts
 from steps.split.engines.job_output import Handover
 from steps.split.engines.shuffle import Deal, Dealer, Dealt, write_dealt

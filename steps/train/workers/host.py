@@ -9,6 +9,7 @@ an older processor, keeps its own choice.
 
 from __future__ import annotations
 
+import contextlib
 import functools
 from pathlib import Path
 
@@ -48,3 +49,19 @@ def _told(cpuinfo: Path, what: str) -> str:
         return ""
     found = (line.partition(":") for line in lines)
     return next((told.strip() for name, _, told in found if name.strip() == what), "")
+
+
+_COUNTERS = (
+    "/sys/fs/cgroup/memory.events",  # version 2
+    "/sys/fs/cgroup/memory/memory.oom_control",  # version 1
+)
+
+
+def memory_kills() -> int:
+    """Processes killed so far for memory, as the control group counts them; 0 where none tells."""
+    for name in _COUNTERS:
+        with contextlib.suppress(OSError, ValueError):
+            fields = dict(line.split()[:2] for line in Path(name).read_text().splitlines())
+            if "oom_kill" in fields:
+                return int(fields["oom_kill"])
+    return 0

@@ -1,0 +1,70 @@
+"""The embedded store: one SQLite file per project."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from pathlib import Path
+
+from steps.contract import ProjectLayout
+from steps.errors import DamagedError, OutputError
+from steps.records import RunRecord
+from steps.storage.base import Storage
+from steps.stores.artifacts import ArtifactReader
+
+_SCHEMA = """
+CREATE TABLE IF NOT EXISTS runs (
+  experiment TEXT NOT NULL,
+  run TEXT NOT NULL,
+  record TEXT NOT NULL,
+  PRIMARY KEY (experiment, run)
+)
+"""
+_WAIT_SECONDS = 30
+
+
+class SqliteStore(ArtifactReader):
+    """The embedded store: one file per project, safe for several processes at once."""
+
+    def __init__(self, project: ProjectLayout, storage: Storage) -> None:
+        super().__init__(project, storage)
+        self.path = Path(project.store)
+
+    def put(self, record: RunRecord) -> None:
+        """See ``ExperimentStore.put``."""
+        with self._open() as connection:
+            connection.execute(
+                "INSERT INTO runs VALUES (?, ?, ?) "
+                "ON CONFLICT DO UPDATE SET record = excluded.record",
+                (record.experiment, record.run, record.to_json()),
+            )
+
+    def get(self, experiment: str, run: str) -> RunRecord | None:
+        """See ``ExperimentStore.get``."""
+        found = self._select("experiment = ? AND run = ?", experiment, run)
+        return found[0] if found else None
+
+    def runs(self, experiment: str | None = None) -> list[RunRecord]:
+        """See ``ExperimentStore.runs``."""
+        return self._select("?1 IS NULL OR experiment = ?1", experiment)
+
+    def _select(self, condition: str, *values: str | None) -> list[RunRecord]:
+        if not self.path.is_file():
+            return []
+        query = f"SELECT record FROM runs WHERE {condition} ORDER BY run DESC"  # noqa: S608 - ours
+        with self._open() as connection:
+            rows = connection.execute(query, values).fetchall()
+        return [RunRecord.from_json(row[0]) for row in rows]
+
+    @contextmanager
+    def _open(self) -> Iterator[sqlite3.Connection]:
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            with closing(sqlite3.connect(self.path, timeout=_WAIT_SECONDS)) as opened, opened:
+                opened.execute(_SCHEMA)
+                yield opened
+        except sqlite3.OperationalError as error:
+            raise OutputError(f"Cannot use the experiment store {self.path}: {error}.") from error
+        except sqlite3.DatabaseError as error:
+            raise DamagedError(str(self.path), str(error)) from error
