@@ -40,4 +40,4 @@ def load_adapter(path: str, uri: str, field: str, extra: str) -> Any:  # noqa: A
         scheme = uri.partition("://")[0]
         message = f"{scheme}:// needs the module {error.name}, which is not installed"
         hint = f"Install it with: pip install 'refeed[{extra}]'"
-        raise SpecError(uri, [Problem(0, 0, field, message, hint)]) from error
+        raise SpecError(uri, [Problem(field, message, hint)]) from error

@@ -26,7 +26,7 @@ BSD's ``sysexits.h``; workflow engines read them to decide whether to try again.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import ClassVar, Literal
 
 
 class RefeedError(Exception):
@@ -55,15 +55,34 @@ class TerminalError(RefeedError):
     exit_code = 65
 
 
-@dataclass(frozen=True, order=True)
-class Problem:
-    """One thing wrong with a spec; lines and columns count from 1, 0 where unknown."""
+ProblemCode = Literal["invalid", "missing", "unknown_key"]
+"""What kind of problem it is. Code decides by this, never by the message."""
 
-    line: int
-    column: int
+
+@dataclass(frozen=True)
+class Problem:
+    """One thing that is wrong in a spec or in another file that a user writes.
+
+    Attributes:
+        where: dotted path of the field, such as ``dataset.features.3``; empty for the whole file.
+        message: the value, and what is allowed or why it matters.
+        hint: what to do.
+        code: the kind of problem.
+        line: in the file, from 1; 0 if unknown.
+        column: in the line, from 1; 0 if unknown.
+    """
+
     where: str
     message: str
     hint: str = ""
+    code: ProblemCode = "invalid"
+    line: int = 0
+    column: int = 0
+
+    @property
+    def position(self) -> tuple[int, int, str, str]:
+        """Sort key: by position in the file, then by field."""
+        return self.line, self.column, self.where, self.message
 
 
 class SpecError(TerminalError):
@@ -76,7 +95,7 @@ class SpecError(TerminalError):
 
     def __init__(self, path: str, problems: list[Problem]) -> None:
         self.path = path
-        self.problems = sorted(problems)
+        self.problems = sorted(problems, key=lambda problem: problem.position)
         super().__init__("\n".join(self._line(problem) for problem in self.problems))
 
     def _line(self, problem: Problem) -> str:

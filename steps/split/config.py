@@ -190,8 +190,6 @@ class SplitConfig(DataflowPlace):
         """What the spec names that its project has another one of."""
         return [
             Problem(
-                0,
-                0,
                 f"split.{name}",
                 f"{mine!r} is not that of the project {project!r}, which has {own!r}: a project is "
                 "the unit of isolation",

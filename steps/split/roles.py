@@ -78,7 +78,7 @@ def _missing(
         excluded = enumerate(config.features.exclude)
         named += [(f"dataset.features.exclude.{i}", name) for i, name in excluded]
     return [
-        Problem(0, 0, where, f"there is no column {name!r}", _nearest(name, types))
+        Problem(where, f"there is no column {name!r}", _nearest(name, types))
         for where, name in named
         if name is not None and name not in types
     ]
@@ -113,10 +113,10 @@ def _categorical(
 def _unfit(config: DatasetConfig, roles: Roles, types: Mapping[str, str]) -> list[Problem]:
     problems = []
     if not roles.features:
-        problems.append(Problem(0, 0, "dataset.features", "no column is left to be a feature"))
+        problems.append(Problem("dataset.features", "no column is left to be a feature"))
     if roles.weight is not None and types[roles.weight] not in {"int64", "float64"}:
         kind = types[roles.weight]
-        problems.append(Problem(0, 0, "dataset.weight", f"a weight is a number, not {kind}"))
+        problems.append(Problem("dataset.weight", f"a weight is a number, not {kind}"))
     for name in roles.features:
         if types[name] == "string" and name not in roles.categorical:
             where = (
@@ -126,8 +126,6 @@ def _unfit(config: DatasetConfig, roles: Roles, types: Mapping[str, str]) -> lis
             )
             problems.append(
                 Problem(
-                    0,
-                    0,
                     where,
                     f"{name!r} is text, but not among categorical",
                     f"Add {name!r} to dataset.categorical, or leave it out of features.",
@@ -180,4 +178,4 @@ def _guess(kind: str, levels: Mapping[str, int] | None) -> str:
 
 def _task_error(message: str) -> SpecError:
     hint = "Allowed for task are auto, regression, binary and multiclass; or name another target."
-    return SpecError("the spec", [Problem(0, 0, "task", message, hint)])
+    return SpecError("the spec", [Problem("task", message, hint)])

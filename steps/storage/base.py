@@ -155,6 +155,6 @@ def storage_for(uri: str, field: str = "output") -> Storage:
     if scheme not in _ADAPTERS:
         message = f"{scheme}:// is no place that this version of Refeed knows"
         hint = "A local path is, and so is gs://bucket/folder."
-        raise SpecError(uri, [Problem(0, 0, field, message, hint)])
+        raise SpecError(uri, [Problem(field, message, hint)])
     adapter: Storage = load_adapter(_ADAPTERS[scheme], uri, field, _EXTRAS.get(scheme, ""))()
     return adapter

@@ -118,7 +118,7 @@ def _remote(project: ProjectLayout, uri: str) -> ExperimentStore:
     if scheme not in _ADAPTERS:
         message = f"{uri!r} is no store that this version of Refeed knows"
         hint = "firestore://gcp-project is, and so is firestore://gcp-project/database."
-        raise SpecError(uri, [Problem(0, 0, "store", message, hint)])
+        raise SpecError(uri, [Problem("store", message, hint)])
     adapter = load_adapter(_ADAPTERS[scheme], uri, "store", extra=scheme)
     store: ExperimentStore = adapter(project, uri)
     return store

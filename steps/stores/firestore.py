@@ -81,7 +81,7 @@ class FirestoreStore:
         if not found:
             message = f"{uri!r} names no Firestore database"
             hint = "Write it as firestore://gcp-project or firestore://gcp-project/database."
-            raise SpecError(uri, [Problem(0, 0, "store", message, hint)])
+            raise SpecError(uri, [Problem("store", message, hint)])
         self._project, self._uri = project.project, uri.rstrip("/")
         self._cloud, self._database = found[1], found[2] or "(default)"
         self._writes = writes

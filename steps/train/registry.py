@@ -35,7 +35,7 @@ def load_class(name: str) -> type[Trainer[Any, Any]]:
             f"{meant}Installed are {', '.join(found)}. A trainer is a package with an entry point "
             f"in the group {GROUP}."
         )
-        problem = Problem(0, 0, "trainer.name", f"no trainer {name!r} is installed", hint)
+        problem = Problem("trainer.name", f"no trainer {name!r} is installed", hint)
         raise SpecError("the spec", [problem])
     try:
         loaded = found[name].load()
@@ -70,10 +70,10 @@ def _problem(model: type[BaseModel], error: dict[str, Any]) -> Problem:
         near = difflib.get_close_matches(name, model.model_fields, n=1)
         meant = f"Did you mean {near[0]!r}? " if near else ""
         known = ", ".join(model.model_fields)
-        return Problem(0, 0, where, "there is no such parameter", f"{meant}Known are {known}.")
+        return Problem(where, "there is no such parameter", f"{meant}Known are {known}.")
     field = model.model_fields.get(name)
     message = f"{error['input']!r} will not do: {error['msg'][:1].lower()}{error['msg'][1:]}"
-    return Problem(0, 0, where, message, (field.description or "") if field else "")
+    return Problem(where, message, (field.description or "") if field else "")
 
 
 def make_trainer(name: str, params: dict[str, Any]) -> Trainer[Any, Any]:

@@ -44,12 +44,12 @@ def spec_text(text: str | bytes) -> Callable[[Lab], Path]:
 
 BAD_SPECS: dict[str, tuple[Callable[[Lab], Path], str, int]] = {
     "unknown key": (spec_with(dataset__targt="x"), "Did you mean 'target'?", 65),
-    "wrong type": (spec_with(dataset__min_rows="many"), "'many' will not do", 65),
-    "number as text": (spec_with(evaluate__folds="5"), "'5' will not do", 65),
+    "wrong type": (spec_with(dataset__min_rows="many"), "'many' is not valid", 65),
+    "number as text": (spec_with(evaluate__folds="5"), "'5' is not valid", 65),
     "name with capitals": (spec_with(name="Flights"), "Lower case letters", 65),
     "name too long": (spec_with(name="a" * 46), "at most 45", 65),
-    "path in the name": (spec_with(name="../x"), "'../x' will not do", 65),
-    "path in the project": (spec_with(project=".."), "'..' will not do", 65),
+    "path in the name": (spec_with(name="../x"), "'../x' is not valid", 65),
+    "path in the project": (spec_with(project=".."), "'..' is not valid", 65),
     "missing column": (spec_with(dataset__target="targets"), "Did you mean 'target'?", 65),
     "missing feature": (spec_with(dataset__features=["numbr"]), "Did you mean 'number'?", 65),
     "missing group": (spec_with(evaluate__group="date"), "there is no column 'date'", 65),
@@ -260,7 +260,7 @@ def test_overrides_reach_every_field_and_are_checked(lab: Lab) -> None:
     assert refeed("validate", spec, "--set", source)[0] == 0
     found, _, errors = refeed("validate", spec, "--set", source, "--set", "evaluate.folds=1")
     assert found == 65
-    assert "--set evaluate.folds: 1 will not do" in errors
+    assert "--set evaluate.folds: 1 is not valid" in errors
     found, _, errors = refeed("validate", spec, "--set", "nonsense")
     assert found == 2
     assert "a.b=value" in errors

@@ -160,7 +160,7 @@ def test_a_bad_answer_is_refused_before_anything_costs(
     run = run_id_of(made["name"], made["creationTimestamp"])
     status = wait_until("the record", lambda: _failed(platform, run))
     assert "folds" in status["message"]
-    assert "1 will not do" in status["message"]
+    assert "1 is not valid" in status["message"]
     del spec
 
 

@@ -88,21 +88,21 @@ BAD_FORMS: dict[str, tuple[dict[str, str], str]] = {
         {"trainer": "oracle"},
         "trainer: the installation has no image of a trainer 'oracle'",
     ),
-    "rows in words": ({"min-rows": "many"}, "min-rows: 'many' will not do"),
-    "too few rows": ({"min-rows": "1"}, "min-rows: 1 will not do"),
-    "rows with a point": ({"min-rows": "20.5"}, "min-rows: '20.5' will not do"),
+    "rows in words": ({"min-rows": "many"}, "min-rows: 'many' is not valid"),
+    "too few rows": ({"min-rows": "1"}, "min-rows: 1 is not valid"),
+    "rows with a point": ({"min-rows": "20.5"}, "min-rows: '20.5' is not valid"),
     "huge rows": ({"min-rows": "9" * 5000}, "min-rows: '999"),
-    "one fold": ({"folds": "1"}, "folds: 1 will not do"),
-    "folds with a space": ({"folds": " 5"}, "folds: ' 5' will not do"),
-    "no folds": ({"folds": ""}, "folds: '' will not do"),
-    "too many pods": ({"max-pods": "501"}, "max-pods: 501 will not do"),
-    "no pods": ({"max-pods": "0"}, "max-pods: 0 will not do"),
-    "negative pods": ({"max-pods": "-3"}, "max-pods: -3 will not do"),
-    "label with braces": ({"label": "{{=1}}"}, "label: '{{=1}}' will not do"),
-    "label with lines": ({"label": "a\nb"}, "label: 'a\\nb' will not do"),
+    "one fold": ({"folds": "1"}, "folds: 1 is not valid"),
+    "folds with a space": ({"folds": " 5"}, "folds: ' 5' is not valid"),
+    "no folds": ({"folds": ""}, "folds: '' is not valid"),
+    "too many pods": ({"max-pods": "501"}, "max-pods: 501 is not valid"),
+    "no pods": ({"max-pods": "0"}, "max-pods: 0 is not valid"),
+    "negative pods": ({"max-pods": "-3"}, "max-pods: -3 is not valid"),
+    "label with braces": ({"label": "{{=1}}"}, "label: '{{=1}}' is not valid"),
+    "label with lines": ({"label": "a\nb"}, "label: 'a\\nb' is not valid"),
     "long label": ({"label": "x" * 201}, "label: 'xxx"),
-    "force in words": ({"force": "perhaps"}, "force: 'perhaps' will not do"),
-    "force as a number": ({"force": "1"}, "force: '1' will not do"),
+    "force in words": ({"force": "perhaps"}, "force: 'perhaps' is not valid"),
+    "force as a number": ({"force": "1"}, "force: '1' is not valid"),
 }
 
 
@@ -144,7 +144,7 @@ def test_the_command_ends_with_65_and_one_message(world: World) -> None:
     )
     assert done.returncode == 65
     assert "Traceback" not in done.stderr
-    assert done.stderr.count("will not do") == 2
+    assert done.stderr.count("is not valid") == 2
     assert kinds_of_files(world) == ["logs", "pods", "status.json"]
 
 
@@ -210,7 +210,7 @@ def test_a_run_of_another_spec_is_refused_and_stays_as_it_was(
     before = first.stored()
     run = first.outputs["run"]
     second = world.workflow("trial-2", form={"run": run, **form})
-    with pytest.raises(SpecError, match=r"was begun with another spec|will not do"):
+    with pytest.raises(SpecError, match=r"was begun with another spec|is not valid"):
         second.begin()
     assert world.storage.exists(first.address.run_layout.done)
     assert len(first.records()) == 2

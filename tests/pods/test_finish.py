@@ -62,11 +62,11 @@ def test_a_run_whose_check_failed_is_told_with_the_reason(
     world: World, capsys: pytest.CaptureFixture[str]
 ) -> None:
     workflow = world.workflow(form={"folds": "many"})
-    with pytest.raises(Exception, match="'many' will not do"):
+    with pytest.raises(Exception, match="'many' is not valid"):
         workflow.begin()
     message = finish(workflow, status="Failed")
     assert message["status"] == "failed"
-    assert "folds: 'many' will not do" in message["message"]
+    assert "folds: 'many' is not valid" in message["message"]
     assert message["counts"] == {}
     assert message["report"] == ""
     assert message["text"].startswith(f"Run lab/trial {message['run']} failed.\nthe form: folds:")

@@ -34,7 +34,7 @@ def compile_spec(spec: ExperimentSpec, installation: Installation, kind: Kind) -
     place_of(installation, spec)
     if kind == "cron-workflow" and spec.schedule is None:
         hint = "For example --set 'schedule={cron: \"0 6 * * 1\"}'"
-        problem = Problem(0, 0, "schedule", "the spec has no schedule to run by", hint)
+        problem = Problem("schedule", "the spec has no schedule to run by", hint)
         raise SpecError("the spec", [problem])
     if spec.trainer.name in installed():  # else its image checks them, in the check step
         check_params(spec.trainer.name, spec.trainer.params)

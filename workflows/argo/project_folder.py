@@ -189,9 +189,7 @@ def rendered(folder: ProjectFolder, installation: Installation) -> dict[Path, st
     if project is None:
         known = ", ".join(installation.projects)
         message = f"the installation has no project {folder.name!r}"
-        raise SpecError(
-            "the installation", [Problem(0, 0, "projects", message, f"It has {known}.")]
-        )
+        raise SpecError("the installation", [Problem("projects", message, f"It has {known}.")])
     compiled = dict(_compiled(folder, installation))
     objects = [path.name for path in compiled]
     return {
@@ -221,7 +219,7 @@ def _compiled(folder: ProjectFolder, installation: Installation) -> Iterator[tup
 def _stray(project: str, named: str) -> SpecError:
     message = f"{named!r} is not the project in whose folder the spec lies, {project!r}"
     hint = f"Name {project} there, or move the spec."
-    return SpecError("the spec", [Problem(0, 0, "project", message, hint)])
+    return SpecError("the spec", [Problem("project", message, hint)])
 
 
 def _yaml(content: dict[str, Any]) -> str:

@@ -84,5 +84,5 @@ def _refuse(paths: list[Path], overlay: Path) -> None:
     if paths:
         hint = "Run `make compile-all`, look at the difference, and commit it."
         message = "it is not what the specs and the installation file make"
-        problems = [Problem(0, 0, str(path.relative_to(overlay)), message, hint) for path in paths]
+        problems = [Problem(str(path.relative_to(overlay)), message, hint) for path in paths]
         raise SpecError(str(overlay), problems)

@@ -27,8 +27,6 @@ def strange_places(
     named = (("staging", dataset.staging, staging), ("billing", dataset.billing, billing))
     return [
         Problem(
-            0,
-            0,
             f"dataset.{field}",
             f"{given!r} is not that of the project {project!r}, which has {own or 'none'}: a "
             "project is the unit of isolation",

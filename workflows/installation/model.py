@@ -283,8 +283,6 @@ def _unknown(installation: Installation, spec: ExperimentSpec) -> list[Problem]:
     ]
     return [
         Problem(
-            0,
-            0,
             where,
             f"the installation has no {what} {name!r}",
             f"It has {', '.join(known)}: use --set {change.format(next(iter(known)))}",
@@ -299,8 +297,6 @@ def _braces(spec: ExperimentSpec) -> list[Problem]:
     uris = (("output", spec.output), ("dataset.source", spec.dataset.source))
     return [
         Problem(
-            0,
-            0,
             where,
             f"{uri!r} has braces or a dollar sign, which Argo or Kubernetes would expand",
             f"Name it otherwise: --set {where}=gs://...",
@@ -318,8 +314,6 @@ def _outside(installation: Installation, spec: ExperimentSpec) -> list[Problem]:
     why = "a pod cannot reach a local folder" if local else "a project is the unit of isolation"
     return [
         Problem(
-            0,
-            0,
             "output",
             f"{spec.output!r} is not under {project.root!r}, the artifact root of the project "
             f"{spec.project!r}: {why}",
@@ -337,7 +331,7 @@ def _another_store(installation: Installation, spec: ExperimentSpec) -> list[Pro
         f"{spec.store!r} is not the store of the project {spec.project!r}, which {own}: a project "
         "is the unit of isolation"
     )
-    return [Problem(0, 0, "store", message, "Use --set store=null")]
+    return [Problem("store", message, "Use --set store=null")]
 
 
 def dataflow_place(spec: ExperimentSpec, installation: Installation) -> DataflowPlace:
@@ -353,7 +347,7 @@ def _another_engine(installation: Installation, spec: ExperimentSpec) -> list[Pr
     if spec.split.engine != "embedded" and installation.images.worker is None:
         message = f"the engine {spec.split.engine!r} needs an image with Beam, which is not named"
         hint = "The installation file names it: images.worker. Or use --set split.engine=embedded"
-        return [Problem(0, 0, "split.engine", message, hint)]
+        return [Problem("split.engine", message, hint)]
     return spec.split.strange(dataflow_place(spec, installation), spec.project)
 
 
@@ -365,7 +359,7 @@ def _another_staging(installation: Installation, spec: ExperimentSpec) -> list[P
     if spec.dataset.query is not None and project.staging is None:
         message = f"the project {spec.project!r} has no staging dataset, where its result could lie"
         hint = f"The installation file names it: projects.{spec.project}.staging."
-        problems.append(Problem(0, 0, "dataset.query", message, hint))
+        problems.append(Problem("dataset.query", message, hint))
     return problems
 
 
@@ -377,8 +371,6 @@ def _unreachable(installation: Installation, spec: ExperimentSpec) -> list[Probl
     to = join(project.root, "sources", re.sub(r"[^\w.-]", "_", name))
     return [
         Problem(
-            0,
-            0,
             "dataset.source",
             f"{spec.dataset.source!r} is a local path, which a pod cannot reach",
             f"Copy it, say to {to}, and use --set dataset.source={to}; or submit with --upload.",

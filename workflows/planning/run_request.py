@@ -46,8 +46,6 @@ def split_engine(spec: ExperimentSpec, follower: str) -> Engine:
     )
     problems = [
         Problem(
-            0,
-            0,
             where,
             f"{value!r} is a local path, which Dataflow's workers cannot reach",
             f"Copy it to a bucket, and use --set {where}=gs://...",
@@ -146,7 +144,7 @@ def _unfit_task(spec: ExperimentSpec, task: str, tasks: tuple[str, ...]) -> list
         return []
     can = ", ".join(tasks)
     message = f"{spec.trainer.name!r} cannot do a {task} task; it can do {can}"
-    return [Problem(0, 0, "trainer.name", message, "`refeed trainers` lists the others.")]
+    return [Problem("trainer.name", message, "`refeed trainers` lists the others.")]
 
 
 def _strange_curves(spec: ExperimentSpec, made: SplitResult) -> list[Problem]:
@@ -154,7 +152,7 @@ def _strange_curves(spec: ExperimentSpec, made: SplitResult) -> list[Problem]:
     if not dependence or dependence.features == "all":
         return []
     return [
-        Problem(0, 0, f"explain.partial_dependence.features.{i}", f"{name!r} is no feature")
+        Problem(f"explain.partial_dependence.features.{i}", f"{name!r} is no feature")
         for i, name in enumerate(dependence.features)
         if name not in made.roles.features
     ]

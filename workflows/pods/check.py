@@ -56,7 +56,7 @@ def run_id(environment: Mapping[str, str]) -> str:
         return env.run_id_of(environment[env.WORKFLOW], environment[env.CREATED])
     if not _RUN.fullmatch(given):
         message = f"{given!r} is no run id, such as 20260101T120000-ab12"
-        raise SpecError("the form", [Problem(0, 0, "run", message, "Leave it empty.")])
+        raise SpecError("the form", [Problem("run", message, "Leave it empty.")])
     return given
 
 
@@ -95,14 +95,14 @@ def _spec(raw: dict[str, Any], form: dict[str, str], platform: env.Platform) -> 
     problems = [*_strange_trainer(spec, platform), *_strange_source(spec)]
     if spec.project != platform.project or not inside(platform.root, spec.output):
         message = f"it was compiled for {platform.project!r}, whose root is {platform.root!r}"
-        problems.append(Problem(0, 0, "project", message))
+        problems.append(Problem("project", message))
     place = platform.staging, platform.billing
     problems += strange_places(spec.dataset, platform.project, *place)
     jobs = DataflowPlace.model_validate(platform.dataflow)
     problems += spec.split.strange(jobs, platform.project)
     if spec.store not in {None, platform.store}:
         message = f"{spec.store!r} is not the store that it was compiled for, {platform.store!r}"
-        problems.append(Problem(0, 0, "store", message))
+        problems.append(Problem("store", message))
     if problems:
         raise SpecError("the form", problems)
     dataset, split = housed(spec.dataset, *place), spec.split.at(jobs)
@@ -139,14 +139,14 @@ def _strange_trainer(spec: ExperimentSpec, platform: env.Platform) -> list[Probl
         return []
     known = ", ".join(platform.trainers)
     message = f"the installation has no image of a trainer {spec.trainer.name!r}"
-    return [Problem(0, 0, "trainer", message, f"It has {known}.")]
+    return [Problem("trainer", message, f"It has {known}.")]
 
 
 def _strange_source(spec: ExperimentSpec) -> list[Problem]:
     if spec.dataset.is_remote:
         return []
     message = f"{spec.dataset.source!r} is a local path, which a pod cannot reach"
-    return [Problem(0, 0, "source", message, "Name a gs:// or bigquery:// URI.")]
+    return [Problem("source", message, "Name a gs:// or bigquery:// URI.")]
 
 
 def _begin(here: Pod, spec: ExperimentSpec) -> None:
@@ -182,7 +182,7 @@ def _go_on(here: Pod, spec: ExperimentSpec) -> None:
     saved = read_parsed(here.storage, layout.spec, ExperimentSpec.model_validate_json)
     if saved.identity() != spec.identity():
         message = f"the run {here.address.run!r} was begun with another spec"
-        raise SpecError("the form", [Problem(0, 0, "run", message, "Leave it empty.")])
+        raise SpecError("the form", [Problem("run", message, "Leave it empty.")])
     if not here.storage.exists(layout.workflow(os.environ[env.WORKFLOW])):  # written after this
         here.storage.delete(layout.done)
         here.storage.delete(layout.outcome)  # of the workflow before

@@ -115,11 +115,11 @@ def check_place(environment: Mapping[str, str], project: str, root: str) -> None
     problems = []
     if own != project:
         message = f"{project!r} is not the project of this namespace, which is {own!r}"
-        problems.append(Problem(0, 0, "project", message, "Submit it in its own namespace."))
+        problems.append(Problem("project", message, "Submit it in its own namespace."))
     if not inside(home, root):
         message = f"{root!r} is not under {home!r}, the artifact root of the project {own!r}"
         hint = "A project is the unit of isolation: nothing is written outside it."
-        problems.append(Problem(0, 0, "output", message, hint))
+        problems.append(Problem("output", message, hint))
     if problems:
         raise SpecError("the spec", problems)
 

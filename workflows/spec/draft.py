@@ -57,13 +57,13 @@ def draft(
         DataError: the table cannot be used, or leaves nothing to guess from.
     """
     if name is not None and not re.match(NAME, name):
-        raise UsageError(f"--name {name!r} will not do: lower case letters, digits and hyphens.")
+        raise UsageError(f"--name {name!r} is not valid: lower case letters, digits and hyphens.")
     source, nulls = _open(table)
     types = {key: kind for key, kind in source_types(source).items() if kind != "?"}
     for role, column in (("--partition-by", partition_by), ("--target", target)):
         if column is not None and column not in types:
             known = ", ".join(types)
-            raise SpecError(role, [Problem(0, 0, "", f"there is no column {column!r} in: {known}")])
+            raise SpecError(role, [Problem("", f"there is no column {column!r} in: {known}")])
     distinct = _distinct(source, list(types))
     by = partition_by or _guess_partition(types, distinct, target)
     aim = target or _guess_target(types, by)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import difflib
 import re
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 from pydantic import BaseModel, ValidationError
@@ -60,17 +61,15 @@ def _problem(model: type[BaseModel], details: ErrorDetails) -> Problem:
     message = details["msg"].removeprefix("Value error, ")
     value = details["input"]
     if details["type"] == "extra_forbidden":
-        return Problem(0, 0, where, "there is no such key", _nearest_key(model, where))
+        return Problem(where, "unknown key", _nearest_key(model, where), "unknown_key")
     if details["type"] == "missing":
-        return Problem(0, 0, where, "is required, but missing", describe(model, where))
+        return Problem(where, "required, but missing", describe(model, where), "missing")
     if isinstance(value, (dict, BaseModel)):
-        return Problem(0, 0, where, message, describe(model, where))
+        return Problem(where, message, describe(model, where))
     shown = repr(value) if len(repr(value)) < 80 else repr(value)[:77] + "..."  # noqa: PLR2004
     return Problem(
-        0,
-        0,
         where,
-        f"{shown} will not do: {message[:1].lower()}{message[1:]}",
+        f"{shown} is not valid: {message[:1].lower()}{message[1:]}",
         describe(model, where),
     )
 
@@ -114,10 +113,10 @@ def located(problem: Problem, places: dict[str, Place], overridden: Sequence[str
         return problem
     where = problem.where
     if any(where == name or where.startswith(f"{name}.") for name in overridden):
-        return Problem(0, 0, f"--set {where}", problem.message, problem.hint)
-    if problem.message == "there is no such key":
+        return replace(problem, where=f"--set {where}")
+    if problem.code == "unknown_key":
         where = f"{where}\x00key"
     while where and where not in places:
         where = where.removesuffix("\x00key") if "\x00" in where else where.rpartition(".")[0]
     line, column = places.get(where, (0, 0)) if where or "" in places else (0, 0)
-    return Problem(line, column, problem.where, problem.message, problem.hint)
+    return replace(problem, line=line, column=column)

@@ -31,13 +31,15 @@ def read_text(path: Path, hint: str) -> str:
         raise MissingInputError(f"There is no file {str(path)!r}.", hint=hint)
     content = path.read_bytes()
     if len(content) > _LARGEST:
-        raise SpecError(str(path), [Problem(0, 0, "", "the file is over 1 MiB: nobody wrote that")])
+        raise SpecError(str(path), [Problem("", "the file is over 1 MiB: nobody wrote that")])
     try:
         return content.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         line = content[: error.start].count(b"\n") + 1
         column = error.start - (content.rfind(b"\n", 0, error.start) + 1) + 1
-        raise SpecError(str(path), [Problem(line, column, "", "not valid UTF-8")]) from error
+        raise SpecError(
+            str(path), [Problem("", "not valid UTF-8", line=line, column=column)]
+        ) from error
 
 
 def parse_yaml(path: str, text: str) -> tuple[dict[str, Any], dict[str, Place]]:
@@ -53,13 +55,15 @@ def parse_yaml(path: str, text: str) -> tuple[dict[str, Any], dict[str, Place]]:
         mark = error.problem_mark or error.context_mark
         line, column = (mark.line + 1, mark.column + 1) if mark else (0, 0)
         message = f"not valid YAML: {error.problem or error.context}"
-        raise SpecError(path, [Problem(line, column, "", message)]) from None
+        raise SpecError(path, [Problem("", message, line=line, column=column)]) from None
     except yaml.reader.ReaderError as error:
         line = text.count("\n", 0, error.position) + 1
-        raise SpecError(path, [Problem(line, 1, "", f"not valid YAML: {error.reason}")]) from None
+        raise SpecError(
+            path, [Problem("", f"not valid YAML: {error.reason}", line=line, column=1)]
+        ) from None
     if not isinstance(node, yaml.MappingNode):
         message = "the file is a mapping, its lines something like `name: my-experiment`"
-        raise SpecError(path, [Problem(1, 1, "", message)])
+        raise SpecError(path, [Problem("", message, line=1, column=1)])
     reader = _Reader(path)
     value = reader.read(node, "")
     if reader.problems:
@@ -73,7 +77,7 @@ def _refuse_alias_bombs(path: str, text: str) -> None:
         aliases += isinstance(event, yaml.AliasEvent)
         if aliases > _MOST_ALIASES:
             line = event.start_mark.line + 1 if event.start_mark else 0
-            raise SpecError(path, [Problem(line, 1, "", "more than 100 YAML aliases")])
+            raise SpecError(path, [Problem("", "more than 100 YAML aliases", line=line, column=1)])
 
 
 class _Reader:
@@ -86,13 +90,17 @@ class _Reader:
         self._depth = 0
         del path
 
+    def _report(self, node: yaml.Node, where: str, message: str) -> None:
+        line, column = _place(node)
+        self.problems.append(Problem(where, message, line=line, column=column))
+
     def read(self, node: yaml.Node, where: str) -> Any:  # noqa: ANN401 - whatever YAML holds
         """The value of a node."""
         self.places[where] = _place(node)
         self._depth += 1
         try:
             if self._depth > 50:  # noqa: PLR2004
-                self.problems.append(Problem(*_place(node), where, "nested too deeply"))
+                self._report(node, where, "nested too deeply")
                 return None
             return self._value(node, where)
         finally:
@@ -107,7 +115,7 @@ class _Reader:
         try:
             return self._constructor.construct_object(node)
         except (yaml.YAMLError, ValueError) as error:
-            self.problems.append(Problem(*_place(node), where, f"not valid YAML: {error}"))
+            self._report(node, where, f"not valid YAML: {error}")
             return None
 
     def _mapping(self, node: yaml.MappingNode, where: str) -> dict[str, Any]:
@@ -115,12 +123,12 @@ class _Reader:
         for key_node, value_node in node.value:
             key = key_node.value if isinstance(key_node, yaml.ScalarNode) else None
             if key is None or key_node.tag == "tag:yaml.org,2002:merge":
-                self.problems.append(Problem(*_place(key_node), where, "a key must be plain text"))
+                self._report(key_node, where, "a key must be plain text")
                 continue
             inner = _dotted(where, key)
             if key in value:
                 message = f"{key!r} is given twice; the first is on line {self.places[inner][0]}"
-                self.problems.append(Problem(*_place(key_node), where, message))
+                self._report(key_node, where, message)
             value[key] = self.read(value_node, inner)
             self.places[f"{inner}\x00key"] = _place(key_node)
         return value

@@ -70,7 +70,7 @@ def dry_run(clients: Clients, sql: str, field: str) -> DryRun:
 
 
 def _wrong(field: str, message: str, hint: str) -> SpecError:
-    return SpecError("the spec", [Problem(0, 0, field, message, hint)])
+    return SpecError("the spec", [Problem(field, message, hint)])
 
 
 @dataclass(frozen=True)

@@ -236,7 +236,7 @@ class BigQuerySource:
             kind = "a query" if self.wanted.table is None else f"{self.wanted.table}, a view,"
             message = f"{kind} needs a dataset in which its result can lie for a day"
             hint = "Name one as dataset.staging: project.dataset; see docs/bigquery.md."
-            raise SpecError("the spec", [Problem(0, 0, "dataset.staging", message, hint)])
+            raise SpecError("the spec", [Problem("dataset.staging", message, hint)])
         return Result(staging_of(self.wanted.staging), self.pin.name, self.pin.micros)
 
     def _session(self, columns: list[str], streams: int) -> types.ReadSession:

@@ -45,15 +45,13 @@ def _load(name: str) -> Any:  # noqa: ANN401 - a module, whose names a type chec
     except ModuleNotFoundError as error:
         message = f"this engine needs the module {error.name}, which is not installed"
         hint = "Install it with: pip install 'refeed[beam]'"
-        raise SpecError("the spec", [Problem(0, 0, "split.engine", message, hint)]) from error
+        raise SpecError("the spec", [Problem("split.engine", message, hint)]) from error
 
 
 def _check_complete(config: SplitConfig) -> None:
     needed = ("gcp_project", "region", "worker_image")
     problems = [
         Problem(
-            0,
-            0,
             f"split.{name}",
             "Dataflow needs it, and neither the spec nor the installation names one",
             f"Name it with --set split.{name}=...",

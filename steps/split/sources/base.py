@@ -118,7 +118,7 @@ def _open_bigquery(config: DatasetConfig) -> Source:
     except ModuleNotFoundError as error:
         message = f"BigQuery needs the module {error.name}, which is not installed"
         hint = "Install it with: pip install 'refeed[bigquery]'"
-        raise SpecError("the spec", [Problem(0, 0, field, message, hint)]) from error
+        raise SpecError("the spec", [Problem(field, message, hint)]) from error
     wanted = names.Wanted(
         table=names.TableName.parse(config.source) if config.source else None,
         query=config.query or "",
