@@ -20,7 +20,7 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from benchmarks.common import HEADER, MIB, Row, say
-from steps.train.workers.host import model_name
+from steps.train.workers.host import cpu_model_name
 
 HERE = ("train", "dependence", "split", "beam", "warehouse", "collect", "memory", "compile")
 NAMES = (*HERE, "engine")
@@ -54,7 +54,7 @@ def machine() -> str:
     versions = [f"Python {platform.python_version()}"]
     versions += [f"{name} {importlib.metadata.version(name)}" for name in _LIBRARIES]
     return (
-        f"{model_name() or platform.machine()}, {os.cpu_count()} cores, {memory:.0f} GiB, "
+        f"{cpu_model_name() or platform.machine()}, {os.cpu_count()} cores, {memory:.0f} GiB, "
         f"{platform.system()} "
         f"{platform.release().split('-')[0]}. {', '.join(versions)}."
     )

@@ -58,7 +58,7 @@ def _ours(text: bytes, values: Any, grids: list[Any], scale: str) -> list[Any]: 
 
     from containers.lightgbm.trainer import LightGBMParams, LightGBMTrainer  # noqa: PLC0415
     from refeed import Features  # noqa: PLC0415
-    from steps.train.evaluation.metrics import respond  # noqa: PLC0415
+    from steps.train.evaluation.metrics import inverse_link  # noqa: PLC0415
 
     trainer = LightGBMTrainer(LightGBMParams())
     model = trainer.load(text)
@@ -68,7 +68,7 @@ def _ours(text: bytes, values: Any, grids: list[Any], scale: str) -> list[Any]: 
         rows = Features(names, values[start : start + 512], (None,) * FEATURES)
         for column, points in enumerate(grids):
             raw = trainer.response_curves(model, rows, column, points)
-            answers = respond("binary", raw) if scale == "probability" else raw
+            answers = inverse_link("binary", raw) if scale == "probability" else raw
             totals[column] = totals[column] + answers[..., -1].sum(axis=0)
     return [np.asarray(total) / len(values) for total in totals]
 

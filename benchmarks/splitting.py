@@ -38,11 +38,11 @@ def split_seconds(out: str, engine: str, *, statistics: bool = True, **dataset: 
 def _leave_out_statistics() -> None:
     """Have the split of this process see no statistics, and write no table of them."""
     from steps.split.dataset import part_files, writer  # noqa: PLC0415
-    from steps.table.statistics import Seen, of_groups  # noqa: PLC0415
+    from steps.table.statistics import GroupStatistics, of_groups  # noqa: PLC0415
 
-    def nothing(rows: pa.RecordBatch, starts: np.ndarray) -> Seen:
+    def nothing(rows: pa.RecordBatch, starts: np.ndarray) -> GroupStatistics:
         one = of_groups(rows.slice(0, 1), np.zeros(1, np.intp))
-        return Seen(one.groups * len(starts), one.sketches)
+        return GroupStatistics(one.groups * len(starts), one.sketches)
 
     def write_no_table(*_: object) -> None: ...
 

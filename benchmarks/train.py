@@ -100,18 +100,18 @@ def _work(spec: str) -> Any:  # noqa: ANN401 - a Work, whose import is heavy
     from steps.contract import ProjectLayout  # noqa: PLC0415
     from steps.storage.base import storage_for  # noqa: PLC0415
     from steps.table.grid import Grid  # noqa: PLC0415
-    from steps.train.partition import Work  # noqa: PLC0415
+    from steps.train.partition import TrainContext  # noqa: PLC0415
     from steps.train.registry import make_trainer  # noqa: PLC0415
     from workflows.local import split_only  # noqa: PLC0415
-    from workflows.planning.run_request import run_request, trainer_facts  # noqa: PLC0415
+    from workflows.planning.run_request import run_request, trainer_info  # noqa: PLC0415
     from workflows.spec.load import load_spec  # noqa: PLC0415
 
     loaded = load_spec(spec)
     made = split_only(loaded)
-    request = run_request(loaded.spec, made, "", trainer_facts(loaded.spec))
+    request = run_request(loaded.spec, made, "", trainer_info(loaded.spec))
     layout = ProjectLayout(loaded.spec.output, request.project)
     dataset, storage = layout.dataset(request.dataset), storage_for(loaded.spec.output)
-    return Work(
+    return TrainContext(
         request=request,
         index=made.index,
         grid=Grid.from_json(storage.read(dataset.grid(request.grid))),
@@ -150,12 +150,14 @@ def _wanted(folds: Any) -> list[Any]:  # noqa: ANN401
 
 
 def _explain(work: Any, frame: Any, folds: Any, models: list[Any], config: Any) -> None:  # noqa: ANN401
-    from steps.train.explanation.context import Explained, seen_rows  # noqa: PLC0415
+    from steps.train.explanation.context import ExplainContext, seen_rows  # noqa: PLC0415
     from steps.train.explanation.explain import explain  # noqa: PLC0415
 
     seen = seen_rows(frame, folds, models[: len(folds)], config.rows)
     explain(
-        Explained(work.trainer, work.task, frame, seen, work.grid, config, work.evaluation.seed)
+        ExplainContext(
+            work.trainer, work.task, frame, seen, work.grid, config, work.evaluation.seed
+        )
     )
 
 

@@ -217,7 +217,7 @@ DEBUG = "REFEED_DEBUG"
 """Names the environment variable that lets tracebacks through."""
 
 
-def unforeseen(error: Exception) -> RefeedError:
+def internal_error(error: Exception) -> RefeedError:
     """What to tell of a bug."""
     return RefeedError(
         f"Something that nobody foresaw: {type(error).__name__}: {error}.",

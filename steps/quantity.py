@@ -17,20 +17,20 @@ _SPELT = ("bytes", "KiB", "MiB", "GiB", "TiB", "PiB")
 _SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86_400}
 
 
-def mebibytes(quantity: str) -> int:
+def parse_mib(quantity: str) -> int:
     """MiB of ``4Gi`` (4096) or ``500M`` (476), rounded down."""
     number = quantity.rstrip("KkMGTi")
     return int(float(number) * _MEMORY[quantity[len(number) :]]) >> 20
 
 
-def octets(quantity: str) -> int:
+def parse_bytes(quantity: str) -> int:
     """Bytes of ``2TiB``, ``2Ti`` or ``500MB``; the B says the same as none."""
     plain = quantity.removesuffix("B")
     number = plain.rstrip("KkMGTi")
     return int(float(number) * _MEMORY[plain[len(number) :]])
 
 
-def spelt(size: int) -> str:
+def format_bytes(size: int) -> str:
     """Bytes as people write them: ``1.5 GiB``."""
     amount, unit = float(size), 0
     while amount >= 1024 and unit < len(_SPELT) - 1:  # noqa: PLR2004 - of one unit in the next
@@ -38,11 +38,11 @@ def spelt(size: int) -> str:
     return f"{amount:.1f} {_SPELT[unit]}" if unit else f"{size} bytes"
 
 
-def cores(quantity: str) -> float:
+def parse_cpus(quantity: str) -> float:
     """Processors of ``2`` (2.0) or ``500m`` (0.5)."""
     return float(quantity[:-1]) / 1000 if quantity.endswith("m") else float(quantity)
 
 
-def seconds(duration: str) -> int:
+def parse_duration(duration: str) -> int:
     """Seconds of ``90s``, ``15m``, ``6h`` or ``7d``."""
     return int(duration[:-1]) * _SECONDS[duration[-1]]

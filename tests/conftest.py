@@ -10,13 +10,13 @@ from pathlib import Path
 
 import pytest
 
-from steps.train.workers.host import same_everywhere
+from steps.train.workers.host import portable_cpu_env
 from tests.tables import Tables, differences
-from tests.workspace import Lab
+from tests.workspace import Workspace
 
 os.environ["COLUMNS"] = "120"
 # A server of workers that a test starts by itself is taken over by runs of others.
-os.environ.update(same_everywhere())
+os.environ.update(portable_cpu_env())
 # A shell starts what runs in its background with Ctrl-C ignored, and processes inherit that.
 signal.signal(signal.SIGINT, signal.default_int_handler)
 FAULTY = Path(__file__).parent / "faulty"
@@ -30,9 +30,9 @@ def pytest_assertrepr_compare(op: str, left: object, right: object) -> list[str]
 
 
 @pytest.fixture
-def lab(tmp_path: Path) -> Lab:
+def lab(tmp_path: Path) -> Workspace:
     """A fresh folder."""
-    return Lab(tmp_path)
+    return Workspace(tmp_path)
 
 
 @pytest.fixture

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.workspace import Lab, small_table
+from tests.workspace import Workspace, small_table
 
 ROOT = Path(__file__).parent.parent
 UV = Path(sys.executable).with_name("uv")
@@ -27,7 +27,7 @@ def command(*arguments: str | Path, folder: Path) -> str:
 
 
 @pytest.mark.slow
-def test_a_trainer_of_ones_own(lab: Lab) -> None:
+def test_a_trainer_of_ones_own(lab: Workspace) -> None:
     dist = lab.folder / "dist"
     for package in (ROOT, ROOT / "examples" / "custom_trainer"):
         command(UV, "build", "--quiet", "--wheel", package, "-o", dist, folder=lab.folder)

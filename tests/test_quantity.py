@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from steps.quantity import cores, mebibytes, seconds
+from steps.quantity import parse_cpus, parse_duration, parse_mib
 
 
 @pytest.mark.parametrize(
@@ -28,15 +28,15 @@ from steps.quantity import cores, mebibytes, seconds
     ],
 )
 def test_memory_is_counted_in_mebibytes_rounded_down(quantity: str, expected: int) -> None:
-    assert mebibytes(quantity) == expected
+    assert parse_mib(quantity) == expected
 
 
 @given(st.integers(0, 1_000_000))
 def test_whole_mebibytes_are_exact_in_every_binary_unit(mebibyte: int) -> None:
-    assert mebibytes(f"{mebibyte}Mi") == mebibyte
-    assert mebibytes(f"{mebibyte * 1024}Ki") == mebibyte
-    assert mebibytes(f"{mebibyte}Gi") == mebibyte * 1024
-    assert mebibytes(str(mebibyte << 20)) == mebibyte
+    assert parse_mib(f"{mebibyte}Mi") == mebibyte
+    assert parse_mib(f"{mebibyte * 1024}Ki") == mebibyte
+    assert parse_mib(f"{mebibyte}Gi") == mebibyte * 1024
+    assert parse_mib(str(mebibyte << 20)) == mebibyte
 
 
 @pytest.mark.parametrize(
@@ -44,7 +44,7 @@ def test_whole_mebibytes_are_exact_in_every_binary_unit(mebibyte: int) -> None:
     [("2", 2.0), ("500m", 0.5), ("3500m", 3.5), ("0.25", 0.25), ("1m", 1e-3)],
 )
 def test_processors_are_whole_or_in_thousandths(quantity: str, expected: float) -> None:
-    assert cores(quantity) == pytest.approx(expected, abs=0)
+    assert parse_cpus(quantity) == pytest.approx(expected, abs=0)
 
 
 @pytest.mark.parametrize(
@@ -52,4 +52,4 @@ def test_processors_are_whole_or_in_thousandths(quantity: str, expected: float) 
     [("90s", 90), ("15m", 900), ("6h", 21_600), ("7d", 604_800), ("1s", 1)],
 )
 def test_durations_are_counted_in_seconds(duration: str, expected: int) -> None:
-    assert seconds(duration) == expected
+    assert parse_duration(duration) == expected

@@ -41,7 +41,7 @@ def small_table(partitions: int = 5, rows: int = 90, seed: int = 0) -> pa.Table:
 
 
 @dataclass
-class Lab:
+class Workspace:
     """A folder with a table and a spec, in which experiments run."""
 
     folder: Path

@@ -21,10 +21,10 @@ from steps.runtime.progress import Progress, Silent
 from steps.split.step import SplitResult, split
 from steps.storage.base import Storage, check_writable, read_parsed, scheme_of, storage_for
 from steps.stores.base import open_store
-from steps.train.step import Means, TrainResult, train
+from steps.train.step import TrainLimits, TrainResult, train
 from workflows.planning.packing import pack
 from workflows.planning.run_files import now, put_running, write_request, write_start
-from workflows.planning.run_request import run_request, split_engine, split_request, trainer_facts
+from workflows.planning.run_request import run_request, split_engine, split_request, trainer_info
 from workflows.spec.load import LoadedSpec, load_spec
 from workflows.spec.model import ExperimentSpec
 
@@ -118,7 +118,7 @@ class _Local:
         return split(split_request(self.spec), self.project, self.storage, self.progress, engine)
 
     def run(self) -> RunSummary:
-        trainer = trainer_facts(self.spec)  # a wrong parameter should not cost a split first
+        trainer = trainer_info(self.spec)  # a wrong parameter should not cost a split first
         made = self.split()
         request = run_request(self.spec, made, "", trainer)
         with self._claim(request) as (request, resumed):
@@ -157,7 +157,7 @@ class _Local:
     def _train(self, request: RunRequest, layout: RunLayout) -> TrainResult:
         address = RunAddress(self.spec.output, request.project, request.experiment, request.run)
         total = TrainResult()
-        means = Means(self.spec.execution.workers)
+        means = TrainLimits(self.spec.execution.workers)
         with RunLog(self.storage, layout.log("train"), "train") as log:
             for name in self.storage.names(layout.shards):
                 shard = name.removesuffix(".json")

@@ -12,7 +12,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from steps.collect.report import ProfileFacts, Reader, build_profile
+from steps.collect.report import ProfileInfo, Reader, build_profile
 from steps.contract import DatasetLayout, ProjectLayout, join
 from steps.results.dataset_tables import facts_of, local_file, partitions, whole_table
 from steps.results.schema import COLUMN_STATISTICS, DATA_WARNINGS
@@ -21,7 +21,7 @@ from steps.runtime.progress import Progress, Silent
 from steps.split.dataset.tfdv import Slice, encode_many
 from steps.split.step import SplitResult
 from steps.storage.base import Storage, storage_for
-from steps.table.data_warnings import Finding, findings
+from steps.table.data_warnings import DataWarning, findings
 from workflows.installation.model import Installation
 from workflows.local import split_only
 from workflows.planning.cost import basis_of, rows_with_target, shape_of
@@ -66,7 +66,7 @@ class Profile:
     skipped: dict[str, int]
     task: str
     features: tuple[Mapping[str, Any], ...]
-    warnings: tuple[Finding, ...]
+    warnings: tuple[DataWarning, ...]
     preflight: Preflight
 
     def as_json(self) -> dict[str, Any]:
@@ -190,7 +190,7 @@ def bars_of(rows: Sequence[int]) -> tuple[tuple[int, int, int], ...]:
 # --- page -----------------------------------------------------------------------------------
 
 
-def _reader(dataset: DatasetLayout, warnings: Sequence[Finding], storage: Storage) -> Reader:
+def _reader(dataset: DatasetLayout, warnings: Sequence[DataWarning], storage: Storage) -> Reader:
     rows = [asdict(each) for each in warnings]
     told = {name: [row[name] for row in rows] for name in DATA_WARNINGS.names}
 
@@ -203,8 +203,8 @@ def _reader(dataset: DatasetLayout, warnings: Sequence[Finding], storage: Storag
     return read
 
 
-def _page_facts(spec: ExperimentSpec, made: SplitResult, found: Profile) -> ProfileFacts:
-    return ProfileFacts(
+def _page_facts(spec: ExperimentSpec, made: SplitResult, found: Profile) -> ProfileInfo:
+    return ProfileInfo(
         source=spec.dataset.title,
         partition_by=made.roles.partition_by,
         target=made.roles.target,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from dataclasses import asdict, dataclass, field
 
-from steps.collect.ranking import Line, worst
+from steps.collect.ranking import PartitionRow, worst
 from steps.records import canonical_json
 
 SHOWN = 5
@@ -41,8 +41,8 @@ class Outcome:
     counts: dict[str, int]
     reasons: dict[str, int]
     metric: str
-    best: list[Line]
-    worst: list[Line]
+    best: list[PartitionRow]
+    worst: list[PartitionRow]
     cached: dict[str, int]
     too_many_failed: bool
     seconds: float
@@ -59,11 +59,11 @@ class Outcome:
         """Read what ``to_json`` wrote."""
         raw = json.loads(text)
         for name in ("best", "worst"):
-            raw[name] = [Line(**line) for line in raw[name]]
+            raw[name] = [PartitionRow(**line) for line in raw[name]]
         return cls(**raw)
 
 
-def notable(ranking: list[Line]) -> tuple[list[Line], list[Line]]:
+def notable(ranking: list[PartitionRow]) -> tuple[list[PartitionRow], list[PartitionRow]]:
     """The best and the worst of a ranking, no partition among both."""
     half = min(SHOWN, max(1, len(ranking) // 2))
     return ranking[:half], worst(ranking, half)

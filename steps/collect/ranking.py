@@ -9,7 +9,7 @@ from steps.records import PartitionRecord
 
 
 @dataclass(frozen=True)
-class Line:
+class PartitionRow:
     """A row of the table ``partitions``, without its rank; see ``steps.results.schema``."""
 
     partition_id: str
@@ -30,7 +30,7 @@ class Line:
     @classmethod
     def of(
         cls, record: PartitionRecord, rows: int, without_target: int, tables: dict[str, Any]
-    ) -> Line:
+    ) -> PartitionRow:
         """The line of a partition; ``tables`` are its rows by table, empty unless trained."""
         return cls(
             record.key.partition_id,
@@ -56,20 +56,20 @@ def _headline(tables: dict[str, Any]) -> dict[str, Any]:
     return {"folds": tables["folds"], **{name: metrics[name][row] for name in names}}
 
 
-def ranked(lines: list[Line]) -> list[Line]:
+def ranked(lines: list[PartitionRow]) -> list[PartitionRow]:
     """Trained partitions, best first: by the lower bound of the interval of skill.
 
     A partition whose bound is undefined comes last; equal ones in order of their identifier.
     """
     trained = [line for line in lines if line.status == "trained"]
 
-    def position(line: Line) -> tuple[bool, float, str]:
+    def position(line: PartitionRow) -> tuple[bool, float, str]:
         return line.skill_low is None, -(line.skill_low or 0.0), line.partition_id
 
     return sorted(trained, key=position)
 
 
-def worst(lines: list[Line], count: int) -> list[Line]:
+def worst(lines: list[PartitionRow], count: int) -> list[PartitionRow]:
     """Those of which one can be surest that they are bad: by the upper bound, lowest first."""
     known = [line for line in lines if line.status == "trained" and line.skill_high is not None]
     return sorted(known, key=lambda line: (line.skill_high, line.partition_id))[:count]

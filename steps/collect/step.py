@@ -21,8 +21,8 @@ import pyarrow as pa
 from steps.collect.data_tables import put_statistics, reader_of, write_data_tables
 from steps.collect.operations import found_models, pods, read_attempts, write_attempts
 from steps.collect.outcome import Outcome, notable
-from steps.collect.ranking import Line, ranked
-from steps.collect.report import RunFacts, build_report
+from steps.collect.ranking import PartitionRow, ranked
+from steps.collect.report import RunInfo, build_report
 from steps.contract import DatasetLayout, ProjectLayout, RunLayout
 from steps.errors import MissingInputError
 from steps.records import (
@@ -63,7 +63,7 @@ class CollectResult:
     counts: dict[str, int]
     reasons: dict[str, int]
     rows_without_target: int
-    ranking: list[Line]
+    ranking: list[PartitionRow]
     metric: str
     too_many_failed: bool
     outcome: Outcome
@@ -112,20 +112,20 @@ def collect(
     return result
 
 
-def write_report(project: ProjectLayout, run: RunLayout, storage: Storage, facts: RunFacts) -> None:
+def write_report(project: ProjectLayout, run: RunLayout, storage: Storage, facts: RunInfo) -> None:
     """Make the report anew from the tables of a run, and of its data set."""
     request = read_parsed(storage, run.request, RunRequest.from_json)
     html = build_report(reader_of(project.dataset(request.dataset), run, storage), facts)
     storage.write(run.report, html.encode("utf-8", "surrogatepass"))
 
 
-def read_facts(run: RunLayout, storage: Storage) -> RunFacts:
+def read_facts(run: RunLayout, storage: Storage) -> RunInfo:
     """What a finished run said of itself.
 
     Raises:
         MissingInputError: there is no finished run.
     """
-    return RunFacts(**read_parsed(storage, run.operations("run.json"), json.loads)["facts"])
+    return RunInfo(**read_parsed(storage, run.operations("run.json"), json.loads)["facts"])
 
 
 # --- reading --------------------------------------------------------------------------------
@@ -172,7 +172,7 @@ class _Reader:
 # --- tables ---------------------------------------------------------------------------------
 
 
-def _write_partition_tables(reader: _Reader, progress: Progress) -> list[Line]:
+def _write_partition_tables(reader: _Reader, progress: Progress) -> list[PartitionRow]:
     target = reader.index.column_position(reader.request.roles.target)
     lines = []
     with ExitStack() as stack:
@@ -189,7 +189,7 @@ def _write_partition_tables(reader: _Reader, progress: Progress) -> list[Line]:
                     partition_id=entry.key.partition_id,
                     partition=entry.key.text,
                 )
-            lines.append(Line.of(record, entry.rows, entry.missing[target], tables))
+            lines.append(PartitionRow.of(record, entry.rows, entry.missing[target], tables))
             progress.advance(1)
     return lines
 
@@ -200,7 +200,7 @@ def _write_small_tables(
     dataset: DatasetLayout,
     run: RunLayout,
     storage: Storage,
-    lines: list[Line],
+    lines: list[PartitionRow],
 ) -> None:
     ranks = {line.partition_id: i + 1 for i, line in enumerate(ranked(lines))}
     rows = [line.cells() | {"rank": ranks.get(line.partition_id)} for line in lines]
@@ -241,7 +241,7 @@ def _feature_row(
 
 
 def _experiment_row(
-    request: RunRequest, index: PartitionIndex, lines: list[Line]
+    request: RunRequest, index: PartitionIndex, lines: list[PartitionRow]
 ) -> dict[str, Any]:
     counts = Counter(line.status for line in lines)
     return {
@@ -272,8 +272,8 @@ def _experiment_row(
 def _result(
     request: RunRequest,
     run: RunLayout,
-    lines: list[Line],
-    facts: RunFacts,
+    lines: list[PartitionRow],
+    facts: RunInfo,
     rows: int,
     cached: dict[str, int],
     pods: dict[str, int],
@@ -313,15 +313,15 @@ def _facts(
     request: RunRequest,
     run: RunLayout,
     storage: Storage,
-    lines: list[Line],
+    lines: list[PartitionRow],
     attempts: list[Attempt],
     source: str,
-) -> RunFacts:
+) -> RunInfo:
     started = read_parsed(storage, run.operations("started.json"), json.loads)["started"]
     ended = datetime.now(UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
     cached = sum(count for kind, count in found_models(attempts).items() if kind != "none")
     seconds = (datetime.fromisoformat(ended) - datetime.fromisoformat(started)).total_seconds()
-    return RunFacts(
+    return RunInfo(
         run=request.run,
         started=started,
         ended=ended,
@@ -338,7 +338,7 @@ def _write_operations(
     request: RunRequest,
     run: RunLayout,
     storage: Storage,
-    facts: RunFacts,
+    facts: RunInfo,
     result: CollectResult,
     attempts: list[Attempt],
 ) -> None:
@@ -355,7 +355,7 @@ def _finish(
     run: RunLayout,
     storage: Storage,
     store: ExperimentStore,
-    facts: RunFacts,
+    facts: RunInfo,
     result: CollectResult,
 ) -> None:
     record = RunRecord(

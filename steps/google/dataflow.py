@@ -90,8 +90,8 @@ class Dataflow:
     ) -> None:
         self.project, self.region, self.lag = project, region, lag
         self._where = {"project_id": project, "location": region}
-        self._patience = _patience(_AGAIN, deadline)
-        self._until_known = _patience((*_AGAIN, NotFound), max(deadline, lag))
+        self._patience = _call_options(_AGAIN, deadline)
+        self._until_known = _call_options((*_AGAIN, NotFound), max(deadline, lag))
         self._jobs = api.JobsV1Beta3Client(**_transport())
         self._messages = api.MessagesV1Beta3Client(**_transport())
         self._metrics = api.MetricsV1Beta3Client(**_transport())
@@ -232,7 +232,7 @@ def _job(job: api.Job) -> Job:
     return Job(job.id, job.name, _STATES.get(state, "running"))
 
 
-def _patience(again: tuple[type[Exception], ...], deadline: float) -> dict[str, Any]:
+def _call_options(again: tuple[type[Exception], ...], deadline: float) -> dict[str, Any]:
     """How a call is tried again, as the client's methods take it."""
     retry = Retry(predicate=if_exception_type(*again), initial=0.2, maximum=10, timeout=deadline)
     return {"retry": retry, "timeout": deadline}

@@ -19,8 +19,8 @@ from steps.records import PartitionIndex
 from steps.results.schema import BUCKETS_TABLE, COLUMN_STATISTICS, DATASET_TABLES, TOP_VALUES_TABLE
 from steps.results.writer import arrow_schema_of
 from steps.storage.base import Storage, read_parsed, scheme_of
-from steps.table.data_warnings import Facts, rows_by_column
-from steps.table.drift import Spread
+from steps.table.data_warnings import WarningInputs, rows_by_column
+from steps.table.drift import PartitionVariance
 from steps.table.sample import Sample
 
 Told = tuple[str, dict[str, pa.Table]]
@@ -136,7 +136,7 @@ def _cut(table: pa.Table) -> Iterator[tuple[str, pa.Table]]:
         yield keys[start].as_py(), table.slice(start, end - start)
 
 
-def facts_of(dataset: DatasetLayout, storage: Storage) -> Facts:
+def facts_of(dataset: DatasetLayout, storage: Storage) -> WarningInputs:
     """What warnings are made from.
 
     Raises:
@@ -147,14 +147,14 @@ def facts_of(dataset: DatasetLayout, storage: Storage) -> Facts:
     statistics = dataset.statistics_table(COLUMN_STATISTICS.name, "parquet")
     values = dataset.statistics_table(TOP_VALUES_TABLE.name, "parquet")
     names = [column.name for column in index.columns]
-    spread = Spread(names)
+    spread = PartitionVariance(names)
     for rows in slices(statistics, storage):
         spread.add(rows)
     for rows in slices(values, storage):
         spread.add_values(rows)
     about = rows_by_column(whole_table(statistics, COLUMN_STATISTICS.names, storage))
     top = whole_table(values, TOP_VALUES_TABLE.names, storage).to_pylist()
-    return Facts(
+    return WarningInputs(
         columns={name: about[name] for name in names},
         largest={row["column"]: row["count"] for row in top if row["rank"] == 1},
         spread=spread,

@@ -27,11 +27,11 @@ _ROWS_PER_GROUP = 1 << 16
 
 _FORMULA = re.compile(r"^[\s\x00]*[=+\-@\uff1d\uff0b\uff0d\uff20|%]|^[\t\r\n']")
 _SUSPECT = r"^\s*[^\w\s.]|^\s*%|^[\t\r\n']|\x00|[^\x01-\x7f]"
-"""What a text has that ``harmless`` may change, and many that it does not."""
+"""What a text has that ``escape_formula`` may change, and many that it does not."""
 _NUMBER = re.compile(r"^[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?$")
 
 
-def harmless(text: str) -> str:
+def escape_formula(text: str) -> str:
     """A text cell that no spreadsheet runs as a formula.
 
     The rule: a cell that begins (after white space) with one of ``= + - @ | %`` or their full-width
@@ -121,7 +121,7 @@ class TableWriter:
             table = pa.concat_tables(self._waiting)
             self._parquet.write_table(table, row_group_size=table.num_rows)
             if self._csv:
-                self._csv.write(csv_of(harmless_table(table), header=False))
+                self._csv.write(csv_of(escape_formulas(table), header=False))
         self._waiting, self._rows = [], 0
 
 
@@ -137,7 +137,7 @@ def arrow_table(table: ResultTable, columns: Mapping[str, Any]) -> pa.Table:
 
 
 def csv_of(table: pa.Table, *, header: bool = True) -> bytes:
-    """A table as RFC 4180 has it; see ``harmless_table`` for text that a spreadsheet would run."""
+    """A table as RFC 4180 has it; see ``escape_formulas`` for text that a spreadsheet would run."""
     sink = pa.BufferOutputStream()
     pa_csv.write_csv(table, sink, pa_csv.WriteOptions(include_header=header))
     csv: bytes = sink.getvalue().to_pybytes()
@@ -158,7 +158,7 @@ def with_crlf(csv: bytes) -> bytes:
     return np.insert(content, ends, ord("\r")).tobytes()
 
 
-def harmless_table(table: pa.Table) -> pa.Table:
+def escape_formulas(table: pa.Table) -> pa.Table:
     """The table with all its text harmless."""
     columns = [
         _harmless_column(column) if pa.types.is_string(column.type) else column
@@ -174,5 +174,5 @@ def _harmless_column(column: pa.ChunkedArray) -> pa.Array:
         encoded = encoded.combine_chunks()
     texts = encoded.dictionary
     if pa.compute.any(pa.compute.match_substring_regex(texts, _SUSPECT), min_count=0).as_py():
-        texts = pa.array([harmless(text) for text in texts.to_pylist()], pa.string())
+        texts = pa.array([escape_formula(text) for text in texts.to_pylist()], pa.string())
     return texts.take(encoded.indices)

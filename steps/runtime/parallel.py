@@ -18,7 +18,7 @@ Item = TypeVar("Item")
 Done = TypeVar("Done")
 
 
-def in_order(
+def map_ordered(
     work: Callable[[Item], Done], items: Iterable[Item], threads: int = THREADS, ahead: int = 0
 ) -> Iterator[Done]:
     """``map`` in threads.

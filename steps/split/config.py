@@ -158,7 +158,7 @@ Subnetwork = Annotated[str, Field(pattern=r"^(https://[a-z./]+|regions|projects)
 WorkerImage = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9./:_@-]*[:@][A-Za-z0-9._:-]+$")]
 
 
-class DataflowPlace(SpecPart):
+class DataflowConfig(SpecPart):
     """Where jobs of Google Cloud Dataflow run, and as whom."""
 
     gcp_project: CloudProject | None = None
@@ -174,7 +174,7 @@ class DataflowPlace(SpecPart):
     """The image of the workers, with Refeed and Beam in it: see containers/worker."""
 
 
-class SplitConfig(DataflowPlace):
+class SplitConfig(DataflowConfig):
     """Where the split is done; nothing here changes a result."""
 
     engine: Literal["embedded", "beam", "dataflow"] = "embedded"
@@ -186,7 +186,7 @@ class SplitConfig(DataflowPlace):
     workers: int = Field(default=20, ge=1, le=1000)
     """Dataflow's workers at the most."""
 
-    def strange(self, place: DataflowPlace, project: str) -> list[Problem]:
+    def strange(self, place: DataflowConfig, project: str) -> list[Problem]:
         """What the spec names that its project has another one of."""
         return [
             Problem(
@@ -200,7 +200,7 @@ class SplitConfig(DataflowPlace):
             if own is not None and mine not in {None, own}
         ]
 
-    def at(self, place: DataflowPlace) -> SplitConfig:
+    def at(self, place: DataflowConfig) -> SplitConfig:
         """The same with what the project has, where the spec names nothing."""
         if self.engine == "embedded":
             return self

@@ -10,17 +10,17 @@ from typing import Any
 
 from steps.contract import SPLIT_VERSION, ProjectLayout
 from steps.errors import DamagedError, DataError, ExpiredError, MissingInputError
-from steps.quantity import spelt
+from steps.quantity import format_bytes
 from steps.records import Column, PartitionIndex, Roles, digest
 from steps.runtime.progress import Progress
 from steps.split.config import DatasetConfig
-from steps.split.coordination.checkpoint import Begun, Memory, remembered
-from steps.split.coordination.dataset_pointer import Link, MadeMeanwhileError
-from steps.split.coordination.snapshot import Pin, pinned
+from steps.split.coordination.checkpoint import CheckpointFile, SplitCheckpoint, open_checkpoint
+from steps.split.coordination.dataset_pointer import BuiltElsewhereError, DatasetPointer
+from steps.split.coordination.snapshot import SnapshotLock, snapshot_lock
 from steps.split.dataset.plan import SplitPlan
 from steps.split.engines.choose import Engine
 from steps.split.engines.embedded import make_dataset
-from steps.split.engines.job_output import forget_work
+from steps.split.engines.job_output import delete_job_output
 from steps.split.roles import resolve_roles, resolve_task, wanted_columns
 from steps.split.sources.base import LiveSource, Source, open_source
 from steps.storage.base import Storage, read_parsed
@@ -98,7 +98,7 @@ def split(
         OutputError: the artifact root cannot be written.
     """
     source, pin_uri = open_source(request.config), project.pin(digest(_asked(request)))
-    with remembered(begun, storage) as memory, pinned(source, pin_uri, storage) as pin:
+    with open_checkpoint(begun, storage) as memory, snapshot_lock(source, pin_uri, storage) as pin:
         link, resumed = _begin(source, request, project, storage, pin, memory)
         index = link.find()
         reused = index is not None
@@ -107,7 +107,7 @@ def split(
             make = partial(_make, engine, source, plan, project, storage, progress)
             index = _make_or_find(make, link)
             if engine is not make_dataset:
-                forget_work(project, plan.work, storage)
+                delete_job_output(project, plan.work, storage)
     return _settle(request, index, project, storage, reused=reused)
 
 
@@ -116,9 +116,9 @@ def _begin(
     request: SplitRequest,
     project: ProjectLayout,
     storage: Storage,
-    pin: Pin,
-    memory: Memory,
-) -> tuple[Link, bool]:
+    pin: SnapshotLock,
+    memory: CheckpointFile,
+) -> tuple[DatasetPointer, bool]:
     """The link of the data set that is asked for, and whether an earlier process has begun it.
 
     Where the link leads to no data set, the source's rows are fixed.
@@ -126,27 +126,29 @@ def _begin(
     begun = memory.recall()
     if begun and pin.go_on(begun.pin):
         identity = _source_hash(source, request)
-        return Link(project, identity, storage, begun.outdated), True
+        return DatasetPointer(project, identity, storage, begun.outdated), True
     pin.find(fresh=request.force)
     link = _link_of_now(source, request, project, storage)
     if link.find() is None:
         pin.put()
         link = _link_of_now(source, request, project, storage)  # maybe of rows that others fixed
-        memory.keep(Begun(pin.text, link.outdated))
+        memory.keep(SplitCheckpoint(pin.text, link.outdated))
     return link, False
 
 
 def _link_of_now(
     source: Source, request: SplitRequest, project: ProjectLayout, storage: Storage
-) -> Link:
-    return Link.of_now(project, _source_hash(source, request), storage, anew=request.force)
+) -> DatasetPointer:
+    return DatasetPointer.of_now(
+        project, _source_hash(source, request), storage, anew=request.force
+    )
 
 
-def _make_or_find(make: Callable[[], PartitionIndex], link: Link) -> PartitionIndex:
+def _make_or_find(make: Callable[[], PartitionIndex], link: DatasetPointer) -> PartitionIndex:
     """Make the data set, unless somebody else ends it meanwhile, after which its parts are gone."""
     try:
         index = make()
-    except (MadeMeanwhileError, MissingInputError, DamagedError):
+    except (BuiltElsewhereError, MissingInputError, DamagedError):
         found = link.find()
         if found is None:
             raise
@@ -185,7 +187,7 @@ def tell_bytes(source: LiveSource, columns: list[str], progress: Progress) -> No
     """
     size = source.estimate(columns)
     progress.begin("bytes", "bytes", size)
-    progress.advance(size, f"BigQuery will read {spelt(size)}")
+    progress.advance(size, f"BigQuery will read {format_bytes(size)}")
     progress.end()
 
 
@@ -227,7 +229,7 @@ def _asked(request: SplitRequest, *names: str) -> list[Any]:
     return [request.config.model_dump(include=fields), request.group, request.time]
 
 
-def _plan(source: Source, request: SplitRequest, link: Link, *, anew: bool) -> SplitPlan:
+def _plan(source: Source, request: SplitRequest, link: DatasetPointer, *, anew: bool) -> SplitPlan:
     config = request.config
     roles = resolve_roles(config, request.group, request.time, source_types(source))
     columns = tuple(Column(*item) for item in column_types(source, roles).items())

@@ -16,7 +16,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from steps.records import Roles
-from steps.table.drift import Spread
+from steps.table.drift import PartitionVariance
 from steps.table.leakage import FEWEST, LEAKAGE, Target
 from steps.table.sample import Sample
 
@@ -52,7 +52,7 @@ LEAKAGE_ROWS = 20_000
 
 
 @dataclass(frozen=True)
-class Finding:
+class DataWarning:
     """One warning.
 
     Attributes:
@@ -71,7 +71,7 @@ class Finding:
 
 
 @dataclass(frozen=True)
-class Facts:
+class WarningInputs:
     """What findings are made from.
 
     Attributes:
@@ -84,12 +84,12 @@ class Facts:
 
     columns: Mapping[str, Mapping[str, Any]]
     largest: Mapping[str, float]
-    spread: Spread
+    spread: PartitionVariance
     partition_rows: Sequence[int]
     sample: Sample
 
 
-def findings(facts: Facts, roles: Roles, task: str) -> list[Finding]:
+def findings(facts: WarningInputs, roles: Roles, task: str) -> list[DataWarning]:
     """All warnings, by kind, then in the order of the features."""
     found = [
         *_leaks(facts, roles, task),
@@ -107,7 +107,7 @@ def leakage_text(name: str, share: float, target: str) -> str:
     )
 
 
-def _leaks(facts: Facts, roles: Roles, task: str) -> Iterator[Finding]:
+def _leaks(facts: WarningInputs, roles: Roles, task: str) -> Iterator[DataWarning]:
     """The rows are in the order of their hash, so every other one is half of them at random."""
     rows, counts = facts.sample.rows[:LEAKAGE_ROWS], facts.sample.counts[:LEAKAGE_ROWS]
     known = rows.column(roles.target).is_valid().combine_chunks()
@@ -122,7 +122,7 @@ def _leaks(facts: Facts, roles: Roles, task: str) -> Iterator[Finding]:
         share = target.explained_by(_flat(rows.column(name)), categorical=categorical)
         if share > LEAKAGE:
             text = leakage_text(name, share, roles.target)
-            yield Finding("leakage", name, share, LEAKAGE, text)
+            yield DataWarning("leakage", name, share, LEAKAGE, text)
 
 
 def _flat(column: pa.ChunkedArray) -> pa.Array:
@@ -130,21 +130,21 @@ def _flat(column: pa.ChunkedArray) -> pa.Array:
     return flat.combine_chunks() if isinstance(flat, pa.ChunkedArray) else flat
 
 
-def _of_feature(facts: Facts, name: str) -> Iterator[Finding]:
+def _of_feature(facts: WarningInputs, name: str) -> Iterator[DataWarning]:
     """One that tells nothing is told of once."""
     about, spread = facts.columns[name], facts.spread
     at = list(facts.columns).index(name)
     missing = about["missing"] / max(about["rows"], 1)
     if about["distinct"] <= 1 and about["missing"] < about["rows"]:
         text = f"{name!r} is the same in every row that has it: it tells nothing."
-        yield Finding("constant", name, 1, 1, text)
+        yield DataWarning("constant", name, 1, 1, text)
     if missing >= NEARLY_ALL:
         without = int(spread.partitions[at] - spread.groups[at])
         text = (
             f"{name!r} is missing in {_most(missing)} of the rows, and in {without:,} of "
             f"{int(spread.partitions[at]):,} partitions in all of them."
         )
-        yield Finding("missing", name, missing, NEARLY_ALL, text)
+        yield DataWarning("missing", name, missing, NEARLY_ALL, text)
     if about["distinct"] > 1:
         yield from _constant_within(name, at, spread)
         yield from _id_like(name, about)
@@ -156,7 +156,7 @@ def _most(share: float) -> str:
     return "100%" if share >= 1 else f"{min(share, 0.999):.1%}"
 
 
-def _constant_within(name: str, at: int, spread: Spread) -> Iterator[Finding]:
+def _constant_within(name: str, at: int, spread: PartitionVariance) -> Iterator[DataWarning]:
     compared, constant = int(spread.compared[at]), int(spread.constant[at])
     if compared > 1 and constant >= NEARLY_ALL * compared:
         where = (
@@ -166,10 +166,10 @@ def _constant_within(name: str, at: int, spread: Spread) -> Iterator[Finding]:
             f"{name!r} has one value only within {where}: it tells these apart, but it tells "
             "a model of one of them nothing."
         )
-        yield Finding("constant_within", name, constant / compared, NEARLY_ALL, text)
+        yield DataWarning("constant_within", name, constant / compared, NEARLY_ALL, text)
 
 
-def _id_like(name: str, about: Mapping[str, Any]) -> Iterator[Finding]:
+def _id_like(name: str, about: Mapping[str, Any]) -> Iterator[DataWarning]:
     known = about["rows"] - about["missing"]
     threshold = {"string": ID_LIKE, "int64": COUNTER_LIKE}.get(about["type"])
     if threshold is None or known < FEWEST or about["distinct"] < threshold * known:
@@ -179,10 +179,10 @@ def _id_like(name: str, about: Mapping[str, Any]) -> Iterator[Finding]:
         f"{name!r} has {about_so}{about['distinct']:,} different values in {known:,} rows, like an "
         "identifier: a model can only learn it by heart."
     )
-    yield Finding("id_like", name, about["distinct"] / known, threshold, text)
+    yield DataWarning("id_like", name, about["distinct"] / known, threshold, text)
 
 
-def _drift(facts: Facts, name: str, at: int) -> Iterator[Finding]:
+def _drift(facts: WarningInputs, name: str, at: int) -> Iterator[DataWarning]:
     about, spread = facts.columns[name], facts.spread
     share = spread.missing_between(at)
     if share >= DRIFT:
@@ -190,7 +190,7 @@ def _drift(facts: Facts, name: str, at: int) -> Iterator[Finding]:
             f"Whether {name!r} is missing goes by partition: in {spread.least_missing[at]:.0%} to "
             f"{spread.most_missing[at]:.0%} of a partition's rows."
         )
-        yield Finding("drift_missing", name, share, DRIFT, text)
+        yield DataWarning("drift_missing", name, share, DRIFT, text)
     if _is_constant_within(at, spread):
         return
     if about["type"] in {"string", "bool"}:
@@ -207,10 +207,10 @@ def _drift(facts: Facts, name: str, at: int) -> Iterator[Finding]:
         )
         kind = "drift"
     if share >= DRIFT:
-        yield Finding(kind, name, min(share, 1.0), DRIFT, text)
+        yield DataWarning(kind, name, min(share, 1.0), DRIFT, text)
 
 
-def _is_constant_within(at: int, spread: Spread) -> bool:
+def _is_constant_within(at: int, spread: PartitionVariance) -> bool:
     """Then it is no news that it differs between them."""
     return bool(spread.constant[at] >= NEARLY_ALL * spread.compared[at])
 
@@ -219,14 +219,14 @@ def _number(value: float | None) -> float:
     return float("nan") if value is None else value
 
 
-def _few_rows(facts: Facts, roles: Roles) -> Iterator[Finding]:
+def _few_rows(facts: WarningInputs, roles: Roles) -> Iterator[DataWarning]:
     each = float(np.median(facts.partition_rows)) / len(roles.features)
     if each < ROWS_PER_FEATURE:
         text = (
             f"Half of the partitions have fewer than {each:.1f} rows per feature: expect models "
             "that fit noise, and wide intervals."
         )
-        yield Finding("few_rows", "", each, ROWS_PER_FEATURE, text)
+        yield DataWarning("few_rows", "", each, ROWS_PER_FEATURE, text)
 
 
 def rows_by_column(statistics: pa.Table) -> dict[str, dict[str, Any]]:

@@ -24,7 +24,7 @@ from numpy.typing import NDArray
 Floats = NDArray[np.float64]
 
 
-class Spread:
+class PartitionVariance:
     """What the partitions' statistics add up to; arrays are by column.
 
     Args:

@@ -16,7 +16,7 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from steps.records import canonical_json, digest
-from steps.runtime.parallel import in_order
+from steps.runtime.parallel import map_ordered
 from steps.table.sample import Counts, Sample
 from steps.table.types import canonical_text
 
@@ -111,7 +111,7 @@ def make_grid(sample: Sample, features: Iterable[str], categorical: set[str], po
         make = _levels_grid if name in categorical else _numbers_grid
         return make(name, sample, points)
 
-    return Grid(tuple(in_order(grid_of, features)))
+    return Grid(tuple(map_ordered(grid_of, features)))
 
 
 def _known(name: str, sample: Sample) -> tuple[pa.Array, Counts]:

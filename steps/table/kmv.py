@@ -66,7 +66,7 @@ def estimate(sketch: Hashes) -> int:
     return round((SKETCH_SIZE - 1) / (float(sketch[-1]) / _HASHES))
 
 
-class Union:
+class KmvUnion:
     """Collects the sketches of many parts, column by column, in bounded memory.
 
     Args:

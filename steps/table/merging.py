@@ -22,15 +22,15 @@ from functools import partial
 import numpy as np
 import pyarrow as pa
 
-from steps.runtime.parallel import in_order
+from steps.runtime.parallel import map_ordered
 from steps.table.grid import numbers_of
 from steps.table.group_stats import BUCKETS, QUANTILES, Floats, bounds_of, finite
 from steps.table.hashing import Hashes
-from steps.table.kmv import Union, estimate, is_exact, union
+from steps.table.kmv import KmvUnion, estimate, is_exact, union
 from steps.table.sample import Counts, Sample
 from steps.table.statistics import (
     TOP_VALUES,
-    Seen,
+    GroupStatistics,
     Statistics,
     Top,
     canonical_texts,
@@ -42,7 +42,7 @@ Levels = Mapping[str, Mapping[str, int] | None]
 """By column all its values with their counts, or None where they are too many."""
 
 
-def merged(parts: Sequence[Seen]) -> Seen:
+def merged(parts: Sequence[GroupStatistics]) -> GroupStatistics:
     """Of a partition, from those of its parts in order, each seen as one group; at least one."""
     if len(parts) == 1:
         return parts[0]
@@ -63,7 +63,7 @@ def merged(parts: Sequence[Seen]) -> Seen:
             for top, factor in zip(first.top, share.tolist(), strict=True)
         ),
     )
-    return Seen((whole,), sketches)
+    return GroupStatistics((whole,), sketches)
 
 
 def _with_exact_facts(one: Statistics, other: Statistics) -> Statistics:
@@ -114,7 +114,7 @@ class WholeTable:
 
     def __init__(self, columns: int) -> None:
         self._facts: Statistics | None = None
-        self._union = Union(columns)
+        self._union = KmvUnion(columns)
 
     def add(self, partition: Statistics) -> None:
         """Take in the next partition."""
@@ -151,7 +151,7 @@ class _Shape:
 
 def _seen_in(sample: Sample, levels: Levels, facts: Statistics) -> Statistics:
     """The facts, with quantiles, buckets and most frequent values."""
-    shapes = list(in_order(partial(_shape, sample, levels, facts), range(len(facts.missing))))
+    shapes = list(map_ordered(partial(_shape, sample, levels, facts), range(len(facts.missing))))
     return replace(
         facts,
         quantiles=np.stack([shape.quantiles for shape in shapes]),

@@ -87,7 +87,7 @@ class Statistics:
 
 
 @dataclass(frozen=True)
-class Seen:
+class GroupStatistics:
     """What one pass over some groups of rows found.
 
     Attributes:
@@ -99,7 +99,7 @@ class Seen:
     sketches: tuple[Hashes, ...]
 
 
-def of_groups(rows: pa.RecordBatch, starts: Positions) -> Seen:
+def of_groups(rows: pa.RecordBatch, starts: Positions) -> GroupStatistics:
     """Exact statistics of groups of rows that are held in memory.
 
     Args:
@@ -116,7 +116,7 @@ def of_groups(rows: pa.RecordBatch, starts: Positions) -> Seen:
         )
         for i, size in enumerate(sizes)
     )
-    return Seen(groups, tuple(look.sketch for look in looks))
+    return GroupStatistics(groups, tuple(look.sketch for look in looks))
 
 
 _BLOCK_CELLS = 1 << 17

@@ -33,8 +33,8 @@ from steps.table.part_codec import arrow_schema, decode_part
 from steps.train.config import EvaluateConfig, ExplainConfig
 from steps.train.evaluation.evaluate import evaluate, weights_of
 from steps.train.evaluation.folds import Fold, make_folds
-from steps.train.evaluation.metrics import respond, with_possible_classes
-from steps.train.explanation.context import AnyTrainer, Explained, seen_rows
+from steps.train.evaluation.metrics import inverse_link, with_possible_classes
+from steps.train.explanation.context import AnyTrainer, ExplainContext, seen_rows
 from steps.train.explanation.explain import explain
 from steps.train.frame import Frame, make_frame
 from steps.train.model_card import model_card
@@ -44,7 +44,7 @@ Cached = Literal["full", "fit", "none"]
 
 
 @dataclass(frozen=True)
-class Work:
+class TrainContext:
     """What all partitions of a run have in common.
 
     Attributes:
@@ -91,7 +91,9 @@ class Models:
     final: Any
 
 
-def settle_untrained(work: Work, entry: PartitionEntry) -> tuple[PartitionRecord, Cached] | None:
+def settle_untrained(
+    work: TrainContext, entry: PartitionEntry
+) -> tuple[PartitionRecord, Cached] | None:
     """The record of a partition for which nothing need be computed, or None.
 
     Its rows are not read: the index and the cache tell.
@@ -111,7 +113,7 @@ def settle_untrained(work: Work, entry: PartitionEntry) -> tuple[PartitionRecord
     return None
 
 
-def train_partition(work: Work, entry: PartitionEntry) -> tuple[PartitionRecord, Cached]:
+def train_partition(work: TrainContext, entry: PartitionEntry) -> tuple[PartitionRecord, Cached]:
     """Fit, judge and explain one partition, or find that done.
 
     Returns:
@@ -138,14 +140,14 @@ def train_partition(work: Work, entry: PartitionEntry) -> tuple[PartitionRecord,
     return record, "fit" if has_fit else "none"
 
 
-def _write_json(work: Work, uri: str, value: Json) -> None:
+def _write_json(work: TrainContext, uri: str, value: Json) -> None:
     work.storage.write(uri, canonical_json(value).encode("utf-8", "surrogatepass"))
 
 
 # --- reasons to skip ------------------------------------------------------------------------
 
 
-def skip_before_reading(work: Work, entry: PartitionEntry) -> tuple[Reason, str] | None:
+def skip_before_reading(work: TrainContext, entry: PartitionEntry) -> tuple[Reason, str] | None:
     """A reason that the partition index alone tells, with words for it."""
     rows = rows_with_target(work.index, entry, work.request.roles.target)
     if entry.key.kind == "null":
@@ -177,7 +179,7 @@ def _skip_after_reading(frame: Frame, folds: list[Fold]) -> tuple[Reason, str] |
 # --- keys -----------------------------------------------------------------------------------
 
 
-def keys_of(work: Work, entry: PartitionEntry) -> tuple[str, str]:
+def keys_of(work: TrainContext, entry: PartitionEntry) -> tuple[str, str]:
     """Keys of fit and explanation: digests of all that decides them. Content, not name."""
     request = work.request
     roles = request.roles
@@ -199,17 +201,17 @@ def keys_of(work: Work, entry: PartitionEntry) -> tuple[str, str]:
 # --- work -----------------------------------------------------------------------------------
 
 
-def _read(work: Work, entry: PartitionEntry) -> Frame:
+def _read(work: TrainContext, entry: PartitionEntry) -> Frame:
     tables = [_read_part(work, f"{work.dataset.base}/{part}") for part in entry.parts]
     request = work.request
     return make_frame(pa.concat_tables(tables), request.roles, request.classes, request.max_levels)
 
 
-def _read_part(work: Work, uri: str) -> pa.Table:
+def _read_part(work: TrainContext, uri: str) -> pa.Table:
     return decode_part(work.storage.read(uri), work.index.format, work.schema, uri)
 
 
-def _training_data(work: Work, frame: Frame, rows: Any) -> TrainingData:  # noqa: ANN401 - index
+def _training_data(work: TrainContext, frame: Frame, rows: Any) -> TrainingData:  # noqa: ANN401 - index
     return TrainingData(
         features=frame.features.take(rows),
         target=frame.target[rows],
@@ -220,7 +222,9 @@ def _training_data(work: Work, frame: Frame, rows: Any) -> TrainingData:  # noqa
     )
 
 
-def _fit(work: Work, entry: PartitionEntry, frame: Frame, folds: list[Fold], key: str) -> Models:
+def _fit(
+    work: TrainContext, entry: PartitionEntry, frame: Frame, folds: list[Fold], key: str
+) -> Models:
     models = [work.trainer.fit(_training_data(work, frame, fold.train)) for fold in folds]
     predictions = [
         _predict(work, frame, model, fold) for model, fold in zip(models, folds, strict=True)
@@ -235,7 +239,7 @@ def _fit(work: Work, entry: PartitionEntry, frame: Frame, folds: list[Fold], key
     return Models(models, final)
 
 
-def _predict(work: Work, frame: Frame, model: Any, fold: Fold) -> Floats:  # noqa: ANN401
+def _predict(work: TrainContext, frame: Frame, model: Any, fold: Fold) -> Floats:  # noqa: ANN401
     raw = work.trainer.predict(model, frame.features.take(fold.held_out))
     outputs = len(frame.classes) if work.task == "multiclass" else 1
     shape = (len(fold.held_out), outputs)
@@ -243,7 +247,7 @@ def _predict(work: Work, frame: Frame, model: Any, fold: Fold) -> Floats:  # noq
         raise ValueError(f"predict returned an array of shape {raw.shape} instead of {shape}")
     if not np.isfinite(raw).all():
         raise ValueError("predict returned a value that is not finite")
-    prediction = respond(work.task, raw)
+    prediction = inverse_link(work.task, raw)
     if work.task == "regression":
         return prediction
     weight = weights_of(frame)[fold.train]
@@ -251,7 +255,7 @@ def _predict(work: Work, frame: Frame, model: Any, fold: Fold) -> Floats:  # noq
     return with_possible_classes(prediction, target, weight, len(frame.classes))
 
 
-def _load(work: Work, key: str) -> Models | None:
+def _load(work: TrainContext, key: str) -> Models | None:
     """The fold models of the cache; None where there are none, or none that can be read."""
     if not work.storage.exists(work.cache.fit(key)):
         return None
@@ -274,9 +278,9 @@ def _zip(contents: list[bytes]) -> bytes:
     return sink.getvalue()
 
 
-def _explain(work: Work, frame: Frame, folds: list[Fold], models: Models, key: str) -> None:
+def _explain(work: TrainContext, frame: Frame, folds: list[Fold], models: Models, key: str) -> None:
     config = work.explanation
-    explained = Explained(
+    explained = ExplainContext(
         trainer=work.trainer,
         task=work.task,
         frame=frame,

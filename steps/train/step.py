@@ -15,17 +15,17 @@ from steps.records import PartitionEntry, PartitionRecord
 from steps.runtime.log import RunLog
 from steps.runtime.progress import Progress
 from steps.storage.base import read_parsed
-from steps.train.partition import Cached, Work, settle_untrained
+from steps.train.partition import Cached, TrainContext, settle_untrained
 from steps.train.registry import load_class
 from steps.train.workers.history import History
 from steps.train.workers.host import memory_kills
 from steps.train.workers.pool import Pool, Stop, death_message
 from steps.train.workers.worker import (
     OUT_OF_MEMORY,
-    Order,
-    Report,
+    TaskResult,
+    WorkerTask,
     note_attempt,
-    open_work,
+    open_context,
     write_record,
 )
 
@@ -33,7 +33,7 @@ _READERS = 16
 
 
 @dataclass(frozen=True)
-class Means:
+class TrainLimits:
     """What a pod has to train a shard, and what another one could have. A laptop has no other.
 
     Attributes:
@@ -47,7 +47,7 @@ class Means:
     workers: int | None = None
     memory_step: int = 0
     memory_steps: int = 0
-    may_wait: bool = False
+    can_retry_later: bool = False
     killed_for_memory: bool = False
 
 
@@ -69,7 +69,7 @@ class TrainResult:
 def train(
     address: RunAddress,
     shard: str,
-    means: Means,
+    means: TrainLimits,
     progress: Progress,
     log: RunLog,
     stop: Stop | None = None,
@@ -91,23 +91,23 @@ def train(
         MoreMemoryError: all is done but what needs a larger resource class.
         TransientError: all is done but what failed for a passing reason.
     """
-    work = open_work(address)
+    work = open_context(address)
     step = _Step(work, address, shard, means, progress, log)
     uri = f"{address.run_layout.shards}/{shard}.json"
     ids: list[str] = read_parsed(work.storage, uri, json.loads)
     wanted = set(ids)
     entries = {e.key.partition_id: e for e in work.index.entries if e.key.partition_id in wanted}
     progress.begin("train", "partitions", len(ids))
-    orders = list(step.orders([entries[partition_id] for partition_id in ids]))
-    if orders:
+    tasks = list(step.tasks([entries[partition_id] for partition_id in ids]))
+    if tasks:
         module = load_class(work.request.trainer["name"]).__module__
         remote = ["steps.storage.gcs"] if "://" in address.root else []
         preload = [module, *work.trainer.preload, "steps.train.workers.worker", *remote]
         size = means.workers or os.cpu_count() or 1
         pool = Pool(
-            address, preload, size, step.on_report, step.on_death, step.on_drop, stop or Stop()
+            address, preload, size, step.on_result, step.on_death, step.on_drop, stop or Stop()
         )
-        pool.run(orders)
+        pool.run(tasks)
     progress.end()
     step.raise_for_deferred()
     return step.result
@@ -118,10 +118,10 @@ class _Step:
 
     def __init__(
         self,
-        work: Work,
+        work: TrainContext,
         address: RunAddress,
         shard: str,
-        means: Means,
+        means: TrainLimits,
         progress: Progress,
         log: RunLog,
     ) -> None:
@@ -133,7 +133,7 @@ class _Step:
         self._larger: list[int] = []
         self._later: list[str] = []
 
-    def orders(self, entries: Sequence[PartitionEntry]) -> Iterator[Order]:
+    def tasks(self, entries: Sequence[PartitionEntry]) -> Iterator[WorkerTask]:
         """Orders for what must be computed; all else is settled on the way."""
         finished = {
             name.removesuffix(".json") for name in self.work.storage.names(self.run.records)
@@ -145,82 +145,82 @@ class _Step:
         with ThreadPoolExecutor(_READERS) as pool:  # asking a far storage takes its time
             settled = pool.map(lambda entry: settle_untrained(self.work, entry), left)
             for entry, untrained in zip(left, settled, strict=True):
-                order = self._order(entry.key.partition_id, history)
+                task = self._task(entry.key.partition_id, history)
                 if untrained is not None:
-                    self._settle(order, *untrained)
-                elif self._fits(order, history):
-                    yield order
+                    self._settle(task, *untrained)
+                elif self._fits(task, history):
+                    yield task
 
     def _pass_over(self, finished: int) -> None:
         self.result.finished += finished
         self.progress.advance(finished)
 
-    def _order(self, partition_id: str, history: History) -> Order:
-        return Order(
+    def _task(self, partition_id: str, history: History) -> WorkerTask:
+        return WorkerTask(
             partition_id,
             history.tries(partition_id) + 1,
             self.shard,
             self.means.memory_step,
             alone=history.suspect(partition_id),
-            may_grow=self.means.memory_step < self.means.memory_steps,
-            may_wait=self.means.may_wait,
+            can_use_larger_class=self.means.memory_step < self.means.memory_steps,
+            can_retry_later=self.means.can_retry_later,
         )
 
-    def _fits(self, order: Order, history: History) -> bool:
+    def _fits(self, task: WorkerTask, history: History) -> bool:
         """Whether the partition can be tried here; if not, a larger pod does it, or it failed."""
         largest = self.means.memory_steps
-        if history.ran_out_alone(order.partition_id, largest):
-            self._fail(order, "out_of_memory", OUT_OF_MEMORY)
+        if history.ran_out_alone(task.partition_id, largest):
+            self._fail(task, "out_of_memory", OUT_OF_MEMORY)
             return False
-        needed = min(history.memory_step(order.partition_id), largest)
+        needed = min(history.memory_step(task.partition_id), largest)
         if needed > self.means.memory_step:
             self._larger.append(needed)
         return needed <= self.means.memory_step
 
-    def _settle(self, order: Order, record: PartitionRecord, cached: Cached) -> None:
-        note_attempt(self.work, self.run, order, record.status, cached, 0.0)
+    def _settle(self, task: WorkerTask, record: PartitionRecord, cached: Cached) -> None:
+        note_attempt(self.work, self.run, task, record.status, cached, 0.0)
         write_record(self.work, self.run, record)
-        self._count(order, record.status, cached, record.reason, record.message)
+        self._count(task, record.status, cached, record.reason, record.message)
 
-    def on_report(self, report: Report) -> None:
+    def on_result(self, result: TaskResult) -> None:
         """A worker is done with a partition, as far as this pod can be."""
-        order = report.order
-        if report.retry and report.reason == "out_of_memory":
+        task = result.task
+        if result.retry and result.reason == "out_of_memory":
             self._larger.append(self.means.memory_step + 1)
-        elif report.retry:
-            self._later.append(report.message)
+        elif result.retry:
+            self._later.append(result.message)
         else:
-            fields = (report.cached, report.reason, report.message, report.detail)
-            self._count(order, report.status, *fields, seconds=report.seconds)
+            fields = (result.cached, result.reason, result.message, result.detail)
+            self._count(task, result.status, *fields, seconds=result.seconds)
 
-    def on_death(self, order: Order, exit_code: int) -> None:
+    def on_death(self, task: WorkerTask, exit_code: int) -> None:
         """A worker died under a partition; if it was alone, that partition has failed."""
         kills = memory_kills()
         memory, self._kills = kills > self._kills, kills
         outcome = "out_of_memory" if memory else "lost"
-        note_attempt(self.work, self.run, order, outcome, "none", 0.0)
-        self.log.event("worker died", partition=order.partition_id, exit_code=exit_code)
-        if not order.alone:
+        note_attempt(self.work, self.run, task, outcome, "none", 0.0)
+        self.log.event("worker died", partition=task.partition_id, exit_code=exit_code)
+        if not task.alone:
             return
-        if memory and order.may_grow:
+        if memory and task.can_use_larger_class:
             self._larger.append(self.means.memory_step + 1)
         elif memory:
-            self._fail(order, "out_of_memory", OUT_OF_MEMORY)
+            self._fail(task, "out_of_memory", OUT_OF_MEMORY)
         else:
-            self._fail(order, "worker_died", death_message(exit_code))
+            self._fail(task, "worker_died", death_message(exit_code))
 
-    def on_drop(self, order: Order) -> None:
+    def on_drop(self, task: WorkerTask) -> None:
         """The pod has to stop while a partition is in hand: that is not the partition's fault."""
-        note_attempt(self.work, self.run, order, "dropped", "none", 0.0)
+        note_attempt(self.work, self.run, task, "dropped", "none", 0.0)
 
-    def _fail(self, order: Order, reason: str, message: str) -> None:
-        key = self._keys[order.partition_id]
+    def _fail(self, task: WorkerTask, reason: str, message: str) -> None:
+        key = self._keys[task.partition_id]
         write_record(self.work, self.run, PartitionRecord(key, "failed", reason, message))  # type: ignore[arg-type]
-        self._count(order, "failed", "none", reason, message)
+        self._count(task, "failed", "none", reason, message)
 
     def _count(
         self,
-        order: Order,
+        task: WorkerTask,
         status: str,
         cached: str,
         reason: str,
@@ -232,15 +232,15 @@ class _Step:
         self.result.cached[cached] += 1
         self.log.event(
             "partition",
-            partition=order.partition_id,
-            key=self._keys[order.partition_id].text,
+            partition=task.partition_id,
+            key=self._keys[task.partition_id].text,
             status=status,
             reason=reason,
             message=message,
             detail=detail,
             cached=cached,
             seconds=round(seconds, 3),
-            attempt=order.attempt,
+            attempt=task.attempt,
         )
         self.progress.advance(1, f"failed: {reason}" if status == "failed" else "")
 

@@ -10,7 +10,7 @@ import pytest
 
 from steps.errors import MissingInputError, SpecError
 from tests.argo.cases import INSTALLATION, SMALL, installation, small_spec
-from workflows.installation.model import VARIABLE, find_installation, load_installation, place_of
+from workflows.installation.model import VARIABLE, find_installation, load_installation, project_for
 
 EXAMPLE = Path(__file__).parents[2] / "manifests" / "installation.example.yaml"
 
@@ -272,7 +272,7 @@ MISFITS: dict[str, tuple[dict[str, Any], list[str]]] = {
 def test_a_spec_that_does_not_fit_is_told_what_to_set(name: str) -> None:
     changes, sentences = MISFITS[name]
     with pytest.raises(SpecError) as caught:
-        place_of(installation(), small_spec(**changes))
+        project_for(installation(), small_spec(**changes))
     told = str(caught.value)
     for sentence in sentences:
         assert sentence in told
@@ -283,17 +283,17 @@ def test_a_spec_that_does_not_fit_is_told_what_to_set(name: str) -> None:
     "output", [ROOT, f"{ROOT}/", f"{ROOT}/deeper/still", f"{ROOT}/a..b/.hidden"]
 )
 def test_an_output_at_or_below_the_root_fits(output: str) -> None:
-    assert place_of(installation(), small_spec(output=output)).namespace == "refeed-demo"
+    assert project_for(installation(), small_spec(output=output)).namespace == "refeed-demo"
 
 
 def test_a_project_has_one_store() -> None:
     own = "firestore://acme-refeed/demo"
     platform = installation(projects__demo__store=own)
     for store in (None, own):
-        assert place_of(platform, small_spec(store=store)).store == own
+        assert project_for(platform, small_spec(store=store)).store == own
     for store in ("firestore://acme-refeed", "firestore://acme-refeed/other"):
         with pytest.raises(SpecError, match=rf"{store}' is not the store .* which is '{own}'"):
-            place_of(platform, small_spec(store=store))
+            project_for(platform, small_spec(store=store))
 
 
 def test_all_misfits_are_told_at_once() -> None:
@@ -304,7 +304,7 @@ def test_all_misfits_are_told_at_once() -> None:
         execution__classes=["huge"],
     )
     with pytest.raises(SpecError) as caught:
-        place_of(installation(), spec)
+        project_for(installation(), spec)
     assert [problem.where for problem in caught.value.problems] == [
         "dataset.source",
         "execution.classes.0",
@@ -314,4 +314,4 @@ def test_all_misfits_are_told_at_once() -> None:
 
 
 def test_the_small_spec_itself_fits() -> None:
-    assert SMALL["output"] == place_of(installation(), small_spec()).root
+    assert SMALL["output"] == project_for(installation(), small_spec()).root

@@ -14,7 +14,7 @@ import pyarrow.parquet as pq
 import pytest
 import yaml
 
-from tests.workspace import Lab, small_table
+from tests.workspace import Workspace, small_table
 
 COMMAND = [sys.executable, "-c", "from workflows.cli.app import main; main()"]
 
@@ -29,12 +29,12 @@ def refeed(*arguments: str | Path) -> tuple[int, str, str]:
     return done.returncode, output, errors
 
 
-def spec_with(**changes: Any) -> Callable[[Lab], Path]:
+def spec_with(**changes: Any) -> Callable[[Workspace], Path]:
     return lambda lab: lab.write_spec(**changes)
 
 
-def spec_text(text: str | bytes) -> Callable[[Lab], Path]:
-    def write(lab: Lab) -> Path:
+def spec_text(text: str | bytes) -> Callable[[Workspace], Path]:
+    def write(lab: Workspace) -> Path:
         path = lab.folder / "spec.yaml"
         path.write_bytes(text if isinstance(text, bytes) else text.encode())
         return path
@@ -42,7 +42,7 @@ def spec_text(text: str | bytes) -> Callable[[Lab], Path]:
     return write
 
 
-BAD_SPECS: dict[str, tuple[Callable[[Lab], Path], str, int]] = {
+BAD_SPECS: dict[str, tuple[Callable[[Workspace], Path], str, int]] = {
     "unknown key": (spec_with(dataset__targt="x"), "Did you mean 'target'?", 65),
     "wrong type": (spec_with(dataset__min_rows="many"), "'many' is not valid", 65),
     "number as text": (spec_with(evaluate__folds="5"), "'5' is not valid", 65),
@@ -96,7 +96,7 @@ BAD_SPECS: dict[str, tuple[Callable[[Lab], Path], str, int]] = {
 
 
 @pytest.mark.parametrize("case", BAD_SPECS)
-def test_bad_specs(case: str, lab: Lab) -> None:
+def test_bad_specs(case: str, lab: Workspace) -> None:
     write, message, code = BAD_SPECS[case]
     lab.write_table(small_table(2))
     found, _, errors = refeed("run", write(lab))
@@ -105,7 +105,7 @@ def test_bad_specs(case: str, lab: Lab) -> None:
     assert not list(lab.folder.rglob("tables"))
 
 
-def test_places_in_a_spec_are_lines_and_columns(lab: Lab) -> None:
+def test_places_in_a_spec_are_lines_and_columns(lab: Workspace) -> None:
     lab.write_table(small_table(2))
     path = lab.write_spec()
     text = path.read_text().replace("target: target", "target: tarket")
@@ -115,8 +115,8 @@ def test_places_in_a_spec_are_lines_and_columns(lab: Lab) -> None:
     assert f"spec.yaml:{line}:11: dataset.target: there is no column 'tarket'" in errors
 
 
-def parquet(**columns: Any) -> Callable[[Lab], str]:
-    def write(lab: Lab) -> str:
+def parquet(**columns: Any) -> Callable[[Workspace], str]:
+    def write(lab: Workspace) -> str:
         table = small_table(2)
         for name, given in columns.items():
             values = given(table.num_rows) if callable(given) else given
@@ -132,21 +132,21 @@ def parquet(**columns: Any) -> Callable[[Lab], str]:
     return write
 
 
-def file(name: str, content: bytes) -> Callable[[Lab], str]:
-    def write(lab: Lab) -> str:
+def file(name: str, content: bytes) -> Callable[[Workspace], str]:
+    def write(lab: Workspace) -> str:
         (lab.folder / name).write_bytes(content)
         return name
 
     return write
 
 
-def truncated(lab: Lab) -> str:
+def truncated(lab: Workspace) -> str:
     path = lab.write_table(small_table(2))
     path.write_bytes(path.read_bytes()[:-100])
     return path.name
 
 
-def broken_inside(lab: Lab) -> str:
+def broken_inside(lab: Workspace) -> str:
     path = lab.write_table(small_table(2))
     content = bytearray(path.read_bytes())
     content[50:400] = b"\x99" * 350
@@ -154,13 +154,13 @@ def broken_inside(lab: Lab) -> str:
     return path.name
 
 
-def duplicate_columns(lab: Lab) -> str:
+def duplicate_columns(lab: Workspace) -> str:
     table = small_table(2)
     pq.write_table(table.append_column("number", table["whole"]), lab.folder / "twice.parquet")
     return "twice.parquet"
 
 
-def not_utf8(lab: Lab) -> str:
+def not_utf8(lab: Workspace) -> str:
     bad = pa.Array.from_buffers(
         pa.string(),
         180,
@@ -171,7 +171,7 @@ def not_utf8(lab: Lab) -> str:
 
 CSV_HEAD = b"key,number,level,whole,flag,day,target\n"
 CSV_ROW = b"a,1.5,red,3,true,2020-01-01,2.5\n"
-BAD_DATA: dict[str, tuple[Callable[[Lab], str], str]] = {
+BAD_DATA: dict[str, tuple[Callable[[Workspace], str], str]] = {
     "truncated parquet": (truncated, "cannot be read"),
     "damaged parquet": (broken_inside, "cannot be read"),
     "no parquet at all": (file("table.parquet", b"hello"), "cannot be read"),
@@ -213,7 +213,7 @@ BAD_DATA: dict[str, tuple[Callable[[Lab], str], str]] = {
 
 @pytest.mark.parametrize("case", BAD_DATA)
 @pytest.mark.parametrize("verb", ["run", "validate"])
-def test_bad_data(verb: str, case: str, lab: Lab) -> None:
+def test_bad_data(verb: str, case: str, lab: Workspace) -> None:
     write, message = BAD_DATA[case]
     name = write(lab)
     found, _, errors = refeed(verb, lab.write_spec(dataset__source=name))
@@ -221,7 +221,7 @@ def test_bad_data(verb: str, case: str, lab: Lab) -> None:
     assert message in " ".join(errors.split()), errors
 
 
-def test_numbers_that_turn_into_fractions_late_are_read_as_fractions(lab: Lab) -> None:
+def test_numbers_that_turn_into_fractions_late_are_read_as_fractions(lab: Workspace) -> None:
     rows = [f"k,{i % 7},{i % 5}" for i in range(900_000)]
     content = "key,number,target\n" + "\n".join(rows) + "\nk,2.5,1\n"
     (lab.folder / "table.csv").write_text(content)
@@ -234,7 +234,7 @@ def test_numbers_that_turn_into_fractions_late_are_read_as_fractions(lab: Lab) -
     assert '{"name":"number","type":"float64"}' in index, output
 
 
-def test_a_full_disk_or_forbidden_place_is_told(lab: Lab) -> None:
+def test_a_full_disk_or_forbidden_place_is_told(lab: Workspace) -> None:
     lab.write_table(small_table(2))
     blocked = lab.folder / "blocked"
     blocked.write_text("a file where a folder should be")
@@ -243,7 +243,7 @@ def test_a_full_disk_or_forbidden_place_is_told(lab: Lab) -> None:
     assert "Cannot write" in errors
 
 
-def test_an_unwanted_column_of_an_unsupported_type_is_no_error(lab: Lab) -> None:
+def test_an_unwanted_column_of_an_unsupported_type_is_no_error(lab: Workspace) -> None:
     table = small_table(2)
     lab.write_table(table.append_column("lists", pa.array([[1]] * table.num_rows)))
     assert refeed("validate", lab.write_spec())[0] == 0
@@ -253,7 +253,7 @@ def test_an_unwanted_column_of_an_unsupported_type_is_no_error(lab: Lab) -> None
     assert "'lists' has the type list" in errors
 
 
-def test_overrides_reach_every_field_and_are_checked(lab: Lab) -> None:
+def test_overrides_reach_every_field_and_are_checked(lab: Workspace) -> None:
     lab.write_table(small_table(2), "other.parquet")
     spec = lab.write_spec()
     source = f"dataset.source={lab.folder / 'other.parquet'}"

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.workspace import Lab, small_table
+from tests.workspace import Workspace, small_table
 
 COMMAND = [sys.executable, "-c", "from workflows.cli.app import main; main()"]
 ANSI = re.compile(r"\x1b\[")
@@ -56,8 +56,8 @@ def on_terminal(*arguments: str | Path, environment: dict[str, str] | None = Non
 
 
 @pytest.fixture(scope="module")
-def ran(tmp_path_factory: pytest.TempPathFactory) -> tuple[Lab, dict[str, object]]:
-    lab = Lab(tmp_path_factory.mktemp("ran"))
+def ran(tmp_path_factory: pytest.TempPathFactory) -> tuple[Workspace, dict[str, object]]:
+    lab = Workspace(tmp_path_factory.mktemp("ran"))
     lab.write_table(small_table())
     done = refeed("run", lab.write_spec(), "--json")
     assert done.returncode == 0, done.stderr
@@ -65,7 +65,7 @@ def ran(tmp_path_factory: pytest.TempPathFactory) -> tuple[Lab, dict[str, object
 
 
 def test_run_prints_json_for_scripts_and_progress_in_plain_lines(
-    ran: tuple[Lab, dict[str, object]],
+    ran: tuple[Workspace, dict[str, object]],
 ) -> None:
     lab, result = ran
     assert result["counts"] == {"trained": 5, "skipped": 0, "failed": 0}
@@ -78,7 +78,7 @@ def test_run_prints_json_for_scripts_and_progress_in_plain_lines(
 
 
 def test_a_terminal_gets_colours_and_bars_but_not_against_its_will(
-    ran: tuple[Lab, dict[str, object]],
+    ran: tuple[Workspace, dict[str, object]],
 ) -> None:
     spec = ran[0].folder / "spec.yaml"
     shown = on_terminal("run", spec)
@@ -90,7 +90,7 @@ def test_a_terminal_gets_colours_and_bars_but_not_against_its_will(
     assert "\x1b[1;31merror:" in failed
 
 
-def test_report_finds_past_runs(ran: tuple[Lab, dict[str, object]]) -> None:
+def test_report_finds_past_runs(ran: tuple[Workspace, dict[str, object]]) -> None:
     lab, result = ran
     spec = lab.folder / "spec.yaml"
     report = Path(str(result["report"]))
@@ -107,7 +107,7 @@ def test_report_finds_past_runs(ran: tuple[Lab, dict[str, object]]) -> None:
     assert str(result["run"]) in missing.stderr
 
 
-def test_split_alone_and_run_reuses_it(lab: Lab) -> None:
+def test_split_alone_and_run_reuses_it(lab: Workspace) -> None:
     lab.write_table(small_table())
     spec = lab.write_spec()
     made = json.loads(refeed("split", spec, "--json").stdout)
@@ -117,7 +117,7 @@ def test_split_alone_and_run_reuses_it(lab: Lab) -> None:
     assert json.loads(refeed("run", spec, "--json").stdout)["dataset_reused"]
 
 
-def test_init_writes_a_spec_that_validates_and_runs(lab: Lab) -> None:
+def test_init_writes_a_spec_that_validates_and_runs(lab: Workspace) -> None:
     table = lab.write_table(small_table())
     spec = lab.folder / "drafts" / "spec.yaml"
     spec.parent.mkdir()
@@ -133,7 +133,7 @@ def test_init_writes_a_spec_that_validates_and_runs(lab: Lab) -> None:
     assert refeed("init", table, "--target", "nope").returncode == 65
 
 
-def test_validate_warns_of_leakage_identifiers_and_constants(lab: Lab) -> None:
+def test_validate_warns_of_leakage_identifiers_and_constants(lab: Workspace) -> None:
     table = small_table()
     rows = table.num_rows
     table = table.append_column("copy", table["target"].fill_null(0))
@@ -157,7 +157,7 @@ def test_trainers_are_listed_with_their_parameters() -> None:
     assert "alpha" in refeed("trainers", "linear").stdout
 
 
-def test_gc_removes_only_what_no_kept_run_refers_to(lab: Lab) -> None:
+def test_gc_removes_only_what_no_kept_run_refers_to(lab: Workspace) -> None:
     lab.write_table(small_table())
     spec = lab.write_spec()
     first = json.loads(refeed("run", spec, "--json").stdout)
@@ -176,7 +176,7 @@ def test_gc_removes_only_what_no_kept_run_refers_to(lab: Lab) -> None:
     assert lab.tables(again["folder"]) == lab.tables(second["folder"])
 
 
-def test_ctrl_c_leaves_a_state_that_run_continues_from(lab: Lab) -> None:
+def test_ctrl_c_leaves_a_state_that_run_continues_from(lab: Workspace) -> None:
     lab.write_table(small_table(12, rows=400))
     spec = lab.write_spec(trainer__params={"num_leaves": 31, "rounds": 300})
     process = subprocess.Popen(
@@ -216,7 +216,7 @@ print("HEAVY", sorted(heavy & set(sys.modules)))
 
 
 @pytest.mark.parametrize("verb", ["help", "validate"])
-def test_the_light_path_stays_light(verb: str, lab: Lab) -> None:
+def test_the_light_path_stays_light(verb: str, lab: Workspace) -> None:
     spec = lab.write_spec(trainer={"name": "lightgbm", "params": {"num_leaves": 7}})
     arguments = ["--help"] if verb == "help" else ["validate", str(spec), "--spec-only"]
     done = subprocess.run(

@@ -13,7 +13,7 @@ import pytest
 
 from steps.records import PartitionEntry, PartitionIndex, PartitionKey
 from tests.cli.test_commands import ANSI, on_terminal, refeed
-from tests.workspace import Lab, small_table
+from tests.workspace import Workspace, small_table
 from workflows.cli.profile import print_profile
 from workflows.installation.model import Installation, load_installation
 from workflows.installation.resource_classes import sizes
@@ -47,13 +47,13 @@ def poor_table() -> pa.Table:
 
 
 @pytest.fixture(scope="module", name="ran")
-def _ran(tmp_path_factory: pytest.TempPathFactory) -> tuple[Lab, Path]:
-    lab = Lab(tmp_path_factory.mktemp("profiled"))
+def _ran(tmp_path_factory: pytest.TempPathFactory) -> tuple[Workspace, Path]:
+    lab = Workspace(tmp_path_factory.mktemp("profiled"))
     lab.write_table(poor_table())
     return lab, lab.write_spec()
 
 
-def test_it_tells_what_a_run_then_skips_and_how_long_it_takes(ran: tuple[Lab, Path]) -> None:
+def test_it_tells_what_a_run_then_skips_and_how_long_it_takes(ran: tuple[Workspace, Path]) -> None:
     lab, spec = ran
     before = profile(load_spec(spec))
     assert (before.partitions, before.rows, before.reused) == (7, 600, False)
@@ -77,7 +77,7 @@ def test_it_tells_what_a_run_then_skips_and_how_long_it_takes(ran: tuple[Lab, Pa
     assert [each.message for each in after.warnings] == warned["message"].to_pylist()
 
 
-def test_scripts_get_json_and_pipes_plain_lines(ran: tuple[Lab, Path]) -> None:
+def test_scripts_get_json_and_pipes_plain_lines(ran: tuple[Workspace, Path]) -> None:
     lab, spec = ran
     done = refeed("profile", spec, "--json", "--tfdv", lab.folder / "tfdv")
     assert done.returncode == 0, done.stderr
@@ -97,19 +97,19 @@ def test_scripts_get_json_and_pipes_plain_lines(ran: tuple[Lab, Path]) -> None:
     assert plain.stdout.rstrip().endswith("statistics/profile.html")
 
 
-def test_a_terminal_gets_colours_but_not_against_its_will(ran: tuple[Lab, Path]) -> None:
+def test_a_terminal_gets_colours_but_not_against_its_will(ran: tuple[Workspace, Path]) -> None:
     assert "\x1b[36m" in on_terminal("profile", ran[1])
     assert "\x1b[3" not in on_terminal("profile", ran[1], environment={"NO_COLOR": "1"})
 
 
-def test_help_has_examples_and_errors_their_exit_codes(ran: tuple[Lab, Path]) -> None:
+def test_help_has_examples_and_errors_their_exit_codes(ran: tuple[Workspace, Path]) -> None:
     assert "refeed profile spec.yaml --tfdv" in " ".join(refeed("profile", "--help").stdout.split())
     assert refeed("profile", ran[1], "--set", "dataset.target=nothing").returncode == 65
     assert refeed("profile", ran[1], "--installation", "nowhere.yaml").returncode == 66
     assert refeed("profile", ran[1], "--tfdv", "/proc/no").returncode == 73
 
 
-def test_hostile_names_stay_data(lab: Lab, capsys: pytest.CaptureFixture[str]) -> None:
+def test_hostile_names_stay_data(lab: Workspace, capsys: pytest.CaptureFixture[str]) -> None:
     rows = small_table(2).rename_columns(
         ["key", "<script>", "[bold]x[/]", "\x1b[31mred", "flag", "day", "weight", "target"]
     )
@@ -145,11 +145,11 @@ def _platform() -> Installation:
     return load_installation(INSTALLATION)
 
 
-def spec_of(lab: Lab, **changes: Any) -> ExperimentSpec:
+def spec_of(lab: Workspace, **changes: Any) -> ExperimentSpec:
     return load_spec(lab.write_spec(**changes)).spec
 
 
-def test_pods_are_those_that_the_cluster_packs(lab: Lab, platform: Installation) -> None:
+def test_pods_are_those_that_the_cluster_packs(lab: Workspace, platform: Installation) -> None:
     work = load(50, 100, 5_000, 300_000, 2_000_000, 900_000_000)
     spec = spec_of(lab)
     found = preflight(spec, work, platform)
@@ -161,7 +161,7 @@ def test_pods_are_those_that_the_cluster_packs(lab: Lab, platform: Installation)
     assert found.core_hours == pytest.approx((100 + 5_000 + 300_000 + 2_000_000) / 36_000)
 
 
-def test_money_by_hand(lab: Lab, platform: Installation) -> None:
+def test_money_by_hand(lab: Workspace, platform: Installation) -> None:
     """Two partitions of 1,000 and 3,000 rows take 100 s and 300 s on one pod of the class small:
     two processors at 0.031 and four GiB at 0.0042 an hour, for the longer one, and the start."""
     found = preflight(spec_of(lab), load(5, 1_000, 3_000), platform)
@@ -173,7 +173,7 @@ def test_money_by_hand(lab: Lab, platform: Installation) -> None:
     assert preflight(spec_of(lab), load(5, 1_000), free).money is None
 
 
-def test_this_machine_takes_as_long_as_its_work_or_its_longest_partition(lab: Lab) -> None:
+def test_this_machine_takes_as_long_as_its_work_or_its_longest_partition(lab: Workspace) -> None:
     spec = spec_of(lab, execution__workers=4)
     assert preflight(spec, load(5, 400, 400, 400, 400), None).seconds == pytest.approx(40)
     assert preflight(spec, load(5, 4_000, 400), None).seconds == pytest.approx(400)
@@ -199,7 +199,7 @@ def test_the_model_is_near_what_was_measured() -> None:
     assert 0.267 / MODEL_FACTOR < shape.seconds(2_000) < 0.267 * MODEL_FACTOR
 
 
-def test_an_earlier_run_that_is_gone_is_no_basis(lab: Lab) -> None:
+def test_an_earlier_run_that_is_gone_is_no_basis(lab: Workspace) -> None:
     lab.write_table(small_table(2))
     spec = lab.write_spec()
     result = run(spec)

@@ -12,7 +12,7 @@ from pathlib import Path
 from threading import Thread
 from typing import Any
 
-from workflows.cluster.retry import Patience
+from workflows.cluster.retry import RetryPolicy
 
 Reply = tuple[int, Any]
 """Status, and content: text as it is, anything else as JSON."""
@@ -37,7 +37,7 @@ class Request:
 
 
 @dataclass
-class FarEnd:
+class FakeServer:
     """The server: replies are used up one by one, and the last one stays."""
 
     replies: list[Reply]
@@ -58,9 +58,9 @@ class FarEnd:
 
 
 @contextmanager
-def far_end(*replies: Reply, location: str = "") -> Iterator[FarEnd]:
+def far_end(*replies: Reply, location: str = "") -> Iterator[FakeServer]:
     """Serves until the block ends."""
-    end = FarEnd(list(replies), location=location)
+    end = FakeServer(list(replies), location=location)
     with ThreadingHTTPServer(("127.0.0.1", 0), _handler(end)) as server:
         end.port = server.server_port
         thread = Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02})
@@ -72,7 +72,7 @@ def far_end(*replies: Reply, location: str = "") -> Iterator[FarEnd]:
             thread.join()
 
 
-def _handler(end: FarEnd) -> type[BaseHTTPRequestHandler]:
+def _handler(end: FakeServer) -> type[BaseHTTPRequestHandler]:
     class Handler(BaseHTTPRequestHandler):
         def _answer(self) -> None:
             content = self.rfile.read(int(self.headers.get("Content-Length", 0)))
@@ -96,10 +96,10 @@ def _handler(end: FarEnd) -> type[BaseHTTPRequestHandler]:
     return Handler
 
 
-def hurried(pauses: list[float] | None = None) -> Patience:
+def hurried(pauses: list[float] | None = None) -> RetryPolicy:
     """Patience that does not sleep, and tells how long it would have."""
     told: Callable[[float], None] = (pauses if pauses is not None else []).append
-    return Patience(sleep=told)
+    return RetryPolicy(sleep=told)
 
 
 def manifest(kind: str, name: str, **metadata: Any) -> dict[str, Any]:

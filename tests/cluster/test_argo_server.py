@@ -21,7 +21,7 @@ from steps.errors import (
     UnavailableError,
     UsageError,
 )
-from tests.cluster.fake_server import RECORDED, FarEnd, far_end, hurried, manifest
+from tests.cluster.fake_server import RECORDED, FakeServer, far_end, hurried, manifest
 from tests.fakes import free_port
 from workflows.cluster.argo_server import ArgoServer
 from workflows.cluster.connect import connect
@@ -30,7 +30,7 @@ TOKEN = "a-secret-token"
 MADE = {"metadata": {"name": "w-abc", "creationTimestamp": "2026-01-01T00:00:00Z"}, "spec": {}}
 
 
-def server(end: FarEnd, token: str = TOKEN, pauses: list[float] | None = None) -> ArgoServer:
+def server(end: FakeServer, token: str = TOKEN, pauses: list[float] | None = None) -> ArgoServer:
     return ArgoServer(end.address, token, secure=False, timeout=5, patience=hurried(pauses))
 
 

@@ -20,10 +20,10 @@ from steps.errors import (
     TransientError,
     UnavailableError,
 )
-from tests.cluster.fake_server import RECORDED, FarEnd, Reply, far_end, hurried, manifest
+from tests.cluster.fake_server import RECORDED, FakeServer, Reply, far_end, hurried, manifest
 from tests.fakes import free_port
 from workflows.cluster.connect import connect
-from workflows.cluster.errors import Asked, refusal
+from workflows.cluster.errors import ApiRequest, error_from_response
 from workflows.cluster.kubernetes_api import KubernetesApi, with_nodes
 
 MADE = {"metadata": {"name": "w-abc", "creationTimestamp": "2026-01-01T00:00:00Z"}, "spec": {}}
@@ -47,11 +47,11 @@ def refused(reply: Reply) -> RefeedError:
 
 def said(message: str, status: int = 403) -> RefeedError:
     """What becomes of a message of the API server's."""
-    asked = Asked("create", "Workflow", "project", "w", "the Kubernetes API", "user 'ada'")
-    return refusal(asked, status, message)
+    asked = ApiRequest("create", "Workflow", "project", "w", "the Kubernetes API", "user 'ada'")
+    return error_from_response(asked, status, message)
 
 
-def kubeconfig(folder: Path, end: FarEnd) -> Path:
+def kubeconfig(folder: Path, end: FakeServer) -> Path:
     """A file with two contexts, of which the second is current."""
     place = {"server": f"http://{end.address}"}
     config = {

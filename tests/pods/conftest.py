@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.pods.fake_project import World
+from tests.pods.fake_project import FakeProject
 from tests.storage.conftest import firestore, firestore_address, gcs, gcs_endpoint
 
 __all__ = [
@@ -34,6 +34,6 @@ def own_workers() -> Iterator[None]:
 
 
 @pytest.fixture
-def world(gcs: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> World:
+def world(gcs: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> FakeProject:
     """An empty project."""
-    return World(gcs, tmp_path, monkeypatch)
+    return FakeProject(gcs, tmp_path, monkeypatch)

@@ -45,7 +45,7 @@ TRAINERS = {
 
 
 @dataclass
-class World:
+class FakeProject:
     """A project on a storage of the tests' own, and what Argo would know of it.
 
     Attributes:
@@ -147,7 +147,7 @@ class Argo:
         project, root: what the namespace's ConfigMap says, if it is not what it should be.
     """
 
-    world: World
+    world: FakeProject
     manifest: Manifest
     name: str
     form: dict[str, str]

@@ -10,8 +10,8 @@ import pytest
 
 from refeed import run
 from steps.errors import TooManyFailuresError
-from tests.pods.fake_project import World
-from tests.workspace import Lab, small_table
+from tests.pods.fake_project import FakeProject
+from tests.workspace import Workspace, small_table
 from workflows.planning import packing
 
 
@@ -24,7 +24,7 @@ def uneven_table() -> pa.Table:
 
 @pytest.mark.slow
 def test_pods_write_the_same_bytes_as_a_laptop(
-    world: World, lab: Lab, monkeypatch: pytest.MonkeyPatch
+    world: FakeProject, lab: Workspace, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(packing, "POD_COST_ROWS", 800)  # so that there are several shards
     table = uneven_table()
@@ -49,7 +49,7 @@ def test_pods_write_the_same_bytes_as_a_laptop(
     assert b"<html" in (world.folder / "outputs" / "report.html").read_bytes()
 
 
-def test_split_again_gives_the_same_shards_and_writes_none_anew(world: World) -> None:
+def test_split_again_gives_the_same_shards_and_writes_none_anew(world: FakeProject) -> None:
     world.upload(small_table(3))
     workflow = world.workflow()
     workflow.begin()
@@ -61,7 +61,7 @@ def test_split_again_gives_the_same_shards_and_writes_none_anew(world: World) ->
     assert [world.storage.version(uri) for uri in uris] == before
 
 
-def test_a_shard_that_is_trained_already_costs_no_second_fit(world: World) -> None:
+def test_a_shard_that_is_trained_already_costs_no_second_fit(world: FakeProject) -> None:
     world.upload(small_table(3))
     workflow = world.workflow()
     workflow.begin()
@@ -77,7 +77,7 @@ def test_a_shard_that_is_trained_already_costs_no_second_fit(world: World) -> No
     assert world.storage.names(layout.attempts) == tries
 
 
-def test_a_second_workflow_finds_data_set_and_fits_in_the_cache(world: World) -> None:
+def test_a_second_workflow_finds_data_set_and_fits_in_the_cache(world: FakeProject) -> None:
     world.upload(small_table(3))
     first, second = world.workflow("trial-1"), world.workflow("trial-2")
     first.run_all()
@@ -89,7 +89,7 @@ def test_a_second_workflow_finds_data_set_and_fits_in_the_cache(world: World) ->
 
 
 def test_a_partition_too_large_for_any_class_fails_and_the_message_names_the_class_to_add(
-    world: World,
+    world: FakeProject,
 ) -> None:
     world.upload(uneven_table())
     workflow = world.workflow(execution__classes=["small"])
@@ -102,7 +102,7 @@ def test_a_partition_too_large_for_any_class_fails_and_the_message_names_the_cla
 
 
 def test_too_many_failures_end_with_an_exit_code_of_their_own_and_leave_all_behind(
-    world: World,
+    world: FakeProject,
 ) -> None:
     world.upload(uneven_table())
     workflow = world.workflow(execution__classes=["small"], execution__max_failed_fraction=0.1)
@@ -116,7 +116,7 @@ def test_too_many_failures_end_with_an_exit_code_of_their_own_and_leave_all_behi
     assert workflow.tables()
 
 
-def test_a_forced_run_has_a_cache_of_its_own(world: World) -> None:
+def test_a_forced_run_has_a_cache_of_its_own(world: FakeProject) -> None:
     world.upload(small_table(2))
     workflow = world.workflow(form={"force": "true"})
     workflow.run_all()
@@ -125,7 +125,7 @@ def test_a_forced_run_has_a_cache_of_its_own(world: World) -> None:
     assert not any(name.startswith("lab/cache/") for name in files)
 
 
-def test_a_forced_split_that_is_killed_at_its_end_reads_no_row_again(world: World) -> None:
+def test_a_forced_split_that_is_killed_at_its_end_reads_no_row_again(world: FakeProject) -> None:
     world.upload(small_table(2))
     workflow = world.workflow(form={"force": "true"})
 
@@ -143,7 +143,7 @@ def test_a_forced_split_that_is_killed_at_its_end_reads_no_row_again(world: Worl
     assert world.storage.version(link) == version
 
 
-def events(world: World, base: str) -> list[dict[str, Any]]:
+def events(world: FakeProject, base: str) -> list[dict[str, Any]]:
     lines = [
         line
         for name in world.storage.names(f"{base}/logs")
@@ -152,7 +152,7 @@ def events(world: World, base: str) -> list[dict[str, Any]]:
     return [json.loads(line) for line in lines]
 
 
-def test_each_step_leaves_a_log_that_outlives_its_pod(world: World) -> None:
+def test_each_step_leaves_a_log_that_outlives_its_pod(world: FakeProject) -> None:
     world.upload(small_table(2))
     workflow = world.workflow()
     workflow.run_all()

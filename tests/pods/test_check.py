@@ -10,9 +10,9 @@ import pytest
 from steps.errors import MissingInputError, RefeedError, SpecError
 from steps.records import RunRequest
 from steps.storage.base import read_parsed
-from tests.pods.fake_project import COMMAND, World, process_environment
+from tests.pods.fake_project import COMMAND, FakeProject, process_environment
 from tests.workspace import small_table
-from workflows.planning.run_request import TrainerFacts
+from workflows.planning.run_request import TrainerInfo
 from workflows.pods.check import FORM, run_id
 from workflows.pods.environment import parameters, run_id_of
 from workflows.spec.model import ExperimentSpec
@@ -20,13 +20,13 @@ from workflows.spec.model import ExperimentSpec
 GIVEN = "20260505T050505-beef"
 
 
-def saved(world: World, run: str) -> ExperimentSpec:
+def saved(world: FakeProject, run: str) -> ExperimentSpec:
     """The spec as the check step wrote it down."""
     uri = f"{world.root}/lab/runs/trial/{run}/operations/spec.json"
     return read_parsed(world.storage, uri, ExperimentSpec.model_validate_json)
 
 
-def test_a_form_left_as_it_is_runs_the_spec_as_it_was_compiled(world: World) -> None:
+def test_a_form_left_as_it_is_runs_the_spec_as_it_was_compiled(world: FakeProject) -> None:
     left = world.workflow().begin()
     assert saved(world, left["run"]) == world.spec()
     assert left["trainer-image"] == "docker.io/refeed/lightgbm:1"
@@ -46,7 +46,9 @@ FORMS: dict[str, tuple[str, Any]] = {
 
 
 @pytest.mark.parametrize("name", FORMS)
-def test_an_answer_changes_that_value_of_the_spec_and_no_other(name: str, world: World) -> None:
+def test_an_answer_changes_that_value_of_the_spec_and_no_other(
+    name: str, world: FakeProject
+) -> None:
     text, value = (
         each.format(root=world.root) if isinstance(each, str) else each for each in FORMS[name]
     )
@@ -63,21 +65,23 @@ def test_every_question_of_the_form_is_tested() -> None:
     assert FORMS.keys() == FORM.keys()
 
 
-def test_another_trainer_takes_its_own_image_and_its_own_default_parameters(world: World) -> None:
+def test_another_trainer_takes_its_own_image_and_its_own_default_parameters(
+    world: FakeProject,
+) -> None:
     workflow = world.workflow(form={"trainer": "linear"})
     left = workflow.begin()
     assert left["trainer-image"] == "docker.io/refeed/linear:1"
     uri = workflow.address.run_layout.trainer
-    facts = read_parsed(world.storage, uri, TrainerFacts.from_json)
+    facts = read_parsed(world.storage, uri, TrainerInfo.from_json)
     assert facts.config["name"] == "linear"
     assert "num_leaves" not in facts.config["params"]
     assert "scikit-learn" in facts.versions
 
 
-def test_the_spec_s_own_trainer_keeps_its_parameters(world: World) -> None:
+def test_the_spec_s_own_trainer_keeps_its_parameters(world: FakeProject) -> None:
     workflow = world.workflow(form={"trainer": "lightgbm"})
     workflow.begin()
-    facts = read_parsed(world.storage, workflow.address.run_layout.trainer, TrainerFacts.from_json)
+    facts = read_parsed(world.storage, workflow.address.run_layout.trainer, TrainerInfo.from_json)
     assert facts.config["params"]["num_leaves"] == 4
 
 
@@ -108,7 +112,7 @@ BAD_FORMS: dict[str, tuple[dict[str, str], str]] = {
 
 @pytest.mark.parametrize("name", BAD_FORMS)
 def test_a_bad_answer_is_told_by_its_name_and_leaves_a_failed_run_alone(
-    name: str, world: World
+    name: str, world: FakeProject
 ) -> None:
     form, sentence = BAD_FORMS[name]
     workflow = world.workflow(form=form)
@@ -127,12 +131,12 @@ def test_a_bad_answer_is_told_by_its_name_and_leaves_a_failed_run_alone(
     assert not (world.folder / "outputs").exists()
 
 
-def kinds_of_files(world: World) -> list[str]:
+def kinds_of_files(world: FakeProject) -> list[str]:
     """What there is in the only run's folder."""
     return sorted({name.split("/")[4] for name in world.files()})
 
 
-def test_the_command_ends_with_65_and_one_message(world: World) -> None:
+def test_the_command_ends_with_65_and_one_message(world: FakeProject) -> None:
     workflow = world.workflow(form={"folds": "many", "label": "{}"})
     done = subprocess.run(
         [*COMMAND, *workflow.command("check", {})[1:]],
@@ -149,7 +153,7 @@ def test_the_command_ends_with_65_and_one_message(world: World) -> None:
 
 
 def test_a_parameter_that_the_trainer_does_not_take_is_told_before_anything_is_split(
-    world: World,
+    world: FakeProject,
 ) -> None:
     workflow = world.workflow(trainer={"name": "faulty", "params": {"x": 1}})
     with pytest.raises(RefeedError, match="faulty"):  # which is not installed here
@@ -160,7 +164,9 @@ def test_a_parameter_that_the_trainer_does_not_take_is_told_before_anything_is_s
 # --- run ids --------------------------------------------------------------------------------------
 
 
-def test_a_run_that_is_given_is_gone_on_with_and_its_failures_are_tried_again(world: World) -> None:
+def test_a_run_that_is_given_is_gone_on_with_and_its_failures_are_tried_again(
+    world: FakeProject,
+) -> None:
     world.upload(small_table(3))
     first = world.workflow("trial-1", execution__classes=["small"])
     first.run_all()
@@ -188,13 +194,15 @@ def test_a_run_that_is_given_is_gone_on_with_and_its_failures_are_tried_again(wo
 @pytest.mark.parametrize(
     "given", ["latest", "../x", GIVEN.upper(), f"{GIVEN}/x", f"{GIVEN}\n", " "]
 )
-def test_a_run_id_that_is_none_is_refused_and_nothing_is_written(given: str, world: World) -> None:
+def test_a_run_id_that_is_none_is_refused_and_nothing_is_written(
+    given: str, world: FakeProject
+) -> None:
     with pytest.raises(SpecError, match=r"run: .* is no run id, such as .*\n.*Leave it empty"):
         world.workflow(form={"run": given}).begin()
     assert world.files() == []
 
 
-def test_a_run_that_is_not_there_is_not_begun(world: World) -> None:
+def test_a_run_that_is_not_there_is_not_begun(world: FakeProject) -> None:
     with pytest.raises(MissingInputError, match=f"There is no run '{GIVEN}' to go on with"):
         world.workflow(form={"run": GIVEN}).begin()
     assert kinds_of_files(world) == ["logs", "pods", "status.json"]
@@ -202,7 +210,7 @@ def test_a_run_that_is_not_there_is_not_begun(world: World) -> None:
 
 @pytest.mark.parametrize("form", [{"folds": "4"}, {"trainer": "linear"}, {"folds": "no number"}])
 def test_a_run_of_another_spec_is_refused_and_stays_as_it_was(
-    form: dict[str, str], world: World
+    form: dict[str, str], world: FakeProject
 ) -> None:
     world.upload(small_table(2))
     first = world.workflow("trial-1")
@@ -217,21 +225,21 @@ def test_a_run_of_another_spec_is_refused_and_stays_as_it_was(
     assert first.stored() == before
 
 
-def test_a_run_may_go_on_with_another_label_and_other_means(world: World) -> None:
+def test_a_run_may_go_on_with_another_label_and_other_means(world: FakeProject) -> None:
     first = world.workflow("trial-1")
     run = first.begin()["run"]
     second = world.workflow("trial-2", form={"run": run, "max-pods": "2"})
     assert second.begin()["run"] == run
 
 
-def test_check_again_after_it_was_lost_goes_on(world: World) -> None:
+def test_check_again_after_it_was_lost_goes_on(world: FakeProject) -> None:
     workflow = world.workflow()
     first = workflow.begin()
     assert workflow.run("check", number=1) == first
     assert workflow.pods() == [("check", 1, "done"), ("check", 2, "done")]
 
 
-def test_every_pod_of_a_workflow_finds_the_same_run(world: World) -> None:
+def test_every_pod_of_a_workflow_finds_the_same_run(world: FakeProject) -> None:
     workflow = world.workflow(form={"label": "ü"})
     environments = [workflow.environment(name, {}) for name in ("check", "finish")]
     assert len({run_id(each) for each in environments}) == 1
@@ -241,7 +249,7 @@ def test_every_pod_of_a_workflow_finds_the_same_run(world: World) -> None:
 # --- places ---------------------------------------------------------------------------------------
 
 
-def test_another_project_s_namespace_refuses_the_run(world: World) -> None:
+def test_another_project_s_namespace_refuses_the_run(world: FakeProject) -> None:
     workflow = world.workflow()
     workflow.project = "demo"
     with pytest.raises(SpecError, match="'lab' is not the project of this namespace, which is 'de"):
@@ -250,7 +258,7 @@ def test_another_project_s_namespace_refuses_the_run(world: World) -> None:
 
 
 @pytest.mark.parametrize("root", ["{root}-evil", "{root}/below", "gs://elsewhere"])
-def test_a_root_outside_the_namespace_s_own_is_refused(root: str, world: World) -> None:
+def test_a_root_outside_the_namespace_s_own_is_refused(root: str, world: FakeProject) -> None:
     workflow = world.workflow()
     workflow.root = root.format(root=world.root)
     with pytest.raises(SpecError, match=r"is not under .*, the artifact root of the project 'lab'"):
@@ -259,7 +267,7 @@ def test_a_root_outside_the_namespace_s_own_is_refused(root: str, world: World) 
 
 
 @pytest.mark.parametrize("step", ["split", "train-small", "collect", "finish"])
-def test_every_step_refuses_another_place(step: str, world: World) -> None:
+def test_every_step_refuses_another_place(step: str, world: FakeProject) -> None:
     workflow = world.workflow()
     inputs = workflow.begin() | {"shard": "00000"}
     before = world.files()
@@ -269,7 +277,7 @@ def test_every_step_refuses_another_place(step: str, world: World) -> None:
     assert world.files() == before
 
 
-def test_the_request_tells_of_the_run_what_the_form_said(world: World) -> None:
+def test_the_request_tells_of_the_run_what_the_form_said(world: FakeProject) -> None:
     world.upload(small_table(2))
     workflow = world.workflow(form={"folds": "4", "label": "four folds"})
     workflow.begin()

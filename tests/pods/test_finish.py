@@ -14,7 +14,7 @@ import pytest
 
 from steps.errors import RefeedError, TooManyFailuresError, TransientError, UsageError
 from tests.fakes import answering, free_port
-from tests.pods.fake_project import COMMAND, Argo, World, process_environment
+from tests.pods.fake_project import COMMAND, Argo, FakeProject, process_environment
 from tests.workspace import small_table
 from workflows.pods.finish import post
 
@@ -59,7 +59,7 @@ def finish(workflow: Argo, **facts: Any) -> dict[str, Any]:
 
 
 def test_a_run_whose_check_failed_is_told_with_the_reason(
-    world: World, capsys: pytest.CaptureFixture[str]
+    world: FakeProject, capsys: pytest.CaptureFixture[str]
 ) -> None:
     workflow = world.workflow(form={"folds": "many"})
     with pytest.raises(Exception, match="'many' is not valid"):
@@ -77,7 +77,7 @@ def test_a_run_whose_check_failed_is_told_with_the_reason(
     assert SECRET not in said.out + said.err
 
 
-def test_a_run_with_too_many_failures_is_told_with_its_report(world: World) -> None:
+def test_a_run_with_too_many_failures_is_told_with_its_report(world: FakeProject) -> None:
     table = small_table(3, rows=4500)  # which the only class is too small for
     world.upload(table.slice(0, 4500 + 90))
     workflow = world.workflow(execution__classes=["small"], execution__max_failed_fraction=0.1)
@@ -92,7 +92,7 @@ def test_a_run_with_too_many_failures_is_told_with_its_report(world: World) -> N
     assert workflow.stored().status == "failed"
 
 
-def test_a_run_that_was_stopped_gets_an_end_and_what_argo_says_of_it(world: World) -> None:
+def test_a_run_that_was_stopped_gets_an_end_and_what_argo_says_of_it(world: FakeProject) -> None:
     workflow = world.workflow()
     workflow.begin()
     assert workflow.stored().status == "running"
@@ -110,7 +110,7 @@ def test_a_run_that_was_stopped_gets_an_end_and_what_argo_says_of_it(world: Worl
 
 @pytest.mark.parametrize("doubly", [False, True])
 def test_a_thousand_failures_are_cut_off_and_the_first_still_told(
-    doubly: bool, world: World
+    doubly: bool, world: FakeProject
 ) -> None:
     workflow = world.workflow()
     workflow.begin()
@@ -126,7 +126,7 @@ def test_a_thousand_failures_are_cut_off_and_the_first_still_told(
 
 
 def test_a_workflow_that_was_not_let_go_on_with_a_run_does_not_tell_that_runs_end(
-    world: World,
+    world: FakeProject,
 ) -> None:
     first = world.workflow()
     first.begin()
@@ -141,7 +141,7 @@ def test_a_workflow_that_was_not_let_go_on_with_a_run_does_not_tell_that_runs_en
     assert first.stored() == stored
 
 
-def test_a_workflow_that_was_asked_to_go_on_with_nonsense_is_told_too(world: World) -> None:
+def test_a_workflow_that_was_asked_to_go_on_with_nonsense_is_told_too(world: FakeProject) -> None:
     workflow = world.workflow(form={"run": "../yesterday"})
     failures = [{"displayName": "check", "message": "Error (exit code 65)"}]
     message = finish(workflow, status="Failed", failures=failures)
@@ -152,7 +152,7 @@ def test_a_workflow_that_was_asked_to_go_on_with_nonsense_is_told_too(world: Wor
 
 @pytest.mark.parametrize("failures", [[], None])
 def test_a_run_of_which_argo_says_nothing_ends_with_its_phase(
-    failures: list[dict[str, str]] | None, world: World
+    failures: list[dict[str, str]] | None, world: FakeProject
 ) -> None:
     workflow = world.workflow()
     workflow.begin()
@@ -161,13 +161,13 @@ def test_a_run_of_which_argo_says_nothing_ends_with_its_phase(
     assert workflow.stored().status == "stopped"
 
 
-def test_a_run_that_was_killed_before_it_wrote_anything_is_told_too(world: World) -> None:
+def test_a_run_that_was_killed_before_it_wrote_anything_is_told_too(world: FakeProject) -> None:
     message = finish(world.workflow(), status="Failed")
     assert message["status"] == "stopped"
     assert message["run"].startswith("20260102T030405-")
 
 
-def test_a_run_that_came_late_is_told_as_late_and_stays_finished(world: World) -> None:
+def test_a_run_that_came_late_is_told_as_late_and_stays_finished(world: FakeProject) -> None:
     world.upload(small_table(2))
     workflow = world.workflow()
     workflow.run_all()
@@ -180,7 +180,7 @@ def test_a_run_that_came_late_is_told_as_late_and_stays_finished(world: World) -
 
 
 def test_nobody_is_told_where_there_is_no_webhook(
-    world: World, capsys: pytest.CaptureFixture[str]
+    world: FakeProject, capsys: pytest.CaptureFixture[str]
 ) -> None:
     workflow = world.workflow()
     workflow.begin()
@@ -235,7 +235,7 @@ def test_no_error_shows_a_webhook_however_broken_it_is(url: str) -> None:
     assert caught.value.__suppress_context__ or caught.value.__context__ is None
 
 
-def test_the_command_never_prints_the_webhook(world: World) -> None:
+def test_the_command_never_prints_the_webhook(world: FakeProject) -> None:
     workflow = world.workflow()
     workflow.begin()
     workflow.status = "Failed"

@@ -16,17 +16,17 @@ from steps.errors import SpecError
 from steps.records import canonical_json
 from steps.stores.base import open_store
 from tests.argo.cases import INSTALLATION
-from tests.pods.fake_project import Argo, World
-from tests.workspace import Lab, small_table
+from tests.pods.fake_project import Argo, FakeProject
+from tests.workspace import Workspace, small_table
 from workflows.pods import environment as env
 
 COMMAND = [sys.executable, "-c", "from workflows.cli.app import main; main()"]
 
 
 @pytest.fixture
-def world(gcs: str, firestore: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> World:
+def world(gcs: str, firestore: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> FakeProject:
     """An empty project with a store of its own."""
-    return World(gcs, tmp_path, monkeypatch, f"{firestore}/experiments")
+    return FakeProject(gcs, tmp_path, monkeypatch, f"{firestore}/experiments")
 
 
 def refeed(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
@@ -40,7 +40,7 @@ def finish(workflow: Argo) -> None:
     workflow.run("finish")
 
 
-def test_a_run_on_a_cluster(world: World, tmp_path: Path) -> None:
+def test_a_run_on_a_cluster(world: FakeProject, tmp_path: Path) -> None:
     world.upload(small_table(3))
     workflow = world.workflow()
     workflow.run_all()
@@ -71,7 +71,7 @@ def test_a_run_on_a_cluster(world: World, tmp_path: Path) -> None:
     assert page.read_text().startswith("<!DOCTYPE html>")
 
 
-def test_the_exit_handler_closes_a_run(world: World) -> None:
+def test_the_exit_handler_closes_a_run(world: FakeProject) -> None:
     workflow = world.workflow()
     workflow.begin()
     assert workflow.stored().status == "running"
@@ -80,7 +80,7 @@ def test_the_exit_handler_closes_a_run(world: World) -> None:
 
 
 def test_a_pod_refuses_another_store(
-    world: World, firestore: str, monkeypatch: pytest.MonkeyPatch
+    world: FakeProject, firestore: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     world.upload(small_table(3))
     workflow = world.workflow()
@@ -96,7 +96,7 @@ def test_a_pod_refuses_another_store(
         workflow.begin()
 
 
-def test_a_run_on_a_laptop(lab: Lab, firestore: str) -> None:
+def test_a_run_on_a_laptop(lab: Workspace, firestore: str) -> None:
     lab.write_table(small_table(3))
     spec = lab.write_spec(trainer={"name": "linear"}, store=firestore)
     done = refeed("run", spec, "--json")
@@ -110,7 +110,7 @@ def test_a_run_on_a_laptop(lab: Lab, firestore: str) -> None:
     assert run in made.stdout, made.stderr
 
 
-def test_a_laptop_without_the_store_is_told(lab: Lab) -> None:
+def test_a_laptop_without_the_store_is_told(lab: Workspace) -> None:
     lab.write_table(small_table(3))
     spec = lab.write_spec(trainer={"name": "linear"}, store="firestore://acme-refeed")
     variables = {**os.environ, "CLOUDSDK_CONFIG": str(lab.folder), "NO_GCE_CHECK": "true"}

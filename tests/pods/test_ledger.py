@@ -21,9 +21,9 @@ from steps.records import PodRecord
 from steps.runtime.attempts import Attempt, forget, note, tries
 from steps.storage.local import LocalStorage
 from steps.train.workers.history import History
-from tests.pods.fake_project import World
+from tests.pods.fake_project import FakeProject
 from workflows.pods.pod import cause_of, pod
-from workflows.pods.pod_ledger import Ledger, PodFacts
+from workflows.pods.pod_ledger import Ledger, PodInfo
 
 STEP = "train-small-00003"
 OOM = "OOMKilled (exit code 137): "
@@ -38,7 +38,7 @@ def open_ledger(
     message: str = "",
     status: str = "",
 ) -> Ledger:
-    facts = PodFacts(f"{workflow}-pod", workflow, step, "small", memory_step, message, status)
+    facts = PodInfo(f"{workflow}-pod", workflow, step, "small", memory_step, message, status)
     return Ledger(RunLayout(str(folder)), LocalStorage(), facts)
 
 
@@ -145,7 +145,7 @@ def test_the_end_of_a_pod_has_a_word(error: BaseException, cause: str) -> None:
     assert cause_of(error) == cause
 
 
-def test_an_error_that_nobody_foresaw_is_tried_again_whatever_its_kind(world: World) -> None:
+def test_an_error_that_nobody_foresaw_is_tried_again_whatever_its_kind(world: FakeProject) -> None:
     workflow = world.workflow()
     workflow.outputs = {"run": "20260101T000000-0000"}
     environment = workflow.environment("split", workflow.outputs)
@@ -160,7 +160,7 @@ def test_an_error_that_nobody_foresaw_is_tried_again_whatever_its_kind(world: Wo
     assert workflow.pods() == [("split", 1, "error")]
 
 
-def test_a_passing_failure_is_one_until_the_budget_is_used_up(world: World) -> None:
+def test_a_passing_failure_is_one_until_the_budget_is_used_up(world: FakeProject) -> None:
     workflow = world.workflow(execution__retries=2)
     workflow.outputs = {"run": "20260101T000000-0000"}
 
@@ -183,7 +183,7 @@ def test_a_passing_failure_is_one_until_the_budget_is_used_up(world: World) -> N
     assert "the last time: throttled" in workflow.stored().message
 
 
-def test_lost_and_preempted_pods_cost_nothing_however_many(world: World) -> None:
+def test_lost_and_preempted_pods_cost_nothing_however_many(world: FakeProject) -> None:
     workflow = world.workflow(execution__retries=0)
     workflow.outputs = {"run": "20260101T000000-0000"}
     for number in range(4):
@@ -198,7 +198,7 @@ def test_lost_and_preempted_pods_cost_nothing_however_many(world: World) -> None
 
 
 def test_a_step_killed_for_memory_asks_for_the_next_class_until_there_is_none(
-    world: World,
+    world: FakeProject,
 ) -> None:
     workflow = world.workflow()
     workflow.outputs = {"run": "20260101T000000-0000"}
@@ -239,7 +239,7 @@ def test_a_step_killed_for_memory_asks_for_the_next_class_until_there_is_none(
     assert workflow.stored().status == "failed"
 
 
-def _unclose(world: World, folder: str) -> None:
+def _unclose(world: FakeProject, folder: str) -> None:
     """As if the last pod had been killed: its record says nothing of an end."""
     uri = f"{folder}/{world.storage.names(folder)[-1]}"
     record = PodRecord.from_json(world.storage.read(uri))

@@ -12,7 +12,7 @@ import pytest
 
 from steps.contract import RunAddress
 from steps.errors import TransientError, UsageError
-from tests.pods.fake_project import CREATED, Argo, World
+from tests.pods.fake_project import CREATED, Argo, FakeProject
 from tests.workspace import small_table
 from workflows.cluster.base import Manifest
 from workflows.cluster.errors import ConflictError
@@ -60,7 +60,7 @@ def found(workflow: Argo) -> FoundRun:
 
 
 @pytest.fixture
-def begun(world: World) -> Argo:
+def begun(world: FakeProject) -> Argo:
     workflow = world.workflow()
     workflow.begin()
     return workflow
@@ -105,7 +105,7 @@ def test_a_long_name_of_an_experiment_leaves_room(begun: Argo) -> None:
     assert submitted.workflow.startswith("a" * 29 + "-2026")
 
 
-def test_a_class_that_is_gone_is_missed_by_name(world: World) -> None:
+def test_a_class_that_is_gone_is_missed_by_name(world: FakeProject) -> None:
     world.upload(small_table(3))
     workflow = world.workflow()
     workflow.begin()

@@ -19,7 +19,7 @@ from steps.records import PartitionIndex, PodRecord, RunRequest
 from steps.runtime.attempts import Attempt, note, tries
 from steps.storage.base import read_parsed
 from steps.train.workers.pool import Pool
-from tests.pods.fake_project import COMMAND, Argo, World, process_environment
+from tests.pods.fake_project import COMMAND, Argo, FakeProject, process_environment
 from tests.workspace import small_table
 from workflows.pods.pod import Pod
 
@@ -47,7 +47,7 @@ def inputs(workflow: Argo) -> dict[str, str]:
     return workflow.outputs | {"shard": "00000"}
 
 
-def ready(world: World, table: pa.Table, **changes: Any) -> Argo:
+def ready(world: FakeProject, table: pa.Table, **changes: Any) -> Argo:
     """A workflow of the faulty trainer, up to its shards."""
     world.upload(table)
     workflow = world.workflow(trainer=FAULTY, **changes)
@@ -97,7 +97,7 @@ def leave_pod(workflow: Argo, number: int, memory_step: int = 0) -> None:
 
 @pytest.mark.slow
 def test_a_pod_that_is_told_to_stop_keeps_what_is_finished_and_the_next_one_goes_on(
-    world: World, faulty: Callable[[], dict[str, str]]
+    world: FakeProject, faulty: Callable[[], dict[str, str]]
 ) -> None:
     environment = faulty()
     names = {f"part{i}": float(i) for i in range(24)}
@@ -146,7 +146,7 @@ def test_a_pod_that_is_told_to_stop_keeps_what_is_finished_and_the_next_one_goes
 
 
 def test_a_partition_in_flight_when_its_pod_ran_out_of_memory_waits_for_the_next_class(
-    world: World, faulty: Callable[[], dict[str, str]]
+    world: FakeProject, faulty: Callable[[], dict[str, str]]
 ) -> None:
     faulty()
     workflow = ready(world, numbered_table(big=1.0, good=2.0, fine=3.0))
@@ -170,7 +170,7 @@ def test_a_partition_in_flight_when_its_pod_ran_out_of_memory_waits_for_the_next
 
 
 def test_two_in_flight_when_memory_ran_out_are_tried_alone_one_after_the_other(
-    world: World, faulty: Callable[[], dict[str, str]], monkeypatch: pytest.MonkeyPatch
+    world: FakeProject, faulty: Callable[[], dict[str, str]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     faulty()
     workflow = ready(world, numbered_table(one=1.0, two=2.0, good=3.0))
@@ -202,7 +202,7 @@ def watch_orders(monkeypatch: pytest.MonkeyPatch) -> list[list[str]]:
 
 
 def test_after_the_largest_class_a_partition_has_failed_and_all_others_are_trained(
-    world: World, faulty: Callable[[], dict[str, str]]
+    world: FakeProject, faulty: Callable[[], dict[str, str]]
 ) -> None:
     faulty()
     workflow = ready(world, numbered_table(big=1.0, good=2.0, fine=3.0))
@@ -239,7 +239,7 @@ def forget_pod(workflow: Argo, number: int) -> None:
 
 
 def test_a_trainer_that_runs_out_of_memory_gets_all_classes_before_it_has_failed(
-    world: World, faulty: Callable[[], dict[str, str]]
+    world: FakeProject, faulty: Callable[[], dict[str, str]]
 ) -> None:
     faulty()
     workflow = ready(world, numbered_table(memory=102.0, good=2.0))
@@ -254,7 +254,7 @@ def test_a_trainer_that_runs_out_of_memory_gets_all_classes_before_it_has_failed
 
 
 def test_a_spec_with_one_class_has_no_other_to_ask_for(
-    world: World, faulty: Callable[[], dict[str, str]]
+    world: FakeProject, faulty: Callable[[], dict[str, str]]
 ) -> None:
     faulty()
     workflow = ready(world, numbered_table(big=1.0, good=2.0), execution__classes=["small"])
@@ -266,7 +266,7 @@ def test_a_spec_with_one_class_has_no_other_to_ask_for(
 
 
 def test_of_two_in_flight_when_the_only_class_ran_out_of_memory_neither_has_failed_yet(
-    world: World, faulty: Callable[[], dict[str, str]]
+    world: FakeProject, faulty: Callable[[], dict[str, str]]
 ) -> None:
     faulty()
     workflow = ready(world, numbered_table(big=1.0, good=2.0), execution__classes=["small"])
@@ -280,7 +280,7 @@ def test_of_two_in_flight_when_the_only_class_ran_out_of_memory_neither_has_fail
 
 
 def test_an_image_with_other_versions_than_the_run_was_begun_with_trains_nothing(
-    world: World, faulty: Callable[[], dict[str, str]]
+    world: FakeProject, faulty: Callable[[], dict[str, str]]
 ) -> None:
     faulty()
     workflow = ready(world, numbered_table(one=1.0))
@@ -298,7 +298,7 @@ def test_an_image_with_other_versions_than_the_run_was_begun_with_trains_nothing
 
 
 def test_a_partition_in_flight_when_its_pod_was_lost_is_tried_again_in_the_same_class(
-    world: World, faulty: Callable[[], dict[str, str]]
+    world: FakeProject, faulty: Callable[[], dict[str, str]]
 ) -> None:
     faulty()
     workflow = ready(world, numbered_table(one=1.0, two=2.0))
@@ -312,7 +312,7 @@ def test_a_partition_in_flight_when_its_pod_was_lost_is_tried_again_in_the_same_
 
 
 def test_a_passing_failure_is_left_to_a_later_pod_until_the_budget_is_used_up(
-    world: World, faulty: Callable[[], dict[str, str]]
+    world: FakeProject, faulty: Callable[[], dict[str, str]]
 ) -> None:
     faulty()
     workflow = ready(world, numbered_table(busy=107.0, good=2.0), execution__retries=2)
@@ -328,7 +328,7 @@ def test_a_passing_failure_is_left_to_a_later_pod_until_the_budget_is_used_up(
     assert causes == ["transient", "transient", "done"]
 
 
-def test_a_pod_knows_its_budget_by_the_spec(world: World) -> None:
+def test_a_pod_knows_its_budget_by_the_spec(world: FakeProject) -> None:
     workflow = world.workflow(execution__retries=0)
     workflow.begin()
     seen: list[bool] = []

@@ -9,10 +9,10 @@ from typing import Any
 
 import pyarrow as pa
 
-from steps.collect.report import RunFacts
+from steps.collect.report import RunInfo
 from tests.report.synthetic import Synthetic
 
-RUN = RunFacts(
+RUN = RunInfo(
     run="20261124T020304-ab12",
     started="2026-11-24T02:03:04Z",
     ended="2026-11-24T02:09:44Z",

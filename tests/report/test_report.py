@@ -12,7 +12,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from steps.collect.report import RunFacts, build_report
+from steps.collect.report import RunInfo, build_report
 from tests.report.pages import (
     CASES,
     FORBIDDEN_TAGS,
@@ -375,7 +375,7 @@ def test_every_text_of_the_tables_and_the_run_is_escaped() -> None:
         data, "partial_dependence", scale=[bad] * len(data.tables["partial_dependence"])
     )
     data = replaced(data, "shap_summary", scale=[bad] * len(data.tables["shap_summary"]))
-    html = build_report(data.read, RunFacts(bad, bad, bad, 1.0, 0, 0, bad, bad, bad))
+    html = build_report(data.read, RunInfo(bad, bad, bad, 1.0, 0, 0, bad, bad, bad))
     test_page_is_well_formed_and_self_contained(html)
     test_no_hidden_character_survives(html)
     shown = '</p><script>alert("⟨U+202E⟩␀")</script>'

@@ -19,7 +19,7 @@ from steps.records import canonical_json
 from steps.train.config import EvaluateConfig, ExplainConfig
 from steps.train.evaluation.evaluate import Rows
 from steps.train.evaluation.folds import Fold, make_folds
-from steps.train.explanation.context import Explained, Seen, seen_rows, spread
+from steps.train.explanation.context import ExplainContext, ExplainedFold, mean_and_sd, seen_rows
 from steps.train.explanation.explain import explain
 from steps.train.explanation.importance import _shuffle
 from steps.train.frame import Frame
@@ -53,7 +53,7 @@ def line(alpha: float = 1e-6) -> Trainer[Any, Any]:
 class Case:
     """A partition, its fold models, and what is told of them."""
 
-    work: Explained
+    work: ExplainContext
     tables: dict[str, Rows]
 
     @property
@@ -64,12 +64,12 @@ class Case:
     def task(self) -> str:
         return self.work.task
 
-    def weight(self, seen: Seen) -> Floats:
+    def weight(self, seen: ExplainedFold) -> Floats:
         return (
             np.ones(len(seen.rows)) if self.frame.weight is None else self.frame.weight[seen.rows]
         )
 
-    def raw(self, seen: Seen) -> Floats:
+    def raw(self, seen: ExplainedFold) -> Floats:
         return np.asarray(self.work.trainer.predict(seen.model, seen.features))
 
 
@@ -93,7 +93,7 @@ def fit_and_explain(
     ]
     settings = ExplainConfig.model_validate(config)
     seen = seen_rows(frame, folds, models, settings.rows)
-    work = Explained(trainer, task, frame, seen, grid, settings, 0)
+    work = ExplainContext(trainer, task, frame, seen, grid, settings, 0)
     return Case(work, explain(work))
 
 
@@ -266,7 +266,7 @@ def test_the_positive_class_is_the_last_one() -> None:
 # --- permutation importance ------------------------------------------------------------------
 
 
-def loss(told: Case, seen: Seen, raw: Floats) -> float:
+def loss(told: Case, seen: ExplainedFold, raw: Floats) -> float:
     """By scikit-learn: squared error or log loss."""
     target, weight = told.frame.target[seen.rows], told.weight(seen)
     if told.task == "regression":
@@ -275,7 +275,7 @@ def loss(told: Case, seen: Seen, raw: Floats) -> float:
     return float(sk.log_loss(target, probabilities(raw), labels=labels, sample_weight=weight))
 
 
-def constant_loss(told: Case, seen: Seen) -> float:
+def constant_loss(told: Case, seen: ExplainedFold) -> float:
     train = seen.fold.train
     target = told.frame.target[train]
     weight = np.ones(len(train)) if told.frame.weight is None else told.frame.weight[train]
@@ -415,7 +415,7 @@ def test_what_leaves_permutation_undefined_has_a_reason() -> None:
     config = ExplainConfig(partial_dependence=False, shap=False)
     for rows, reason in [(2, "one_row_per_fold"), (12, "")]:
         seen = [
-            Seen(
+            ExplainedFold(
                 model,
                 fold,
                 fold.held_out[: rows // 2],
@@ -423,7 +423,7 @@ def test_what_leaves_permutation_undefined_has_a_reason() -> None:
             )
             for model, fold in zip(models, folds, strict=True)
         ]
-        work = Explained(
+        work = ExplainContext(
             trainer,
             "regression",
             frame,
@@ -565,7 +565,7 @@ def test_spread_is_numpys_and_leaves_gaps_out() -> None:
     values[:4, 1] = np.nan
     values[:, 2] = np.nan
     values[0, 3] = np.nan
-    means, deviations = spread(values)
+    means, deviations = mean_and_sd(values)
     np.testing.assert_allclose(means[[0, 1, 3]], np.nanmean(values[:, [0, 1, 3]], axis=0))
     assert np.isnan(means[2])
     assert deviations[1] is None

@@ -16,8 +16,8 @@ from steps.records import Column, PartitionEntry, PartitionKey, Roles
 from steps.results.schema import COLUMN_STATISTICS, TOP_VALUES_TABLE
 from steps.results.writer import arrow_table
 from steps.split.dataset.statistics_tables import rows_of
-from steps.table.data_warnings import Facts, Finding, findings, rows_by_column
-from steps.table.drift import Spread
+from steps.table.data_warnings import DataWarning, WarningInputs, findings, rows_by_column
+from steps.table.drift import PartitionVariance
 from steps.table.hashing import row_hashes
 from steps.table.leakage import Target, cells_of
 from steps.table.merging import WholeTable
@@ -29,7 +29,7 @@ Floats = NDArray[np.float64]
 TYPES = {"double": "float64", "int64": "int64", "string": "string", "bool": "bool"}
 
 
-def facts_of(rows: pa.Table, key: str = "key") -> Facts:
+def facts_of(rows: pa.Table, key: str = "key") -> WarningInputs:
     """What a split would know of a table."""
     rows = rows.sort_by(key).combine_chunks()
     batch = rows.to_batches()[0]
@@ -53,11 +53,11 @@ def facts_of(rows: pa.Table, key: str = "key") -> Facts:
     found = rows_of([*items, (None, whole.statistics(sample, levels))], columns)
     statistics = arrow_table(COLUMN_STATISTICS, found[COLUMN_STATISTICS.name])
     top = arrow_table(TOP_VALUES_TABLE, found[TOP_VALUES_TABLE.name])
-    spread = Spread(rows.column_names)
+    spread = PartitionVariance(rows.column_names)
     for start in range(0, statistics.num_rows, 7):  # as they come from a file: cut anywhere
         spread.add(statistics.slice(start, 7))
     spread.add_values(top)
-    return Facts(
+    return WarningInputs(
         columns=rows_by_column(statistics),
         largest={
             row["column"]: row["count"]
@@ -81,14 +81,14 @@ def table(**columns: Any) -> pa.Table:
     return pa.table({"key": key, "y": rng.normal(size=count), **columns})
 
 
-def found_in(rows: pa.Table, task: str = "regression") -> list[Finding]:
+def found_in(rows: pa.Table, task: str = "regression") -> list[DataWarning]:
     features = tuple(name for name in rows.column_names if name not in {"key", "y"})
     kinds = {field.name: str(field.type) for field in rows.schema}
     levels = tuple(name for name in features if kinds[name] == "string")
     return findings(facts_of(rows), Roles("key", "y", features, levels, None, None, None), task)
 
 
-def kinds(found: list[Finding]) -> list[tuple[str, str]]:
+def kinds(found: list[DataWarning]) -> list[tuple[str, str]]:
     return [(each.kind, each.column) for each in found]
 
 

@@ -17,7 +17,7 @@ from steps.train.config import EvaluateConfig
 from steps.train.evaluation.estimates import Estimate
 from steps.train.evaluation.evaluate import evaluate
 from steps.train.evaluation.folds import Fold
-from steps.train.evaluation.metrics import Metric, metrics_of, respond
+from steps.train.evaluation.metrics import Metric, inverse_link, metrics_of
 from steps.train.trainer import Floats
 from tests.science.truth import CLASSES, cell, frame_of, halves, labels, select
 
@@ -81,7 +81,7 @@ def judged(draw: st.DrawFn, task: str) -> tuple[Floats, Floats, Floats]:
             max_size=rows,
         )
     )
-    prediction = respond(task, raw.reshape(rows, outputs) * (1 if task == "regression" else 9))
+    prediction = inverse_link(task, raw.reshape(rows, outputs) * (1 if task == "regression" else 9))
     return np.array(target, np.float64), prediction, np.array(weight)
 
 
@@ -112,7 +112,7 @@ def test_each_metric_is_scikit_learns_on_many_rows(task: str, name: str, *, weig
     signal = rng.normal(size=rows).round(1)  # ties
     noisy = signal + rng.normal(size=rows)
     outputs = np.column_stack([-signal, 0 * signal, signal]) if task == "multiclass" else signal
-    prediction = respond(task, outputs.reshape(rows, -1))
+    prediction = inverse_link(task, outputs.reshape(rows, -1))
     cuts = {"regression": None, "binary": [0.8], "multiclass": [-0.5, 1.0]}[task]
     target = noisy if cuts is None else np.digitize(noisy, cuts).astype(np.float64)
     weight = rng.uniform(0.1, 4, rows) if weighted else np.ones(rows)
@@ -224,7 +224,7 @@ def _case(task: str, rows: int = 240, seed: int = 0) -> tuple[Any, list[Fold], l
         Fold(np.flatnonzero(np.arange(rows) % 3 != fold), np.arange(fold, rows, 3))
         for fold in range(3)
     ]
-    return frame, folds, [respond(task, raw)[fold.held_out] for fold in folds]
+    return frame, folds, [inverse_link(task, raw)[fold.held_out] for fold in folds]
 
 
 @pytest.mark.parametrize(("task", "name"), ALL)

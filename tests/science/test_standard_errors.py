@@ -10,7 +10,7 @@ from steps.train.config import EvaluateConfig
 from steps.train.evaluation.estimates import Estimate, interval, mean, ratio, standard_error
 from steps.train.evaluation.evaluate import Judged, _skill, evaluate
 from steps.train.evaluation.folds import Fold, make_folds
-from steps.train.evaluation.metrics import Metric, metrics_of, respond
+from steps.train.evaluation.metrics import Metric, inverse_link, metrics_of
 from steps.train.frame import Integers
 from steps.train.trainer import Floats
 from tests.science.truth import CLASSES, cell, frame_of, labels
@@ -127,7 +127,7 @@ def sample(task: str, groups: int, rng: np.random.Generator, per: int = 5) -> Ju
     }
     return Judged(
         target,
-        respond(task, raw),
+        inverse_link(task, raw),
         {"": np.broadcast_to(constants[task], (rows, len(constants[task])))},
         rng.uniform(0.1, 3, rows),
         np.repeat(labels(np.arange(groups)), per),

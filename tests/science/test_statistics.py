@@ -16,10 +16,10 @@ from hypothesis import strategies as st
 from steps.table.grid import numbers_of
 from steps.table.group_stats import QUANTILES
 from steps.table.hashing import row_hashes, value_hashes
-from steps.table.kmv import SKETCH_SIZE, Union, estimate, is_exact, sketch_of, union
+from steps.table.kmv import SKETCH_SIZE, KmvUnion, estimate, is_exact, sketch_of, union
 from steps.table.merging import WholeTable, merged
 from steps.table.sample import BottomSample, Sample
-from steps.table.statistics import Seen, Statistics, of_groups
+from steps.table.statistics import GroupStatistics, Statistics, of_groups
 from steps.table.summaries import TableSummary
 from steps.table.types import canonical_text
 
@@ -226,7 +226,7 @@ def test_a_union_does_not_mind_how_values_were_dealt(values: list[int], parts: i
         return np.unique(value_hashes(pa.array(some, pa.int64())))
 
     dealt = [sketch_of(hashes(values[i::parts])) for i in range(parts)]
-    collected = Union(1)
+    collected = KmvUnion(1)
     for sketch in dealt:
         collected.add([sketch])
     whole = sketch_of(hashes(values))
@@ -245,7 +245,7 @@ def whole_of(batch: pa.RecordBatch, groups: int, size: int) -> tuple[Statistics,
     sample = bottom.sample(batch.schema)
     table = WholeTable(len(names))
     starts = np.linspace(0, batch.num_rows, groups, endpoint=False).astype(int)
-    seen: Seen = of_groups(batch, starts)
+    seen: GroupStatistics = of_groups(batch, starts)
     table.add_values(seen.sketches)
     for group in seen.groups:
         table.add(group)

@@ -13,7 +13,7 @@ import pyarrow as pa
 import pytest
 
 from refeed import run
-from tests.workspace import Lab, small_table
+from tests.workspace import Workspace, small_table
 
 MAIN = "from workflows.cli.app import main; main()"
 
@@ -39,7 +39,7 @@ def files_end_at(size: int) -> str:
 
 
 @pytest.mark.parametrize("size", [2_000, 8_000, 20_000])
-def test_a_full_disk_is_no_partitions_fault(size: int, lab: Lab) -> None:
+def test_a_full_disk_is_no_partitions_fault(size: int, lab: Workspace) -> None:
     lab.write_table(small_table())
     spec = lab.write_spec()
     full = refeed("run", spec, first=files_end_at(size))
@@ -57,7 +57,7 @@ def test_a_full_disk_is_no_partitions_fault(size: int, lab: Lab) -> None:
     ["datasets/*/index.json", "datasets/*/statistics.json", "datasets/*/grids/*.json",
      "datasets/sources/*.json", "datasets/*/parts/*/*", "store.sqlite"],
 )  # fmt: skip
-def test_a_damaged_artifact_is_named(pattern: str, lab: Lab) -> None:
+def test_a_damaged_artifact_is_named(pattern: str, lab: Workspace) -> None:
     lab.write_table(small_table())
     spec = lab.write_spec()
     run(spec)
@@ -70,7 +70,7 @@ def test_a_damaged_artifact_is_named(pattern: str, lab: Lab) -> None:
     assert "Traceback" not in done.stderr
 
 
-def test_a_damaged_model_is_fitted_again(lab: Lab) -> None:
+def test_a_damaged_model_is_fitted_again(lab: Workspace) -> None:
     lab.write_table(small_table())
     run(lab.write_spec())
     damaged = next(lab.folder.glob("runs/lab/cache/*/*/fold-models.zip"))
@@ -81,7 +81,7 @@ def test_a_damaged_model_is_fitted_again(lab: Lab) -> None:
     assert lab.tables(again.layout.base) == lab.tables(fresh.layout.base)
 
 
-def test_excluded_features_are_left_out_and_the_rest_is_used(lab: Lab) -> None:
+def test_excluded_features_are_left_out_and_the_rest_is_used(lab: Workspace) -> None:
     lab.write_table(small_table())
     spec = lab.write_spec(dataset__features={"exclude": ["weight", "flag"]})
     result = run(spec)
@@ -90,7 +90,7 @@ def test_excluded_features_are_left_out_and_the_rest_is_used(lab: Lab) -> None:
     assert run(spec).trained.cached == {"full": 5}
 
 
-def test_dates_of_any_year_are_features(lab: Lab) -> None:
+def test_dates_of_any_year_are_features(lab: Workspace) -> None:
     """9999-12-31 is a usual word for an open end."""
     table = small_table(2)
     ends = [datetime(9999, 12, 31, tzinfo=UTC), datetime(1, 1, 1, tzinfo=UTC), None]
@@ -102,7 +102,7 @@ def test_dates_of_any_year_are_features(lab: Lab) -> None:
     assert values == {"0001-01-01T00:00:00Z", "9999-12-31T00:00:00Z"}
 
 
-def test_gc_removes_a_link_and_not_what_it_points_to(lab: Lab) -> None:
+def test_gc_removes_a_link_and_not_what_it_points_to(lab: Workspace) -> None:
     lab.write_table(small_table(2))
     spec = lab.write_spec()
     run(spec)
@@ -117,7 +117,7 @@ def test_gc_removes_a_link_and_not_what_it_points_to(lab: Lab) -> None:
     assert (precious / "file").read_text() == "dear"
 
 
-def test_init_learns_which_cells_mean_missing(lab: Lab) -> None:
+def test_init_learns_which_cells_mean_missing(lab: Workspace) -> None:
     rows = [f"{'ab'[i % 2]},{i % 9 if i % 7 else 'NA'},{i % 5}.5" for i in range(500)]
     table = lab.folder / "table.csv"
     table.write_text("\n".join(["group,price,target", *rows]) + "\n")
@@ -129,7 +129,7 @@ def test_init_learns_which_cells_mean_missing(lab: Lab) -> None:
     assert refeed("init", table, "--name", "../x").returncode == 2
 
 
-def test_codes_with_leading_zeros_are_text(lab: Lab) -> None:
+def test_codes_with_leading_zeros_are_text(lab: Workspace) -> None:
     rows = [f"{i % 3:03d},{i % 9},{i % 5}.5" for i in range(300)]
     (lab.folder / "table.csv").write_text("\n".join(["key,number,target", *rows]) + "\n")
     spec = lab.write_spec(
@@ -151,14 +151,14 @@ def test_codes_with_leading_zeros_are_text(lab: Lab) -> None:
         ("kéy,number,target\na,1,2\n".encode("latin-1"), "not valid UTF-8"),
     ],
 )
-def test_csv_of_another_kind(content: bytes, message: str, lab: Lab) -> None:
+def test_csv_of_another_kind(content: bytes, message: str, lab: Workspace) -> None:
     (lab.folder / "table.csv").write_bytes(content)
     done = refeed("run", lab.write_spec(dataset__source="table.csv"))
     assert done.returncode == 65, done.stderr
     assert message in " ".join(done.stderr.split())
 
 
-def test_what_nobody_foresaw_is_exit_code_70_and_no_traceback(lab: Lab) -> None:
+def test_what_nobody_foresaw_is_exit_code_70_and_no_traceback(lab: Workspace) -> None:
     bug = "import workflows.spec.load as s; s.load_spec = lambda *a: 1 / 0\n"
     code = bug + "from workflows.cli.app import main; main()"
     arguments = [sys.executable, "-c", code, "run", str(lab.folder)]

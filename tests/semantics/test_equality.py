@@ -13,7 +13,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from refeed import run
-from tests.workspace import Lab, small_table
+from tests.workspace import Workspace, small_table
 from workflows.local import RunSummary
 
 TYPES = {
@@ -28,12 +28,12 @@ def shuffled(table: pa.Table) -> pa.Table:
     return table.take(order).select(table.column_names[::-1])
 
 
-def write_csv(lab: Lab, table: pa.Table) -> dict[str, Any]:
+def write_csv(lab: Workspace, table: pa.Table) -> dict[str, Any]:
     pa_csv.write_csv(table, lab.folder / "table.csv")
     return {"dataset__source": "table.csv", "dataset__types": TYPES}
 
 
-def write_dictionary(lab: Lab, table: pa.Table) -> dict[str, Any]:
+def write_dictionary(lab: Workspace, table: pa.Table) -> dict[str, Any]:
     columns = {
         name: column.dictionary_encode() if name in {"key", "level"} else column
         for name, column in zip(table.column_names, table.columns, strict=True)
@@ -43,7 +43,7 @@ def write_dictionary(lab: Lab, table: pa.Table) -> dict[str, Any]:
     return {"dataset__source": "coded.parquet"}
 
 
-def write_directory(lab: Lab, table: pa.Table) -> dict[str, Any]:
+def write_directory(lab: Workspace, table: pa.Table) -> dict[str, Any]:
     folder = lab.folder / "many"
     folder.mkdir()
     for start in range(0, table.num_rows, 100):
@@ -51,12 +51,12 @@ def write_directory(lab: Lab, table: pa.Table) -> dict[str, Any]:
     return {"dataset__source": "many"}
 
 
-def write_shuffled(lab: Lab, table: pa.Table) -> dict[str, Any]:
+def write_shuffled(lab: Workspace, table: pa.Table) -> dict[str, Any]:
     lab.write_table(shuffled(table), "shuffled.parquet")
     return {"dataset__source": "shuffled.parquet"}
 
 
-Variant = Callable[[Lab, pa.Table], dict[str, Any]]
+Variant = Callable[[Workspace, pa.Table], dict[str, Any]]
 VARIANTS: dict[str, Variant] = {
     "one worker": lambda _lab, _table: {"execution__workers": 1},
     "seven shards": lambda _lab, _table: {"execution__shards": 7},
@@ -69,15 +69,15 @@ VARIANTS: dict[str, Variant] = {
 
 
 @pytest.fixture(scope="module")
-def reference(tmp_path_factory: pytest.TempPathFactory) -> tuple[Lab, RunSummary]:
-    lab = Lab(tmp_path_factory.mktemp("reference"))
+def reference(tmp_path_factory: pytest.TempPathFactory) -> tuple[Workspace, RunSummary]:
+    lab = Workspace(tmp_path_factory.mktemp("reference"))
     lab.write_table(small_table())
     return lab, run(lab.write_spec())
 
 
 @pytest.mark.parametrize("variant", VARIANTS)
 def test_how_rows_come_changes_no_byte(
-    variant: str, lab: Lab, reference: tuple[Lab, RunSummary]
+    variant: str, lab: Workspace, reference: tuple[Workspace, RunSummary]
 ) -> None:
     lab.write_table(small_table())
     changes = VARIANTS[variant](lab, small_table())
@@ -87,7 +87,7 @@ def test_how_rows_come_changes_no_byte(
 
 
 def test_a_cached_run_changes_no_byte_and_reads_no_row(
-    reference: tuple[Lab, RunSummary],
+    reference: tuple[Workspace, RunSummary],
 ) -> None:
     lab, first = reference
     again = run(lab.folder / "spec.yaml")
@@ -97,7 +97,9 @@ def test_a_cached_run_changes_no_byte_and_reads_no_row(
     assert lab.tables(again.layout.base) == lab.tables(first.layout.base)
 
 
-def test_tables_follow_from_the_rows(lab: Lab, reference: tuple[Lab, RunSummary]) -> None:
+def test_tables_follow_from_the_rows(
+    lab: Workspace, reference: tuple[Workspace, RunSummary]
+) -> None:
     """The comparison above is not empty: another row gives other tables."""
     table = small_table()
     changed = pc.if_else(pc.equal(pa.array(range(table.num_rows)), 3), 99.0, table["target"])
@@ -107,7 +109,9 @@ def test_tables_follow_from_the_rows(lab: Lab, reference: tuple[Lab, RunSummary]
     assert tables["metrics.csv"] != lab.tables(reference[1].layout.base)["metrics.csv"]
 
 
-def test_another_trainer_reads_no_source_row(lab: Lab, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_another_trainer_reads_no_source_row(
+    lab: Workspace, monkeypatch: pytest.MonkeyPatch
+) -> None:
     lab.write_table(small_table())
     run(lab.write_spec())
     monkeypatch.setattr(
@@ -118,7 +122,7 @@ def test_another_trainer_reads_no_source_row(lab: Lab, monkeypatch: pytest.Monke
     assert result.collected.counts["trained"] == 5
 
 
-def test_rows_added_to_some_partitions_fit_only_these(lab: Lab) -> None:
+def test_rows_added_to_some_partitions_fit_only_these(lab: Workspace) -> None:
     table = small_table(partitions=8)
     lab.write_table(table)
     run(lab.write_spec())
@@ -136,7 +140,7 @@ def test_rows_added_to_some_partitions_fit_only_these(lab: Lab) -> None:
     assert lab.tables(grown.layout.base) == lab.tables(fresh.layout.base)
 
 
-def test_a_moved_grid_explains_anew_without_fitting(lab: Lab) -> None:
+def test_a_moved_grid_explains_anew_without_fitting(lab: Workspace) -> None:
     lab.write_table(small_table())
     run(lab.write_spec())
     finer = run(lab.write_spec(explain__partial_dependence={"grid": 7}))
@@ -145,7 +149,7 @@ def test_a_moved_grid_explains_anew_without_fitting(lab: Lab) -> None:
     assert lab.tables(finer.layout.base) == lab.tables(fresh.layout.base)
 
 
-def test_tables_name_no_run_clock_or_path(reference: tuple[Lab, RunSummary]) -> None:
+def test_tables_name_no_run_clock_or_path(reference: tuple[Workspace, RunSummary]) -> None:
     lab, summary = reference
     for name, content in lab.tables(summary.layout.base).items():
         assert summary.run.encode() not in content, name

@@ -12,7 +12,7 @@ import pytest
 from refeed import run
 from steps.errors import TooManyFailuresError
 from steps.results.schema import TABLES
-from tests.workspace import Lab, small_table
+from tests.workspace import Workspace, small_table
 
 ROWS = 60
 CODES = {
@@ -43,13 +43,13 @@ def poisoned(names: list[str]) -> pa.Table:
     return table.set_column(1, "number", pa.array(code))
 
 
-def rows_of(lab: Lab, folder: str) -> dict[str, dict[str, Any]]:
+def rows_of(lab: Workspace, folder: str) -> dict[str, dict[str, Any]]:
     return {row["partition"]: row for row in lab.read(folder, "partitions").to_pylist()}
 
 
 @pytest.mark.parametrize("workers", [1, 2])
 def test_each_fault_has_its_type_and_the_others_are_trained(
-    workers: int, lab: Lab, faulty: Callable[[], dict[str, str]]
+    workers: int, lab: Workspace, faulty: Callable[[], dict[str, str]]
 ) -> None:
     faulty()
     healthy = [f"healthy {i}" for i in range(6)]
@@ -71,7 +71,9 @@ def test_each_fault_has_its_type_and_the_others_are_trained(
     assert attempts.count('"trainer_error"') == 1  # what may pass is tried again, the rest is not
 
 
-def test_one_poison_partition_among_fifty(lab: Lab, faulty: Callable[[], dict[str, str]]) -> None:
+def test_one_poison_partition_among_fifty(
+    lab: Workspace, faulty: Callable[[], dict[str, str]]
+) -> None:
     faulty()
     names = [f"healthy {i:02d}" for i in range(49)]
     lab.write_table(poisoned([*names[:20], "killed", *names[20:]]))
@@ -81,7 +83,7 @@ def test_one_poison_partition_among_fifty(lab: Lab, faulty: Callable[[], dict[st
 
 
 def test_too_many_failures_fail_the_run_with_its_tables_written(
-    lab: Lab, faulty: Callable[[], dict[str, str]]
+    lab: Workspace, faulty: Callable[[], dict[str, str]]
 ) -> None:
     faulty()
     lab.write_table(poisoned(["raises", "healthy 1", "healthy 2"]))
@@ -92,7 +94,7 @@ def test_too_many_failures_fail_the_run_with_its_tables_written(
         result.raise_for_failures()
 
 
-def test_every_reason_to_skip(lab: Lab) -> None:
+def test_every_reason_to_skip(lab: Workspace) -> None:
     names = ["few", "constant", "no target", "empty", "one day", "fine"]
     table = small_table(len(names), rows=ROWS).to_pydict()
     table["key"] = np.repeat(names, ROWS).tolist()
@@ -129,7 +131,7 @@ def test_every_reason_to_skip(lab: Lab) -> None:
     assert run(lab.folder / "spec.yaml").trained.cached["none"] == 3  # only what is not read
 
 
-def test_one_class(lab: Lab) -> None:
+def test_one_class(lab: Workspace) -> None:
     table = small_table(3, rows=ROWS)
     label = ["yes" if i % 3 and i >= ROWS else "no" for i in range(3 * ROWS)]
     lab.write_table(table.append_column("label", pa.array(label)))

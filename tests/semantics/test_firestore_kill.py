@@ -20,7 +20,7 @@ from tests.fakes.firestore import all_documents
 from tests.semantics import collecting
 from tests.semantics.collecting import collect_and_tell
 from tests.storage.conftest import firestore, firestore_address
-from tests.workspace import Lab, small_table
+from tests.workspace import Workspace, small_table
 from workflows.local import RunSummary, run
 
 __all__ = ["firestore", "firestore_address"]
@@ -33,7 +33,7 @@ Documents = dict[str, dict[str, Any]]
 @pytest.fixture(scope="module")
 def done(tmp_path_factory: pytest.TempPathFactory) -> RunSummary:
     """A run that has come to its end, with a store of its own."""
-    lab = Lab(tmp_path_factory.mktemp("done"))
+    lab = Workspace(tmp_path_factory.mktemp("done"))
     lab.write_table(small_table(PARTITIONS, rows=60))
     return run(lab.write_spec(trainer={"name": "linear"}, explain__rows=20))
 

@@ -15,8 +15,8 @@ from hypothesis import strategies as st
 
 from refeed import run
 from steps.records import PartitionKey
-from steps.results.writer import harmless
-from tests.workspace import Lab, small_table
+from steps.results.writer import escape_formula
+from tests.workspace import Workspace, small_table
 
 KEYS = [
     "../../x", "/", ".", "..", "", "two words", "a\nnewline", "a\x00nul", "x" * 300, "🦆 emoji",
@@ -53,7 +53,7 @@ class Tags(HTMLParser):
 
 
 @pytest.mark.parametrize("part_format", ["parquet", "csv"])
-def test_hostile_values(part_format: str, lab: Lab) -> None:
+def test_hostile_values(part_format: str, lab: Workspace) -> None:
     lab.write_table(hostile_table())
     before = set(lab.folder.rglob("*"))
     result = run(
@@ -76,7 +76,7 @@ def test_hostile_values(part_format: str, lab: Lab) -> None:
     assert not [name for name in tags.seen if name.startswith("on")]
 
 
-def test_csv_tables_are_rfc_4180_and_harmless(lab: Lab) -> None:
+def test_csv_tables_are_rfc_4180_and_harmless(lab: Workspace) -> None:
     lab.write_table(hostile_table())
     result = run(lab.write_spec(dataset__features=COLUMNS[:3], dataset__min_rows=5))
     content = Path(result.layout.table("partitions", "csv")).read_bytes()
@@ -92,7 +92,7 @@ def test_csv_tables_are_rfc_4180_and_harmless(lab: Lab) -> None:
 
 @given(st.text())
 def test_a_harmless_cell_begins_no_formula_and_can_be_undone(text: str) -> None:
-    cell = harmless(text)
+    cell = escape_formula(text)
     stripped = cell.lstrip()
     number = stripped.lstrip("+-").replace(".", "", 1).replace("e", "", 1)
     assert not stripped.startswith(("=", "@")) or cell.startswith("'")

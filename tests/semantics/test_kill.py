@@ -17,7 +17,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from tests.workspace import Lab, small_table
+from tests.workspace import Workspace, small_table
 
 PARTITIONS, KILLS_PER_RUN, RUNS = 10, 6, 5
 COMMAND = [sys.executable, "-c", "from workflows.cli.app import main; main()", "run"]
@@ -48,7 +48,7 @@ def fitted(folder: Path) -> set[str]:
     }
 
 
-def start(lab: Lab, environment: dict[str, str]) -> subprocess.Popen[bytes]:
+def start(lab: Workspace, environment: dict[str, str]) -> subprocess.Popen[bytes]:
     return subprocess.Popen(
         [*COMMAND, str(lab.folder / "spec.yaml"), "--json"],
         env=environment,
@@ -58,7 +58,7 @@ def start(lab: Lab, environment: dict[str, str]) -> subprocess.Popen[bytes]:
     )
 
 
-def finish(lab: Lab, environment: dict[str, str]) -> dict[str, object]:
+def finish(lab: Workspace, environment: dict[str, str]) -> dict[str, object]:
     process = start(lab, environment)
     output, errors = process.communicate(timeout=120)
     assert process.returncode == 0, errors.decode()
@@ -73,7 +73,7 @@ def test_killed_at_random_instants(
 ) -> None:
     log = tmp_path / "killed.log"
     environment = faulty() | {"FAULTY_FIT_LOG": str(log)}
-    labs = [Lab(tmp_path / name) for name in ("killed", "whole")]
+    labs = [Workspace(tmp_path / name) for name in ("killed", "whole")]
     for lab in labs:
         lab.folder.mkdir()
         lab.write_table(numbered_table())

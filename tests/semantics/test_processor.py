@@ -11,9 +11,9 @@ from typing import Any
 import pyarrow.compute as pc
 import pytest
 
-from steps.train.workers.host import model_name, same_everywhere
+from steps.train.workers.host import cpu_model_name, portable_cpu_env
 from tests.tables import Tables, differences
-from tests.workspace import Lab, small_table
+from tests.workspace import Workspace, small_table
 
 WIDE = {"OPENBLAS_CORETYPE": "Haswell", "NPY_DISABLE_CPU_FEATURES": ""}
 """Here numpy takes all that the processor has, AVX-512 too where it has that."""
@@ -48,7 +48,7 @@ def in_shell(arguments: list[str], environment: dict[str, str]) -> str:
     return done.stdout
 
 
-def computed(lab: Lab, name: str, environment: dict[str, str], **changes: Any) -> Tables:
+def computed(lab: Workspace, name: str, environment: dict[str, str], **changes: Any) -> Tables:
     """The tables of a run."""
     spec = lab.write_spec(output=name, explain__rows=200, **changes)
     main = "from workflows.cli.app import main; main()"
@@ -56,9 +56,9 @@ def computed(lab: Lab, name: str, environment: dict[str, str], **changes: Any) -
     return lab.tables(json.loads(told)["folder"])
 
 
-@pytest.mark.skipif(not same_everywhere(), reason="this processor has no AVX2, so nothing to pin")
+@pytest.mark.skipif(not portable_cpu_env(), reason="this processor has no AVX2, so nothing to pin")
 @pytest.mark.parametrize("trainer", ["lightgbm", "linear"])
-def test_what_the_libraries_would_choose_changes_no_byte(trainer: str, lab: Lab) -> None:
+def test_what_the_libraries_would_choose_changes_no_byte(trainer: str, lab: Workspace) -> None:
     """Of classes, since probabilities take ``exp``; fails if training takes the shell's choice."""
     table = small_table(3, 300)
     answer = pc.if_else(pc.greater(table["target"], 1.0), "late", "not late")
@@ -70,7 +70,7 @@ def test_what_the_libraries_would_choose_changes_no_byte(trainer: str, lab: Lab)
 
 def test_numpy_computes_as_without_avx512() -> None:
     """One feature is withheld, and that is as good as all: of the rest no digit follows."""
-    ours = same_everywhere()
+    ours = portable_cpu_env()
     narrow = ours | {"NPY_DISABLE_CPU_FEATURES": NO_AVX512}
     assert in_shell(["-c", DIGITS], ours) == in_shell(["-W", "ignore", "-c", DIGITS], narrow)
 
@@ -92,15 +92,15 @@ def test_only_what_the_processor_has_is_chosen(
         f"processor\t: 0\nmodel name\t: Some 1 GHz\nflags\t\t: {flags}\nbugs\t\t: none\n\n"
         "processor\t: 1\nmodel name\t: Other\nflags\t\t: fpu\n"
     )
-    assert same_everywhere(cpuinfo) == chosen
-    assert model_name(cpuinfo) == "Some 1 GHz"
+    assert portable_cpu_env(cpuinfo) == chosen
+    assert cpu_model_name(cpuinfo) == "Some 1 GHz"
 
 
 def test_another_architecture_keeps_its_choice(tmp_path: Path) -> None:
     cpuinfo = tmp_path / "cpuinfo"
-    assert (same_everywhere(cpuinfo), model_name(cpuinfo)) == ({}, "")
+    assert (portable_cpu_env(cpuinfo), cpu_model_name(cpuinfo)) == ({}, "")
     cpuinfo.write_text("processor\t: 0\nFeatures\t: fp asimd evtstrm aes\n")
-    assert same_everywhere(cpuinfo) == {}
+    assert portable_cpu_env(cpuinfo) == {}
 
 
 def test_differences_are_told_by_table_and_line() -> None:

@@ -24,7 +24,7 @@ from tests.fakes.faults import FAULTS, Faults, faulty_proxy
 from tests.fakes.firestore import all_documents, firestore_emulator
 from tests.fakes.grpc_faults import faulty_grpc_proxy
 from tests.tables import Tables
-from tests.workspace import Lab, small_table
+from tests.workspace import Workspace, small_table
 from workflows.local import run
 
 COMMAND = [sys.executable, "-c", "from workflows.cli.app import main; main()"]
@@ -72,10 +72,10 @@ class Service:
             yield self.variable, address
 
 
-Made = tuple[Lab, Tables]
+Made = tuple[Workspace, Tables]
 
 
-def make(lab: Lab, partitions: int) -> Made:
+def make(lab: Workspace, partitions: int) -> Made:
     """A spec, and its tables where nothing breaks."""
     lab.write_table(small_table(partitions, rows=24))
     spec = lab.write_spec(trainer={"name": "linear", "params": {}}, explain__shap=False)
@@ -83,7 +83,7 @@ def make(lab: Lab, partitions: int) -> Made:
 
 
 def run_with(
-    lab: Lab, variables: dict[str, str], *changes: str
+    lab: Workspace, variables: dict[str, str], *changes: str
 ) -> subprocess.CompletedProcess[str]:
     """A run in a process of its own, whose clients meet nothing but the proxies."""
     sets = [word for change in changes for word in ("--set", change)]
@@ -116,7 +116,7 @@ def test_a_run_ends_right_whatever_breaks(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """Rows by a query of BigQuery, artifacts in a bucket, results in Firestore: all break."""
-    lab, expected = make(Lab(tmp_path), 200)
+    lab, expected = make(Workspace(tmp_path), 200)
     name = f"b{uuid.uuid4().hex[:12]}"
     make_bucket(gcs_endpoint, name)
     bigquery.client.create_dataset(f"{PROJECT}.{name}")
@@ -163,7 +163,7 @@ def test_a_service_that_is_gone_for_good_and_comes_back(
     gcs_endpoint: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """It ends with one clear error; the run after it finds what the first has finished."""
-    lab, expected = make(Lab(tmp_path), 50)
+    lab, expected = make(Workspace(tmp_path), 50)
     bucket = f"bucket-{uuid.uuid4().hex[:12]}"
     make_bucket(gcs_endpoint, bucket)
     faults, output = Faults(), f"output=gs://{bucket}/runs"
@@ -193,7 +193,7 @@ def test_a_service_that_is_gone_for_good_and_comes_back(
 def test_the_proxy_itself_changes_nothing(gcs_endpoint: str, tmp_path: Path) -> None:
     """Without faults it passes everything on, or the tests above would test the proxy."""
     faults = Faults()
-    lab = Lab(tmp_path)
+    lab = Workspace(tmp_path)
     lab.write_table(small_table(3))
     lab.write_spec()
     bucket = f"bucket-{uuid.uuid4().hex[:12]}"

@@ -14,7 +14,7 @@ import pytest
 
 from refeed import run
 from steps.results.schema import TABLES
-from tests.workspace import Lab, small_table
+from tests.workspace import Workspace, small_table
 
 TASKS = {"regression": "target", "binary": "flag", "multiclass": "level"}
 EVALUATE: dict[str, dict[str, Any]] = {
@@ -29,7 +29,7 @@ FEATURES = ["number", "level", "whole", "flag", "weight"]
 @pytest.mark.parametrize("method", EVALUATE)
 @pytest.mark.parametrize("task", TASKS)
 @pytest.mark.parametrize("trainer", ["lightgbm", "linear"])
-def test_whole_tables(trainer: str, task: str, method: str, lab: Lab) -> None:
+def test_whole_tables(trainer: str, task: str, method: str, lab: Workspace) -> None:
     lab.write_table(small_table(2, rows=200))
     target = TASKS[task]
     params = {"num_leaves": 4, "rounds": 5} if trainer == "lightgbm" else {}
@@ -70,7 +70,7 @@ def test_whole_tables(trainer: str, task: str, method: str, lab: Lab) -> None:
     assert set(lab.read(result.layout.base, "shap_summary")["scale"].to_pylist()) == {margin}
 
 
-def test_raw_partial_dependence_is_on_the_margin(lab: Lab) -> None:
+def test_raw_partial_dependence_is_on_the_margin(lab: Workspace) -> None:
     lab.write_table(small_table(2, rows=200))
     dependence = {"grid": 4, "scale": "raw"}
     spec = lab.write_spec(
@@ -83,7 +83,7 @@ def test_raw_partial_dependence_is_on_the_margin(lab: Lab) -> None:
     assert pc.min(found["value"]).as_py() < 0
 
 
-def test_what_is_not_asked_for_is_left_out(lab: Lab) -> None:
+def test_what_is_not_asked_for_is_left_out(lab: Workspace) -> None:
     lab.write_table(small_table(2))
     explain = {"partial_dependence": False, "shap": False, "permutation_importance": 0, "rows": 50}
     result = run(lab.write_spec(explain=explain))
@@ -93,7 +93,7 @@ def test_what_is_not_asked_for_is_left_out(lab: Lab) -> None:
     assert Path(result.layout.report).stat().st_size > 1000
 
 
-def test_final_models_are_lightgbms_own_with_a_card(lab: Lab) -> None:
+def test_final_models_are_lightgbms_own_with_a_card(lab: Workspace) -> None:
     lab.write_table(small_table(3))
     result = run(lab.write_spec())
     models = sorted(lab.folder.glob("runs/lab/cache/*/*/model.txt"))
@@ -107,7 +107,7 @@ def test_final_models_are_lightgbms_own_with_a_card(lab: Lab) -> None:
     assert result.trained.cached == {"none": 3}
 
 
-def test_operations_tell_what_differs_between_runs(lab: Lab) -> None:
+def test_operations_tell_what_differs_between_runs(lab: Workspace) -> None:
     lab.write_table(small_table(3))
     result = run(lab.write_spec())
     attempts = pa_csv.read_csv(result.layout.operations("attempts.csv")).to_pylist()
@@ -121,7 +121,7 @@ def test_operations_tell_what_differs_between_runs(lab: Lab) -> None:
     assert all({"time", "step", "event"} <= set(line) for line in lines)
 
 
-def test_a_missing_record_is_named_not_lost(lab: Lab) -> None:
+def test_a_missing_record_is_named_not_lost(lab: Workspace) -> None:
     """As when a training pod went for good: collect compares with the partition index."""
     from steps.collect.step import collect  # noqa: PLC0415
     from steps.contract import ProjectLayout  # noqa: PLC0415
@@ -143,7 +143,7 @@ def test_a_missing_record_is_named_not_lost(lab: Lab) -> None:
 
 
 @pytest.mark.parametrize("trainer", ["lightgbm", "linear"])
-def test_a_class_that_a_fold_has_not_seen_costs_little(trainer: str, lab: Lab) -> None:
+def test_a_class_that_a_fold_has_not_seen_costs_little(trainer: str, lab: Workspace) -> None:
     """One row of a third class: whichever model is judged on it cannot have seen it."""
     table = small_table(1, rows=200)
     labels = ["rare" if i == 7 else "ab"[i % 2] for i in range(200)]

@@ -18,14 +18,14 @@ import pyarrow.parquet as pq
 import pytest
 
 from steps.contract import ProjectLayout
-from steps.google.bigquery.source import Pin
+from steps.google.bigquery.source import BigQuerySnapshot
 from steps.records import PartitionIndex
 from steps.runtime.progress import Silent
 from steps.split.config import DatasetConfig
 from steps.split.step import SplitRequest, split
 from steps.storage.local import LocalStorage
 from tests.sources.test_bigquery_reading import config, opened, pins, read, split_into
-from tests.workspace import Lab, small_table
+from tests.workspace import Workspace, small_table
 
 COMMAND = [sys.executable, "-c", "from workflows.cli.app import main; main()"]
 OLD = small_table(20, rows=500)
@@ -38,7 +38,7 @@ def file(table: pa.Table, folder: Path) -> DatasetConfig:
     return DatasetConfig(source=f"{folder}/same.parquet", partition_by="key", target="target")
 
 
-def spec(lab: Lab, dataset: dict[str, Any]) -> Path:
+def spec(lab: Workspace, dataset: dict[str, Any]) -> Path:
     return lab.write_spec(
         dataset={"partition_by": "key", "target": "target", "min_rows": 20, **dataset},
         explain={"rows": 60},
@@ -74,7 +74,7 @@ def killed_while_it_reads(house: Any, path: Path) -> Iterator[None]:
     yield
 
 
-def test_rows_that_change_after_a_kill_are_not_seen(warehouse: Any, lab: Lab) -> None:
+def test_rows_that_change_after_a_kill_are_not_seen(warehouse: Any, lab: Workspace) -> None:
     warehouse.load(OLD)
     path = spec(lab, {"source": warehouse.uri("t")})
     with killed_while_it_reads(warehouse, path):
@@ -87,7 +87,7 @@ def test_rows_that_change_after_a_kill_are_not_seen(warehouse: Any, lab: Lab) ->
     assert finish(start("split", path))["dataset"] != old.index.dataset
 
 
-def test_a_view_that_changes_after_a_kill_is_not_seen(warehouse: Any, lab: Lab) -> None:
+def test_a_view_that_changes_after_a_kill_is_not_seen(warehouse: Any, lab: Workspace) -> None:
     warehouse.load(OLD)
     warehouse.load(NEW, "other")
     warehouse.run("CREATE VIEW {d}.v AS SELECT * FROM {d}.t")
@@ -127,7 +127,7 @@ def test_a_job_that_is_there_is_waited_for(warehouse: Any) -> None:
     with ThreadPoolExecutor(5) as pool:
         rows = list(pool.map(lambda s: read(s, ["key"]).num_rows, [first, *sources]))
     assert rows == [450] * 5
-    assert warehouse.jobs() == [f"{Pin.from_json(pin).name}_0"]
+    assert warehouse.jobs() == [f"{BigQuerySnapshot.from_json(pin).name}_0"]
 
 
 def test_a_job_that_failed_gets_the_next_number(warehouse: Any) -> None:
@@ -136,7 +136,7 @@ def test_a_job_that_failed_gets_the_next_number(warehouse: Any) -> None:
         warehouse, query=f"SELECT * FROM `{warehouse.name('t')}`", staging=warehouse.staging
     )
     source = opened(query)
-    name = Pin.from_json(source.begin()).name
+    name = BigQuerySnapshot.from_json(source.begin()).name
     for number in range(2):
         job = warehouse.server.client.query(
             f"CREATE TABLE {warehouse.dataset}.x AS SELECT nope FROM {warehouse.dataset}.t",
@@ -216,7 +216,7 @@ def test_words_in_texts_and_comments_do_not_count(warehouse: Any, tmp_path: Path
     assert [split_into(tmp_path, query).reused for _ in range(2)] == [False, True]
 
 
-def test_told_to_compute_anew_it_reads_the_rows_of_now(warehouse: Any, lab: Lab) -> None:
+def test_told_to_compute_anew_it_reads_the_rows_of_now(warehouse: Any, lab: Workspace) -> None:
     warehouse.load(OLD)
     path = spec(lab, {"source": warehouse.uri("t")})
     with killed_while_it_reads(warehouse, path):
@@ -270,7 +270,7 @@ def test_a_pin_that_is_of_no_use_is_replaced(
         "of another version": json.dumps({"when": 1}),
     }[damage]
     made = split_into(tmp_path, config(warehouse), "first")
-    monkeypatch.setattr("steps.split.coordination.snapshot.Pin.remove", lambda _self: None)
+    monkeypatch.setattr("steps.split.coordination.snapshot.SnapshotLock.remove", lambda _self: None)
     split_into(tmp_path, config(warehouse))
     (path,) = pins(tmp_path)
     path.write_text(text)
@@ -294,7 +294,7 @@ def test_flights_are_the_data_set_of_the_file(warehouse: Any, tmp_path: Path) ->
     assert made.index == file.index
 
 
-def test_a_run_from_bigquery_has_the_tables_of_the_file(warehouse: Any, lab: Lab) -> None:
+def test_a_run_from_bigquery_has_the_tables_of_the_file(warehouse: Any, lab: Workspace) -> None:
     table = small_table(3)
     warehouse.load(table)
     lab.write_table(table)
@@ -313,7 +313,7 @@ def test_a_run_from_bigquery_has_the_tables_of_the_file(warehouse: Any, lab: Lab
     assert tables[0] == tables[1] == tables[2]
 
 
-def test_validate_tells_bytes_and_warnings(warehouse: Any, lab: Lab) -> None:
+def test_validate_tells_bytes_and_warnings(warehouse: Any, lab: Workspace) -> None:
     warehouse.load(small_table())
     path = spec(lab, {"source": warehouse.uri("t")})
     done = subprocess.run(

@@ -14,7 +14,7 @@ from steps.runtime.progress import Silent
 from steps.split.config import DatasetConfig, SplitConfig
 from steps.split.coordination.claims import Claims
 from steps.split.engines.beam.dataflow import DataflowEngine
-from steps.split.engines.beam.job import Patience
+from steps.split.engines.beam.job import Timeouts
 from steps.split.engines.choose import Engine
 from steps.split.step import SplitRequest, SplitResult, split
 from steps.storage.base import storage_for
@@ -38,7 +38,7 @@ def upload(root: str, folder: Path, table: pa.Table | None = None) -> str:
 
 
 def engine(follower: str = "run", config: SplitConfig = CONFIG) -> DataflowEngine:
-    return DataflowEngine(config, follower, Patience(poll=0.1, grace=0.5))
+    return DataflowEngine(config, follower, Timeouts(poll=0.1, grace=0.5))
 
 
 def split_with(

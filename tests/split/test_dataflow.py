@@ -26,10 +26,10 @@ from steps.split.coordination.cancel import cancel_unless_followed
 from steps.split.coordination.claims import Claim, Claims
 from steps.split.dataset.plan import SplitPlan
 from steps.split.engines.assemble import finish_dataset
-from steps.split.engines.beam.pipeline import Work, build
+from steps.split.engines.beam.pipeline import JobContext, build
 from steps.split.engines.choose import engine_of
 from steps.split.engines.embedded import make_dataset
-from steps.split.engines.job_output import Handover
+from steps.split.engines.job_output import JobOutput
 from steps.storage.base import storage_for
 from tests.fakes import SOAK, answering
 from tests.fakes.dataflow import Jobs
@@ -267,7 +267,7 @@ def test_what_a_worker_may_not_do_is_tried_again_when_it_may(
     project, storage = ProjectLayout(root, "p"), storage_for(root)
     claim = the_claims(root).latest()
     assert claim is not None
-    handover = Handover(project, the_work(root), claim.nonce, storage)
+    handover = JobOutput(project, the_work(root), claim.nonce, storage)
     handover.put_error(ForbiddenError("No role.", hint="Grant it."))
     told = handover.error()
     assert isinstance(told, ForbiddenError)
@@ -326,7 +326,7 @@ def test_the_graph_scales_out(tmp_path: Path) -> None:
     """
     plan = SplitPlan((Column("key", "string"),), "key", "parquet", "x")
     pipeline = Pipeline(FnApiRunner())
-    build(pipeline, [], Work(plan, ProjectLayout(str(tmp_path), "p"), "1"))
+    build(pipeline, [], JobContext(plan, ProjectLayout(str(tmp_path), "p"), "1"))
     graph = pipeline.to_runner_api().components
     steps = {t.unique_name: t for t in graph.transforms.values()}
     urns = common_urns.primitives

@@ -17,9 +17,9 @@ from steps.errors import DataError, ForbiddenError, TransientError
 from steps.google.dataflow import Dataflow
 from steps.records import PartitionIndex
 from steps.split.coordination.cancel import cancel_jobs_of, cancel_unless_followed
-from steps.split.coordination.dataset_pointer import Link
+from steps.split.coordination.dataset_pointer import DatasetPointer
 from steps.split.engines.beam import job as job_module
-from steps.split.engines.job_output import forget_work
+from steps.split.engines.job_output import delete_job_output
 from steps.split.sources.remote import RemoteFiles
 from steps.storage.base import storage_for
 from tests.fakes.dataflow import Jobs
@@ -99,7 +99,7 @@ def test_a_data_set_that_was_removed_is_made_again(
     assert names(jobs) == ["1", "1"]
 
 
-@pytest.mark.parametrize("where", ["steps.split.engines.job_output.Handover.clear", FORGET])
+@pytest.mark.parametrize("where", ["steps.split.engines.job_output.JobOutput.clear", FORGET])
 def test_what_is_left_of_an_earlier_data_set_is_not_taken_for_a_new_one(
     where: str, root: str, jobs: Jobs, tmp_path: Path, killed_at: Callable[..., None]
 ) -> None:
@@ -156,7 +156,13 @@ def test_a_forced_run_reads_its_source_once_however_often_it_is_killed(
     asked: dict[str, Any] = {"force": True, "begun": begun}
     killed_at(SUBMIT, engine(), source, root, **asked)
     killed_at("steps.split.engines.beam.dataflow.finish_dataset", engine(), source, root, **asked)
-    killed_at("steps.split.coordination.dataset_pointer.Link.put", engine(), source, root, **asked)
+    killed_at(
+        "steps.split.coordination.dataset_pointer.DatasetPointer.put",
+        engine(),
+        source,
+        root,
+        **asked,
+    )
     killed_at(FORGET, engine(), source, root, **asked)
     killed_at("steps.split.step._settle", engine(), source, root, **asked)
     again = split_with(engine(), source, root, **asked)
@@ -207,10 +213,10 @@ def test_who_clears_up_late_takes_nothing_from_the_next(
     asked: dict[str, Any] = {"force": True, "begun": begun}
 
     def late(*args: Any) -> None:
-        monkeypatch.setattr(FORGET, forget_work)
+        monkeypatch.setattr(FORGET, delete_job_output)
         at = "steps.split.engines.beam.dataflow.finish_dataset"
         killed_at(at, engine("forced"), source, root, **asked)
-        forget_work(*args)
+        delete_job_output(*args)
 
     monkeypatch.setattr(FORGET, late)
     split_with(engine(), source, root)
@@ -269,16 +275,16 @@ def test_who_looks_for_a_link_a_moment_before_it_is_written(
     look: int, root: str, jobs: Jobs, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """He takes it for the one to find, not for the one to pass over."""
-    source, original, looks = upload(root, tmp_path), Link.find, count(1)
+    source, original, looks = upload(root, tmp_path), DatasetPointer.find, count(1)
 
-    def late(link: Link) -> PartitionIndex | None:
+    def late(link: DatasetPointer) -> PartitionIndex | None:
         found = original(link)
         if next(looks) == look:
-            monkeypatch.setattr(Link, "find", original)
+            monkeypatch.setattr(DatasetPointer, "find", original)
             split_with(engine("the other"), source, root)
         return found
 
-    monkeypatch.setattr(Link, "find", late)
+    monkeypatch.setattr(DatasetPointer, "find", late)
     assert split_with(engine(), source, root).reused
     assert names(jobs) == ["1"]
 

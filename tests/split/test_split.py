@@ -22,7 +22,7 @@ from steps.split.step import SplitRequest, split
 from steps.storage.local import LocalStorage
 from steps.table.part_codec import arrow_schema, decode_part
 from steps.table.types import PrecisionWarning, canonical_array
-from tests.workspace import Lab, small_table
+from tests.workspace import Workspace, small_table
 from workflows.planning.packing import pack
 
 PLAN = SplitPlan(
@@ -40,7 +40,7 @@ def files(folder: Path) -> dict[str, bytes]:
     }
 
 
-def test_spilling_to_disk_changes_no_byte(lab: Lab, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_spilling_to_disk_changes_no_byte(lab: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
     path = lab.write_table(small_table(20, rows=400))
     made = {}
     monkeypatch.setattr(
@@ -58,7 +58,9 @@ def test_spilling_to_disk_changes_no_byte(lab: Lab, monkeypatch: pytest.MonkeyPa
     assert made["memory"] == made["disk"]
 
 
-def test_a_file_is_read_once_for_its_digest(lab: Lab, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_file_is_read_once_for_its_digest(
+    lab: Workspace, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """It may be as large as a disk; reading its rows comes on top."""
     read: list[Path] = []
 
@@ -74,7 +76,7 @@ def test_a_file_is_read_once_for_its_digest(lab: Lab, monkeypatch: pytest.Monkey
     assert read == [path]
 
 
-def test_a_data_set_without_index_is_made_again_and_one_with_it_is_not(lab: Lab) -> None:
+def test_a_data_set_without_index_is_made_again_and_one_with_it_is_not(lab: Workspace) -> None:
     lab.write_table(small_table())
     config = DatasetConfig(
         source=str(lab.folder / "table.parquet"), partition_by="key", target="target"
@@ -93,7 +95,7 @@ def test_a_data_set_without_index_is_made_again_and_one_with_it_is_not(lab: Lab)
     assert split(request, project, LocalStorage(), Silent()).reused
 
 
-def test_the_index_tells_rows_missing_and_parts(lab: Lab) -> None:
+def test_the_index_tells_rows_missing_and_parts(lab: Workspace) -> None:
     table = small_table()
     lab.write_table(table)
     config = DatasetConfig(

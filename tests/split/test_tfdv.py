@@ -14,7 +14,7 @@ import pytest
 from tensorflow_metadata.proto.v0 import statistics_pb2 as tfdv
 
 from steps.split.dataset import tfdv as ours
-from tests.workspace import Lab, small_table
+from tests.workspace import Workspace, small_table
 from workflows.local import split_only
 from workflows.profile import write_tfdv
 from workflows.spec.load import LoadedSpec, load_spec
@@ -35,7 +35,7 @@ def hostile_table() -> pa.Table:
 
 @pytest.fixture(scope="module", name="made")
 def _made(tmp_path_factory: pytest.TempPathFactory) -> tuple[LoadedSpec, str, Path]:
-    lab = Lab(tmp_path_factory.mktemp("tfdv"))
+    lab = Workspace(tmp_path_factory.mktemp("tfdv"))
     lab.write_table(hostile_table())
     loaded = load_spec(lab.write_spec(dataset__features=None))
     dataset = split_only(loaded).index.dataset
@@ -127,7 +127,7 @@ def test_each_partition_is_a_slice_and_few_are_held(
         check(each, rows.filter(pc.equal(rows["key"], each.name)))
 
 
-def test_equal_rows_give_equal_bytes(made: tuple[LoadedSpec, str, Path], lab: Lab) -> None:
+def test_equal_rows_give_equal_bytes(made: tuple[LoadedSpec, str, Path], lab: Workspace) -> None:
     rows = hostile_table()
     lab.write_table(rows.take(pa.array(np.random.default_rng(0).permutation(450))))
     dataset = split_only(load_spec(lab.write_spec(dataset__features=None))).index.dataset

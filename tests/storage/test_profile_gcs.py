@@ -6,12 +6,12 @@ from dataclasses import asdict
 from pathlib import Path
 
 from steps.storage.base import storage_for
-from tests.workspace import Lab, small_table
+from tests.workspace import Workspace, small_table
 from workflows.profile import profile, write_tfdv
 from workflows.spec.load import load_spec
 
 
-def test_a_bucket_changes_nothing(gcs: str, lab: Lab) -> None:
+def test_a_bucket_changes_nothing(gcs: str, lab: Workspace) -> None:
     lab.write_table(small_table())
     far = load_spec(lab.write_spec(output=f"{gcs}/runs"))
     near = load_spec(lab.write_spec())

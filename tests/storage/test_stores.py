@@ -21,7 +21,7 @@ from steps.stores.base import ExperimentStore, open_store
 from steps.stores.objects import ObjectStore
 from steps.stores.sqlite import SqliteStore
 from tests.storage.results import some_results, write_tables
-from tests.workspace import Lab, small_table
+from tests.workspace import Workspace, small_table
 from workflows.local import split_only
 from workflows.spec.load import load_spec
 
@@ -136,7 +136,7 @@ class TestExperimentStore:
         place.put_results("one", [])
         assert place.results("one") == []
 
-    def test_statistics_are_those_of_the_data_set(self, place: Place, lab: Lab) -> None:
+    def test_statistics_are_those_of_the_data_set(self, place: Place, lab: Workspace) -> None:
         lab.write_table(small_table(3))
         spec = lab.write_spec(output=place.project.root)
         found = split_only(load_spec(spec)).index.dataset

@@ -12,7 +12,7 @@ from steps.errors import Problem, SpecError
 from steps.train.registry import check_params, installed
 from workflows.argo import template
 from workflows.argo.template import Manifest
-from workflows.installation.model import Installation, place_of
+from workflows.installation.model import Installation, project_for
 from workflows.spec.model import ExperimentSpec
 
 Kind = Literal["workflow-template", "workflow", "cron-workflow"]
@@ -31,7 +31,7 @@ def compile_spec(spec: ExperimentSpec, installation: Installation, kind: Kind) -
     Raises:
         SpecError: the spec does not fit the installation, or has no schedule to compile.
     """
-    place_of(installation, spec)
+    project_for(installation, spec)
     if kind == "cron-workflow" and spec.schedule is None:
         hint = "For example --set 'schedule={cron: \"0 6 * * 1\"}'"
         problem = Problem("schedule", "the spec has no schedule to run by", hint)

@@ -77,13 +77,13 @@ class Experiment:
         """Of a run, whose id may be one of Argo's tags."""
         return RunAddress(self.spec.output, self.spec.project, self.spec.name, run)
 
-    def training_ladder(self, size: str) -> list[Placed]:
+    def larger_training_classes(self, size: str) -> list[Placed]:
         """A class and all larger ones that training pods may use."""
         larger = self.sizes[self.sizes.index(size) :]
         spot = self.spec.execution.spot
         return [place(self.installation, name, spot=spot) for name in larger]
 
-    def ladder(self, size: str) -> list[Placed]:
+    def larger_classes(self, size: str) -> list[Placed]:
         """A class and all larger ones of the installation."""
         names = list(self.installation.classes)
         return [place(self.installation, name) for name in names[names.index(size) :]]

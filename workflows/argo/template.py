@@ -36,7 +36,7 @@ from hera.workflows import (
 )
 
 from steps.contract import output, shards_of, step_command
-from steps.quantity import seconds
+from steps.quantity import parse_duration
 from steps.records import canonical_json
 from workflows.argo import expressions, pod_patch
 from workflows.argo.experiment import EXECUTOR, PROJECT_MAP, Experiment
@@ -127,9 +127,11 @@ class _Templates:
                 seccomp_profile=models.SeccompProfile(type="RuntimeDefault"),
             ),
             "pod_spec_patch": pod_patch.PROGRESS,
-            "active_deadline_seconds": seconds(execution.deadline),
+            "active_deadline_seconds": parse_duration(execution.deadline),
             "pod_gc": models.PodGC(strategy="OnPodCompletion", delete_delay_duration="600s"),
-            "ttl_strategy": models.TTLStrategy(seconds_after_completion=seconds(execution.ttl)),
+            "ttl_strategy": models.TTLStrategy(
+                seconds_after_completion=parse_duration(execution.ttl)
+            ),
             "workflow_metadata": models.WorkflowMetadata(
                 labels=self.about.labels,
                 annotations=self.about.annotations,
@@ -222,7 +224,7 @@ class _Templates:
             "split",
             image=self.about.split_image,
             account="refeed-split",
-            classes=self.about.ladder(self.about.installation.steps.split),
+            classes=self.about.larger_classes(self.about.installation.steps.split),
             inputs=[Parameter(name="run")],
             outputs=[_output(shards_of(name)) for name in self.about.sizes],
         )
@@ -233,7 +235,7 @@ class _Templates:
             name=f"train-{size}",
             image="{{inputs.parameters.trainer-image}}",
             account="refeed-train",
-            classes=self.about.training_ladder(size),
+            classes=self.about.larger_training_classes(size),
             inputs=[Parameter(name=name) for name in ("run", "trainer-image", "shard")],
             size=size,
             shard="{{inputs.parameters.shard}}",
@@ -245,7 +247,7 @@ class _Templates:
             "collect",
             image=self.about.installation.images.collect,
             account="refeed-collect",
-            classes=self.about.ladder(self.about.installation.steps.collect),
+            classes=self.about.larger_classes(self.about.installation.steps.collect),
             inputs=[Parameter(name="run")],
             outputs=[self._report(), *(_output(name) for name in numbers)],
             metrics=list(self._metrics()),

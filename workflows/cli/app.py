@@ -23,7 +23,7 @@ from steps.errors import (
     OutputError,
     RefeedError,
     SpecError,
-    unforeseen,
+    internal_error,
 )
 from workflows.cli import cluster, console, profile, project, step
 from workflows.cli.options import AsJson, InstallationFile, Overrides, Spec, print_json
@@ -54,16 +54,16 @@ def main() -> None:
     except BrokenPipeError:
         sys.exit(0)
     except OSError as error:
-        console.print_error(unusable(error))
-        sys.exit(unusable(error).exit_code)
+        console.print_error(from_os_error(error))
+        sys.exit(from_os_error(error).exit_code)
     except Exception as error:
         if DEBUG in os.environ:
             raise
-        console.print_error(unforeseen(error))
+        console.print_error(internal_error(error))
         sys.exit(RefeedError.exit_code)
 
 
-def unusable(error: OSError) -> RefeedError:
+def from_os_error(error: OSError) -> RefeedError:
     """What to tell of a file that the system does not let us use."""
     what = f"{error.filename}: {error.strerror}" if error.filename else str(error)
     missing = isinstance(error, FileNotFoundError)

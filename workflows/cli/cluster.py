@@ -55,7 +55,7 @@ def submit(
 ) -> None:
     """Run an experiment on a cluster: apply its WorkflowTemplate, start a run, follow it."""
     from workflows.cluster.connect import connect
-    from workflows.installation.model import load_installation, place_of
+    from workflows.installation.model import load_installation, project_for
     from workflows.runs.submit import submit as start
     from workflows.runs.submit import upload as copy
     from workflows.spec.load import load_spec
@@ -67,7 +67,7 @@ def submit(
     platform = load_installation(installation)
     try:
         wanted = copy(loaded.spec, platform) if upload else loaded.spec
-        place_of(
+        project_for(
             platform, wanted
         )  # what is wrong with the spec is told before any cluster is asked
         submitted = start(wanted, platform, connect(os.environ))
@@ -144,17 +144,17 @@ def status(
             shown.print_list(found)
         return
     one = find_run(platform, run, project)
-    facts = shown.facts_of(one, _troubles(one))
+    facts = shown.facts_of(one, _problems(one))
     if as_json:
         print_json(facts)
     else:
         shown.print_status(one, facts)
 
 
-def _troubles(found: FoundRun) -> list[str]:
-    """What the cluster says is wrong just now; that it cannot be asked is no trouble."""
+def _problems(found: FoundRun) -> list[str]:
+    """What the cluster says is wrong just now; that it cannot be asked is no problem."""
     from workflows.cluster.connect import connect
-    from workflows.cluster.diagnose import troubles
+    from workflows.cluster.diagnose import diagnose
     from workflows.runs.submit import running_workflow
 
     if found.record.status != "running":
@@ -167,7 +167,7 @@ def _troubles(found: FoundRun) -> list[str]:
         return [f"The cluster cannot be asked: {error.message}"]
     if workflow is None:
         return ["No workflow works on it any more: `refeed retry` goes on with it."]
-    return troubles(workflow)
+    return diagnose(workflow)
 
 
 def logs(

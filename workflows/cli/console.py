@@ -168,9 +168,9 @@ class LiveView:
 
     def show(self, view: View) -> None:
         """See ``workflows.runs.follow.Watcher``."""
-        for trouble in set(view.troubles) - self._told:
-            self._progress.console.print(f"[yellow]{escape(visible(trouble))}[/]")
-        self._told |= set(view.troubles)
+        for problem in set(view.problems) - self._told:
+            self._progress.console.print(f"[yellow]{escape(visible(problem))}[/]")
+        self._told |= set(view.problems)
         total, done = view.advance.partitions, view.advance.done
         self._progress.update(
             self._task,
@@ -195,9 +195,9 @@ class ViewLines:
 
     def show(self, view: View) -> None:
         """See ``workflows.runs.follow.Watcher``."""
-        for trouble in sorted(set(view.troubles) - self._told):
-            sys.stderr.write(f"warning: {visible(trouble)}\n")
-        self._told |= set(view.troubles)
+        for problem in sorted(set(view.problems) - self._told):
+            sys.stderr.write(f"warning: {visible(problem)}\n")
+        self._told |= set(view.problems)
         step, text = view.step or view.phase.lower(), view_text(view)
         quiet = time.monotonic() - self._said < _SECONDS_BETWEEN_LINES
         if (step, text) != self._last and not (quiet and step == self._last[0]):

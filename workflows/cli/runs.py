@@ -36,7 +36,7 @@ def print_list(found: Sequence[FoundRun]) -> None:
     out.print(table)
 
 
-def facts_of(found: FoundRun, troubles: list[str]) -> dict[str, Any]:
+def facts_of(found: FoundRun, problems: list[str]) -> dict[str, Any]:
     """All there is to tell of a run, for people and scripts alike."""
     record, layout = found.record, found.address.run_layout
     advance = Watch(found.address).look()
@@ -55,7 +55,7 @@ def facts_of(found: FoundRun, troubles: list[str]) -> dict[str, Any]:
         "counts": record.counts,
         "failed_so_far": advance.failed,
         "pods": advance.pods,
-        "troubles": troubles,
+        "problems": problems,
         "folder": layout.base,
         "report": outcome.report if outcome else "",
     }
@@ -77,8 +77,8 @@ def print_status(found: FoundRun, facts: dict[str, Any]) -> None:
     if facts["pods"]:
         pods = ", ".join(f"{count:,} {cause}" for cause, count in facts["pods"].items())
         out.print(f"  pods       {pods}", markup=False)
-    for trouble in facts["troubles"]:
-        out.print(f"  [yellow]{escape(visible(trouble))}[/]")
+    for problem in facts["problems"]:
+        out.print(f"  [yellow]{escape(visible(problem))}[/]")
     outcome = outcome_of(found)
     if outcome and record.status in {"finished", "failed"}:
         summary.print_outcome(outcome)

@@ -14,7 +14,7 @@ from workflows.cli.console import out, visible
 
 if TYPE_CHECKING:
     from steps.collect.outcome import Outcome
-    from steps.collect.ranking import Line
+    from steps.collect.ranking import PartitionRow
     from steps.records import RunRecord
     from workflows.gc import Garbage
     from workflows.local import RunSummary
@@ -76,7 +76,7 @@ def short_path(path: str) -> str:
     return str(absolute.relative_to(Path.cwd())) if absolute.is_relative_to(Path.cwd()) else path
 
 
-def _print_lines(title: str, lines: Sequence[Line], metric: str) -> None:
+def _print_lines(title: str, lines: Sequence[PartitionRow], metric: str) -> None:
     table = Table(title=title, title_justify="left", title_style="", box=None, pad_edge=False)
     table.add_column("  partition")
     for name in ("skill", "90 % interval", metric, "best constant", "rows"):

@@ -20,8 +20,8 @@ from urllib.parse import quote, urlencode
 from steps.errors import MissingInputError, TransientError, UnavailableError, UsageError
 from workflows.cluster import apply
 from workflows.cluster.base import Manifest
-from workflows.cluster.errors import Asked, refusal, unreachable
-from workflows.cluster.retry import Patience
+from workflows.cluster.errors import ApiRequest, error_from_response, unreachable
+from workflows.cluster.retry import RetryPolicy
 
 TIMEOUT_SECONDS = 30.0
 
@@ -69,12 +69,12 @@ class ArgoServer:
         verify: bool = True,
         base: str = "",
         timeout: float = TIMEOUT_SECONDS,
-        patience: Patience | None = None,
+        patience: RetryPolicy | None = None,
     ) -> None:
         self._root = f"{'https' if secure else 'http'}://{_checked(address)}{_path(base)}/api/v1"
         self._address, self._secure, self._timeout = address, secure, timeout
         self._authorization = _authorization(token)
-        self._patience = patience or Patience()
+        self._patience = patience or RetryPolicy()
         context = ssl.create_default_context()
         if not verify:
             context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
@@ -128,7 +128,7 @@ class ArgoServer:
         asked = self._asked("patch", "Workflow", namespace, name)
         self._patience.again(lambda: self._stop(asked))
 
-    def _stop(self, asked: Asked) -> None:
+    def _stop(self, asked: ApiRequest) -> None:
         path = f"{self._folder('Workflow', asked.namespace)}/{quote(asked.name)}/stop"
         body = {"namespace": asked.namespace, "name": asked.name}
         try:
@@ -164,15 +164,15 @@ class ArgoServer:
         path = self._folder(kind, namespace) + tail
         return self._patience.once(lambda: self._call(method, path, asked, body))
 
-    def _asked(self, verb: str, kind: str, namespace: str, name: str = "") -> Asked:
-        return Asked(verb, kind, namespace, name, self.place, self.whoami)
+    def _asked(self, verb: str, kind: str, namespace: str, name: str = "") -> ApiRequest:
+        return ApiRequest(verb, kind, namespace, name, self.place, self.whoami)
 
     @staticmethod
     def _folder(kind: str, namespace: str) -> str:
         return f"/{_FOLDERS[kind][0]}/{quote(namespace)}"
 
     def _call(
-        self, method: str, path: str, asked: Asked, body: Manifest | None = None
+        self, method: str, path: str, asked: ApiRequest, body: Manifest | None = None
     ) -> dict[str, Any]:
         status, content = self._exchange(method, path, body)
         answer = _parsed(content)
@@ -185,7 +185,7 @@ class ArgoServer:
             raise self._foreign(f"its answer, with status {status}, is no JSON")
         if status == HTTPStatus.NOT_IMPLEMENTED:
             raise self._foreign("it has no such call")
-        raise refusal(asked, status, _readable(message) if answer is None else message)
+        raise error_from_response(asked, status, _readable(message) if answer is None else message)
 
     def _exchange(self, method: str, path: str, body: Manifest | None) -> tuple[int, bytes]:
         """Status and content of the answer, whatever the status."""

@@ -47,7 +47,7 @@ class _Pod:
         return f"train (resource class {'above ' if self.larger else ''}{size[1]!r})"
 
 
-def troubles(workflow: Manifest, age_seconds: float = 0.0) -> list[str]:
+def diagnose(workflow: Manifest, age_seconds: float = 0.0) -> list[str]:
     """What is wrong now, one sentence each; an empty list if nothing is.
 
     Args:

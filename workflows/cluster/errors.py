@@ -1,7 +1,7 @@
 """What a cluster refuses, as one clear error each: the same words whoever relays them.
 
 The Argo server passes on what the API server says, mostly word by word, so both adapters give a
-status and a message to ``refusal``, and what went wrong on the way there to ``unreachable``.
+status and a message to ``error_from_response``, and a failure to get there to ``unreachable``.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ _ANONYMOUS = "system:anonymous"
 
 
 @dataclass(frozen=True)
-class Asked:
+class ApiRequest:
     """What was asked for, of whom, by whom."""
 
     verb: str
@@ -83,7 +83,7 @@ class UnreachableError(UnavailableError):
         self.lasting = lasting
 
 
-def refusal(asked: Asked, status: int, message: str) -> RefeedError:
+def error_from_response(asked: ApiRequest, status: int, message: str) -> RefeedError:
     """The error for an answer that is none.
 
     Args:
@@ -105,7 +105,7 @@ def shortened(message: str) -> str:
     return line if len(line) <= _LONGEST else f"{line[:_LONGEST]}..."
 
 
-def _unknown(asked: Asked, said: str) -> RefeedError:
+def _unknown(asked: ApiRequest, said: str) -> RefeedError:
     return ForbiddenError(
         f"The cluster at {asked.place} does not know who {asked.whoami} is: {said.rstrip('.')}.",
         hint="The credentials are missing, wrong or have expired: log in again, or set ARGO_TOKEN "
@@ -113,7 +113,7 @@ def _unknown(asked: Asked, said: str) -> RefeedError:
     )
 
 
-def _forbidden(asked: Asked, said: str) -> RefeedError:
+def _forbidden(asked: ApiRequest, said: str) -> RefeedError:
     if _ANONYMOUS in said:
         return _unknown(asked, said)
     if _POLICY.search(said):
@@ -129,7 +129,7 @@ def _forbidden(asked: Asked, said: str) -> RefeedError:
     )
 
 
-def _denied(user: str, verb: str, resource: str, namespace: str, asked: Asked) -> RefeedError:
+def _denied(user: str, verb: str, resource: str, namespace: str, asked: ApiRequest) -> RefeedError:
     who = f"User {user!r}" if user else f"{asked.whoami[:1].upper()}{asked.whoami[1:]}"
     return ForbiddenError(
         f"{who} may not {verb} {resource} in namespace {namespace!r} (at {asked.place}).",
@@ -150,14 +150,14 @@ def _binding(user: str, namespace: str) -> str:
     )
 
 
-def _by_policy(asked: Asked, said: str) -> RefeedError:
+def _by_policy(asked: ApiRequest, said: str) -> RefeedError:
     hint = "This is a rule of the cluster: ask whoever runs it."
     if "exceeded quota" in said:
         hint = f"Delete what has ended in namespace {asked.namespace!r}, or ask for a larger quota."
     return TerminalError(f"The cluster refuses the {asked.thing}: {said.rstrip('.')}.", hint=hint)
 
 
-def _missing(asked: Asked, said: str) -> RefeedError:
+def _missing(asked: ApiRequest, said: str) -> RefeedError:
     if found := _NO_NAMESPACE.search(said):
         return MissingInputError(
             f"There is no namespace {found[1]!r} (at {asked.place}).",
@@ -179,27 +179,27 @@ def _missing(asked: Asked, said: str) -> RefeedError:
     )
 
 
-def _conflict(asked: Asked, said: str) -> RefeedError:
+def _conflict(asked: ApiRequest, said: str) -> RefeedError:
     return ConflictError(
         f"The {asked.thing} cannot be written: {said.rstrip('.')}.",
         hint="Choose another name, or delete the one that is there.",
     )
 
 
-def _invalid(asked: Asked, said: str) -> RefeedError:
+def _invalid(asked: ApiRequest, said: str) -> RefeedError:
     return TerminalError(
         f"The cluster does not accept this ({asked.verb} {asked.thing}): {said.rstrip('.')}."
     )
 
 
-def _busy(asked: Asked, said: str) -> RefeedError:
+def _busy(asked: ApiRequest, said: str) -> RefeedError:
     return TransientError(
         f"The cluster at {asked.place} has trouble of its own: {said.rstrip('.')}.",
         hint="Try again in a minute.",
     )
 
 
-_BY_STATUS: dict[int, Callable[[Asked, str], RefeedError]] = {
+_BY_STATUS: dict[int, Callable[[ApiRequest, str], RefeedError]] = {
     401: _unknown,
     403: _forbidden,
     404: _missing,

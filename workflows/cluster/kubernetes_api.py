@@ -20,8 +20,8 @@ from urllib3.exceptions import HTTPError
 from steps.errors import MissingInputError, UnavailableError
 from workflows.cluster import apply
 from workflows.cluster.base import GROUP, VERSION, Manifest
-from workflows.cluster.errors import Asked, refusal, unreachable
-from workflows.cluster.retry import Patience
+from workflows.cluster.errors import ApiRequest, error_from_response, unreachable
+from workflows.cluster.retry import RetryPolicy
 
 TIMEOUT_SECONDS = (10.0, 30.0)
 """To be connected, and to be answered."""
@@ -49,12 +49,12 @@ class KubernetesApi:
         whoami: str,
         *,
         timeout: tuple[float, float] = TIMEOUT_SECONDS,
-        patience: Patience | None = None,
+        patience: RetryPolicy | None = None,
     ) -> None:
         configuration.retries = False  # ours know what may be asked twice
         self._host, self._whoami = str(configuration.host), whoami
         self._objects = client.CustomObjectsApi(client.ApiClient(configuration))
-        self._timeout, self._patience = timeout, patience or Patience()
+        self._timeout, self._patience = timeout, patience or RetryPolicy()
 
     @classmethod
     def of_kubeconfig(cls, files: str | None) -> KubernetesApi:
@@ -157,14 +157,14 @@ class KubernetesApi:
         request = self._request(self._objects.replace_namespaced_custom_object, asked)
         return self._patience.once(lambda: request(name=asked.name, body=manifest))
 
-    def _asked(self, verb: str, kind: str, namespace: str, name: str = "") -> Asked:
-        return Asked(verb, kind, namespace, name, self.place, self.whoami)
+    def _asked(self, verb: str, kind: str, namespace: str, name: str = "") -> ApiRequest:
+        return ApiRequest(verb, kind, namespace, name, self.place, self.whoami)
 
-    def _asked_for(self, verb: str, kind: str, manifest: Manifest) -> Asked:
+    def _asked_for(self, verb: str, kind: str, manifest: Manifest) -> ApiRequest:
         metadata = manifest["metadata"]
         return self._asked(verb, kind, metadata["namespace"], metadata.get("name", ""))
 
-    def _request(self, method: Callable[..., Any], asked: Asked) -> Callable[..., Manifest]:
+    def _request(self, method: Callable[..., Any], asked: ApiRequest) -> Callable[..., Manifest]:
         """A method of the client, for one resource in one namespace, with our errors."""
 
         def request(**arguments: object) -> Manifest:
@@ -181,7 +181,7 @@ class KubernetesApi:
                 if not error.status:  # it is an error of TLS, which the client keeps beside
                     cause = error.__context__ or error
                     raise unreachable(self.place, cause, _HINT) from error
-                raise refusal(asked, error.status, _message(error.body)) from error
+                raise error_from_response(asked, error.status, _message(error.body)) from error
             except (HTTPError, OSError) as error:
                 raise unreachable(self.place, error, _HINT) from error
             return answer

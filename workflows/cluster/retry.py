@@ -15,7 +15,7 @@ PAUSES = (0.5, 1.0, 2.0, 4.0, 8.0)
 """Seconds between one attempt and the next; a control plane that restarts is away that long."""
 
 
-class Patience:
+class RetryPolicy:
     """How a cluster is asked again.
 
     A network that does not lead there is a hiccup only where it once did: whoever mistyped the

@@ -13,7 +13,7 @@ def inside(root: str, output: str) -> bool:
     return not climbs and (place == base or place.startswith(f"{base}/"))
 
 
-def strange_places(
+def conflicting_bigquery(
     dataset: DatasetConfig, project: str, staging: str | None, billing: str | None
 ) -> list[Problem]:
     """What a spec names of BigQuery that is not its project's own.
@@ -37,7 +37,9 @@ def strange_places(
     ]
 
 
-def housed(dataset: DatasetConfig, staging: str | None, billing: str | None) -> DatasetConfig:
+def with_project_defaults(
+    dataset: DatasetConfig, staging: str | None, billing: str | None
+) -> DatasetConfig:
     """The same part of a spec, with what its project has for BigQuery filled in."""
     if dataset.query is None and not dataset.source.startswith("bigquery://"):
         return dataset

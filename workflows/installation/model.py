@@ -15,9 +15,9 @@ from pydantic import Field, ValidationError, model_validator
 from steps.config import SpecPart
 from steps.contract import join
 from steps.errors import MissingInputError, Problem, SpecError
-from steps.quantity import cores, mebibytes, seconds
-from steps.split.config import DATASET, GCP_PROJECT, DataflowPlace
-from workflows.installation.isolation import inside, strange_places
+from steps.quantity import parse_cpus, parse_duration, parse_mib
+from steps.split.config import DATASET, GCP_PROJECT, DataflowConfig
+from workflows.installation.isolation import conflicting_bigquery, inside
 from workflows.spec.model import DURATION, NAME, STORE, ExperimentSpec
 from workflows.spec.validation_errors import located, problems_of
 from workflows.spec.yaml_positions import parse_yaml, read_text
@@ -71,12 +71,12 @@ class ResourceClass(Placement):
     @property
     def memory_mib(self) -> int:
         """Memory in MiB, rounded down."""
-        return mebibytes(self.memory)
+        return parse_mib(self.memory)
 
     @property
     def workers(self) -> int:
         """Processes that train at once in a pod: one for each whole processor."""
-        return max(1, int(cores(self.cpu)))
+        return max(1, int(parse_cpus(self.cpu)))
 
 
 class TrainerImage(SpecPart):
@@ -132,7 +132,7 @@ class Notify(SpecPart):
     @property
     def late_seconds(self) -> int:
         """``late_after`` in seconds."""
-        return seconds(self.late_after)
+        return parse_duration(self.late_after)
 
 
 class Identities(SpecPart):
@@ -162,7 +162,7 @@ class Project(SpecPart):
     billing: str | None = Field(default=None, pattern=GCP_PROJECT)
     """The Google Cloud project that pays for reading BigQuery; default: that of the pods' service
     account."""
-    dataflow: DataflowPlace = DataflowPlace()
+    dataflow: DataflowConfig = DataflowConfig()
     """Where its jobs of Dataflow run. What is named here, a spec cannot name otherwise; the image
     is `images.worker`."""
     identities: Identities = Identities()
@@ -250,7 +250,7 @@ def load_installation(path: str | Path | None = None) -> Installation:
         raise SpecError(str(found), [located(each, places) for each in problems]) from None
 
 
-def place_of(installation: Installation, spec: ExperimentSpec) -> Project:
+def project_for(installation: Installation, spec: ExperimentSpec) -> Project:
     """The project that a spec runs in.
 
     Raises:
@@ -334,11 +334,11 @@ def _another_store(installation: Installation, spec: ExperimentSpec) -> list[Pro
     return [Problem("store", message, "Use --set store=null")]
 
 
-def dataflow_place(spec: ExperimentSpec, installation: Installation) -> DataflowPlace:
+def dataflow_place(spec: ExperimentSpec, installation: Installation) -> DataflowConfig:
     """Where a spec's project has its jobs of Dataflow run; nothing where it asks for none."""
     project = installation.projects.get(spec.project)
     if project is None or spec.split.engine == "embedded":
-        return DataflowPlace()
+        return DataflowConfig()
     image = installation.images.worker
     return project.dataflow.model_copy(update={"worker_image": image} if image else {})
 
@@ -355,7 +355,7 @@ def _another_staging(installation: Installation, spec: ExperimentSpec) -> list[P
     project = installation.projects.get(spec.project)
     if project is None:
         return []
-    problems = strange_places(spec.dataset, spec.project, project.staging, project.billing)
+    problems = conflicting_bigquery(spec.dataset, spec.project, project.staging, project.billing)
     if spec.dataset.query is not None and project.staging is None:
         message = f"the project {spec.project!r} has no staging dataset, where its result could lie"
         hint = f"The installation file names it: projects.{spec.project}.staging."

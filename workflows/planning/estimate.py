@@ -6,7 +6,7 @@ import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from steps.quantity import cores
+from steps.quantity import parse_cpus
 from steps.records import PartitionIndex
 from workflows.installation.model import Installation, Prices, ResourceClass
 from workflows.installation.resource_classes import sizes, training_classes
@@ -185,4 +185,4 @@ def _class_plan(
 
 
 def _per_hour(size: ResourceClass, prices: Prices) -> float:
-    return cores(size.cpu) * prices.cpu_hour + size.memory_mib / 1024 * prices.gib_hour
+    return parse_cpus(size.cpu) * prices.cpu_hour + size.memory_mib / 1024 * prices.gib_hour

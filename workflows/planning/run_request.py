@@ -69,7 +69,7 @@ def trainer_config(spec: ExperimentSpec) -> dict[str, Any]:
 
 
 @dataclass(frozen=True)
-class TrainerFacts:
+class TrainerInfo:
     """What only the machine or image that has a trainer knows of it.
 
     Attributes:
@@ -87,13 +87,13 @@ class TrainerFacts:
         return canonical_json(asdict(self))
 
     @classmethod
-    def from_json(cls, text: str | bytes) -> TrainerFacts:
+    def from_json(cls, text: str | bytes) -> TrainerInfo:
         """Read what ``to_json`` wrote."""
         raw = json.loads(text)
         return cls(raw["config"], raw["versions"], tuple(raw["tasks"]))
 
 
-def trainer_facts(spec: ExperimentSpec) -> TrainerFacts:
+def trainer_info(spec: ExperimentSpec) -> TrainerInfo:
     """Check the trainer's part of a spec, and look at the trainer that is installed here.
 
     Raises:
@@ -102,11 +102,11 @@ def trainer_facts(spec: ExperimentSpec) -> TrainerFacts:
     config = trainer_config(spec)
     trainer = load_class(spec.trainer.name)
     versions = {"refeed": __version__, **library_versions(trainer)}
-    return TrainerFacts(config, versions, tuple(sorted(trainer.tasks)))
+    return TrainerInfo(config, versions, tuple(sorted(trainer.tasks)))
 
 
 def run_request(
-    spec: ExperimentSpec, made: SplitResult, run: str, trainer: TrainerFacts
+    spec: ExperimentSpec, made: SplitResult, run: str, trainer: TrainerInfo
 ) -> RunRequest:
     """The request of a run.
 

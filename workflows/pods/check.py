@@ -19,11 +19,11 @@ from steps.contract import OUTPUTS, RunAddress, output
 from steps.errors import MissingInputError, Problem, SpecError
 from steps.records import PartitionRecord, RunRecord, canonical_json
 from steps.runtime.attempts import forget
-from steps.split.config import DataflowPlace
+from steps.split.config import DataflowConfig
 from steps.storage.base import Storage, read_parsed
-from workflows.installation.isolation import housed, inside, strange_places
+from workflows.installation.isolation import conflicting_bigquery, inside, with_project_defaults
 from workflows.planning.run_files import now, write_start
-from workflows.planning.run_request import trainer_facts
+from workflows.planning.run_request import trainer_info
 from workflows.pods import environment as env
 from workflows.pods.pod import Pod, find, pod
 from workflows.spec.model import ExperimentSpec
@@ -71,7 +71,7 @@ def check() -> None:
     address = RunAddress(raw["output"], platform.project, raw["name"], run_id(os.environ))
     with pod(address, "check") as here:
         spec = _spec(raw, env.parameters(os.environ), platform)
-        facts = trainer_facts(spec)
+        facts = trainer_info(spec)
         _begin(here, spec)
         layout = address.run_layout
         here.storage.write(layout.trainer, facts.to_json().encode())
@@ -97,15 +97,15 @@ def _spec(raw: dict[str, Any], form: dict[str, str], platform: env.Platform) -> 
         message = f"it was compiled for {platform.project!r}, whose root is {platform.root!r}"
         problems.append(Problem("project", message))
     place = platform.staging, platform.billing
-    problems += strange_places(spec.dataset, platform.project, *place)
-    jobs = DataflowPlace.model_validate(platform.dataflow)
+    problems += conflicting_bigquery(spec.dataset, platform.project, *place)
+    jobs = DataflowConfig.model_validate(platform.dataflow)
     problems += spec.split.strange(jobs, platform.project)
     if spec.store not in {None, platform.store}:
         message = f"{spec.store!r} is not the store that it was compiled for, {platform.store!r}"
         problems.append(Problem("store", message))
     if problems:
         raise SpecError("the form", problems)
-    dataset, split = housed(spec.dataset, *place), spec.split.at(jobs)
+    dataset, split = with_project_defaults(spec.dataset, *place), spec.split.at(jobs)
     return spec.model_copy(update={"dataset": dataset, "split": split})
 
 

@@ -13,7 +13,7 @@ from steps.errors import Problem, SpecError
 from steps.records import canonical_json
 from workflows.installation.isolation import inside
 from workflows.planning.packing import SizeClass
-from workflows.pods.pod_ledger import PodFacts
+from workflows.pods.pod_ledger import PodInfo
 
 SPEC = "REFEED_SPEC"
 """The spec as JSON; no two braces follow each other in its texts."""
@@ -86,9 +86,9 @@ def plain(text: str) -> str:
     return text.replace("{{", "\\u007b\\u007b").replace("$", "\\u0024")
 
 
-def pod_facts(environment: Mapping[str, str], step: str) -> PodFacts:
+def pod_info(environment: Mapping[str, str], step: str) -> PodInfo:
     """What the workflow engine tells this pod."""
-    return PodFacts(
+    return PodInfo(
         name=environment.get(POD, "unknown"),
         workflow=environment.get(WORKFLOW, "unknown"),
         step=step,
@@ -105,7 +105,7 @@ def parameters(environment: Mapping[str, str]) -> dict[str, str]:
     return {each["name"]: each.get("value", "") for each in raw}
 
 
-def check_place(environment: Mapping[str, str], project: str, root: str) -> None:
+def check_isolation(environment: Mapping[str, str], project: str, root: str) -> None:
     """Refuse to work for another project than the namespace's own, or outside its root.
 
     Raises:

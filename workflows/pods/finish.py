@@ -43,7 +43,7 @@ def finish(root: str, project: str, experiment: str) -> None:
         UsageError: the webhook refused it.
     """
     address = RunAddress(root, project, experiment, _run())
-    env.check_place(os.environ, project, root)
+    env.check_isolation(os.environ, project, root)
     storage = storage_for(root)
     if _was_refused(address, storage):
         message = compose(address, _refusal(address), None)

@@ -18,7 +18,7 @@ from steps.errors import (
     RefeedError,
     TransientError,
     UnavailableError,
-    unforeseen,
+    internal_error,
 )
 from steps.records import RunRecord
 from steps.runtime.log import RunLog
@@ -26,7 +26,7 @@ from steps.storage.base import Storage, storage_for
 from steps.stores.base import ExperimentStore, open_store
 from workflows.planning.run_files import now
 from workflows.pods import environment as env
-from workflows.pods.environment import Platform, check_place, pod_facts
+from workflows.pods.environment import Platform, check_isolation, pod_info
 from workflows.pods.pod_ledger import Ledger
 
 _LONGEST_WAIT_SECONDS = 60.0
@@ -71,10 +71,10 @@ def pod(address: RunAddress, step: str) -> Iterator[Pod]:
         UnavailableError: it failed for a passing reason once too often.
         RefeedError: whatever the step raises.
     """
-    check_place(os.environ, address.project, address.root)
+    check_isolation(os.environ, address.project, address.root)
     platform = Platform.read(os.environ)
     storage = storage_for(address.root)
-    ledger = Ledger(address.run_layout, storage, pod_facts(os.environ, step))
+    ledger = Ledger(address.run_layout, storage, pod_info(os.environ, step))
     with RunLog(storage, address.run_layout.log(step), step) as log:
         store = open_store(address.layout, platform.store)
         here = Pod(address, storage, store, platform, ledger, log)
@@ -128,7 +128,7 @@ def _closed(here: Pod, error: BaseException) -> BaseException:
         )
         cause = "failed"
     elif isinstance(error, Exception) and not isinstance(error, RefeedError):
-        error = unforeseen(error)
+        error = internal_error(error)
     with suppress(RefeedError):  # the first error is the one to tell
         here.ledger.close(cause)
         if cause == "failed":

@@ -19,7 +19,7 @@ COUNTED = {"transient", "error"}
 
 
 @dataclass(frozen=True)
-class PodFacts:
+class PodInfo:
     """What the workflow engine tells a pod.
 
     Attributes:
@@ -56,7 +56,7 @@ class Ledger:
         facts: what the engine tells.
     """
 
-    def __init__(self, run: RunLayout, storage: Storage, facts: PodFacts) -> None:
+    def __init__(self, run: RunLayout, storage: Storage, facts: PodInfo) -> None:
         self._run, self._storage, self._facts = run, storage, facts
         self.earlier = self._earlier()
         number = max((each.number for each in self.earlier), default=0) + 1

@@ -14,7 +14,7 @@ from steps.split.step import SplitResult, split
 from steps.storage.base import read_parsed
 from workflows.planning.packing import Packing, pack_classes
 from workflows.planning.run_files import write_request
-from workflows.planning.run_request import TrainerFacts, run_request, split_engine, split_request
+from workflows.planning.run_request import TrainerInfo, run_request, split_engine, split_request
 from workflows.pods.pod import Pod, find, pod
 from workflows.pods.progress import PodProgress
 from workflows.spec.model import ExperimentSpec
@@ -58,7 +58,7 @@ def _leave(size: str, shards: int) -> None:
 
 def _make(here: Pod, spec: ExperimentSpec) -> None:
     address, layout = here.address, here.address.run_layout
-    trainer = read_parsed(here.storage, layout.trainer, TrainerFacts.from_json)
+    trainer = read_parsed(here.storage, layout.trainer, TrainerInfo.from_json)
     engine = split_engine(spec, address.follower)
     request, progress = split_request(spec), PodProgress()
     made = split(request, address.layout, here.storage, progress, engine, layout.begun)

@@ -6,7 +6,7 @@ import os
 import signal
 
 from steps.contract import RunAddress
-from steps.train.step import Means, train
+from steps.train.step import TrainLimits, train
 from steps.train.workers.pool import Stop
 from workflows.pods import environment as env
 from workflows.pods.pod import pod
@@ -30,11 +30,11 @@ def train_in_pod(address: RunAddress, size: str, shard: str) -> None:
         names = [each.name for each in classes]
         own = names.index(size)
         step = int(os.environ.get(env.MEMORY_STEP) or 0)
-        means = Means(
+        means = TrainLimits(
             workers=classes[own + step].workers,
             memory_step=step,
             memory_steps=len(classes) - 1 - own,
-            may_wait=here.budget_left,
+            can_retry_later=here.budget_left,
             killed_for_memory=here.ledger.killed_for_memory,
         )
         stop = Stop()

@@ -81,7 +81,7 @@ def find_run(installation: Installation, run: str, project: str | None = None) -
 
 
 @dataclass(frozen=True)
-class Advance:
+class RunProgress:
     """How far a run has come.
 
     Attributes:
@@ -105,7 +105,7 @@ class Watch:
         self._ended: dict[str, PodRecord] = {}
         self._partitions: int | None = None
 
-    def look(self) -> Advance:
+    def look(self) -> RunProgress:
         """How far it is now."""
         if self._partitions is None:
             self._partitions = self._plan()
@@ -115,7 +115,7 @@ class Watch:
             causes[each.cause or "running"] = causes.get(each.cause or "running", 0) + 1
         failed = sum(each.statuses.get("failed", 0) for each in pods)
         done = len(self._storage.names(self._layout.records)) if self._partitions else 0
-        return Advance(self._partitions, done, failed, causes)
+        return RunProgress(self._partitions, done, failed, causes)
 
     def _plan(self) -> int | None:
         try:

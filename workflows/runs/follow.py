@@ -20,8 +20,8 @@ from steps.errors import (
 from steps.records import RunRecord
 from steps.storage.base import read_parsed, storage_for
 from workflows.cluster.base import Cluster
-from workflows.cluster.diagnose import troubles
-from workflows.runs.find import Advance, Watch
+from workflows.cluster.diagnose import diagnose
+from workflows.runs.find import RunProgress, Watch
 from workflows.runs.submit import ENDED, Submitted
 
 SECONDS_BETWEEN_LOOKS = 2.0
@@ -38,14 +38,14 @@ class View:
         advance: how far it has come.
         seconds_left: until all partitions are done with, if it goes on like this; None if nobody
             can tell yet.
-        troubles: what is wrong just now, a sentence each.
+        problems: what is wrong just now, a sentence each.
     """
 
     phase: str
     step: str
-    advance: Advance
+    advance: RunProgress
     seconds_left: float | None
-    troubles: tuple[str, ...]
+    problems: tuple[str, ...]
 
 
 class Watcher(Protocol):
@@ -59,7 +59,7 @@ class Watcher(Protocol):
 
 
 @dataclass(frozen=True)
-class Ended:
+class RunEnd:
     """The end of a run.
 
     Attributes:
@@ -93,7 +93,7 @@ class Ended:
         )
 
 
-def follow(submitted: Submitted, cluster: Cluster, watcher: Watcher) -> Ended:
+def follow(submitted: Submitted, cluster: Cluster, watcher: Watcher) -> RunEnd:
     """Watch a run until its workflow has ended.
 
     Raises:
@@ -112,7 +112,7 @@ def follow(submitted: Submitted, cluster: Cluster, watcher: Watcher) -> Ended:
                     step=_step(workflow),
                     advance=advance,
                     seconds_left=pace.left(advance),
-                    troubles=tuple(troubles(workflow, _age(workflow))),
+                    problems=tuple(diagnose(workflow, _age(workflow))),
                 )
             )
             if phase in ENDED:
@@ -180,7 +180,7 @@ class _Pace:
     def __init__(self) -> None:
         self._first: tuple[float, int] | None = None
 
-    def left(self, advance: Advance) -> float | None:
+    def left(self, advance: RunProgress) -> float | None:
         if not advance.partitions:
             return None
         now = time.monotonic()
@@ -193,7 +193,7 @@ class _Pace:
         return (now - began) / made * (advance.partitions - advance.done)
 
 
-def _ended(submitted: Submitted, workflow: dict[str, Any]) -> Ended:
+def _ended(submitted: Submitted, workflow: dict[str, Any]) -> RunEnd:
     layout, storage = submitted.address.run_layout, storage_for(submitted.address.root)
     status = workflow["status"]["phase"]
     message = "" if status == "Succeeded" else str(workflow["status"].get("message", ""))
@@ -208,4 +208,4 @@ def _ended(submitted: Submitted, workflow: dict[str, Any]) -> Ended:
         pass  # it was stopped before it could write anything
     except RefeedError as error:
         message = f"{message} (its folder cannot be read: {error.message})"
-    return Ended(status, message, outcome)
+    return RunEnd(status, message, outcome)

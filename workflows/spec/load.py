@@ -12,7 +12,7 @@ from pydantic import ValidationError
 from steps.errors import SpecError, UsageError
 from workflows.spec.model import ExperimentSpec
 from workflows.spec.validation_errors import located, problems_of
-from workflows.spec.yaml_positions import Place, parse_yaml, read_text
+from workflows.spec.yaml_positions import SourcePosition, parse_yaml, read_text
 
 _HINT = "`refeed init TABLE` writes a spec."
 
@@ -30,7 +30,7 @@ class LoadedSpec:
 
     path: str
     spec: ExperimentSpec
-    places: dict[str, Place]
+    places: dict[str, SourcePosition]
     overridden: tuple[str, ...] = ()
 
     def locate(self, error: SpecError) -> SpecError:
@@ -82,7 +82,7 @@ def _resolve(raw: dict[str, Any], names: list[str], folder: Path) -> None:
         raw[last] = str((folder / value).resolve())
 
 
-def _apply(raw: dict[str, Any], places: dict[str, Place], override: str) -> str:
+def _apply(raw: dict[str, Any], places: dict[str, SourcePosition], override: str) -> str:
     """Carry out one ``--set a.b=value``; paths given so are relative to the working directory.
 
     Returns:

@@ -12,7 +12,7 @@ from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
 from steps.errors import Problem
-from workflows.spec.yaml_positions import Place
+from workflows.spec.yaml_positions import SourcePosition
 
 
 def problems_of(model: type[BaseModel], error: ValidationError) -> list[Problem]:
@@ -107,7 +107,9 @@ def describe(root: type[BaseModel], where: str) -> str:
     return " ".join((field.description or "").split()) if field else ""
 
 
-def located(problem: Problem, places: dict[str, Place], overridden: Sequence[str] = ()) -> Problem:
+def located(
+    problem: Problem, places: dict[str, SourcePosition], overridden: Sequence[str] = ()
+) -> Problem:
     """Add line and column: of the key for an unknown key, of the nearest parent otherwise."""
     if problem.line:
         return problem

@@ -12,7 +12,7 @@ from steps.errors import MissingInputError, Problem, SpecError
 _LARGEST = 1 << 20
 _MOST_ALIASES = 100
 
-Place = tuple[int, int]
+SourcePosition = tuple[int, int]
 """Line and column, from 1."""
 
 
@@ -42,7 +42,7 @@ def read_text(path: Path, hint: str) -> str:
         ) from error
 
 
-def parse_yaml(path: str, text: str) -> tuple[dict[str, Any], dict[str, Place]]:
+def parse_yaml(path: str, text: str) -> tuple[dict[str, Any], dict[str, SourcePosition]]:
     """Values and places of a YAML text; the top level must be a mapping.
 
     Raises:
@@ -84,7 +84,7 @@ class _Reader:
     """Turns YAML nodes into plain values, noting where each stands."""
 
     def __init__(self, path: str) -> None:
-        self.places: dict[str, Place] = {}
+        self.places: dict[str, SourcePosition] = {}
         self.problems: list[Problem] = []
         self._constructor = yaml.SafeLoader("")
         self._depth = 0
@@ -134,7 +134,7 @@ class _Reader:
         return value
 
 
-def _place(node: yaml.Node) -> Place:
+def _place(node: yaml.Node) -> SourcePosition:
     return node.start_mark.line + 1, node.start_mark.column + 1
 
 

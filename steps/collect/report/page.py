@@ -49,7 +49,7 @@ SCALES = {
 
 
 @dataclass(frozen=True)
-class RunFacts:
+class RunInfo:
     """How and when the result tables came to be. Shown, never computed with.
 
     Attributes:
@@ -75,7 +75,7 @@ class RunFacts:
     version: str
 
 
-def build_report(read: Reader, run: RunFacts) -> str:
+def build_report(read: Reader, run: RunInfo) -> str:
     """The report as one HTML document; equal input gives equal bytes.
 
     Args:
@@ -229,7 +229,7 @@ def _without_model(partitions: Sequence[Partition]) -> dict[str, Any]:
     }
 
 
-def _made(experiment: Mapping[str, Any], run: RunFacts) -> dict[str, Any]:
+def _made(experiment: Mapping[str, Any], run: RunInfo) -> dict[str, Any]:
     """How it was made and with which data."""
     named = ("trainer_params", "evaluate", "explain", "versions")
     return {

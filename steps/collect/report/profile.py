@@ -17,7 +17,7 @@ _WIDTH, _LINE, _LEFT, _RIGHT = 560.0, 24.0, 130.0, 60.0
 
 
 @dataclass(frozen=True)
-class ProfileFacts:
+class ProfileInfo:
     """What the page says beside the tables of the data set.
 
     Attributes:
@@ -51,7 +51,7 @@ class ProfileFacts:
     min_rows: int
 
 
-def build_profile(read: Reader, facts: ProfileFacts) -> str:
+def build_profile(read: Reader, facts: ProfileInfo) -> str:
     """The page as one HTML document; equal input gives equal bytes.
 
     Args:
@@ -76,12 +76,12 @@ def build_profile(read: Reader, facts: ProfileFacts) -> str:
     return environment().get_template("profile.html.j2").render(content)
 
 
-def _sizes(facts: ProfileFacts) -> list[tuple[str, str]]:
+def _sizes(facts: ProfileInfo) -> list[tuple[str, str]]:
     names = ("least", "lower quartile", "median", "upper quartile", "most")
     return [(name, text.count(size)) for name, size in zip(names, facts.sizes, strict=True)]
 
 
-def _bars(facts: ProfileFacts) -> Markup:
+def _bars(facts: ProfileInfo) -> Markup:
     """A bar for each range of sizes; darker ink where all of it is below ``min_rows``."""
     largest = max(count for _, _, count in facts.bars)
     room = _WIDTH - _LEFT - _RIGHT

@@ -45,7 +45,7 @@ _PART = r"(?:`[^`]+`|\w[\w-]*)"
 _CHAIN = re.compile(rf"{_PART}(?:\s*\.\s*{_PART})+|`[^`]+\.[^`]+`")
 
 
-class UncertainError(Exception):
+class UnstableRowsError(Exception):
     """The rows may change unseen."""
 
 
@@ -57,7 +57,7 @@ def table_state(table: bigquery.Table) -> list[str]:
             they are not kept by BigQuery.
     """
     if table.table_type not in STORED or table.streaming_buffer is not None:
-        raise UncertainError
+        raise UnstableRowsError
     modified = table.modified.isoformat() if table.modified else ""
     created = table.created.isoformat() if table.created else ""
     return [str(name_of(table)), created, modified]
@@ -79,9 +79,9 @@ def query_state(clients: Clients, sql: str, field: str, depth: int = 0) -> State
     found = dry_run(clients, sql, field)
     plain = _TEXTS.sub(" ", sql)
     if depth > _DEPTH or not found.plain or _UNSTEADY.search(plain):
-        raise UncertainError
+        raise UnstableRowsError
     if not found.tables or len(found.tables) >= _LISTED:
-        raise UncertainError
+        raise UnstableRowsError
     state = [[sql]]
     for table in _tables(clients, found.tables, _mentioned(plain, clients.billing)):
         if table.table_type == "VIEW" and not table.view_use_legacy_sql:
@@ -100,7 +100,7 @@ def _tables(
         try:
             yield _get(clients, name)
         except _UNKNOWN as error:  # a wildcard, or behind an authorised view
-            raise UncertainError from error
+            raise UnstableRowsError from error
     for name in sorted(set(mentioned) - set(listed)):
         try:
             yield _get(clients, name)
@@ -117,7 +117,7 @@ def _mentioned(sql: str, billing: str) -> set[TableName]:
     """What may be a table's name in a query; a name without a project is of the paying one."""
     chains = {re.sub(r"[`\s]", "", chain) for chain in _CHAIN.findall(sql)}
     if len(chains) > _NAMES:
-        raise UncertainError
+        raise UnstableRowsError
     names = set()
     for chain in chains:
         dots = chain.count(".")

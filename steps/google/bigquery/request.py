@@ -31,7 +31,7 @@ class TableName:
 
 
 @dataclass(frozen=True)
-class Wanted:
+class BigQueryRequest:
     """What a spec wants of BigQuery.
 
     Attributes:

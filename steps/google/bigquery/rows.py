@@ -25,7 +25,7 @@ _BATCH_ROWS = 65_536
 
 
 @dataclass(frozen=True)
-class Reading:
+class SessionRequest:
     """What a session is opened for.
 
     Attributes:
@@ -41,7 +41,7 @@ class Reading:
     micros: int | None
 
 
-def open_session(clients: Clients, reading: Reading, streams: int) -> types.ReadSession:
+def open_session(clients: Clients, reading: SessionRequest, streams: int) -> types.ReadSession:
     """Open a session; it costs nothing until rows are read, and lasts about six hours.
 
     Args:

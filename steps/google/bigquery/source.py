@@ -20,7 +20,7 @@ from steps.google.bigquery.errors import translated
 from steps.google.bigquery.fingerprint import (
     STORED,
     State,
-    UncertainError,
+    UnstableRowsError,
     query_state,
     table_state,
 )
@@ -33,10 +33,10 @@ from steps.google.bigquery.jobs import (
     materialise,
     staging_of,
 )
-from steps.google.bigquery.request import TableName, Wanted, quoted
+from steps.google.bigquery.request import BigQueryRequest, TableName, quoted
 from steps.google.bigquery.rows import (
     STREAMS,
-    Reading,
+    SessionRequest,
     StreamPiece,
     open_session,
     pieces_of,
@@ -50,7 +50,7 @@ _CLOCK_SECONDS = 1.0
 
 
 @dataclass(frozen=True)
-class Pin:
+class BigQuerySnapshot:
     """What fixes the rows of a source, from the begin of a data set to its end.
 
     Attributes:
@@ -70,7 +70,7 @@ class Pin:
         return canonical_json(asdict(self))
 
     @classmethod
-    def from_json(cls, text: str) -> Pin:
+    def from_json(cls, text: str) -> BigQuerySnapshot:
         """Read what ``to_json`` wrote."""
         raw = json.loads(text)
         raw["fields"] = tuple((name, kind, mode) for name, kind, mode in raw["fields"])
@@ -85,18 +85,18 @@ class BigQuerySource:
         deadline: seconds for which a call is tried again.
     """
 
-    def __init__(self, wanted: Wanted, deadline: float = DEADLINE_SECONDS) -> None:
+    def __init__(self, wanted: BigQueryRequest, deadline: float = DEADLINE_SECONDS) -> None:
         self.wanted = wanted
         home = wanted.table.project if wanted.table else ""
         if not home and wanted.staging:
             home = staging_of(wanted.staging).project
         self.clients = Clients(wanted.billing, home, deadline)
-        self._pin: Pin | None = None
+        self._pin: BigQuerySnapshot | None = None
         self._held: tuple[tuple[str, ...], types.ReadSession] | None = None
         self._made: TableName | None = None
 
     @property
-    def pin(self) -> Pin:
+    def pin(self) -> BigQuerySnapshot:
         """What fixes the rows; made now if there is none yet."""
         if self._pin is None:
             self._pin = self._new_pin()
@@ -109,7 +109,7 @@ class BigQuerySource:
     def go_on(self, pin: str) -> None:
         """See ``LiveSource.go_on``."""
         self.forget()
-        self._pin = Pin.from_json(pin)
+        self._pin = BigQuerySnapshot.from_json(pin)
 
     def forget(self) -> None:
         """See ``LiveSource.forget``."""
@@ -177,7 +177,7 @@ class BigQuerySource:
         """Whether the Storage Read API reads it as it is."""
         return self._table is not None and self._table.table_type in STORED
 
-    def _new_pin(self) -> Pin:
+    def _new_pin(self) -> BigQuerySnapshot:
         now = int((time.time() - _CLOCK_SECONDS) * 1e6)
         if self._table is not None and self._table.modified is not None:
             # The time of change is cut to milliseconds; the change is in the rows that are read.
@@ -185,10 +185,12 @@ class BigQuerySource:
         name = f"refeed_{secrets.token_hex(8)}"
         try:
             state = digest(self._state())
-        except UncertainError:
+        except UnstableRowsError:
             state = digest(["nobody can tell", now, name])
         fields = self._table.schema if self._table else self._look([]).fields
-        return Pin(now, state, name, tuple((f.name, f.field_type, f.mode) for f in fields))
+        return BigQuerySnapshot(
+            now, state, name, tuple((f.name, f.field_type, f.mode) for f in fields)
+        )
 
     def _state(self) -> State:
         if self._table is not None and self._table.table_type in STORED:
@@ -242,9 +244,9 @@ class BigQuerySource:
     def _session(self, columns: list[str], streams: int) -> types.ReadSession:
         if self._direct and self.wanted.table is not None:
             restriction, micros = self.wanted.restriction, self.pin.micros
-            reading = Reading(self.wanted.table, tuple(columns), restriction, micros)
+            reading = SessionRequest(self.wanted.table, tuple(columns), restriction, micros)
         else:
             self._ready(columns)
             assert self._made is not None, "a result has been made"
-            reading = Reading(self._made, tuple(columns), "", None)
+            reading = SessionRequest(self._made, tuple(columns), "", None)
         return open_session(self.clients, reading, streams)

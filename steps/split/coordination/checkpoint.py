@@ -16,7 +16,7 @@ from steps.storage.base import Storage, read_parsed
 
 
 @dataclass(frozen=True)
-class Begun:
+class SplitCheckpoint:
     """What a run has begun.
 
     Attributes:
@@ -28,7 +28,7 @@ class Begun:
     outdated: str
 
 
-class Memory:
+class CheckpointFile:
     """The memory of one run.
 
     Args:
@@ -39,16 +39,18 @@ class Memory:
     def __init__(self, uri: str, storage: Storage) -> None:
         self.uri, self.storage = uri, storage
 
-    def recall(self) -> Begun | None:
+    def recall(self) -> SplitCheckpoint | None:
         """What the run has begun, if it has."""
         if not self.uri:
             return None
         try:
-            return read_parsed(self.storage, self.uri, lambda text: Begun(**json.loads(text)))
+            return read_parsed(
+                self.storage, self.uri, lambda text: SplitCheckpoint(**json.loads(text))
+            )
         except (MissingInputError, DamagedError):
             return None
 
-    def keep(self, begun: Begun) -> None:
+    def keep(self, begun: SplitCheckpoint) -> None:
         """Keep what is begun now."""
         if self.uri:
             self.storage.write(self.uri, canonical_json(asdict(begun)).encode())
@@ -60,9 +62,9 @@ class Memory:
 
 
 @contextmanager
-def remembered(uri: str, storage: Storage) -> Iterator[Memory]:
+def open_checkpoint(uri: str, storage: Storage) -> Iterator[CheckpointFile]:
     """The memory of a run, which forgets what never can be made: somebody has to mend it first."""
-    memory = Memory(uri, storage)
+    memory = CheckpointFile(uri, storage)
     try:
         yield memory
     except TerminalError:

@@ -21,7 +21,7 @@ from steps.storage.base import Storage, read_parsed
 
 
 @dataclass(frozen=True)
-class Place:
+class JobLocation:
     """Where jobs run.
 
     Attributes:
@@ -48,7 +48,7 @@ class Claim:
     number: int
     nonce: str
     made: float
-    place: Place
+    place: JobLocation
     job: str = ""
 
 
@@ -77,7 +77,7 @@ class Claims:
             raw = read_parsed(self.storage, self._claim(number), json.loads)
         except MissingInputError:  # the data set has been made meanwhile
             return None
-        place = Place(**raw["place"])
+        place = JobLocation(**raw["place"])
         return Claim(number, raw["nonce"], raw["made"], place, self._job_of(number))
 
     def _job_of(self, number: int) -> str:
@@ -85,7 +85,7 @@ class Claims:
             return str(read_parsed(self.storage, self._job(number), json.loads)["job"])
         return ""
 
-    def claim(self, number: int, place: Place) -> Claim | None:
+    def claim(self, number: int, place: JobLocation) -> Claim | None:
         """Claim a number; None if somebody else was quicker."""
         claim = Claim(number, secrets.token_hex(4), time.time(), place)
         about = {"made": claim.made, "nonce": claim.nonce, "place": asdict(place)}

@@ -14,11 +14,11 @@ from steps.records import PartitionIndex, canonical_json
 from steps.storage.base import Storage, read_parsed
 
 
-class MadeMeanwhileError(Exception):
+class BuiltElsewhereError(Exception):
     """Somebody else has made the data set since we looked for it."""
 
 
-class Link:
+class DatasetPointer:
     """The data set of a source.
 
     Args:
@@ -36,7 +36,9 @@ class Link:
         self.outdated, self._uri = outdated, project.source(identity)
 
     @classmethod
-    def of_now(cls, project: ProjectLayout, identity: str, storage: Storage, *, anew: bool) -> Link:
+    def of_now(
+        cls, project: ProjectLayout, identity: str, storage: Storage, *, anew: bool
+    ) -> DatasetPointer:
         """The link as it is now, of use or not.
 
         Args:

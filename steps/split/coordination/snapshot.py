@@ -19,7 +19,7 @@ LIFE_SECONDS = 24 * 3600.0
 
 
 @contextmanager
-def pinned(source: Source, uri: str, storage: Storage) -> Iterator[Pin]:
+def snapshot_lock(source: Source, uri: str, storage: Storage) -> Iterator[SnapshotLock]:
     """Hold a source's rows fixed; the pin goes when the data set is made, or never can be.
 
     Args:
@@ -27,7 +27,7 @@ def pinned(source: Source, uri: str, storage: Storage) -> Iterator[Pin]:
         uri: of the pin.
         storage: of the pin.
     """
-    pin = Pin(source, uri, storage)
+    pin = SnapshotLock(source, uri, storage)
     try:
         yield pin
     except TerminalError:
@@ -38,7 +38,7 @@ def pinned(source: Source, uri: str, storage: Storage) -> Iterator[Pin]:
     pin.remove()
 
 
-class Pin:
+class SnapshotLock:
     """The pin of one source; of a file, which has none, it does nothing.
 
     Attributes:

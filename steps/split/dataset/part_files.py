@@ -22,7 +22,7 @@ from steps.storage.base import Storage, scheme_of
 from steps.table.hashing import ContentSums, Hashes, content_sums, digest_of_sums
 from steps.table.merging import merged
 from steps.table.part_codec import canonical_order, encode_part
-from steps.table.statistics import Seen, of_groups
+from steps.table.statistics import GroupStatistics, of_groups
 
 PART_ROWS = 1 << 20
 """Rows of a part at the most, but for chance and for rows that are alike."""
@@ -120,7 +120,7 @@ class WrittenGroup:
 
     keys: tuple[PartitionKey, ...]
     parts: tuple[WrittenPart, ...]
-    seen: Seen
+    seen: GroupStatistics
 
 
 def write_group(
@@ -170,7 +170,7 @@ def groups_of(sizes: Sequence[int]) -> Iterator[range]:
 
 def partitions_of(
     group: Sequence[WrittenGroup], schema: pa.Schema
-) -> tuple[list[PartitionEntry], Seen]:
+) -> tuple[list[PartitionEntry], GroupStatistics]:
     """The partitions of a group, from its parts in the order of their numbers."""
     by_partition = zip(*(each.parts for each in group), strict=True)
     entries = [

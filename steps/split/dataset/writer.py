@@ -12,14 +12,14 @@ from typing import Self
 from steps.contract import DatasetLayout
 from steps.records import PartitionEntry, PartitionIndex, canonical_json
 from steps.results.schema import BUCKETS_TABLE, COLUMN_STATISTICS, DATASET_TABLES, TOP_VALUES_TABLE
-from steps.results.writer import TableWriter, arrow_table, csv_of, harmless_table
+from steps.results.writer import TableWriter, arrow_table, csv_of, escape_formulas
 from steps.split.dataset.plan import SplitPlan
 from steps.split.dataset.statistics_tables import rows_of
 from steps.split.dataset.tfdv import ALL, encode
 from steps.storage.base import Storage
 from steps.table.merging import WholeTable
 from steps.table.sample import Sample
-from steps.table.statistics import Seen, Statistics
+from steps.table.statistics import GroupStatistics, Statistics
 from steps.table.summaries import TableSummary
 
 _WAITING = 64
@@ -64,7 +64,7 @@ class DatasetWriter:
     ) -> None:
         self._stack.__exit__(kind, error, trace)
 
-    def add(self, entries: Sequence[PartitionEntry], seen: Seen) -> None:
+    def add(self, entries: Sequence[PartitionEntry], seen: GroupStatistics) -> None:
         """Take in the next partitions, and what was seen of them."""
         self._table.add_values(seen.sketches)
         for entry, statistics in zip(entries, seen.groups, strict=True):
@@ -103,7 +103,7 @@ class DatasetWriter:
         rows = rows_of([(None, whole)], self.plan.columns)
         tables = {name: arrow_table(table, rows[name]) for name, table in DATASET_TABLES.items()}
         for table in (TOP_VALUES_TABLE, BUCKETS_TABLE):
-            content = csv_of(harmless_table(tables[table.name]))
+            content = csv_of(escape_formulas(tables[table.name]))
             self.storage.write(self.layout.statistics_table(table.name, "csv"), content)
         told = {name: table.to_pylist() for name, table in tables.items()}
         self.storage.write(self.layout.tfdv, encode([(ALL, told)]))

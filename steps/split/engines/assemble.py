@@ -10,7 +10,7 @@ from steps.runtime.progress import Progress
 from steps.split.dataset.part_files import partitions_of
 from steps.split.dataset.plan import SplitPlan
 from steps.split.dataset.writer import DatasetWriter
-from steps.split.engines.job_output import Handover, Table
+from steps.split.engines.job_output import JobOutput, Table
 from steps.storage.base import Storage, read_parsed
 
 _READERS = 16
@@ -18,7 +18,7 @@ _READERS = 16
 
 def finish_dataset(
     plan: SplitPlan,
-    handover: Handover,
+    handover: JobOutput,
     project: ProjectLayout,
     storage: Storage,
     progress: Progress,
@@ -41,7 +41,7 @@ def finish_dataset(
     return writer.commit((table.dataset, table.content))
 
 
-def _add_all(writer: DatasetWriter, handover: Handover, table: Table, progress: Progress) -> None:
+def _add_all(writer: DatasetWriter, handover: JobOutput, table: Table, progress: Progress) -> None:
     with ThreadPoolExecutor(_READERS) as pool:  # far away, each of them is a request
         for start in range(0, len(table.groups), _READERS):
             some = list(enumerate(table.groups))[start : start + _READERS]

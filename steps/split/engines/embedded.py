@@ -16,7 +16,7 @@ import pyarrow as pa
 
 from steps.contract import DatasetLayout, ProjectLayout
 from steps.records import PartitionEntry, PartitionIndex, PartitionKey
-from steps.runtime.parallel import THREADS, in_order
+from steps.runtime.parallel import THREADS, map_ordered
 from steps.runtime.progress import Progress
 from steps.split.dataset.part_files import (
     Part,
@@ -28,11 +28,11 @@ from steps.split.dataset.part_files import (
 )
 from steps.split.dataset.plan import SplitPlan
 from steps.split.dataset.writer import DatasetWriter
-from steps.split.engines.first_pass import TableFacts
+from steps.split.engines.first_pass import FirstPass
 from steps.split.engines.spill import Grouping
 from steps.split.sources.base import Source
 from steps.storage.base import Storage, read_parsed, scheme_of
-from steps.table.statistics import Seen
+from steps.table.statistics import GroupStatistics
 
 MEMORY_BUDGET = 512 << 20
 """Bytes of rows that are held before they are spilled to disk; the peak is about twice it."""
@@ -89,20 +89,20 @@ class _Scan:
     """The first pass."""
 
     def __init__(self, plan: SplitPlan, grouping: Grouping) -> None:
-        self.plan, self.grouping, self.facts = plan, grouping, TableFacts(plan)
+        self.plan, self.grouping, self.facts = plan, grouping, FirstPass(plan)
 
     def read(self, batches: Iterator[pa.RecordBatch]) -> Iterator[int]:
         """Take in the batches of the source, yielding the rows of each.
 
         What needs one batch only is done ahead in threads; what adds up, in the order of batches.
         """
-        for looked in in_order(self.facts.look, batches):
+        for looked in map_ordered(self.facts.look, batches):
             batch, hashes, _ = looked
             self.grouping.add(batch, hashes, self.facts.add(looked))
             yield batch.num_rows
 
     def finish(self) -> tuple[str, str]:
-        """See ``TableFacts.digests``."""
+        """See ``FirstPass.digests``."""
         digests = self.facts.digests()
         self.grouping.finish()
         return digests
@@ -134,7 +134,7 @@ Keys = list[tuple[PartitionKey, int]]
 
 def _partitions(
     scan: _Scan, keys: Keys, layout: DatasetLayout, storage: Storage
-) -> Iterator[tuple[list[PartitionEntry], Seen]]:
+) -> Iterator[tuple[list[PartitionEntry], GroupStatistics]]:
     """Write the part files in the order of keys and of parts, a few at once."""
 
     def write(item: tuple[Keys, int]) -> WrittenGroup:
@@ -146,6 +146,6 @@ def _partitions(
     groups = [[keys[i] for i in group] for group in groups_of([int(sizes[c]) for _, c in keys])]
     numbers = [scan.grouping.part_numbers(some[0][1]) for some in groups]
     items = [(some, n) for some, parts in zip(groups, numbers, strict=True) for n in parts]
-    done = in_order(write, items, ahead=2 * THREADS)
+    done = map_ordered(write, items, ahead=2 * THREADS)
     for parts in numbers:
         yield partitions_of([next(done) for _ in parts], scan.plan.schema)

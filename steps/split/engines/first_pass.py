@@ -78,7 +78,7 @@ def key_of(value: object, kind: str) -> PartitionKey:
     return PartitionKey(kind, canonical_text(value))
 
 
-class TableFacts:
+class FirstPass:
     """Facts about the rows seen so far, the same in whatever order and portions they come."""
 
     def __init__(self, plan: SplitPlan) -> None:
@@ -115,7 +115,7 @@ class TableFacts:
         self.sample.add(batch, hashes)
         return self.partitions.add(batch.column(self.plan.partition_by))
 
-    def merge(self, other: TableFacts) -> None:
+    def merge(self, other: FirstPass) -> None:
         """Take in the facts about other rows."""
         self.sums = added([self.sums, other.sums])
         self.summary.merge(other.summary)

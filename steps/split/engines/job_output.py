@@ -30,11 +30,11 @@ from steps.errors import (
 from steps.records import PartitionKey, canonical_json
 from steps.split.coordination.claims import Claims
 from steps.split.dataset.part_files import WrittenGroup, WrittenPart
-from steps.split.engines.first_pass import TableFacts
-from steps.split.engines.shuffle import Deal, Dealt, Group
+from steps.split.engines.first_pass import FirstPass
+from steps.split.engines.shuffle import Assignment, Group, GroupPart
 from steps.storage.base import Storage, read_parsed
 from steps.table.sample import Sample
-from steps.table.statistics import Seen, Statistics
+from steps.table.statistics import GroupStatistics, Statistics
 from steps.table.summaries import ColumnSummary, TableSummary
 
 _ARRAYS = [field.name for field in fields(Statistics) if field.name not in {"rows", "top"}]
@@ -74,7 +74,7 @@ class Table:
     groups: tuple[Group, ...]
 
 
-class Handover:
+class JobOutput:
     """The folder of one job.
 
     Args:
@@ -89,7 +89,7 @@ class Handover:
 
     # --- written by workers
 
-    def put_table(self, facts: TableFacts, deal: Deal) -> None:
+    def put_table(self, facts: FirstPass, deal: Assignment) -> None:
         """Leave what the first pass found out."""
         about = {
             "dataset": deal.dataset,
@@ -100,7 +100,7 @@ class Handover:
         sample = np.frombuffer(facts.sample.sample(deal.plan.schema).to_ipc(), np.uint8)
         self._put(self._table, about, {"sample": sample})
 
-    def put_group(self, dealt: Dealt, group: WrittenGroup) -> None:
+    def put_group(self, dealt: GroupPart, group: WrittenGroup) -> None:
         """Leave what was written of one part of a group."""
         about = {
             "keys": [asdict(key) for key in group.keys],
@@ -153,7 +153,7 @@ class Handover:
             raise DamagedError(self.base, cause)
         return written
 
-    def _written(self, dealt: Dealt) -> WrittenGroup | None:
+    def _written(self, dealt: GroupPart) -> WrittenGroup | None:
         try:
             about, arrays = self._read(self._group(dealt))
         except MissingInputError:
@@ -183,7 +183,7 @@ class Handover:
     def _table(self) -> str:
         return join(self.base, "table.zip")
 
-    def _group(self, dealt: Dealt) -> str:
+    def _group(self, dealt: GroupPart) -> str:
         return join(self.base, f"group-{dealt[0]:07d}-{dealt[1]:05d}.zip")
 
     def _put(self, uri: str, about: dict[str, Any], arrays: dict[str, Any]) -> None:
@@ -202,13 +202,13 @@ class Handover:
             raise DamagedError(uri, str(error)) from error
 
 
-def forget_work(project: ProjectLayout, work: str, storage: Storage) -> None:
+def delete_job_output(project: ProjectLayout, work: str, storage: Storage) -> None:
     """Remove what all jobs of some work left: the data set is made, and can be found.
 
     Whoever is killed in the middle leaves what nobody looks for: see ``SplitPlan.work``.
     """
     for job in storage.names(_folder(project, work)):
-        Handover(project, work, job, storage).clear()
+        JobOutput(project, work, job, storage).clear()
     Claims(project, work, storage).clear()
 
 
@@ -225,10 +225,10 @@ def _part(raw: dict[str, Any]) -> WrittenPart:
     return WrittenPart(**{**raw, "missing": tuple(raw["missing"]), "sums": tuple(raw["sums"])})
 
 
-def _seen(about: dict[str, Any], arrays: dict[str, Any]) -> Seen:
+def _seen(about: dict[str, Any], arrays: dict[str, Any]) -> GroupStatistics:
     groups = tuple(_statistics(about, arrays, i) for i in range(len(about["rows"])))
     columns = sum(name.startswith("sketch") for name in arrays)
-    return Seen(groups, tuple(arrays[f"sketch{i}"] for i in range(columns)))
+    return GroupStatistics(groups, tuple(arrays[f"sketch{i}"] for i in range(columns)))
 
 
 def _statistics(about: dict[str, Any], arrays: dict[str, Any], position: int) -> Statistics:

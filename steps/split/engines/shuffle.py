@@ -26,7 +26,7 @@ from steps.split.dataset.part_files import (
     write_group,
 )
 from steps.split.dataset.plan import SplitPlan
-from steps.split.engines.first_pass import Codes, TableFacts, distinct_values
+from steps.split.engines.first_pass import Codes, FirstPass, distinct_values
 from steps.split.engines.spill import MemoryRun, SortBuffer, between
 from steps.storage.base import Storage
 from steps.table.hashing import Hashes
@@ -34,7 +34,7 @@ from steps.table.hashing import Hashes
 BUDGET = 128 << 20
 """Bytes of rows that a worker holds before it deals them out."""
 
-Dealt = tuple[int, int]
+GroupPart = tuple[int, int]
 """Where rows go: the number of the group, and that of the part."""
 
 
@@ -56,7 +56,7 @@ class Group:
 
 
 @dataclass(frozen=True)
-class Deal:
+class Assignment:
     """Who gets which rows; follows from the facts of the first pass.
 
     Attributes:
@@ -74,7 +74,7 @@ class Deal:
     codes: dict[object, int]
 
     @classmethod
-    def of(cls, facts: TableFacts) -> Deal:
+    def of(cls, facts: FirstPass) -> Assignment:
         """The deal.
 
         Raises:
@@ -103,7 +103,7 @@ class Deal:
         return np.array([self.codes[value] for value in values], np.int32)[places]
 
 
-class Dealer:
+class RowRouter:
     """Collects rows, and deals them out in portions as large as memory allows.
 
     Args:
@@ -111,18 +111,18 @@ class Dealer:
         budget: bytes of rows that are held.
     """
 
-    def __init__(self, deal: Deal, budget: int = BUDGET) -> None:
+    def __init__(self, deal: Assignment, budget: int = BUDGET) -> None:
         self.deal, self.budget = deal, budget
         self._buffer = SortBuffer(deal.plan.schema)
         self._firsts = np.array([group.first for group in deal.groups])
 
-    def add(self, batch: pa.RecordBatch, hashes: Hashes) -> Iterator[tuple[Dealt, bytes]]:
+    def add(self, batch: pa.RecordBatch, hashes: Hashes) -> Iterator[tuple[GroupPart, bytes]]:
         """Take in a batch; what is dealt out to make room."""
         self._buffer.add(batch, hashes, self.deal.codes_of(batch))
         if self._buffer.bytes >= self.budget:
             yield from self.rest()
 
-    def rest(self) -> Iterator[tuple[Dealt, bytes]]:
+    def rest(self) -> Iterator[tuple[GroupPart, bytes]]:
         """What is still held."""
         if self._buffer.rows:
             run = self._buffer.take()
@@ -169,7 +169,11 @@ def decode_rows(content: bytes, schema: pa.Schema) -> Rows:
 
 
 def write_dealt(
-    deal: Deal, dealt: Dealt, portions: Iterable[bytes], storage: Storage, layout: DatasetLayout
+    deal: Assignment,
+    dealt: GroupPart,
+    portions: Iterable[bytes],
+    storage: Storage,
+    layout: DatasetLayout,
 ) -> WrittenGroup:
     """Write the part files of all rows that were dealt to one place."""
     number, part = dealt

@@ -12,7 +12,7 @@ import pyarrow as pa
 
 from steps.contract import join
 from steps.errors import DataError, MissingInputError, Problem, SpecError
-from steps.quantity import octets
+from steps.quantity import parse_bytes
 from steps.split.config import DatasetConfig
 from steps.split.sources.csv import CsvSource
 from steps.split.sources.parquet import ParquetSource
@@ -125,7 +125,7 @@ def _open_bigquery(config: DatasetConfig) -> Source:
         restriction=config.filter or "",
         staging=config.staging,
         billing=config.billing,
-        max_bytes=octets(config.max_bytes) if config.max_bytes else None,
+        max_bytes=parse_bytes(config.max_bytes) if config.max_bytes else None,
     )
     return cast(Source, home.BigQuerySource(wanted))
 

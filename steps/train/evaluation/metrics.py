@@ -275,7 +275,7 @@ _MULTICLASS = (
 )
 
 
-def respond(task: str, raw: Floats) -> Floats:
+def inverse_link(task: str, raw: Floats) -> Floats:
     """Predictions of raw scores; the last axis is the outputs.
 
     Identity for a regression, the logistic function for a binary task (the probability of the

@@ -24,7 +24,7 @@ AnyTrainer = Trainer[Any, Any]
 
 
 @dataclass(frozen=True)
-class Seen:
+class ExplainedFold:
     """One fold's model with the held-out rows that it explains.
 
     Attributes:
@@ -41,7 +41,7 @@ class Seen:
 
 
 @dataclass(frozen=True)
-class Explained:
+class ExplainContext:
     """A partition and its fold models, ready to be explained.
 
     Attributes:
@@ -57,7 +57,7 @@ class Explained:
     trainer: AnyTrainer
     task: str
     frame: Frame
-    folds: list[Seen]
+    folds: list[ExplainedFold]
     grid: Grid
     config: ExplainConfig
     seed: int
@@ -75,7 +75,7 @@ class Explained:
         return "target" if self.task == "regression" else "log_odds"
 
 
-def seen_rows(frame: Frame, folds: list[Fold], models: list[Any], rows: int) -> list[Seen]:
+def seen_rows(frame: Frame, folds: list[Fold], models: list[Any], rows: int) -> list[ExplainedFold]:
     """Give each fold model its share of the ``rows`` held-out rows with the smallest hashes."""
     held = np.concatenate([fold.held_out for fold in folds])
     chosen = np.zeros(len(frame.target), bool)
@@ -85,7 +85,7 @@ def seen_rows(frame: Frame, folds: list[Fold], models: list[Any], rows: int) -> 
         for model, fold in zip(models, folds, strict=True)
     ]
     return [
-        Seen(model, fold, mine, frame.features.take(mine))
+        ExplainedFold(model, fold, mine, frame.features.take(mine))
         for model, fold, mine in parts
         if len(mine)
     ]
@@ -97,7 +97,7 @@ def put(rows: Rows, /, **cells: Any) -> None:  # noqa: ANN401 - cells of any col
         rows[name].append(cell)
 
 
-def spread(values: Floats) -> tuple[Floats, list[float | None]]:
+def mean_and_sd(values: Floats) -> tuple[Floats, list[float | None]]:
     """Mean over the first axis (folds) and standard deviation between folds; NaN is left out.
 
     Args:
@@ -121,7 +121,7 @@ def cell_of(value: float) -> float | None:
     return None if np.isnan(value) else float(value)
 
 
-def row_mean(work: Explained, fold: int, values: Floats) -> Floats:
+def row_mean(work: ExplainContext, fold: int, values: Floats) -> Floats:
     """Weighted mean over a fold's explained rows (the first axis)."""
     weight = weights_of(work.frame)[work.folds[fold].rows]
     return np.asarray(np.tensordot(weight, values, axes=1) / weight.sum())

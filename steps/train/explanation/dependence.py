@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 from steps.table.grid import FeatureGrid
 from steps.train.config import PartialDependenceConfig
 from steps.train.evaluation.evaluate import Rows, weights_of
-from steps.train.evaluation.metrics import respond
-from steps.train.explanation.context import Explained, Seen, put, spread
+from steps.train.evaluation.metrics import inverse_link
+from steps.train.explanation.context import ExplainContext, ExplainedFold, mean_and_sd, put
 from steps.train.frame import Frame, Integers
 from steps.train.trainer import Floats
 
@@ -20,7 +20,7 @@ _ROWS_AT_ONCE = 512
 out for them in the processor's cache."""
 
 
-def partial_dependence(work: Explained, config: PartialDependenceConfig) -> Rows:
+def partial_dependence(work: ExplainContext, config: PartialDependenceConfig) -> Rows:
     """Mean prediction with a feature set to each grid value (Friedman, Ann. Statist. 29, 2001)."""
     drawn = [
         (column, work.grid[name])
@@ -36,7 +36,7 @@ def partial_dependence(work: Explained, config: PartialDependenceConfig) -> Rows
 
 
 def _fold_curves(
-    work: Explained, seen: Seen, drawn: list[tuple[int, FeatureGrid]], scale: str
+    work: ExplainContext, seen: ExplainedFold, drawn: list[tuple[int, FeatureGrid]], scale: str
 ) -> list[Floats]:
     """One fold's curve of each drawn feature, shape (points, outputs).
 
@@ -50,13 +50,13 @@ def _fold_curves(
         for i, (column, grid) in enumerate(drawn):
             points = work.frame.points(column, grid)
             raw = work.trainer.response_curves(seen.model, rows, column, points)
-            answers = respond(work.task, raw) if scale == "probability" else raw
+            answers = inverse_link(work.task, raw) if scale == "probability" else raw
             totals[i] = totals[i] + np.tensordot(weight[block], answers, axes=1)
     return [np.asarray(total / weight.sum()) for total in totals]
 
 
 def _add_curves(
-    rows: Rows, work: Explained, column: int, grid: FeatureGrid, curves: Floats, scale: str
+    rows: Rows, work: ExplainContext, column: int, grid: FeatureGrid, curves: Floats, scale: str
 ) -> None:
     """Add the rows of one feature; ``curves`` has the shape (folds, points, outputs)."""
     support, extrapolated = support_of(work.frame, column, grid)
@@ -65,9 +65,9 @@ def _add_curves(
     unit = "probability" if work.task != "regression" and scale == "probability" else work.margin
     for output, label in enumerate(work.classes):
         folds = curves[:, :, output]
-        values, deviations = spread(folds)
+        values, deviations = mean_and_sd(folds)
         level = folds @ weight / weight.sum()
-        centred, centred_deviations = spread(folds - level[:, None])
+        centred, centred_deviations = mean_and_sd(folds - level[:, None])
         for i, value in enumerate(grid.values):
             put(
                 rows,

@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections import defaultdict
 
 from steps.train.evaluation.evaluate import Rows
-from steps.train.explanation.context import Explained
+from steps.train.explanation.context import ExplainContext
 from steps.train.explanation.dependence import partial_dependence
 from steps.train.explanation.importance import add_importance
 from steps.train.explanation.shap_values import shap_by_value, shap_summary, shap_values_of
 
 
-def explain(work: Explained) -> dict[str, Rows]:
+def explain(work: ExplainContext) -> dict[str, Rows]:
     """Rows for the tables importance, partial_dependence, shap_summary and shap_by_value."""
     tables: dict[str, Rows] = {"importance": defaultdict(list)}
     shap = shap_values_of(work)

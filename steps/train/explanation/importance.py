@@ -7,15 +7,22 @@ from numpy.typing import NDArray
 
 from steps.table.hashing import seeded
 from steps.train.evaluation.evaluate import Rows, weights_of
-from steps.train.evaluation.metrics import metrics_of, respond
-from steps.train.explanation.context import Explained, Seen, cell_of, put, row_mean, spread
+from steps.train.evaluation.metrics import inverse_link, metrics_of
+from steps.train.explanation.context import (
+    ExplainContext,
+    ExplainedFold,
+    cell_of,
+    mean_and_sd,
+    put,
+    row_mean,
+)
 from steps.train.trainer import Features, Floats, ShapValues
 
 _CELLS_AT_ONCE = 4 << 20
 """Cells of a feature matrix that are predicted in one call; 32 MiB."""
 
 
-def add_importance(rows: Rows, work: Explained, shap: list[ShapValues]) -> None:
+def add_importance(rows: Rows, work: ExplainContext, shap: list[ShapValues]) -> None:
     """Add the rows of the table ``importance``, method by method."""
     if work.config.permutation_importance:
         values = _permutation_shares(work)
@@ -37,9 +44,9 @@ def add_importance(rows: Rows, work: Explained, shap: list[ShapValues]) -> None:
 
 
 def _importance_rows(
-    rows: Rows, work: Explained, method: str, values: Floats, scale: str, reason: str
+    rows: Rows, work: ExplainContext, method: str, values: Floats, scale: str, reason: str
 ) -> None:
-    means, deviations = spread(values)
+    means, deviations = mean_and_sd(values)
     order = np.argsort(-np.nan_to_num(means, nan=-np.inf), kind="stable")
     rank = np.empty(len(order), np.intp)
     rank[order] = np.arange(1, len(order) + 1)
@@ -58,7 +65,7 @@ def _importance_rows(
         )
 
 
-def _permutation_shares(work: Explained) -> Floats:
+def _permutation_shares(work: ExplainContext) -> Floats:
     """Growth of the loss when a feature's values are shuffled, in shares of the constant's loss.
 
     Breiman, "Random forests", Machine Learning 45, 2001; dividing by the loss of the best constant
@@ -74,7 +81,7 @@ def _permutation_shares(work: Explained) -> Floats:
     return growth / constant if constant else np.full(growth.shape, np.nan)
 
 
-def _growth(work: Explained, seen: Seen) -> Floats:
+def _growth(work: ExplainContext, seen: ExplainedFold) -> Floats:
     """How much a fold's loss grows per feature, mean over the shuffles.
 
     Returns:
@@ -90,11 +97,15 @@ def _growth(work: Explained, seen: Seen) -> Floats:
         for start in range(0, len(jobs), at_once)
         for loss in _shuffled_losses(work, seen, jobs[start : start + at_once])
     ]
-    base = _loss(work, seen, respond(work.task, work.trainer.predict(seen.model, seen.features)))
+    base = _loss(
+        work, seen, inverse_link(work.task, work.trainer.predict(seen.model, seen.features))
+    )
     return np.asarray((np.array(losses) - base).reshape(columns, repeats).mean(axis=1))
 
 
-def _shuffled_losses(work: Explained, seen: Seen, jobs: list[tuple[int, int]]) -> list[float]:
+def _shuffled_losses(
+    work: ExplainContext, seen: ExplainedFold, jobs: list[tuple[int, int]]
+) -> list[float]:
     """The loss with a feature's values shuffled, for each (column, repeat); one prediction."""
     rows, columns = seen.features.values.shape
     stacked = np.tile(seen.features.values, (len(jobs), 1))
@@ -103,10 +114,12 @@ def _shuffled_losses(work: Explained, seen: Seen, jobs: list[tuple[int, int]]) -
         block[:, column] = seen.features.values[_shuffle(work, seen, column, repeat), column]
     tall = Features(seen.features.names, stacked, seen.features.levels)
     raw = work.trainer.predict(seen.model, tall).reshape(len(jobs), rows, -1)
-    return [_loss(work, seen, respond(work.task, block)) for block in raw]
+    return [_loss(work, seen, inverse_link(work.task, block)) for block in raw]
 
 
-def _shuffle(work: Explained, seen: Seen, column: int, repeat: int) -> NDArray[np.intp]:
+def _shuffle(
+    work: ExplainContext, seen: ExplainedFold, column: int, repeat: int
+) -> NDArray[np.intp]:
     """A permutation that follows from the rows' content, the feature's name and the seed.
 
     It is one random cycle, so no row keeps its own value: each gets that of any other row with
@@ -121,7 +134,7 @@ def _shuffle(work: Explained, seen: Seen, column: int, repeat: int) -> NDArray[n
     return source
 
 
-def _loss(work: Explained, seen: Seen, prediction: Floats) -> float:
+def _loss(work: ExplainContext, seen: ExplainedFold, prediction: Floats) -> float:
     """Squared error of a regression, log loss of classes, of a fold's explained rows."""
     target = work.frame.target[seen.rows]
     weight = weights_of(work.frame)[seen.rows]
@@ -132,7 +145,7 @@ def _loss(work: Explained, seen: Seen, prediction: Floats) -> float:
     return value
 
 
-def _constant_loss(work: Explained, seen: Seen) -> float:
+def _constant_loss(work: ExplainContext, seen: ExplainedFold) -> float:
     weight = weights_of(work.frame)[seen.fold.train]
     target = work.frame.target[seen.fold.train]
     metric = metrics_of(work.task, 0.5)[0]

@@ -8,12 +8,12 @@ import numpy as np
 
 from steps.table.grid import FeatureGrid
 from steps.train.evaluation.evaluate import Rows, weights_of
-from steps.train.explanation.context import Explained, put, row_mean, spread
+from steps.train.explanation.context import ExplainContext, mean_and_sd, put, row_mean
 from steps.train.frame import Integers
 from steps.train.trainer import Floats, ShapValues
 
 
-def shap_values_of(work: Explained) -> list[ShapValues]:
+def shap_values_of(work: ExplainContext) -> list[ShapValues]:
     """SHAP values per fold, or none at all where the trainer has none to give."""
     if not work.config.shap:
         return []
@@ -21,15 +21,15 @@ def shap_values_of(work: Explained) -> list[ShapValues]:
     return [part for part in parts if part is not None]
 
 
-def shap_summary(work: Explained, shap: list[ShapValues]) -> Rows:
+def shap_summary(work: ExplainContext, shap: list[ShapValues]) -> Rows:
     """Rows of the table ``shap_summary``."""
     rows: Rows = defaultdict(list)
     signed = np.array([row_mean(work, i, part.values) for i, part in enumerate(shap)])
     size = np.array([row_mean(work, i, np.abs(part.values)) for i, part in enumerate(shap)])
     count = sum(len(seen.rows) for seen in work.folds)
     for output, label in enumerate(work.classes):
-        means, deviations = spread(signed[:, :, output])
-        sizes, size_deviations = spread(size[:, :, output])
+        means, deviations = mean_and_sd(signed[:, :, output])
+        sizes, size_deviations = mean_and_sd(size[:, :, output])
         for i, name in enumerate(work.frame.features.names):
             put(
                 rows,
@@ -45,7 +45,7 @@ def shap_summary(work: Explained, shap: list[ShapValues]) -> Rows:
     return rows
 
 
-def shap_by_value(work: Explained, shap: list[ShapValues]) -> Rows:
+def shap_by_value(work: ExplainContext, shap: list[ShapValues]) -> Rows:
     """Rows of the table ``shap_by_value``."""
     rows: Rows = defaultdict(list)
     for column, name in enumerate(work.frame.features.names):
@@ -56,7 +56,7 @@ def shap_by_value(work: Explained, shap: list[ShapValues]) -> Rows:
 
 
 def _add_cells(
-    rows: Rows, work: Explained, shap: list[ShapValues], column: int, grid: FeatureGrid
+    rows: Rows, work: ExplainContext, shap: list[ShapValues], column: int, grid: FeatureGrid
 ) -> None:
     found = work.frame.cells(column, grid)
     mine = [found[seen.rows] for seen in work.folds]
@@ -69,7 +69,7 @@ def _add_cells(
                 for i, part in enumerate(shap)
             ]
         )
-        means, deviations = spread(folds)
+        means, deviations = mean_and_sd(folds)
         for i in np.flatnonzero(count):
             put(
                 rows,
@@ -85,7 +85,9 @@ def _add_cells(
             )
 
 
-def _cell_means(work: Explained, fold: int, values: Floats, cells: Integers, count: int) -> Floats:
+def _cell_means(
+    work: ExplainContext, fold: int, values: Floats, cells: Integers, count: int
+) -> Floats:
     """Mean SHAP value per cell; NaN in cells without rows."""
     inside = cells >= 0
     weight = weights_of(work.frame)[work.folds[fold].rows][inside]

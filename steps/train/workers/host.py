@@ -21,12 +21,12 @@ _V4 = frozenset({"avx512f", "avx512bw", "avx512cd", "avx512dq", "avx512vl"})
 
 
 @functools.cache
-def model_name(cpuinfo: Path = CPUINFO) -> str:
+def cpu_model_name(cpuinfo: Path = CPUINFO) -> str:
     """What its maker calls it; empty where nobody says so."""
     return _told(cpuinfo, "model name")
 
 
-def same_everywhere(cpuinfo: Path = CPUINFO) -> dict[str, str]:
+def portable_cpu_env(cpuinfo: Path = CPUINFO) -> dict[str, str]:
     """Environment of a process that is to compute the same digits on every machine.
 
     It is read when the libraries are loaded. OpenBLAS believes what it is told, and would run into

@@ -22,8 +22,8 @@ from multiprocessing.process import BaseProcess
 
 from steps.contract import RunAddress
 from steps.errors import PreemptedError, RefeedError
-from steps.train.workers.host import same_everywhere
-from steps.train.workers.worker import Order, Report, work_until_told
+from steps.train.workers.host import portable_cpu_env
+from steps.train.workers.worker import TaskResult, WorkerTask, worker_main
 
 _ONE_THREAD = dict.fromkeys(
     ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMBA_NUM_THREADS"), "1"
@@ -36,12 +36,12 @@ _GONE = (BrokenPipeError, ConnectionResetError)
 class _Worker:
     process: BaseProcess
     connection: Connection
-    order: Order | None = None
+    task: WorkerTask | None = None
 
-    def give(self, order: Order) -> None:
-        self.order = order
+    def give(self, task: WorkerTask) -> None:
+        self.task = task
         with suppress(*_GONE):  # its death is noticed at the next look
-            self.connection.send(order)
+            self.connection.send(task)
 
     def dismiss(self) -> None:
         with suppress(*_GONE):
@@ -74,42 +74,42 @@ class Pool:
         address: RunAddress,
         preload: list[str],
         workers: int,
-        on_report: Callable[[Report], None],
-        on_death: Callable[[Order, int], None],
-        on_drop: Callable[[Order], None],
+        on_result: Callable[[TaskResult], None],
+        on_death: Callable[[WorkerTask, int], None],
+        on_drop: Callable[[WorkerTask], None],
         stop: Stop,
     ) -> None:
         self.address, self.size = address, workers
-        self.on_report, self.on_death, self.on_drop = on_report, on_death, on_drop
+        self.on_result, self.on_death, self.on_drop = on_result, on_death, on_drop
         self.stop = stop
         self._context = multiprocessing.get_context("forkserver")
         self._context.set_forkserver_preload(["__main__", *preload])
-        self._suspects: list[Order] = []
+        self._suspects: list[WorkerTask] = []
 
-    def run(self, orders: Iterable[Order]) -> None:
+    def run(self, tasks: Iterable[WorkerTask]) -> None:
         """Train all partitions, in the given order; suspects, old and new, last and alone.
 
         Raises:
             PreemptedError: the pod has to stop; what is finished is recorded.
             RefeedError: a worker could not even begin, or the disk is full, or an artifact damaged.
         """
-        given = list(orders)
-        self._run_together(deque(order for order in given if not order.alone))
+        given = list(tasks)
+        self._run_together(deque(task for task in given if not task.alone))
         suspects = [
-            *(order for order in given if order.alone),
-            *(order.again() for order in self._suspects),
+            *(task for task in given if task.alone),
+            *(task.again() for task in self._suspects),
         ]
-        for suspect in sorted(suspects, key=lambda order: order.partition_id):
+        for suspect in sorted(suspects, key=lambda task: task.partition_id):
             self._run_together(deque([suspect]))
 
-    def _run_together(self, orders: deque[Order]) -> None:
+    def _run_together(self, tasks: deque[WorkerTask]) -> None:
         workers: list[_Worker] = []
         try:
-            workers += [self._start() for _ in range(min(self.size, len(orders)))]
+            workers += [self._start() for _ in range(min(self.size, len(tasks)))]
             while workers:
-                self._mind_the_stop(orders, workers)
+                self._check_stop(tasks, workers)
                 for worker in list(_ready(workers)):
-                    self._serve(worker, orders, workers)
+                    self._serve(worker, tasks, workers)
         finally:
             for worker in workers:
                 worker.stop()
@@ -117,68 +117,68 @@ class Pool:
         if self.stop.asked:
             raise PreemptedError("The pod was told to stop; all that is finished is recorded.")
 
-    def _mind_the_stop(self, orders: deque[Order], workers: list[_Worker]) -> None:
+    def _check_stop(self, tasks: deque[WorkerTask], workers: list[_Worker]) -> None:
         """No new partition once the pod has to stop; what is in hand is dropped at the end."""
         if self.stop.asked:
-            orders.clear()
+            tasks.clear()
         if self.stop.over:
             for worker in workers:
                 worker.stop()
-                if worker.order is not None:
-                    self.on_drop(worker.order)
+                if worker.task is not None:
+                    self.on_drop(worker.task)
             workers.clear()
 
     def _start(self) -> _Worker:
         ours, theirs = multiprocessing.Pipe()
         process = self._context.Process(
-            target=work_until_told, args=(self.address, theirs), daemon=True
+            target=worker_main, args=(self.address, theirs), daemon=True
         )
-        with _computing_alike(), _signals_withheld():
+        with _worker_env(), _signals_withheld():
             process.start()
         theirs.close()
         return _Worker(process, ours)
 
-    def _serve(self, worker: _Worker, orders: deque[Order], workers: list[_Worker]) -> None:
+    def _serve(self, worker: _Worker, tasks: deque[WorkerTask], workers: list[_Worker]) -> None:
         """Take a message, or notice a death; then hand out the next partition."""
         try:
             self._take(worker.connection.recv())
-            worker.order = None
+            worker.task = None
         except (EOFError, ConnectionResetError):
             workers.remove(worker)
-            self._bury(worker)
-            if orders:
+            self._reap(worker)
+            if tasks:
                 workers.append(self._start())
             return
-        if orders:
-            worker.give(orders.popleft())
+        if tasks:
+            worker.give(tasks.popleft())
         else:
             workers.remove(worker)
             worker.dismiss()
 
-    def _take(self, report: Report | RefeedError | None) -> None:
+    def _take(self, result: TaskResult | RefeedError | None) -> None:
         """A report; None says that the worker is ready, an error that the step cannot go on."""
-        if isinstance(report, RefeedError):
-            raise report
-        if report is not None and report.retry and not report.order.alone:
-            self._suspects.append(report.order)
-        elif report is not None:
-            self.on_report(report)
+        if isinstance(result, RefeedError):
+            raise result
+        if result is not None and result.retry and not result.task.alone:
+            self._suspects.append(result.task)
+        elif result is not None:
+            self.on_result(result)
 
-    def _bury(self, worker: _Worker) -> None:
+    def _reap(self, worker: _Worker) -> None:
         worker.process.join()
         worker.connection.close()
         code = worker.process.exitcode or 0
-        if worker.order is None:
+        if worker.task is None:
             raise RefeedError(
                 f"A training process ended with exit code {code} before it could begin.",
                 hint="What it printed above says why; run again to go on where this run stopped.",
             )
-        if not worker.order.alone:
-            self._suspects.append(worker.order)
-        self.on_death(worker.order, code)
+        if not worker.task.alone:
+            self._suspects.append(worker.task)
+        self.on_death(worker.task, code)
 
 
-_GLANCE_SECONDS = 0.5
+_POLL_SECONDS = 0.5
 
 
 class Stop:
@@ -210,17 +210,17 @@ class Stop:
 def _ready(workers: list[_Worker]) -> Iterator[_Worker]:
     """Workers that have a report, or are dead; maybe none yet."""
     by_connection = {worker.connection: worker for worker in workers}
-    for connection in wait(list(by_connection), _GLANCE_SECONDS):
+    for connection in wait(list(by_connection), _POLL_SECONDS):
         yield by_connection[connection]  # type: ignore[index]
 
 
 @contextmanager
-def _computing_alike() -> Iterator[None]:
+def _worker_env() -> Iterator[None]:
     """Processes started inside compute in one thread, since the pool is the parallelism.
 
     And with the same instructions everywhere.
     """
-    ours = _ONE_THREAD | same_everywhere()
+    ours = _ONE_THREAD | portable_cpu_env()
     before = {name: os.environ.get(name) for name in ours}
     os.environ.update(ours)
     try:

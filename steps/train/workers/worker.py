@@ -33,13 +33,13 @@ from steps.records import (
 from steps.runtime.attempts import BEGUN, Attempt, note
 from steps.storage.base import read_parsed, storage_for
 from steps.table.grid import Grid
-from steps.train.partition import Cached, Work, train_partition
+from steps.train.partition import Cached, TrainContext, train_partition
 from steps.train.registry import library_versions, load_class, make_trainer
-from steps.train.workers.host import model_name
+from steps.train.workers.host import cpu_model_name
 
 
 @dataclass(frozen=True)
-class Order:
+class WorkerTask:
     """One partition to train.
 
     Attributes:
@@ -57,22 +57,22 @@ class Order:
     shard: str = ""
     memory_step: int = 0
     alone: bool = False
-    may_grow: bool = False
-    may_wait: bool = False
+    can_use_larger_class: bool = False
+    can_retry_later: bool = False
 
-    def again(self) -> Order:
+    def again(self) -> WorkerTask:
         """The next try, alone."""
         return replace(self, attempt=self.attempt + 1, alone=True)
 
 
 @dataclass(frozen=True)
-class Report:
+class TaskResult:
     """What became of an order; ``retry`` asks for another try, alone in a fresh process.
 
     ``detail`` is for the log: where in its code a trainer raised.
     """
 
-    order: Order
+    task: WorkerTask
     status: str
     reason: str
     cached: Cached
@@ -82,7 +82,7 @@ class Report:
     detail: str = ""
 
 
-def open_work(address: RunAddress) -> Work:
+def open_context(address: RunAddress) -> TrainContext:
     """Read what all partitions of a run have in common.
 
     Raises:
@@ -94,7 +94,7 @@ def open_work(address: RunAddress) -> Work:
     request = read_parsed(storage, address.run_layout.request, RunRequest.from_json)
     _check_versions(request)
     dataset = address.layout.dataset(request.dataset)
-    return Work(
+    return TrainContext(
         request=request,
         index=read_parsed(storage, dataset.index, PartitionIndex.from_json),
         grid=read_parsed(storage, dataset.grid(request.grid), Grid.from_json),
@@ -122,7 +122,7 @@ def _check_versions(request: RunRequest) -> None:
             )
 
 
-def work_until_told(address: RunAddress, connection: Connection) -> None:
+def worker_main(address: RunAddress, connection: Connection) -> None:
     """The main function of a worker process: orders in, reports out, until None comes."""
     _die_with_parent()
     for number in (signal.SIGINT, signal.SIGTERM):  # both are the supervisor's affair
@@ -135,17 +135,17 @@ def work_until_told(address: RunAddress, connection: Connection) -> None:
 
 
 def _work(address: RunAddress, connection: Connection) -> None:
-    work = open_work(address)
+    work = open_context(address)
     connection.send(None)  # ready
     entries = {entry.key.partition_id: entry for entry in work.index.entries}
-    for order in _orders(connection):
-        connection.send(_carry_out(work, address.run_layout, entries[order.partition_id], order))
+    for task in _orders(connection):
+        connection.send(_carry_out(work, address.run_layout, entries[task.partition_id], task))
 
 
-def _orders(connection: Connection) -> Iterator[Order]:
+def _orders(connection: Connection) -> Iterator[WorkerTask]:
     with contextlib.suppress(EOFError, ConnectionResetError):
-        while (order := connection.recv()) is not None:
-            yield order
+        while (task := connection.recv()) is not None:
+            yield task
 
 
 def _die_with_parent() -> None:
@@ -155,19 +155,21 @@ def _die_with_parent() -> None:
         ctypes.CDLL(None).prctl(prctl_set_death_signal, signal.SIGKILL)
 
 
-def _carry_out(work: Work, run: RunLayout, entry: PartitionEntry, order: Order) -> Report:
+def _carry_out(
+    work: TrainContext, run: RunLayout, entry: PartitionEntry, task: WorkerTask
+) -> TaskResult:
     """Train one partition; that it was begun is written down first, for if the pod is killed."""
     began = time.monotonic()
-    note_attempt(work, run, order, BEGUN, "none", 0.0)
-    outcome = _try(work, entry, order)
+    note_attempt(work, run, task, BEGUN, "none", 0.0)
+    outcome = _try(work, entry, task)
     seconds = time.monotonic() - began
     record = outcome.record
     told = record.reason if outcome.retry else record.status
-    note_attempt(work, run, order, told, outcome.cached, seconds)
+    note_attempt(work, run, task, told, outcome.cached, seconds)
     if not outcome.retry:
         write_record(work, run, record)
-    return Report(
-        order,
+    return TaskResult(
+        task,
         record.status,
         record.reason,
         outcome.cached,
@@ -179,26 +181,31 @@ def _carry_out(work: Work, run: RunLayout, entry: PartitionEntry, order: Order) 
 
 
 def note_attempt(
-    work: Work, run: RunLayout, order: Order, outcome: str, cached: Cached, seconds: float
+    work: TrainContext,
+    run: RunLayout,
+    task: WorkerTask,
+    outcome: str,
+    cached: Cached,
+    seconds: float,
 ) -> None:
     """Write down one try at a partition, for ``operations/``."""
     attempt = Attempt(
-        partition_id=order.partition_id,
-        attempt=order.attempt,
+        partition_id=task.partition_id,
+        attempt=task.attempt,
         outcome=outcome,
         cached=cached,
         seconds=round(seconds, 4),
         peak_memory_mib=round(_peak(), 1),
         worker=os.environ.get(POD_VARIABLE) or str(os.getpid()),
-        cpu=model_name() or "unknown",
-        shard=order.shard,
-        memory_step=order.memory_step,
-        alone=order.alone,
+        cpu=cpu_model_name() or "unknown",
+        shard=task.shard,
+        memory_step=task.memory_step,
+        alone=task.alone,
     )
     note(work.storage, run, attempt)
 
 
-def write_record(work: Work, run: RunLayout, record: PartitionRecord) -> None:
+def write_record(work: TrainContext, run: RunLayout, record: PartitionRecord) -> None:
     """The commit marker of a partition: written after everything it refers to."""
     content = record.to_json().encode("utf-8", "surrogatepass")
     work.storage.write(run.record(record.key.partition_id), content)
@@ -214,17 +221,17 @@ class _Outcome:
     detail: str = ""
 
 
-def _try(work: Work, entry: PartitionEntry, order: Order) -> _Outcome:
+def _try(work: TrainContext, entry: PartitionEntry, task: WorkerTask) -> _Outcome:
     try:
         return _Outcome(*train_partition(work, entry))
     except MemoryError:
         failed = _failed(entry, "out_of_memory", OUT_OF_MEMORY)
-        return _Outcome(failed, retry=not order.alone or order.may_grow)
+        return _Outcome(failed, retry=not task.alone or task.can_use_larger_class)
     except _OURS:
         raise
     except TransientError as error:  # passes by itself, or not: again, after all others
         failed = _failed(entry, "trainer_error", describe(error))
-        return _Outcome(failed, retry=not order.alone or order.may_wait)
+        return _Outcome(failed, retry=not task.alone or task.can_retry_later)
     except Exception as error:  # noqa: BLE001 - a trainer may raise anything; the others go on
         failed = _failed(entry, "trainer_error", describe(error))
         return _Outcome(failed, detail=traceback.format_exc())

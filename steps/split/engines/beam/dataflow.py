@@ -16,12 +16,12 @@ from steps.records import PartitionIndex
 from steps.runtime.progress import Progress
 from steps.split.config import SplitConfig
 from steps.split.coordination.claims import Claim
-from steps.split.coordination.dataset_pointer import MadeMeanwhileError
+from steps.split.coordination.dataset_pointer import BuiltElsewhereError
 from steps.split.dataset.plan import SplitPlan
 from steps.split.engines.assemble import finish_dataset
-from steps.split.engines.beam.job import PATIENCE, OneJob, Patience
+from steps.split.engines.beam.job import PATIENCE, OneJob, Timeouts
 from steps.split.engines.beam.pipeline import READ, WRITTEN
-from steps.split.engines.job_output import Handover
+from steps.split.engines.job_output import JobOutput
 from steps.split.sources.base import Source
 from steps.storage.base import Storage
 
@@ -35,7 +35,7 @@ class DataflowEngine:
         patience: with Dataflow and with others.
     """
 
-    def __init__(self, config: SplitConfig, follower: str, patience: Patience = PATIENCE) -> None:
+    def __init__(self, config: SplitConfig, follower: str, patience: Timeouts = PATIENCE) -> None:
         self.config, self.follower, self.patience = config, follower, patience
 
     def __call__(
@@ -63,13 +63,13 @@ class DataflowEngine:
         except (MissingInputError, DamagedError) as error:
             # Removed by whoever was quicker, or by somebody who cleared up without a look.
             if work.link.find() is not None:
-                raise MadeMeanwhileError from error
+                raise BuiltElsewhereError from error
         claim, job = work.next(claim.number + 1)
         handover = _done(work, claim, job, progress)
         return finish_dataset(plan, handover, project, storage, progress)
 
 
-def _done(work: OneJob, claim: Claim, job: Job, progress: Progress) -> Handover:
+def _done(work: OneJob, claim: Claim, job: Job, progress: Progress) -> JobOutput:
     """Follow a job to its end; what it has left.
 
     Raises:

@@ -29,17 +29,17 @@ from steps.contract import ProjectLayout, join
 from steps.errors import MissingInputError, TerminalError, TransientError
 from steps.google.dataflow import ENDPOINT, Dataflow, Job
 from steps.split.config import SplitConfig
-from steps.split.coordination.claims import Claim, Claims, Place
-from steps.split.coordination.dataset_pointer import Link, MadeMeanwhileError
+from steps.split.coordination.claims import Claim, Claims, JobLocation
+from steps.split.coordination.dataset_pointer import BuiltElsewhereError, DatasetPointer
 from steps.split.dataset.plan import SplitPlan
-from steps.split.engines.beam.pipeline import Work, build
-from steps.split.engines.job_output import Handover
+from steps.split.engines.beam.pipeline import JobContext, build
+from steps.split.engines.job_output import JobOutput
 from steps.split.sources.base import Source
 from steps.storage.base import Storage
 
 
 @dataclass(frozen=True)
-class Patience:
+class Timeouts:
     """How long to wait for what.
 
     Attributes:
@@ -51,7 +51,7 @@ class Patience:
     grace: float = 180.0
 
 
-PATIENCE = Patience()
+PATIENCE = Timeouts()
 """What a job of minutes is worth."""
 
 
@@ -70,7 +70,7 @@ class OneJob:
     def __init__(
         self,
         config: SplitConfig,
-        patience: Patience,
+        patience: Timeouts,
         source: Source,
         plan: SplitPlan,
         project: ProjectLayout,
@@ -80,10 +80,10 @@ class OneJob:
         assert config.region is not None
         self.config, self.patience = config, patience
         self.source, self.plan, self.project = source, plan, project
-        self._dataflows: dict[Place, Dataflow] = {}
-        self.place = Place(config.gcp_project, config.region)
+        self._dataflows: dict[JobLocation, Dataflow] = {}
+        self.place = JobLocation(config.gcp_project, config.region)
         self.claims = Claims(project, plan.work, storage)
-        self.link = Link(project, plan.identity, storage, plan.outdated)
+        self.link = DatasetPointer(project, plan.identity, storage, plan.outdated)
 
     def find(self) -> tuple[Claim, Job]:
         """The job, and the claim to it; submitted unless there is one already.
@@ -113,9 +113,9 @@ class OneJob:
         claim = self.claims.claim(number, self.place)
         return self._submit(claim) if claim else self.find()
 
-    def handover(self, claim: Claim) -> Handover:
+    def handover(self, claim: Claim) -> JobOutput:
         """What the job leaves."""
-        return Handover(self.project, self.plan.work, claim.nonce, self.claims.storage)
+        return JobOutput(self.project, self.plan.work, claim.nonce, self.claims.storage)
 
     def dataflow(self, claim: Claim) -> Dataflow:
         """Dataflow where the job is."""
@@ -159,10 +159,10 @@ class OneJob:
     def _submit(self, claim: Claim) -> tuple[Claim, Job]:
         pieces = self.source.pieces(self.plan.schema.names)  # of a view, this may take long
         if self.link.find() is not None:
-            raise MadeMeanwhileError
+            raise BuiltElsewhereError
         if self.claims.latest() != claim:
             return self.find()
-        work = Work(self.plan, self.project, claim.nonce)
+        work = JobContext(self.plan, self.project, claim.nonce)
         name = self.claims.name(claim)
 
         def run() -> str:
@@ -192,7 +192,7 @@ def _submitted(pipeline: Pipeline) -> str:
     return ""
 
 
-def _options(config: SplitConfig, name: str, work: Work) -> PipelineOptions:
+def _options(config: SplitConfig, name: str, work: JobContext) -> PipelineOptions:
     scratch = partial(join, work.project.work(work.plan.work), "beam")
     options = {
         "job_name": name,

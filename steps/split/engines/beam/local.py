@@ -18,7 +18,7 @@ from steps.records import PartitionIndex
 from steps.runtime.progress import Progress
 from steps.split.dataset.plan import SplitPlan
 from steps.split.engines.assemble import finish_dataset
-from steps.split.engines.beam.pipeline import Work, build
+from steps.split.engines.beam.pipeline import JobContext, build
 from steps.split.sources.base import Source
 from steps.storage.base import Storage
 
@@ -40,7 +40,7 @@ def make_dataset(
         OutputError: the artifact root cannot be written.
         TransientError: a worker gave up for another reason.
     """
-    work = Work(plan, project, secrets.token_hex(4))
+    work = JobContext(plan, project, secrets.token_hex(4))
     progress.begin("run", "pipeline", None)
     try:
         with _quiet(), _imports_kept():
@@ -54,7 +54,7 @@ def make_dataset(
     return finish_dataset(plan, work.handover, project, storage, progress)
 
 
-def _run(source: Source, work: Work) -> None:
+def _run(source: Source, work: JobContext) -> None:
     with beam.Pipeline(FnApiRunner(), PipelineOptions([])) as pipeline:
         build(pipeline, source.pieces(work.plan.schema.names), work)
 

@@ -26,11 +26,11 @@ from apache_beam.utils.windowed_value import WindowedValue
 
 from steps.contract import ProjectLayout
 from steps.errors import RefeedError
-from steps.runtime.parallel import in_order
+from steps.runtime.parallel import map_ordered
 from steps.split.dataset.plan import SplitPlan
-from steps.split.engines.first_pass import TableFacts
-from steps.split.engines.job_output import Handover
-from steps.split.engines.shuffle import Deal, Dealer, Dealt, write_dealt
+from steps.split.engines.first_pass import FirstPass
+from steps.split.engines.job_output import JobOutput
+from steps.split.engines.shuffle import Assignment, GroupPart, RowRouter, write_dealt
 from steps.split.sources.base import SourcePiece
 from steps.storage.base import storage_for
 
@@ -41,7 +41,7 @@ READ, WRITTEN = "rows-read", "rows-written"
 
 
 @dataclass(frozen=True)
-class Work:
+class JobContext:
     """What every worker is told.
 
     Attributes:
@@ -55,10 +55,10 @@ class Work:
     job: str
 
     @property
-    def handover(self) -> Handover:
+    def handover(self) -> JobOutput:
         """The job's folder."""
         storage = storage_for(self.project.root)
-        return Handover(self.project, self.plan.work, self.job, storage)
+        return JobOutput(self.project, self.plan.work, self.job, storage)
 
     @contextmanager
     def telling(self) -> Iterator[None]:
@@ -70,7 +70,7 @@ class Work:
             raise
 
 
-def build(pipeline: beam.Pipeline, pieces: Sequence[SourcePiece], work: Work) -> None:
+def build(pipeline: beam.Pipeline, pieces: Sequence[SourcePiece], work: JobContext) -> None:
     """Add all steps to a pipeline."""
     cut: PCollection[SourcePiece] = pipeline | "pieces" >> beam.Create(list(pieces), reshuffle=True)
     facts = (
@@ -90,15 +90,15 @@ def build(pipeline: beam.Pipeline, pieces: Sequence[SourcePiece], work: Work) ->
 class _Look(beam.DoFn):  # type: ignore[misc]  # Beam has no types
     """Pieces of the source to facts, one for all pieces that a worker has at a time."""
 
-    def __init__(self, work: Work) -> None:
+    def __init__(self, work: JobContext) -> None:
         self.work, self.rows = work, Metrics.counter(METRICS, READ)
 
     def start_bundle(self) -> None:
-        self.facts = TableFacts(self.work.plan)
+        self.facts = FirstPass(self.work.plan)
 
     def process(self, piece: SourcePiece) -> None:
         with self.work.telling():
-            for looked in in_order(self.facts.look, piece.batches()):
+            for looked in map_ordered(self.facts.look, piece.batches()):
                 self.facts.add(looked)
                 self.rows.inc(looked[0].num_rows)
 
@@ -112,32 +112,32 @@ class _AddUp(beam.CombineFn):  # type: ignore[misc]
     def __init__(self, plan: SplitPlan) -> None:
         self.plan = plan
 
-    def create_accumulator(self) -> TableFacts:
-        return TableFacts(self.plan)
+    def create_accumulator(self) -> FirstPass:
+        return FirstPass(self.plan)
 
-    def add_input(self, facts: TableFacts, more: TableFacts) -> TableFacts:
+    def add_input(self, facts: FirstPass, more: FirstPass) -> FirstPass:
         facts.merge(more)
         return facts
 
-    def merge_accumulators(self, many: Iterable[TableFacts]) -> TableFacts:
-        total = TableFacts(self.plan)
+    def merge_accumulators(self, many: Iterable[FirstPass]) -> FirstPass:
+        total = FirstPass(self.plan)
         for facts in many:
             total.merge(facts)
         return total
 
-    def extract_output(self, facts: TableFacts) -> TableFacts:
+    def extract_output(self, facts: FirstPass) -> FirstPass:
         return facts
 
 
 class _Plan(beam.DoFn):  # type: ignore[misc]
     """Facts to the deal; leaves them where whoever finishes the data set finds them."""
 
-    def __init__(self, work: Work) -> None:
+    def __init__(self, work: JobContext) -> None:
         self.work = work
 
-    def process(self, facts: TableFacts) -> Iterator[Deal]:
+    def process(self, facts: FirstPass) -> Iterator[Assignment]:
         with self.work.telling():
-            deal = Deal.of(facts)
+            deal = Assignment.of(facts)
             self.work.handover.put_table(facts, deal)
         yield deal
 
@@ -145,18 +145,18 @@ class _Plan(beam.DoFn):  # type: ignore[misc]
 class _DealOut(beam.DoFn):  # type: ignore[misc]
     """Pieces of the source to rows for each group, in portions as large as memory allows."""
 
-    def __init__(self, work: Work) -> None:
+    def __init__(self, work: JobContext) -> None:
         self.work = work
-        self.dealer: Dealer | None = None
+        self.dealer: RowRouter | None = None
 
     def start_bundle(self) -> None:
         self.dealer = None
 
-    def process(self, piece: SourcePiece, deal: Deal) -> Iterator[tuple[str, bytes]]:
-        facts = TableFacts(self.work.plan)
-        self.dealer = self.dealer or Dealer(deal)
+    def process(self, piece: SourcePiece, deal: Assignment) -> Iterator[tuple[str, bytes]]:
+        facts = FirstPass(self.work.plan)
+        self.dealer = self.dealer or RowRouter(deal)
         with self.work.telling():
-            for batch, hashes in in_order(facts.canonical, piece.batches()):
+            for batch, hashes in map_ordered(facts.canonical, piece.batches()):
                 for dealt, rows in self.dealer.add(batch, hashes):
                     yield _name(dealt), rows
 
@@ -169,10 +169,10 @@ class _DealOut(beam.DoFn):  # type: ignore[misc]
 class _Write(beam.DoFn):  # type: ignore[misc]
     """All rows of a group, or of one part of a large partition, to part files."""
 
-    def __init__(self, work: Work) -> None:
+    def __init__(self, work: JobContext) -> None:
         self.work, self.rows = work, Metrics.counter(METRICS, WRITTEN)
 
-    def process(self, item: tuple[str, Iterable[bytes]], deal: Deal) -> None:
+    def process(self, item: tuple[str, Iterable[bytes]], deal: Assignment) -> None:
         dealt, portions = _dealt(item[0]), item[1]
         with self.work.telling():
             storage = storage_for(self.work.project.root)
@@ -182,11 +182,11 @@ class _Write(beam.DoFn):  # type: ignore[misc]
             self.rows.inc(sum(part.rows for part in group.parts))
 
 
-def _name(dealt: Dealt) -> str:
+def _name(dealt: GroupPart) -> str:
     return f"{dealt[0]}.{dealt[1]}"
 
 
-def _dealt(name: str) -> Dealt:
+def _dealt(name: str) -> GroupPart:
     group, _, part = name.partition(".")
     return int(group), int(part)
 

@@ -9,10 +9,12 @@ from typing import Any
 
 import pytest
 
-from workflows.cluster.diagnose import troubles
+from workflows.cluster.diagnose import diagnose
 
 # Argo 4.0 on Kubernetes 1.34, each provoked on purpose; names of hosts and addresses are replaced.
-STUCK: dict[str, dict[str, Any]] = json.loads(Path(__file__).with_name("troubles.json").read_text())
+STUCK: dict[str, dict[str, Any]] = json.loads(
+    Path(__file__).with_name("stuck_workflows.json").read_text()
+)
 
 SMALL = "train (resource class 'small')"
 SAID = {
@@ -71,7 +73,7 @@ def test_each_recorded_status_is_looked_at() -> None:
 
 @pytest.mark.parametrize("name", SAID)
 def test_a_stuck_run_is_explained_in_one_sentence(name: str) -> None:
-    (sentence,) = troubles(STUCK[name])
+    (sentence,) = diagnose(STUCK[name])
     for part in SAID[name]:
         assert part in sentence
     assert sentence.endswith(".")
@@ -81,27 +83,27 @@ def test_a_stuck_run_is_explained_in_one_sentence(name: str) -> None:
 
 @pytest.mark.parametrize("name", QUIET)
 def test_a_pod_that_is_starting_is_no_trouble(name: str) -> None:
-    assert troubles(STUCK[name]) == []
+    assert diagnose(STUCK[name]) == []
 
 
 @pytest.mark.parametrize("name", ["no-image", "huge-mem", "nosecret", "quota3"])
 def test_nothing_waits_any_more_once_the_run_has_ended(name: str) -> None:
     ended = copy.deepcopy(STUCK[name])
     ended["status"]["phase"] = "Failed"
-    assert troubles(ended) == []
+    assert diagnose(ended) == []
 
 
 @pytest.mark.parametrize("name", ["no-image", "huge-mem", "nosecret", "quota3"])
 def test_a_pod_that_runs_at_last_is_no_trouble(name: str) -> None:
     going = copy.deepcopy(STUCK[name])
     pod_of(going)["phase"] = "Running"
-    assert troubles(going) == []
+    assert diagnose(going) == []
 
 
 def test_what_a_template_asks_for_is_found_in_the_stored_one() -> None:
     stored = copy.deepcopy(STUCK["huge-mem"])
     stored["status"]["storedWorkflowTemplateSpec"] = stored.pop("spec")
-    assert troubles({**stored, "spec": {"workflowTemplateRef": {"name": "x"}}}) == troubles(
+    assert diagnose({**stored, "spec": {"workflowTemplateRef": {"name": "x"}}}) == diagnose(
         STUCK["huge-mem"]
     )
 
@@ -111,7 +113,7 @@ def test_an_attempt_that_was_made_again_is_no_trouble_any_more() -> None:
     retry = next(n for n in tried["status"]["nodes"].values() if n["type"] == "Retry")
     retry["children"].append("second")
     tried["status"]["nodes"]["second"] = {**pod_of(tried), "phase": "Running", "message": ""}
-    assert troubles(tried) == []
+    assert diagnose(tried) == []
 
 
 def test_an_attempt_with_more_memory_is_not_of_its_templates_class() -> None:
@@ -121,19 +123,19 @@ def test_an_attempt_with_more_memory_is_not_of_its_templates_class() -> None:
     nodes["second"] = dict(nodes[first])
     nodes[first] |= {"phase": "Failed", "message": "", "outputs": {"exitCode": "101"}}
     nodes["retry"] = {"type": "Retry", "phase": "Running", "children": [first, "second"]}
-    (sentence,) = troubles(tried)
+    (sentence,) = diagnose(tried)
     assert "train (resource class above 'small'):" in sentence
     assert "1000Gi" not in sentence
 
 
 def test_many_pods_with_one_trouble_are_one_sentence() -> None:
     message = 'pods "w-{}" is forbidden: exceeded quota: q, requested: pods=1, used: pods=9'
-    (sentence,) = troubles(running(*[message.format(number) for number in range(200)]))
+    (sentence,) = diagnose(running(*[message.format(number) for number in range(200)]))
     assert sentence.endswith("(200 pods.)")
 
 
-def test_two_troubles_are_two_sentences() -> None:
-    first, second = troubles(
+def test_two_problems_are_two_sentences() -> None:
+    first, second = diagnose(
         running('ErrImagePull: image "a:1": not found', 'ErrImagePull: image "b:1": not found')
     )
     assert "'a:1'" in first
@@ -143,7 +145,7 @@ def test_two_troubles_are_two_sentences() -> None:
 def test_a_taint_that_is_named_is_said() -> None:
     taint = "1 node(s) had untolerated taint {cloud.google.com/gke-spot: true}"
     message = f"Unschedulable: 0/4 nodes are available: {taint}, 3 Insufficient cpu."
-    (sentence,) = troubles(running(message))
+    (sentence,) = diagnose(running(message))
     assert "1 node: a taint {cloud.google.com/gke-spot: true} that" in sentence
     assert "3 nodes: not enough cpu free" in sentence
 
@@ -151,19 +153,19 @@ def test_a_taint_that_is_named_is_said() -> None:
 def test_a_condition_of_the_spec_is_said() -> None:
     condition = {"type": "SpecError", "status": "True", "message": "invalid schedule"}
     status = {"phase": "Running", "conditions": [condition]}
-    (sentence,) = troubles({"metadata": {"name": "w"}, "spec": {}, "status": status})
+    (sentence,) = diagnose({"metadata": {"name": "w"}, "spec": {}, "status": status})
     assert "invalid schedule" in sentence
 
 
 @pytest.mark.parametrize("status", [{}, {"status": {}}, {"status": {"phase": ""}}])
 def test_a_controller_that_is_away_is_said_after_a_while(status: dict[str, Any]) -> None:
     workflow = {"metadata": {"name": "w"}, "spec": {}, **status}
-    assert troubles(workflow, 5) == []
-    (sentence,) = troubles(workflow, 45.4)
+    assert diagnose(workflow, 5) == []
+    (sentence,) = diagnose(workflow, 45.4)
     assert "'w' for 45 s" in sentence
 
 
 def test_a_step_that_fails_is_not_for_this_to_say() -> None:
-    assert troubles(running("Error (exit code 70)", phase="Failed")) == []
-    assert troubles(running("OOMKilled (exit code 137)", phase="Error")) == []
-    assert troubles(running("PodInitializing", "ContainerCreating", "")) == []
+    assert diagnose(running("Error (exit code 70)", phase="Failed")) == []
+    assert diagnose(running("OOMKilled (exit code 137)", phase="Error")) == []
+    assert diagnose(running("PodInitializing", "ContainerCreating", "")) == []
