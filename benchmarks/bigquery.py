@@ -27,8 +27,6 @@ FEATURES, KEYS = 30, 1000
 
 def ours(source: str, out: str) -> float:
     """Seconds of the split step."""
-    import steps.google.bigquery.source  # noqa: F401, PLC0415 - its clients take a second to import
-
     return split_seconds(out, "embedded", source=source, billing=PROJECT)
 
 

@@ -76,10 +76,6 @@ def _ours(text: bytes, values: Any, grids: list[Any], scale: str) -> list[Any]: 
 def curves(rows: int, scale: str, rounds: int) -> list[tuple[float, float]]:
     """Seconds of ours and of the peer, per round, for all features."""
     import numpy as np  # noqa: PLC0415
-    import sklearn.inspection  # noqa: F401, PLC0415 - cold_start counts imports
-
-    import containers.lightgbm.booster  # noqa: F401, PLC0415
-    import steps.train.evaluation.metrics  # noqa: F401, PLC0415
 
     model, training = _fitted(scale)
     text = model.booster_.model_to_string().encode()

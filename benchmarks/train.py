@@ -163,9 +163,6 @@ def _explain(work: Any, frame: Any, folds: Any, models: list[Any], config: Any) 
 
 def bare(spec: str, part: int, parts: int) -> tuple[float, float]:
     """The limit: one process's share of the partitions; waits for a line before it begins."""
-    import containers.lightgbm.booster  # noqa: F401, PLC0415
-    import steps.train.workers.worker  # noqa: F401, PLC0415
-
     imports, processor = time.time() - psutil.Process().create_time(), time.process_time()
     work = _work(spec)
     loaded = [_load(work, entry) for entry in work.index.entries[part::parts]]

@@ -142,10 +142,10 @@ class RunLayout:
         """The folder with one file per shard."""
         return join(self.base, "shards")
 
-    def shard(self, size: str, number: int | str) -> str:
+    def shard(self, resource_class: str, number: int | str) -> str:
         """The partitions that one train step handles, of one resource class."""
         padded = f"{number:05d}" if isinstance(number, int) else number
-        return join(self.shards, f"{size}-{padded}.json")
+        return join(self.shards, f"{resource_class}-{padded}.json")
 
     @property
     def pods(self) -> str:
@@ -332,9 +332,9 @@ def output(name: str) -> str:
     return f"{OUTPUTS}/{name}"
 
 
-def shards_of(size: str) -> str:
+def shards_output(resource_class: str) -> str:
     """Name of the split step's output that lists the shards of one resource class."""
-    return f"shards-{size}"
+    return f"shards-{resource_class}"
 
 
 def step_command(step: Step, address: RunAddress, **options: str | int) -> list[str]:

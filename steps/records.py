@@ -293,8 +293,8 @@ class PodRecord:
         workflow: that it belongs to.
         step: such as ``split`` or ``train-small-00003``.
         number: counts the pods of this step of this workflow from 1.
-        size: name of the resource class whose memory it has.
-        memory_step: how many classes larger than the step's own that is.
+        resource_class: name of the resource class whose memory it has.
+        class_offset: how many classes larger than the step's own that is.
         began: ISO 8601, UTC.
         ended: ISO 8601, UTC; empty while it runs, or if it was killed.
         cause: why it ended: ``done``, ``transient``, ``error``, ``failed``, ``preempted``,
@@ -309,8 +309,8 @@ class PodRecord:
     workflow: str
     step: str
     number: int
-    size: str
-    memory_step: int
+    resource_class: str
+    class_offset: int
     began: str
     ended: str = ""
     cause: str = ""
@@ -324,8 +324,9 @@ class PodRecord:
 
     @classmethod
     def from_json(cls, text: str | bytes) -> PodRecord:
-        """Read what ``to_json`` wrote."""
-        return cls(**json.loads(text))
+        """Read what ``to_json`` wrote, also before fields were renamed."""
+        old = {"size": "resource_class", "memory_step": "class_offset"}
+        return cls(**{old.get(name, name): value for name, value in json.loads(text).items()})
 
 
 @dataclass(frozen=True)

@@ -35,7 +35,7 @@ class Attempt:
         worker: process id, or name of the pod.
         cpu: the processor's model name.
         shard: that it belongs to.
-        memory_step: in which class it was tried: so many larger than the shard's own.
+        class_offset: in which class it was tried: so many larger than the shard's own.
         alone: no other partition was in flight in its pod.
     """
 
@@ -48,7 +48,7 @@ class Attempt:
     worker: str
     cpu: str
     shard: str = ""
-    memory_step: int = 0
+    class_offset: int = 0
     alone: bool = False
 
     def to_json(self) -> str:
@@ -57,8 +57,9 @@ class Attempt:
 
     @classmethod
     def from_json(cls, text: str | bytes) -> Attempt:
-        """Read what ``to_json`` wrote."""
-        return cls(**json.loads(text))
+        """Read what ``to_json`` wrote, also before a field was renamed."""
+        old = {"memory_step": "class_offset"}
+        return cls(**{old.get(name, name): value for name, value in json.loads(text).items()})
 
 
 def note(storage: Storage, run: RunLayout, attempt: Attempt) -> None:

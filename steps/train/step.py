@@ -38,15 +38,15 @@ class TrainLimits:
 
     Attributes:
         workers: processes at once; None for one per processor.
-        memory_step: by how many resource classes this pod is larger than the shard's own.
-        memory_steps: the largest such step there is.
+        class_offset: by how many resource classes this pod is larger than the shard's own.
+        largest_class_offset: the largest such step there is.
         may_wait: a later pod may try again what failed for a passing reason.
         killed_for_memory: the pod before this one was killed since it ran out of memory.
     """
 
     workers: int | None = None
-    memory_step: int = 0
-    memory_steps: int = 0
+    class_offset: int = 0
+    largest_class_offset: int = 0
     can_retry_later: bool = False
     killed_for_memory: bool = False
 
@@ -160,22 +160,22 @@ class _Step:
             partition_id,
             history.tries(partition_id) + 1,
             self.shard,
-            self.means.memory_step,
+            self.means.class_offset,
             alone=history.suspect(partition_id),
-            can_use_larger_class=self.means.memory_step < self.means.memory_steps,
+            can_use_larger_class=self.means.class_offset < self.means.largest_class_offset,
             can_retry_later=self.means.can_retry_later,
         )
 
     def _fits(self, task: WorkerTask, history: History) -> bool:
         """Whether the partition can be tried here; if not, a larger pod does it, or it failed."""
-        largest = self.means.memory_steps
+        largest = self.means.largest_class_offset
         if history.ran_out_alone(task.partition_id, largest):
             self._fail(task, "out_of_memory", OUT_OF_MEMORY)
             return False
-        needed = min(history.memory_step(task.partition_id), largest)
-        if needed > self.means.memory_step:
+        needed = min(history.class_offset(task.partition_id), largest)
+        if needed > self.means.class_offset:
             self._larger.append(needed)
-        return needed <= self.means.memory_step
+        return needed <= self.means.class_offset
 
     def _settle(self, task: WorkerTask, record: PartitionRecord, cached: Cached) -> None:
         note_attempt(self.work, self.run, task, record.status, cached, 0.0)
@@ -186,7 +186,7 @@ class _Step:
         """A worker is done with a partition, as far as this pod can be."""
         task = result.task
         if result.retry and result.reason == "out_of_memory":
-            self._larger.append(self.means.memory_step + 1)
+            self._larger.append(self.means.class_offset + 1)
         elif result.retry:
             self._later.append(result.message)
         else:
@@ -203,7 +203,7 @@ class _Step:
         if not task.alone:
             return
         if memory and task.can_use_larger_class:
-            self._larger.append(self.means.memory_step + 1)
+            self._larger.append(self.means.class_offset + 1)
         elif memory:
             self._fail(task, "out_of_memory", OUT_OF_MEMORY)
         else:

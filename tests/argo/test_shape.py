@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from steps.contract import shards_of
+from steps.contract import shards_output
 from tests.argo.cases import CASES, Case, installation
 from workflows.argo.experiment import EXECUTOR, PROJECT_MAP
 
@@ -149,7 +149,7 @@ def test_a_fan_out_takes_its_shards_from_an_output_that_split_has(case: Case) ->
         for name, task in found.items()
     }
     assert {match[1] for match in read.values() if match} == written
-    assert written == {shards_of(name.removeprefix("train-")) for name in found}
+    assert written == {shards_output(name.removeprefix("train-")) for name in found}
     for name, task in found.items():
         assert task["template"] == name
         assert task["depends"] == "split.Succeeded"
@@ -200,7 +200,7 @@ def test_a_pod_is_told_of_its_project_by_the_namespace_not_by_the_spec(case: Cas
 def test_more_memory_is_asked_for_by_exit_code_and_leaves_no_node_label_behind(case: Case) -> None:
     for found in templates(case):
         own = found.get("nodeSelector", {})
-        steps = int(variables(found)["REFEED_MEMORY_STEPS"]["value"])
+        steps = int(variables(found)["REFEED_LARGEST_CLASS_OFFSET"]["value"])
         text = found.get("podSpecPatch", "")
         patches = re.findall(r"exitCode == '10(\d)' \? '(.*?)' :", text)
         assert [int(step) for step, _ in patches] == list(range(1, steps + 1))
@@ -212,7 +212,7 @@ def test_more_memory_is_asked_for_by_exit_code_and_leaves_no_node_label_behind(c
             assert main["resources"]["limits"] == main["resources"]["requests"]
             memory.append(main["resources"]["limits"]["memory"])
             told = {each["name"]: each["value"] for each in main["env"]}
-            assert told["REFEED_MEMORY_STEP"] == step
+            assert told["REFEED_CLASS_OFFSET"] == step
             size = installation().classes[told["REFEED_CLASS"]]
             assert size.memory == memory[-1]
             # Kubernetes merges the labels one by one: what is not wanted any more is null.

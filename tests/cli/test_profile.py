@@ -16,7 +16,6 @@ from tests.cli.test_commands import ANSI, on_terminal, refeed
 from tests.workspace import Workspace, small_table
 from workflows.cli.profile import print_profile
 from workflows.installation.model import Installation, load_installation
-from workflows.installation.resource_classes import sizes
 from workflows.local import run
 from workflows.planning.cost import CONSTANTS, EXPLAINED, MODEL_FACTOR, Basis, Shape, shape_of
 from workflows.planning.estimate import START_SECONDS, Load, preflight
@@ -153,7 +152,8 @@ def test_pods_are_those_that_the_cluster_packs(lab: Workspace, platform: Install
     work = load(50, 100, 5_000, 300_000, 2_000_000, 900_000_000)
     spec = spec_of(lab)
     found = preflight(spec, work, platform)
-    packing = pack_classes(work.index.entries, 50, sizes(spec, platform), spec.execution.max_pods)
+    classes = platform.training_classes(spec)
+    packing = pack_classes(work.index.entries, 50, classes, spec.execution.max_pods)
     shards = {name: len(each) for name, each in packing.shards.items() if each}
     assert {plan.name: plan.pods for plan in found.classes} == shards
     assert sum(plan.partitions for plan in found.classes) == 4

@@ -128,7 +128,7 @@ def test_preempted_five_times_and_then_killed_for_memory(platform: Platform, nam
     causes = [each.cause for each in pods]
     assert set(causes[:5]) <= {"preempted", "lost"}
     assert causes[-2:] == ["more_memory", "done"]  # the pod dies of it or not: one step either way
-    assert [each.memory_step for each in pods] == [0] * (len(causes) - 1) + [1]
+    assert [each.class_offset for each in pods] == [0] * (len(causes) - 1) + [1]
     assert not {"transient", "error", "failed"} & set(causes)  # the budget is untouched
     assert platform.tables(address.run_layout.base) == platform.here(spec, name)
 
@@ -156,7 +156,7 @@ def test_one_poison_partition_among_fifty(platform: Platform, name: str) -> None
     assert result.json["reasons"] == {"out_of_memory": 1}
     assert rows_of(platform, result.json["folder"])["eats all"]["reason"] == "out_of_memory"
     pods = platform.pods(platform.address(spec, result.json["run"]), "train")
-    assert sorted({each.memory_step for each in pods}) == [0, 1, 2]
+    assert sorted({each.class_offset for each in pods}) == [0, 1, 2]
     assert pods[-1].cause == "done"
     told = metrics()
     for status, count in result.json["counts"].items():

@@ -165,7 +165,7 @@ class Argo:
         inputs: Mapping[str, str],
         *,
         number: int = 0,
-        memory_step: int = 0,
+        class_offset: int = 0,
         last: tuple[str, str] = ("", ""),
     ) -> dict[str, str]:
         """The environment of a pod, expanded as Argo does it."""
@@ -177,9 +177,9 @@ class Argo:
             else self._referred(each["valueFrom"], f"{self.name}-{template}-{number}")
             for name, each in values.items()
         }
-        if memory_step:
+        if class_offset:
             patches = re.findall(r"exitCode == '10(\d)' \? '(.*?)' :", found["podSpecPatch"])
-            patch = json.loads(dict(patches)[str(memory_step)])
+            patch = json.loads(dict(patches)[str(class_offset)])
             environment |= {e["name"]: e["value"] for e in patch["containers"][0]["env"]}
         return environment
 

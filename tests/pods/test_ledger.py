@@ -34,11 +34,11 @@ def open_ledger(
     *,
     step: str = STEP,
     workflow: str = "wf-1",
-    memory_step: int = 0,
+    class_offset: int = 0,
     message: str = "",
     status: str = "",
 ) -> Ledger:
-    facts = PodInfo(f"{workflow}-pod", workflow, step, "small", memory_step, message, status)
+    facts = PodInfo(f"{workflow}-pod", workflow, step, "small", class_offset, message, status)
     return Ledger(RunLayout(str(folder)), LocalStorage(), facts)
 
 
@@ -49,7 +49,7 @@ def stored(folder: Path) -> list[PodRecord]:
 def test_a_pod_is_written_down_when_it_begins_and_when_it_ends(tmp_path: Path) -> None:
     ledger = open_ledger(tmp_path)
     (begun,) = stored(tmp_path)
-    assert (begun.number, begun.cause, begun.ended, begun.size) == (1, "", "", "small")
+    assert (begun.number, begun.cause, begun.ended, begun.resource_class) == (1, "", "", "small")
     ledger.update(3, 7, {"failed": 1})
     assert [(each.done, each.total, each.statuses) for each in stored(tmp_path)] == [
         (3, 7, {"failed": 1})
@@ -77,7 +77,7 @@ def test_a_pod_that_could_not_say_why_it_ended_is_settled_by_the_next(
     second = open_ledger(tmp_path, message=message, status=status)
     assert second.record.number == 2
     assert second.killed_for_memory is (cause == "memory")
-    assert second.memory_step == (1 if cause == "memory" else 0)
+    assert second.class_offset == (1 if cause == "memory" else 0)
     assert [each.cause for each in stored(tmp_path)] == [cause, ""]
     assert second.counted == 0
 
@@ -87,7 +87,7 @@ def test_a_cause_that_was_told_is_not_told_otherwise(tmp_path: Path) -> None:
     second = open_ledger(tmp_path, message=OOM, status="Failed")
     assert [each.cause for each in second.earlier] == ["transient"]
     assert not second.killed_for_memory
-    assert second.memory_step == 0
+    assert second.class_offset == 0
 
 
 def test_only_passing_failures_and_bugs_use_up_the_budget(tmp_path: Path) -> None:
@@ -112,17 +112,17 @@ def test_only_the_pod_right_before_says_that_what_was_begun_ran_out_of_memory(
     tmp_path: Path,
 ) -> None:
     open_ledger(tmp_path)
-    open_ledger(tmp_path, message=OOM, status="Failed", memory_step=1)
-    third = open_ledger(tmp_path, message="deleted", status="Error", memory_step=1)
+    open_ledger(tmp_path, message=OOM, status="Failed", class_offset=1)
+    third = open_ledger(tmp_path, message="deleted", status="Error", class_offset=1)
     assert [each.cause for each in third.earlier] == ["memory", "lost"]
     assert not third.killed_for_memory
-    assert third.memory_step == 1  # it is still known to need more than the first had
+    assert third.class_offset == 1  # it is still known to need more than the first had
 
 
 def test_a_step_that_was_killed_again_needs_the_class_after_next(tmp_path: Path) -> None:
     open_ledger(tmp_path)
-    open_ledger(tmp_path, message=OOM, status="Failed", memory_step=1)
-    assert open_ledger(tmp_path, message=OOM, status="Failed", memory_step=1).memory_step == 2
+    open_ledger(tmp_path, message=OOM, status="Failed", class_offset=1)
+    assert open_ledger(tmp_path, message=OOM, status="Failed", class_offset=1).class_offset == 2
 
 
 # --- the pod around a step ------------------------------------------------------------------------
@@ -203,12 +203,12 @@ def test_a_step_killed_for_memory_asks_for_the_next_class_until_there_is_none(
     workflow = world.workflow()
     workflow.outputs = {"run": "20260101T000000-0000"}
 
-    def attempt(number: int, memory_step: int, last: tuple[str, str]) -> None:
+    def attempt(number: int, class_offset: int, last: tuple[str, str]) -> None:
         environment = workflow.environment(
-            "split", workflow.outputs, number=number, memory_step=memory_step, last=last
+            "split", workflow.outputs, number=number, class_offset=class_offset, last=last
         )
         with workflow._here(environment), pod(workflow.address, "split") as here:
-            assert here.ledger.record.size == ["small", "medium", "large"][memory_step]
+            assert here.ledger.record.resource_class == ["small", "medium", "large"][class_offset]
             raise SystemExit
 
     with pytest.raises(SystemExit):
@@ -250,9 +250,9 @@ def _unclose(world: FakeProject, folder: str) -> None:
 # --- tries ----------------------------------------------------------------------------------------
 
 
-def leave(folder: Path, partition: str, number: int, outcome: str, memory_step: int = 0) -> None:
+def leave(folder: Path, partition: str, number: int, outcome: str, class_offset: int = 0) -> None:
     layout = RunLayout(str(folder))
-    attempt = Attempt(partition, number, outcome, "none", 0.0, 0.0, "w", "c", "s", memory_step)
+    attempt = Attempt(partition, number, outcome, "none", 0.0, 0.0, "w", "c", "s", class_offset)
     note(LocalStorage(), layout, attempt)
 
 
@@ -279,10 +279,10 @@ def test_a_partition_in_flight_when_its_pod_was_killed_for_memory_needs_the_next
     tmp_path: Path,
 ) -> None:
     leave(tmp_path, "pa", 1, "begun")
-    leave(tmp_path, "pb", 1, "begun", memory_step=1)
+    leave(tmp_path, "pb", 1, "begun", class_offset=1)
     leave(tmp_path, "pc", 1, "trained")
     found = history(tmp_path, killed=True)
-    assert [found.memory_step(name) for name in ("pa", "pb", "pc", "pd")] == [1, 2, 0, 0]
+    assert [found.class_offset(name) for name in ("pa", "pb", "pc", "pd")] == [1, 2, 0, 0]
     assert [found.suspect(name) for name in ("pa", "pb", "pc", "pd")] == [True, True, False, False]
     assert [found.tries(name) for name in ("pa", "pb", "pc", "pd")] == [1, 1, 1, 0]
 
@@ -292,7 +292,7 @@ def test_a_partition_in_flight_when_its_pod_was_lost_is_tried_alone_in_the_same_
 ) -> None:
     leave(tmp_path, "pa", 1, "begun")
     found = history(tmp_path)
-    assert found.memory_step("pa") == 0
+    assert found.class_offset("pa") == 0
     assert found.suspect("pa")
 
 
@@ -300,7 +300,7 @@ def test_what_was_settled_once_stays_so(tmp_path: Path) -> None:
     leave(tmp_path, "pa", 1, "begun")
     history(tmp_path, killed=True).suspect("pa")
     later = history(tmp_path, killed=False)
-    assert later.memory_step("pa") == 1
+    assert later.class_offset("pa") == 1
 
 
 @pytest.mark.parametrize(
@@ -324,5 +324,5 @@ def test_only_what_could_hurt_others_is_suspect(
 def test_tries_of_other_shards_are_left_to_their_own_pods(tmp_path: Path) -> None:
     leave(tmp_path, "pa", 1, "begun")
     leave(tmp_path, "pb", 1, "begun")
-    history(tmp_path, killed=True).memory_step("pa")
-    assert history(tmp_path).memory_step("pb") == 0
+    history(tmp_path, killed=True).class_offset("pa")
+    assert history(tmp_path).class_offset("pb") == 0

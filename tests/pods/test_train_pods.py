@@ -72,21 +72,21 @@ def leave_begun(
     workflow: Argo,
     partition: str,
     number: int = 1,
-    memory_step: int = 0,
+    class_offset: int = 0,
     *,
     alone: bool = False,
 ) -> None:
     """What a pod leaves that was killed while the partition was in flight."""
     attempt = Attempt(
-        partition, number, "begun", "none", 0, 0, "w", "c", "small-00000", memory_step, alone
+        partition, number, "begun", "none", 0, 0, "w", "c", "small-00000", class_offset, alone
     )
     note(workflow.world.storage, workflow.address.run_layout, attempt)
 
 
-def leave_pod(workflow: Argo, number: int, memory_step: int = 0) -> None:
+def leave_pod(workflow: Argo, number: int, class_offset: int = 0) -> None:
     """The record of a pod that was killed: it says nothing of an end."""
     record = PodRecord(
-        "gone", workflow.name, "train-small-00000", number, "small", memory_step, "2026-01-01"
+        "gone", workflow.name, "train-small-00000", number, "small", class_offset, "2026-01-01"
     )
     uri = workflow.address.run_layout.pod(workflow.name, record.step, number)
     workflow.world.storage.write(uri, record.to_json().encode())
@@ -161,10 +161,10 @@ def test_a_partition_in_flight_when_its_pod_ran_out_of_memory_waits_for_the_next
         "memory",
         "more_memory",
     ]
-    workflow.run(SHARD, inputs(workflow), number=2, memory_step=1, last=("", "Failed"))
+    workflow.run(SHARD, inputs(workflow), number=2, class_offset=1, last=("", "Failed"))
     assert {record.status for record in workflow.records().values()} == {"trained"}
     last = [each for each in attempts(workflow) if each.partition_id == big][-1]
-    assert (last.attempt, last.memory_step, last.outcome) == (2, 1, "trained")
+    assert (last.attempt, last.class_offset, last.outcome) == (2, 1, "trained")
     left = workflow.run("collect", workflow.outputs)
     assert (left["pods-memory"], left["trained"]) == ("1", "3")
 
@@ -183,7 +183,7 @@ def test_two_in_flight_when_memory_ran_out_are_tried_alone_one_after_the_other(
         workflow.run(SHARD, inputs(workflow), number=1, last=OOM)
     assert together == [[ids(workflow)["good"]]]
     together.clear()
-    workflow.run(SHARD, inputs(workflow), number=2, memory_step=1, last=("", "Failed"))
+    workflow.run(SHARD, inputs(workflow), number=2, class_offset=1, last=("", "Failed"))
     assert together == [[], *([each] for each in sorted(suspects))]
     assert len(workflow.records()) == 3
 
@@ -212,10 +212,10 @@ def test_after_the_largest_class_a_partition_has_failed_and_all_others_are_train
         leave_begun(workflow, big, step + 1, step, alone=step > 0)
         if step < 2:
             with pytest.raises(MoreMemoryError) as caught:
-                workflow.run(SHARD, inputs(workflow), number=1, memory_step=step, last=OOM)
+                workflow.run(SHARD, inputs(workflow), number=1, class_offset=step, last=OOM)
             assert caught.value.exit_code == 101 + step
             forget_pod(workflow, step + 2)
-    workflow.run(SHARD, inputs(workflow), number=3, memory_step=2, last=OOM)
+    workflow.run(SHARD, inputs(workflow), number=3, class_offset=2, last=OOM)
     record = workflow.records()["big"]
     assert (record.status, record.reason) == ("failed", "out_of_memory")
     assert {name for name, each in workflow.records().items() if each.status == "trained"} == {
@@ -223,7 +223,7 @@ def test_after_the_largest_class_a_partition_has_failed_and_all_others_are_train
         "fine",
     }
     tries = [each for each in attempts(workflow) if each.partition_id == big]
-    assert [(each.outcome, each.memory_step) for each in tries] == [
+    assert [(each.outcome, each.class_offset) for each in tries] == [
         ("out_of_memory", 0),
         ("out_of_memory", 1),
         ("out_of_memory", 2),
@@ -245,10 +245,10 @@ def test_a_trainer_that_runs_out_of_memory_gets_all_classes_before_it_has_failed
     workflow = ready(world, numbered_table(memory=102.0, good=2.0))
     for step in (0, 1):
         with pytest.raises(MoreMemoryError) as caught:
-            workflow.run(SHARD, inputs(workflow), number=step, memory_step=step)
+            workflow.run(SHARD, inputs(workflow), number=step, class_offset=step)
         assert caught.value.exit_code == 101 + step
         assert set(workflow.records()) == {"good"}
-    workflow.run(SHARD, inputs(workflow), number=2, memory_step=2)
+    workflow.run(SHARD, inputs(workflow), number=2, class_offset=2)
     record = workflow.records()["memory"]
     assert (record.status, record.reason) == ("failed", "out_of_memory")
 

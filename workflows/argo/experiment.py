@@ -7,7 +7,7 @@ from functools import cached_property
 from steps.contract import RunAddress
 from workflows.argo.expressions import chosen_image
 from workflows.installation.model import Installation, Project, dataflow_place
-from workflows.installation.resource_classes import Placed, place, sizes, training_classes
+from workflows.installation.resource_classes import ResourceClass
 from workflows.pods.environment import Platform
 from workflows.spec.model import ExperimentSpec
 
@@ -33,7 +33,7 @@ class Experiment:
             root=self.project.root,
             store=self.project.store,
             trainers={name: each.image for name, each in sorted(installation.trainers.items())},
-            classes=sizes(spec, installation),
+            classes=installation.training_classes(spec),
             retries=spec.execution.retries,
             staging=self.project.staging,
             billing=self.project.billing,
@@ -64,9 +64,10 @@ class Experiment:
         return images.worker if needs_beam and images.worker else images.split
 
     @cached_property
-    def sizes(self) -> list[str]:
+    def training_classes(self) -> tuple[ResourceClass, ...]:
         """The resource classes that training pods may use, the smallest first."""
-        return list(training_classes(self.spec, self.installation))
+        found = self.installation.training_classes(self.spec)
+        return tuple(each.on_spot() for each in found) if self.spec.execution.spot else found
 
     @property
     def chosen_image(self) -> str:
@@ -76,14 +77,3 @@ class Experiment:
     def address(self, run: str) -> RunAddress:
         """Of a run, whose id may be one of Argo's tags."""
         return RunAddress(self.spec.output, self.spec.project, self.spec.name, run)
-
-    def larger_training_classes(self, size: str) -> list[Placed]:
-        """A class and all larger ones that training pods may use."""
-        larger = self.sizes[self.sizes.index(size) :]
-        spot = self.spec.execution.spot
-        return [place(self.installation, name, spot=spot) for name in larger]
-
-    def larger_classes(self, size: str) -> list[Placed]:
-        """A class and all larger ones of the installation."""
-        names = list(self.installation.classes)
-        return [place(self.installation, name) for name in names[names.index(size) :]]

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from steps.contract import MEMORY_EXIT
-from workflows.installation.resource_classes import Placed
+from workflows.installation.resource_classes import ResourceClass
 from workflows.pods import environment as env
 
 PROGRESS = json.dumps(
@@ -23,7 +23,7 @@ PROGRESS = json.dumps(
 """Argo tells of progress once a minute; analysts who watch want to see it move."""
 
 
-def larger(classes: Sequence[Placed]) -> str:
+def larger(classes: Sequence[ResourceClass]) -> str:
     """A patch that depends on how the pod before ended: exit code 100 + n asks for class n.
 
     The retry count does not decide it, for that grows with every lost pod too.
@@ -32,19 +32,19 @@ def larger(classes: Sequence[Placed]) -> str:
         classes: the template's own class, then the larger ones in order.
     """
     chosen = "'{}'"
-    for step in range(len(classes) - 1, 0, -1):
-        patch = _quoted(_patch(classes[0], classes[step], step))
-        chosen = f"lastRetry.exitCode == '{MEMORY_EXIT + step}' ? {patch} : {chosen}"
+    for offset in range(len(classes) - 1, 0, -1):
+        patch = _quoted(_patch(classes[0], classes[offset], offset))
+        chosen = f"lastRetry.exitCode == '{MEMORY_EXIT + offset}' ? {patch} : {chosen}"
     return f"{{{{= {chosen} }}}}" if len(classes) > 1 else ""
 
 
-def _patch(own: Placed, placed: Placed, step: int) -> dict[str, Any]:
+def _patch(own: ResourceClass, larger: ResourceClass, offset: int) -> dict[str, Any]:
     """Labels of a node are merged one by one, so those of the template's own class are nulled."""
-    amounts = {"cpu": placed.cpu, "memory": placed.memory}
-    variables = {env.SIZE: placed.name, env.MEMORY_STEP: str(step)}
+    amounts = {"cpu": larger.cpu, "memory": larger.memory}
+    variables = {env.RESOURCE_CLASS: larger.name, env.CLASS_OFFSET: str(offset)}
     return {
-        "nodeSelector": dict.fromkeys(own.node_selector) | placed.node_selector,
-        "tolerations": placed.tolerations,
+        "nodeSelector": dict.fromkeys(own.node_selector) | larger.node_selector,
+        "tolerations": [each.manifest() for each in larger.tolerations],
         "containers": [
             {
                 "name": "main",

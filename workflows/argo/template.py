@@ -35,14 +35,14 @@ from hera.workflows import (
     models,
 )
 
-from steps.contract import output, shards_of, step_command
+from steps.contract import output, shards_output, step_command
 from steps.quantity import parse_duration
 from steps.records import canonical_json
 from workflows.argo import expressions, pod_patch
 from workflows.argo.experiment import EXECUTOR, PROJECT_MAP, Experiment
 from workflows.argo.form import form_of
 from workflows.installation.model import Installation
-from workflows.installation.resource_classes import Placed, place
+from workflows.installation.resource_classes import ResourceClass
 from workflows.pods import environment as env
 from workflows.pods.environment import CAUSES, REPORT, STATUSES
 from workflows.spec.model import MOST_PODS, ExperimentSpec
@@ -180,17 +180,24 @@ class _Templates:
         names = {"project": self.about.spec.project, "experiment": self.about.spec.name, **more}
         return [Label(key=key, value=value) for key, value in names.items()]
 
+    def _classes(self, smallest: str) -> tuple[ResourceClass, ...]:
+        return self.about.installation.classes_from(smallest)
+
+    @property
+    def _training_names(self) -> list[str]:
+        return [each.name for each in self.about.training_classes]
+
     # --- templates --------------------------------------------------------------------------
 
     def _templates(self) -> Iterator[Any]:
         check, split, collect = self._check(), self._split(), self._collect()
-        trainers = [self._train(name) for name in self.about.sizes]
+        trainers = [self._train(name) for name in self._training_names]
         yield from (self._dag(), check, split, *trainers, collect, self._exit(), self._finish())
 
     def _dag(self) -> DAG:
         run = {"run": "{{tasks.check.outputs.parameters.run}}"}
         image = {"trainer-image": "{{tasks.check.outputs.parameters.trainer-image}}"}
-        fans = [_fan(name, run | image) for name in self.about.sizes]
+        fans = [_fan(name, run | image) for name in self._training_names]
         after = expressions.after_all(fan.name for fan in fans)
         with DAG(name="experiment", fail_fast=False) as dag:
             dag.tasks = [
@@ -207,7 +214,7 @@ class _Templates:
             "check",
             image=self.about.chosen_image,
             account="refeed-train",
-            classes=[place(self.about.installation, self.about.installation.steps.check)],
+            classes=self._classes(self.about.installation.steps.check)[:1],
             env=[
                 Env(
                     name=env.SPEC,
@@ -224,20 +231,20 @@ class _Templates:
             "split",
             image=self.about.split_image,
             account="refeed-split",
-            classes=self.about.larger_classes(self.about.installation.steps.split),
+            classes=self._classes(self.about.installation.steps.split),
             inputs=[Parameter(name="run")],
-            outputs=[_output(shards_of(name)) for name in self.about.sizes],
+            outputs=[_output(shards_output(name)) for name in self._training_names],
         )
 
-    def _train(self, size: str) -> Container:
+    def _train(self, resource_class: str) -> Container:
         return self._container(
             "train",
-            name=f"train-{size}",
+            name=f"train-{resource_class}",
             image="{{inputs.parameters.trainer-image}}",
             account="refeed-train",
-            classes=self.about.larger_training_classes(size),
+            classes=self.about.training_classes[self._training_names.index(resource_class) :],
             inputs=[Parameter(name=name) for name in ("run", "trainer-image", "shard")],
-            size=size,
+            resource_class=resource_class,
             shard="{{inputs.parameters.shard}}",
         )
 
@@ -247,7 +254,7 @@ class _Templates:
             "collect",
             image=self.about.installation.images.collect,
             account="refeed-collect",
-            classes=self.about.larger_classes(self.about.installation.steps.collect),
+            classes=self._classes(self.about.installation.steps.collect),
             inputs=[Parameter(name="run")],
             outputs=[self._report(), *(_output(name) for name in numbers)],
             metrics=list(self._metrics()),
@@ -301,7 +308,7 @@ class _Templates:
             "finish",
             image=self.about.installation.images.collect,
             account="refeed-collect",
-            classes=[place(self.about.installation, self.about.installation.steps.collect)],
+            classes=self._classes(self.about.installation.steps.collect)[:1],
             env=[
                 _parameters(),
                 Env(name=env.STATUS, value="{{workflow.status}}"),
@@ -318,7 +325,7 @@ class _Templates:
         *,
         image: str,
         account: str,
-        classes: Sequence[Placed],
+        classes: Sequence[ResourceClass],
         name: str = "",
         env: Sequence[Any] = (),
         inputs: Sequence[Parameter] = (),
@@ -342,7 +349,7 @@ class _Templates:
             labels={"refeed/step": step, "refeed/class": own.name},
             service_account_name=account,
             node_selector=own.node_selector or None,
-            tolerations=[models.Toleration(**each) for each in own.tolerations] or None,
+            tolerations=[models.Toleration(**each.manifest()) for each in own.tolerations] or None,
             resources=Resources(
                 cpu_request=own.cpu,
                 cpu_limit=own.cpu,
@@ -359,13 +366,13 @@ class _Templates:
             volumes=[EmptyDirVolume(name="tmp", mount_path="/tmp")],  # noqa: S108
         )
 
-    def _environment(self, own: Placed, memory_steps: int) -> Iterator[Any]:
+    def _environment(self, own: ResourceClass, largest_class_offset: int) -> Iterator[Any]:
         yield Env(name=env.WORKFLOW, value="{{workflow.name}}")
         yield Env(name=env.CREATED, value="{{workflow.creationTimestamp.RFC3339}}")
         yield FieldEnv(name=env.POD, field_path="metadata.name")
-        yield Env(name=env.SIZE, value=own.name)
-        yield Env(name=env.MEMORY_STEP, value="0")
-        yield Env(name=env.MEMORY_STEPS, value=str(memory_steps))
+        yield Env(name=env.RESOURCE_CLASS, value=own.name)
+        yield Env(name=env.CLASS_OFFSET, value="0")
+        yield Env(name=env.LARGEST_CLASS_OFFSET, value=str(largest_class_offset))
         yield Env(name=env.LAST_MESSAGE, value="{{lastRetry.message}}")
         yield Env(name=env.LAST_STATUS, value="{{lastRetry.status}}")
         yield Env(name=env.PLATFORM, value=env.plain(self.about.platform.to_json()))
@@ -375,12 +382,12 @@ class _Templates:
             yield Env(name=name, value=value)
 
 
-def _fan(size: str, arguments: dict[str, str]) -> Task:
+def _fan(resource_class: str, arguments: dict[str, str]) -> Task:
     return Task(
-        name=f"train-{size}",
-        template=f"train-{size}",
+        name=f"train-{resource_class}",
+        template=f"train-{resource_class}",
         depends="split.Succeeded",
-        with_param=f"{{{{tasks.split.outputs.parameters.{shards_of(size)}}}}}",
+        with_param=f"{{{{tasks.split.outputs.parameters.{shards_output(resource_class)}}}}}",
         arguments=arguments | {"shard": "{{item}}"},
     )
 

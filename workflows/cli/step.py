@@ -55,13 +55,13 @@ def train(
     project: Project,
     experiment: Experiment,
     run: Run,
-    size: Annotated[str, typer.Option(help="The shard's resource class.")],
+    resource_class: Annotated[str, typer.Option(help="The shard's resource class.")],
     shard: Annotated[str, typer.Option(help="The shard's number.")],
 ) -> None:
     """Train the partitions of one shard."""
     from workflows.pods.train import train_in_pod
 
-    train_in_pod(RunAddress(root, project, experiment, run), size, shard)
+    train_in_pod(RunAddress(root, project, experiment, run), resource_class, shard)
 
 
 @app.command()

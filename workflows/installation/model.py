@@ -8,16 +8,17 @@ from __future__ import annotations
 import os
 import re
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 
 from pydantic import Field, ValidationError, model_validator
 
 from steps.config import SpecPart
 from steps.contract import join
 from steps.errors import MissingInputError, Problem, SpecError
-from steps.quantity import parse_cpus, parse_duration, parse_mib
+from steps.quantity import parse_duration
 from steps.split.config import DATASET, GCP_PROJECT, DataflowConfig
 from workflows.installation.isolation import conflicting_bigquery, inside
+from workflows.installation.resource_classes import ResourceClass
 from workflows.spec.model import DURATION, NAME, STORE, ExperimentSpec
 from workflows.spec.validation_errors import located, problems_of
 from workflows.spec.yaml_positions import parse_yaml, read_text
@@ -26,57 +27,12 @@ VARIABLE = "REFEED_INSTALLATION"
 """Names the environment variable that names the file."""
 
 _IMAGE = r"^[a-z0-9][a-z0-9./:_@-]*[:@][A-Za-z0-9._:-]+$"
-_QUANTITY = r"^[0-9]+(\.[0-9]+)?(m|Ki|Mi|Gi|Ti|k|M|G|T)?$"
 _REGISTRY = r"^[a-z0-9][a-z0-9./:_-]*[a-z0-9]$"
 _ACCOUNT = r"^[a-z][a-z0-9-]{4,28}[a-z0-9]@[a-z][a-z0-9.:-]+\.iam\.gserviceaccount\.com$"
 
 Image = Annotated[str, Field(pattern=_IMAGE)]
-Quantity = Annotated[str, Field(pattern=_QUANTITY)]
 Account = Annotated[str, Field(pattern=_ACCOUNT)]
 Name = Annotated[str, Field(pattern=NAME, max_length=45)]
-
-
-class Toleration(SpecPart):
-    """A taint that pods put up with, as Kubernetes has it."""
-
-    key: str
-    """The taint's key."""
-    operator: Literal["Exists", "Equal"] = "Equal"
-    """Exists: whatever the value."""
-    value: str = ""
-    """The taint's value."""
-    effect: Literal["NoSchedule", "PreferNoSchedule", "NoExecute"] = "NoSchedule"
-    """The taint's effect."""
-
-
-class Placement(SpecPart):
-    """On which nodes pods may run."""
-
-    node_selector: dict[str, str] = Field(default_factory=dict)
-    """Labels that a node must have."""
-    tolerations: list[Toleration] = Field(default_factory=list)
-    """Taints that a node may have."""
-
-
-class ResourceClass(Placement):
-    """What a pod gets, and where it runs."""
-
-    cpu: Quantity
-    """Processors, such as `2` or `500m`; a training pod runs a process for each whole one."""
-    memory: Quantity
-    """Memory, such as `4Gi`: both request and limit."""
-    spot: Placement | None = None
-    """Where spot pods of this class run, in addition to the above; null if there are none."""
-
-    @property
-    def memory_mib(self) -> int:
-        """Memory in MiB, rounded down."""
-        return parse_mib(self.memory)
-
-    @property
-    def workers(self) -> int:
-        """Processes that train at once in a pod: one for each whole processor."""
-        return max(1, int(parse_cpus(self.cpu)))
 
 
 class TrainerImage(SpecPart):
@@ -204,6 +160,8 @@ class Installation(SpecPart):
 
     @model_validator(mode="after")
     def _classes_grow(self) -> Installation:
+        for name, resource_class in self.classes.items():
+            self.classes[name] = resource_class.with_name(name)
         sizes = [each.memory_mib for each in self.classes.values()]
         if sizes != sorted(set(sizes)):
             raise ValueError(
@@ -215,6 +173,16 @@ class Installation(SpecPart):
                 known = ", ".join(self.classes)
                 raise ValueError(f"steps.{step} is {name!r}, which is no class; there are {known}")
         return self
+
+    def classes_from(self, smallest: str) -> tuple[ResourceClass, ...]:
+        """Return a resource class and all larger ones, the smallest first."""
+        names = list(self.classes)
+        return tuple(self.classes[name] for name in names[names.index(smallest) :])
+
+    def training_classes(self, spec: ExperimentSpec) -> tuple[ResourceClass, ...]:
+        """Return the resource classes that a spec's training pods may use, the smallest first."""
+        allowed = spec.execution.classes or self.classes
+        return tuple(each for name, each in self.classes.items() if name in allowed)
 
 
 def find_installation(path: str | Path | None) -> Path:

@@ -1,59 +1,99 @@
-"""A resource class as pods get it: amounts, and nodes, spot or not."""
+"""Resource classes: how much CPU and memory a pod gets, and on which nodes it runs.
+
+The installation file defines them, smallest memory first. The same type is what the compiler places
+pods with, what packing fits partitions into, and what pods read from their environment.
+"""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from typing import Annotated, Any, Literal, Self
 
-from workflows.installation.model import Installation, ResourceClass
-from workflows.planning.packing import SizeClass
-from workflows.spec.model import ExperimentSpec
+from pydantic import Field, PrivateAttr
 
+from steps.config import SpecPart
+from steps.quantity import parse_cpus, parse_mib
 
-@dataclass(frozen=True)
-class Placed:
-    """What a pod of a class gets.
-
-    Attributes:
-        name: of the class.
-        cpu: request and limit.
-        memory: request and limit.
-        node_selector: labels that a node must have.
-        tolerations: taints that a node may have, as Kubernetes writes them.
-    """
-
-    name: str
-    cpu: str
-    memory: str
-    node_selector: dict[str, str]
-    tolerations: list[dict[str, str]]
+Quantity = Annotated[str, Field(pattern=r"^[0-9]+(\.[0-9]+)?(m|Ki|Mi|Gi|Ti|k|M|G|T)?$")]
 
 
-def place(installation: Installation, name: str, *, spot: bool = False) -> Placed:
-    """A class of the installation; on spot nodes if asked for and if it has some."""
-    size = installation.classes[name]
-    places = [size, *([size.spot] if spot and size.spot else [])]
-    return Placed(
-        name=name,
-        cpu=size.cpu,
-        memory=size.memory,
-        node_selector={k: v for each in places for k, v in each.node_selector.items()},
-        tolerations=[
-            toleration.model_dump(exclude_defaults=True) | {"effect": toleration.effect}
-            for each in places
-            for toleration in each.tolerations
-        ],
-    )
+class Toleration(SpecPart):
+    """A taint that pods tolerate, in Kubernetes' own fields."""
+
+    key: str
+    """The taint's key."""
+    operator: Literal["Exists", "Equal"] = "Equal"
+    """Exists tolerates any value."""
+    value: str = ""
+    """The taint's value."""
+    effect: Literal["NoSchedule", "PreferNoSchedule", "NoExecute"] = "NoSchedule"
+    """The taint's effect."""
+
+    def manifest(self) -> dict[str, Any]:
+        """Return it as it stands in a pod's manifest; the effect is always given."""
+        return self.model_dump(exclude_defaults=True) | {"effect": self.effect}
 
 
-def training_classes(spec: ExperimentSpec, installation: Installation) -> dict[str, ResourceClass]:
-    """The classes that training pods of a spec may use, the smallest first."""
-    wanted = spec.execution.classes or list(installation.classes)
-    return {name: size for name, size in installation.classes.items() if name in wanted}
+class Placement(SpecPart):
+    """The nodes that pods may run on."""
+
+    node_selector: dict[str, str] = Field(default_factory=dict)
+    """Labels that a node must have."""
+    tolerations: list[Toleration] = Field(default_factory=list)
+    """Taints that a node may have."""
 
 
-def sizes(spec: ExperimentSpec, installation: Installation) -> tuple[SizeClass, ...]:
-    """The same, as far as packing goes."""
-    return tuple(
-        SizeClass(name, size.memory_mib, size.workers)
-        for name, size in training_classes(spec, installation).items()
-    )
+class ResourceClass(Placement):
+    """CPU and memory of a pod, and the nodes it runs on."""
+
+    cpu: Quantity
+    """CPUs, such as `2` or `500m`; a training pod runs one process per whole CPU."""
+    memory: Quantity
+    """Memory, such as `4Gi`: both request and limit."""
+    spot: Placement | None = None
+    """Where spot pods of this class run, in addition to the above; null if there are none."""
+    _name: str = PrivateAttr(default="")
+
+    @classmethod
+    def named(cls, name: str, *, cpu: str, memory: str) -> Self:
+        """Return a class outside of an installation file."""
+        return cls(cpu=cpu, memory=memory).with_name(name)
+
+    def with_name(self, name: str) -> Self:
+        """Return the class under a name."""
+        named = self.model_copy()
+        named._name = name  # noqa: SLF001 - of its own class
+        return named
+
+    @property
+    def name(self) -> str:
+        """The key that the installation file has it under."""
+        return self._name
+
+    @property
+    def memory_mib(self) -> int:
+        """Memory in MiB, rounded down."""
+        return parse_mib(self.memory)
+
+    @property
+    def workers(self) -> int:
+        """Processes that train at the same time in a pod: one per whole CPU, at least one."""
+        return max(1, int(parse_cpus(self.cpu)))
+
+    def on_spot(self) -> Self:
+        """Return the class with its spot nodes' labels and taints, if it has spot nodes."""
+        if self.spot is None:
+            return self
+        nodes = {
+            "node_selector": self.node_selector | self.spot.node_selector,
+            "tolerations": [*self.tolerations, *self.spot.tolerations],
+        }
+        return self.model_copy(update=nodes)
+
+    def to_raw(self) -> dict[str, Any]:
+        """Return what a running pod needs of it, for ``Platform``."""
+        return {"name": self.name, "memory_mib": self.memory_mib, "workers": self.workers}
+
+    @classmethod
+    def from_raw(cls, raw: dict[str, Any]) -> Self:
+        """Read what ``to_raw`` returned."""
+        return cls.named(raw["name"], cpu=str(raw["workers"]), memory=f"{raw['memory_mib']}Mi")

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 
 from steps.quantity import parse_cpus
 from steps.records import PartitionIndex
-from workflows.installation.model import Installation, Prices, ResourceClass
-from workflows.installation.resource_classes import sizes, training_classes
+from workflows.installation.model import Installation, Prices
+from workflows.installation.resource_classes import ResourceClass
 from workflows.planning.cost import Basis, Shape, rows_with_target
 from workflows.planning.packing import pack_classes
 from workflows.spec.model import ExperimentSpec
@@ -143,13 +143,12 @@ def _told(
 
 
 def _on_cluster(spec: ExperimentSpec, load: Load, installation: Installation) -> Preflight:
-    packing = pack_classes(
-        load.index.entries, load.features, sizes(spec, installation), spec.execution.max_pods
-    )
+    classes = installation.training_classes(spec)
+    packing = pack_classes(load.index.entries, load.features, classes, spec.execution.max_pods)
     plans = [
-        _class_plan(name, size, packing.shards[name], load, installation.prices)
-        for name, size in training_classes(spec, installation).items()
-        if packing.shards[name]
+        _class_plan(each, packing.shards[each.name], load, installation.prices)
+        for each in classes
+        if packing.shards[each.name]
     ]
     gone = {entry.key.partition_id for entry in packing.too_large}
     fitting = {key: 0.0 if key in gone else each for key, each in load.seconds.items()}
@@ -163,26 +162,26 @@ def _on_cluster(spec: ExperimentSpec, load: Load, installation: Installation) ->
 
 
 def _class_plan(
-    name: str,
-    size: ResourceClass,
+    resource_class: ResourceClass,
     shards: Sequence[Sequence[str]],
     load: Load,
     prices: Prices | None,
 ) -> ClassPlan:
     spans = [
-        START_SECONDS + _span([load.seconds[key] for key in shard], size.workers)
+        START_SECONDS + _span([load.seconds[key] for key in shard], resource_class.workers)
         for shard in shards
     ]
     hours = sum(spans) / 3600
     return ClassPlan(
-        name=name,
+        name=resource_class.name,
         pods=len(shards),
         partitions=sum(map(len, shards)),
         pod_hours=hours,
         longest_seconds=max(spans),
-        money=hours * _per_hour(size, prices) if prices else None,
+        money=hours * _per_hour(resource_class, prices) if prices else None,
     )
 
 
-def _per_hour(size: ResourceClass, prices: Prices) -> float:
-    return parse_cpus(size.cpu) * prices.cpu_hour + size.memory_mib / 1024 * prices.gib_hour
+def _per_hour(resource_class: ResourceClass, prices: Prices) -> float:
+    memory_gib = resource_class.memory_mib / 1024
+    return parse_cpus(resource_class.cpu) * prices.cpu_hour + memory_gib * prices.gib_hour

@@ -12,6 +12,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from steps.records import PartitionEntry
+from workflows.installation.resource_classes import ResourceClass
 
 _FIXED_COST_ROWS = 300
 """What a partition costs whatever its size, in rows: measured as the time of a fit of few rows."""
@@ -48,28 +49,15 @@ POD_COST_ROWS = 100_000
 """Less work than this (in rows) is not worth a pod of its own: it takes seconds to start."""
 
 
-@dataclass(frozen=True)
-class SizeClass:
-    """A resource class, as far as packing goes.
+def needed_mib(resource_class: ResourceClass, rows: int, features: int) -> int:
+    """Return the predicted memory of a pod that trains partitions of ``rows`` rows, in MiB."""
+    per_worker = WORKER_MIB + (rows * features * CELL_BYTES >> 20)
+    return BASE_MIB + resource_class.workers * per_worker
 
-    Attributes:
-        name: of the class.
-        memory_mib: of a pod.
-        workers: partitions that a pod trains at once.
-    """
 
-    name: str
-    memory_mib: int
-    workers: int
-
-    def needed_mib(self, rows: int, features: int) -> int:
-        """Memory of a pod that trains partitions of ``rows`` rows, as far as can be told ahead."""
-        each = WORKER_MIB + (rows * features * CELL_BYTES >> 20)
-        return BASE_MIB + self.workers * each
-
-    def fits(self, rows: int, features: int) -> bool:
-        """Whether a pod of this class can train partitions of that size."""
-        return self.needed_mib(rows, features) <= self.memory_mib
+def fits(resource_class: ResourceClass, rows: int, features: int) -> bool:
+    """Return whether a pod of the class can train partitions of ``rows`` rows."""
+    return needed_mib(resource_class, rows, features) <= resource_class.memory_mib
 
 
 @dataclass(frozen=True)
@@ -86,7 +74,10 @@ class Packing:
 
 
 def pack_classes(
-    entries: Iterable[PartitionEntry], features: int, classes: Sequence[SizeClass], max_pods: int
+    entries: Iterable[PartitionEntry],
+    features: int,
+    classes: Sequence[ResourceClass],
+    max_pods: int,
 ) -> Packing:
     """Assign partitions to classes and pack each class.
 
@@ -99,7 +90,7 @@ def pack_classes(
     by_class: dict[str, list[PartitionEntry]] = {each.name: [] for each in classes}
     too_large = []
     for entry in entries:
-        fitting = next((c for c in classes if c.fits(entry.rows, features)), None)
+        fitting = next((c for c in classes if fits(c, entry.rows, features)), None)
         if fitting is None:
             too_large.append(entry)
         else:

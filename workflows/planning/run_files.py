@@ -27,10 +27,10 @@ def write_request(
     layout: RunLayout, storage: Storage, request: RunRequest, partitions: int, shards: Shards
 ) -> None:
     """Write shards and request; the request last, for with it the run can be gone on with."""
-    for size, ids_of in shards.items():
+    for resource_class, ids_of in shards.items():
         for number, ids in enumerate(ids_of):
-            storage.write(layout.shard(size, number), canonical_json(ids).encode())
-    counts = {size: len(ids_of) for size, ids_of in shards.items()}
+            storage.write(layout.shard(resource_class, number), canonical_json(ids).encode())
+    counts = {resource_class: len(ids_of) for resource_class, ids_of in shards.items()}
     plan = canonical_json({"partitions": partitions, "shards": counts})
     storage.write(layout.operations("plan.json"), plan.encode())
     storage.write(layout.request, request.to_json().encode("utf-8", "surrogatepass"))

@@ -6,13 +6,13 @@ import base64
 import hashlib
 import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field, fields
 from datetime import UTC, datetime
 
 from steps.errors import Problem, SpecError
 from steps.records import canonical_json
 from workflows.installation.isolation import inside
-from workflows.planning.packing import SizeClass
+from workflows.installation.resource_classes import ResourceClass
 from workflows.pods.pod_ledger import PodInfo
 
 SPEC = "REFEED_SPEC"
@@ -23,8 +23,8 @@ PLATFORM = "REFEED_PLATFORM"
 """What a run needs of the installation, as JSON: see ``Platform``."""
 WORKFLOW, CREATED = "REFEED_WORKFLOW", "REFEED_CREATED"
 """Name of the workflow; when it was created, RFC 3339."""
-POD, SIZE = "REFEED_POD", "REFEED_CLASS"
-MEMORY_STEP, MEMORY_STEPS = "REFEED_MEMORY_STEP", "REFEED_MEMORY_STEPS"
+POD, RESOURCE_CLASS = "REFEED_POD", "REFEED_CLASS"
+CLASS_OFFSET, LARGEST_CLASS_OFFSET = "REFEED_CLASS_OFFSET", "REFEED_LARGEST_CLASS_OFFSET"
 """By how many classes this pod is larger than the step's own; the largest such number there is."""
 LAST_MESSAGE, LAST_STATUS = "REFEED_LAST_MESSAGE", "REFEED_LAST_STATUS"
 PROJECT, ROOT = "REFEED_PROJECT", "REFEED_ROOT"
@@ -59,7 +59,7 @@ class Platform:
     root: str
     store: str | None
     trainers: dict[str, str]
-    classes: tuple[SizeClass, ...]
+    classes: tuple[ResourceClass, ...]
     retries: int
     staging: str | None = None
     billing: str | None = None
@@ -67,13 +67,14 @@ class Platform:
 
     def to_json(self) -> str:
         """The text of the environment variable."""
-        return canonical_json(asdict(self))
+        raw = {each.name: getattr(self, each.name) for each in fields(self)}
+        return canonical_json(raw | {"classes": [each.to_raw() for each in self.classes]})
 
     @classmethod
     def read(cls, environment: Mapping[str, str]) -> Platform:
         """Read what the compiler wrote."""
         raw = json.loads(environment[PLATFORM])
-        raw["classes"] = tuple(SizeClass(**each) for each in raw["classes"])
+        raw["classes"] = tuple(ResourceClass.from_raw(each) for each in raw["classes"])
         return cls(**raw)
 
 
@@ -92,8 +93,8 @@ def pod_info(environment: Mapping[str, str], step: str) -> PodInfo:
         name=environment.get(POD, "unknown"),
         workflow=environment.get(WORKFLOW, "unknown"),
         step=step,
-        size=environment.get(SIZE, ""),
-        memory_step=int(environment.get(MEMORY_STEP) or 0),
+        resource_class=environment.get(RESOURCE_CLASS, ""),
+        class_offset=int(environment.get(CLASS_OFFSET) or 0),
         last_message=environment.get(LAST_MESSAGE, ""),
         last_status=environment.get(LAST_STATUS, ""),
     )

@@ -96,13 +96,13 @@ def _check_memory(ledger: Ledger) -> None:
         MoreMemoryError: the pod is too small.
         OutOfMemoryError: the largest pod is.
     """
-    needed = ledger.memory_step
-    if needed > int(os.environ.get(env.MEMORY_STEPS) or 0):
+    needed = ledger.class_offset
+    if needed > int(os.environ.get(env.LARGEST_CLASS_OFFSET) or 0):
         raise OutOfMemoryError(
             "It ran out of memory in the largest resource class.",
             hint="Add a larger class to the installation, or name one for the step in `steps`.",
         )
-    if needed > ledger.record.memory_step:
+    if needed > ledger.record.class_offset:
         raise MoreMemoryError(needed)
 
 

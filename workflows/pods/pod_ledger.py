@@ -26,8 +26,8 @@ class PodInfo:
         name: of the pod.
         workflow: that it belongs to.
         step: such as ``split`` or ``train-small-00003``.
-        size: its resource class.
-        memory_step: by how many classes it is larger than the step's own.
+        resource_class: its name.
+        class_offset: by how many classes it is larger than the step's own.
         last_message: of the pod before it, if it is a retry; empty if not.
         last_status: of the pod before it. ``Running`` if the pod vanished, and this one has
             its name.
@@ -36,8 +36,8 @@ class PodInfo:
     name: str
     workflow: str
     step: str
-    size: str
-    memory_step: int
+    resource_class: str
+    class_offset: int
     last_message: str
     last_status: str
 
@@ -65,8 +65,8 @@ class Ledger:
             workflow=facts.workflow,
             step=facts.step,
             number=number,
-            size=facts.size,
-            memory_step=facts.memory_step,
+            resource_class=facts.resource_class,
+            class_offset=facts.class_offset,
             began=_now(),
         )
         self._write(self.record)
@@ -82,9 +82,9 @@ class Ledger:
         return bool(self.earlier) and self.earlier[-1].cause == "memory"
 
     @property
-    def memory_step(self) -> int:
+    def class_offset(self) -> int:
         """How many classes larger than the step's own it takes, for all that is known."""
-        killed = [each.memory_step for each in self.earlier if each.cause == "memory"]
+        killed = [each.class_offset for each in self.earlier if each.cause == "memory"]
         return max(killed) + 1 if killed else 0
 
     def update(self, done: int, total: int, statuses: Mapping[str, int]) -> None:

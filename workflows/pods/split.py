@@ -7,12 +7,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from steps.contract import OUTPUTS, RunAddress, output, shards_of
+from steps.contract import OUTPUTS, RunAddress, output, shards_output
 from steps.errors import UsageError
 from steps.records import PartitionEntry, PartitionRecord, RunRequest
 from steps.split.step import SplitResult, split
 from steps.storage.base import read_parsed
-from workflows.planning.packing import Packing, pack_classes
+from workflows.planning.packing import Packing, needed_mib, pack_classes
 from workflows.planning.run_files import write_request
 from workflows.planning.run_request import TrainerInfo, run_request, split_engine, split_request
 from workflows.pods.pod import Pod, find, pod
@@ -33,7 +33,7 @@ def split_in_pod(address: RunAddress) -> None:
             _make(here, spec)
         plan = read_parsed(here.storage, layout.operations("plan.json"), json.loads)
         shards: dict[str, int] = plan["shards"]
-        names = [size.name for size in here.platform.classes]
+        names = [resource_class.name for resource_class in here.platform.classes]
         _check_classes(shards, names, address.run)
         for name in names:
             _leave(name, shards.get(name, 0))
@@ -50,10 +50,12 @@ def _check_classes(shards: Mapping[str, int], names: Sequence[str], run: str) ->
         )
 
 
-def _leave(size: str, shards: int) -> None:
+def _leave(resource_class: str, shards: int) -> None:
     """Numbers only: the shards themselves are found in the run's folder."""
     Path(OUTPUTS).mkdir(parents=True, exist_ok=True)
-    Path(output(shards_of(size))).write_text(json.dumps([f"{n:05d}" for n in range(shards)]))
+    Path(output(shards_output(resource_class))).write_text(
+        json.dumps([f"{n:05d}" for n in range(shards)])
+    )
 
 
 def _make(here: Pod, spec: ExperimentSpec) -> None:
@@ -84,7 +86,7 @@ def _pack(here: Pod, spec: ExperimentSpec, made: SplitResult) -> Packing:
 def _refuse(here: Pod, request: RunRequest, entry: PartitionEntry) -> None:
     """A partition that fits no class has failed; the message names the class to add."""
     largest = here.platform.classes[-1]
-    needed = largest.needed_mib(entry.rows, len(request.roles.features))
+    needed = needed_mib(largest, entry.rows, len(request.roles.features))
     message = (
         f"{entry.rows:,} rows with {len(request.roles.features)} features need about "
         f"{needed / 1024:.1f} GiB of memory, more than the largest resource class, "

@@ -13,27 +13,27 @@ from workflows.pods.pod import pod
 from workflows.pods.progress import PodProgress
 
 
-def train_in_pod(address: RunAddress, size: str, shard: str) -> None:
+def train_in_pod(address: RunAddress, resource_class: str, shard: str) -> None:
     """Train what is left of a shard.
 
     Args:
         address: of the run.
-        size: the shard's own resource class; the pod's may be larger.
+        resource_class: the shard's own resource class; the pod's may be larger.
         shard: its number, with leading zeros.
 
     Raises:
         RefeedError: see ``steps.train.step.train``.
     """
-    name = f"{size}-{shard}"
+    name = f"{resource_class}-{shard}"
     with pod(address, f"train-{name}") as here:
         classes = here.platform.classes
         names = [each.name for each in classes]
-        own = names.index(size)
-        step = int(os.environ.get(env.MEMORY_STEP) or 0)
+        own = names.index(resource_class)
+        step = int(os.environ.get(env.CLASS_OFFSET) or 0)
         means = TrainLimits(
             workers=classes[own + step].workers,
-            memory_step=step,
-            memory_steps=len(classes) - 1 - own,
+            class_offset=step,
+            largest_class_offset=len(classes) - 1 - own,
             can_retry_later=here.budget_left,
             killed_for_memory=here.ledger.killed_for_memory,
         )

@@ -42,16 +42,16 @@ class History:
         """Whether an earlier try ended in a way that could hurt others."""
         return any(each.outcome in _SUSPICIOUS for each in self._attempts(partition_id))
 
-    def memory_step(self, partition_id: str) -> int:
+    def class_offset(self, partition_id: str) -> int:
         """How many resource classes larger than the shard's own the partition needs."""
         tries = self._attempts(partition_id)
-        steps = [each.memory_step for each in tries if each.outcome == "out_of_memory"]
+        steps = [each.class_offset for each in tries if each.outcome == "out_of_memory"]
         return max(steps) + 1 if steps else 0
 
-    def ran_out_alone(self, partition_id: str, memory_step: int) -> bool:
+    def ran_out_alone(self, partition_id: str, class_offset: int) -> bool:
         """Whether it ran out of memory with all that a pod of so large a class has to itself."""
         return any(
-            each.outcome == "out_of_memory" and each.alone and each.memory_step >= memory_step
+            each.outcome == "out_of_memory" and each.alone and each.class_offset >= class_offset
             for each in self._attempts(partition_id)
         )
 

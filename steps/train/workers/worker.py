@@ -46,7 +46,7 @@ class WorkerTask:
         partition_id: which one.
         attempt: which try this is within the run, from 1.
         shard: that it belongs to.
-        memory_step: by how many resource classes this pod is larger than the shard's own.
+        class_offset: by how many resource classes this pod is larger than the shard's own.
         alone: no other partition is being trained at the same time: the last chance in this pod.
         may_grow: a later pod may try again with more memory.
         may_wait: a later pod may try again what failed for a passing reason.
@@ -55,7 +55,7 @@ class WorkerTask:
     partition_id: str
     attempt: int
     shard: str = ""
-    memory_step: int = 0
+    class_offset: int = 0
     alone: bool = False
     can_use_larger_class: bool = False
     can_retry_later: bool = False
@@ -199,7 +199,7 @@ def note_attempt(
         worker=os.environ.get(POD_VARIABLE) or str(os.getpid()),
         cpu=cpu_model_name() or "unknown",
         shard=task.shard,
-        memory_step=task.memory_step,
+        class_offset=task.class_offset,
         alone=task.alone,
     )
     note(work.storage, run, attempt)

@@ -10,21 +10,22 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from steps.records import PartitionEntry, PartitionKey
+from workflows.installation.resource_classes import ResourceClass
 from workflows.planning.packing import (
     _FIXED_COST_ROWS,
     BASE_MIB,
     CELL_BYTES,
     POD_COST_ROWS,
     WORKER_MIB,
-    SizeClass,
+    fits,
     pack_classes,
 )
 
 FEATURES = 20
 CLASSES = (
-    SizeClass("small", 1024, 2),
-    SizeClass("medium", 4096, 4),
-    SizeClass("large", 16_384, 8),
+    ResourceClass.named("small", cpu="2", memory="1024Mi"),
+    ResourceClass.named("medium", cpu="4", memory="4Gi"),
+    ResourceClass.named("large", cpu="8", memory="16Gi"),
 )
 
 
@@ -35,9 +36,9 @@ def entries(rows: Sequence[int]) -> list[PartitionEntry]:
     ]
 
 
-def most_rows(size: SizeClass) -> int:
-    """The largest partition that a pod of this class can train, by the formula inverted."""
-    each = (size.memory_mib - BASE_MIB) // size.workers - WORKER_MIB
+def most_rows(resource_class: ResourceClass) -> int:
+    """Return the rows of the largest partition that a pod of the class can train."""
+    each = (resource_class.memory_mib - BASE_MIB) // resource_class.workers - WORKER_MIB
     return -(-((each + 1) << 20) // (FEATURES * CELL_BYTES)) - 1
 
 
@@ -158,9 +159,9 @@ def test_a_partition_that_fits_no_class_is_named_and_the_others_are_packed() -> 
 
 def test_the_same_rows_with_more_features_need_a_larger_class() -> None:
     rows = most_rows(CLASSES[0])
-    assert CLASSES[0].fits(rows, FEATURES)
-    assert not CLASSES[0].fits(rows, FEATURES * 2)
-    assert CLASSES[1].fits(rows, FEATURES * 2)
+    assert fits(CLASSES[0], rows, FEATURES)
+    assert not fits(CLASSES[0], rows, FEATURES * 2)
+    assert fits(CLASSES[1], rows, FEATURES * 2)
 
 
 @pytest.mark.parametrize("max_pods", [3, 4, 10])
