@@ -10,7 +10,8 @@ import pytest
 
 from steps.errors import MissingInputError, SpecError
 from tests.argo.cases import INSTALLATION, SMALL, installation, small_spec
-from workflows.installation.model import VARIABLE, find_installation, load_installation, project_for
+from workflows.installation.model import VARIABLE, find_installation, load_installation
+from workflows.installation.projects import project_for
 
 EXAMPLE = Path(__file__).parents[2] / "manifests" / "installation.example.yaml"
 

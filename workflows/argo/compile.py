@@ -12,7 +12,8 @@ from steps.errors import Problem, SpecError
 from steps.train.registry import check_params, installed
 from workflows.argo import template
 from workflows.argo.template import Manifest
-from workflows.installation.model import Installation, project_for
+from workflows.installation.model import Installation
+from workflows.installation.projects import project_for
 from workflows.spec.model import ExperimentSpec
 
 Kind = Literal["workflow-template", "workflow", "cron-workflow"]

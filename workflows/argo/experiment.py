@@ -6,7 +6,8 @@ from functools import cached_property
 
 from steps.contract import RunAddress
 from workflows.argo.expressions import chosen_image
-from workflows.installation.model import Installation, Project, dataflow_place
+from workflows.installation.model import Installation, Project
+from workflows.installation.projects import dataflow_for
 from workflows.installation.resource_classes import ResourceClass
 from workflows.pods.environment import Platform
 from workflows.spec.model import ExperimentSpec
@@ -37,7 +38,7 @@ class Experiment:
             retries=spec.execution.retries,
             staging=self.project.staging,
             billing=self.project.billing,
-            dataflow=dataflow_place(spec, installation).model_dump(exclude_none=True),
+            dataflow=dataflow_for(spec, installation).model_dump(exclude_none=True),
         )
         self.labels = {
             "app.kubernetes.io/part-of": "refeed",

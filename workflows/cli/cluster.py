@@ -55,7 +55,8 @@ def submit(
 ) -> None:
     """Run an experiment on a cluster: apply its WorkflowTemplate, start a run, follow it."""
     from workflows.cluster.connect import connect
-    from workflows.installation.model import load_installation, project_for
+    from workflows.installation.model import load_installation
+    from workflows.installation.projects import project_for
     from workflows.runs.submit import submit as start
     from workflows.runs.submit import upload as copy
     from workflows.spec.load import load_spec
