@@ -82,13 +82,14 @@ def _places(run: str):  # type: ignore[no-untyped-def]  # noqa: ANN202 - of modu
 def ours(run: str) -> float:
     """Seconds of collect."""
     from steps.collect.step import collect  # noqa: PLC0415
+    from steps.contract import RunAddress  # noqa: PLC0415
+    from steps.run_context import RunContext  # noqa: PLC0415
     from steps.runtime.progress import Silent  # noqa: PLC0415
-    from steps.storage.base import storage_for  # noqa: PLC0415
-    from steps.stores.base import open_store  # noqa: PLC0415
 
-    project, place = _places(run)
+    project, _ = _places(run)
+    context = RunContext.open(RunAddress(project.root, project.project, "many", Path(run).name))
     began = time.perf_counter()
-    collect(project, place, storage_for(run), open_store(project), Silent(), "table")
+    collect(context, "table", Silent())
     return time.perf_counter() - began
 
 

@@ -33,6 +33,11 @@ class DatasetLayout:
         return join(self.base, "index.json")
 
     @property
+    def rebuild(self) -> str:
+        """A marker: an artifact of the dataset was lost, so the next split builds it again."""
+        return join(self.base, "rebuild.json")
+
+    @property
     def sample(self) -> str:
         """Distinct rows with the smallest hashes and their counts; every grid is made of them."""
         return join(self.base, "sample.arrow")
@@ -188,9 +193,14 @@ class RunLayout:
         """The end of a try; the number counts from 1."""
         return join(self.attempts, f"{partition_id}-{number:03d}.json")
 
+    @property
+    def tables(self) -> str:
+        """The folder of the result tables."""
+        return join(self.base, "tables")
+
     def table(self, name: str, suffix: str) -> str:
         """A result table; suffix is ``csv`` or ``parquet``."""
-        return join(self.base, "tables", f"{name}.{suffix}")
+        return join(self.tables, f"{name}.{suffix}")
 
     def operations(self, name: str) -> str:
         """A file about the run itself: what may differ between two runs of one spec."""

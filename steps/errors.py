@@ -11,6 +11,7 @@
     ├── MissingInputError       66  a file, a run or a data set is not there
     ├── UnavailableError        69  no cluster answers, or it kept failing in spite of retries
     ├── OutputError             73  the artifact root cannot be written
+    ├── LostArtifactError       74  an artifact was deleted or damaged; run again to compute it
     ├── TransientError          75  throttled, or the network failed: try again
     │   └── ExpiredError        75  BigQuery's session ended: the rows are read from the beginning
     ├── ForbiddenError          77  the cluster or the storage does not let us
@@ -26,7 +27,7 @@ BSD's ``sysexits.h``; workflow engines read them to decide whether to try again.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import ClassVar, Literal
+from typing import Any, ClassVar, Literal
 
 
 class RefeedError(Exception):
@@ -47,6 +48,16 @@ class RefeedError(Exception):
 
     def __str__(self) -> str:
         return f"{self.message}\n{self.hint}" if self.hint else self.message
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        # Workers send errors to their parent: nothing is lost on the way, whatever __init__ takes.
+        return _restore, (type(self), self.args, self.__dict__)
+
+
+def _restore(kind: type[RefeedError], args: tuple[Any, ...], state: dict[str, Any]) -> RefeedError:
+    error = kind.__new__(kind, *args)
+    error.__dict__.update(state)
+    return error
 
 
 class TerminalError(RefeedError):
@@ -110,23 +121,18 @@ class DataError(TerminalError):
 
 
 class DamagedError(DataError):
-    """An artifact of ours cannot be read any more: it was cut short or changed by somebody.
+    """An artifact cannot be read: it was truncated or changed.
 
     Args:
         uri: of the artifact.
-        cause: what reading it said.
+        cause: message of the error that reading it raised.
+        hint: what to do, where the artifact cannot be computed again.
     """
 
-    def __init__(self, uri: str, cause: str = "") -> None:
+    def __init__(self, uri: str, cause: str = "", *, hint: str = "") -> None:
         why = f": {cause}" if cause else ""
-        super().__init__(
-            f"{uri!r} is damaged{why}.",
-            hint="Remove the folder that it is in and run again: it is made anew.",
-        )
-
-    def __reduce__(self) -> tuple[type[RefeedError], tuple[str]]:
-        # It is sent between processes; the message is all that is needed there.
-        return DataError, (str(self),)
+        super().__init__(f"{uri!r} is damaged{why}.", hint=hint)
+        self.uri = uri
 
 
 class UsageError(RefeedError):
@@ -144,9 +150,28 @@ class OutOfMemoryError(TerminalError):
 
 
 class MissingInputError(RefeedError):
-    """A file, a run or a data set that was asked for is not there."""
+    """A file, a run or a dataset that was asked for does not exist.
+
+    Args:
+        message: see ``RefeedError``.
+        hint: see ``RefeedError``.
+        uri: of the object in storage, if it is one.
+    """
 
     exit_code = 66
+
+    def __init__(self, message: str, *, hint: str = "", uri: str = "") -> None:
+        super().__init__(message, hint=hint)
+        self.uri = uri
+
+
+class LostArtifactError(RefeedError):
+    """An artifact that can be computed again is missing or damaged, and is scheduled for that.
+
+    A local run computes it again by itself; on a cluster ``refeed retry`` does.
+    """
+
+    exit_code = 74
 
 
 class OutputError(RefeedError):
@@ -218,9 +243,9 @@ DEBUG = "REFEED_DEBUG"
 
 
 def internal_error(error: Exception) -> RefeedError:
-    """What to tell of a bug."""
+    """Return the error to report for a bug."""
     return RefeedError(
-        f"Something that nobody foresaw: {type(error).__name__}: {error}.",
-        hint=f"Please report it, with what {DEBUG}=1 in the environment makes it print. All that "
-        "is finished is kept.",
+        f"Unexpected error: {type(error).__name__}: {error}.",
+        hint=f"Please report it, with the traceback that {DEBUG}=1 in the environment prints. "
+        "Finished work is kept.",
     )

@@ -25,10 +25,10 @@ def test_example(spec: Path, tmp_path: Path) -> None:
     trainer = "linear" if "name: linear" in spec.read_text() else "lightgbm"
     result = run(spec, overrides=[f"output={tmp_path}", *SMALLER[trainer]])
     counts, without_target = EXPECTED[spec.parent.name]
-    assert result.collected.counts == counts
-    assert result.collected.rows_without_target == without_target
-    assert result.collected.ranking[0].skill_low is not None
-    assert result.collected.ranking[0].skill_low > 0
+    assert result.outcome.counts == counts
+    assert result.outcome.rows_without_target == without_target
+    assert result.outcome.best[0].skill_low is not None
+    assert result.outcome.best[0].skill_low > 0
 
 
 def test_the_flights_example_learns_what_is_known_of_delays(tmp_path: Path) -> None:

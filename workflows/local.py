@@ -7,24 +7,32 @@ import os
 import platform
 import secrets
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 
-from steps.collect.step import CollectResult, collect
+from steps.collect.outcome import Outcome
+from steps.collect.ranking import PartitionRow
+from steps.collect.step import collect
 from steps.contract import ProjectLayout, RunAddress, RunLayout
-from steps.errors import SpecError, TooManyFailuresError
+from steps.errors import DamagedError, LostArtifactError, SpecError
 from steps.records import RunRequest
+from steps.run_context import RunContext
 from steps.runtime.log import RunLog
 from steps.runtime.progress import Progress, Silent
 from steps.split.step import SplitResult, split
 from steps.storage.base import Storage, check_writable, read_parsed, scheme_of, storage_for
-from steps.stores.base import open_store
 from steps.train.step import TrainLimits, TrainResult, train
 from workflows.planning.packing import pack
 from workflows.planning.run_files import now, put_running, write_request, write_start
-from workflows.planning.run_request import run_request, split_engine, split_request, trainer_info
+from workflows.planning.run_request import (
+    TrainerInfo,
+    run_request,
+    split_engine,
+    split_request,
+    trainer_info,
+)
 from workflows.spec.load import LoadedSpec, load_spec
 from workflows.spec.model import ExperimentSpec
 
@@ -41,7 +49,8 @@ class RunSummary:
         partitions: of the data set.
         rows: of the data set.
         trained: what the train step did.
-        collected: what came of it.
+        outcome: counts, reasons, and the best and worst partitions.
+        ranking: trained partitions, best first.
     """
 
     run: str
@@ -51,7 +60,8 @@ class RunSummary:
     partitions: int
     rows: int
     trained: TrainResult
-    collected: CollectResult
+    outcome: Outcome
+    ranking: list[PartitionRow]
 
     def raise_for_failures(self) -> None:
         """Raise if more partitions failed than the spec allows.
@@ -59,13 +69,7 @@ class RunSummary:
         Raises:
             TooManyFailuresError: with the share.
         """
-        if self.collected.too_many_failed:
-            failed = self.collected.counts["failed"]
-            raise TooManyFailuresError(
-                f"{failed} of {self.partitions} partitions failed, more than "
-                "execution.max_failed_fraction allows. The tables are written all the same.",
-                hint=f"The reasons are in {self.layout.table('partitions', 'csv')}.",
-            )
+        self.outcome.raise_for_failures()
 
 
 def run(
@@ -104,13 +108,16 @@ def split_only(spec: LoadedSpec, progress: Progress | None = None) -> SplitResul
         raise spec.locate(error) from None
 
 
+_MOST_REPAIRS = 2
+"""How often a run computes lost artifacts again before it gives up: something may delete them."""
+
+
 class _Local:
     def __init__(self, loaded: LoadedSpec, progress: Progress) -> None:
         self.spec: ExperimentSpec = loaded.spec
         self.progress = progress
         self.project = ProjectLayout(self.spec.output, self.spec.project)
         self.storage: Storage = storage_for(self.spec.output)
-        self.store = open_store(self.project, self.spec.store)
 
     def split(self) -> SplitResult:
         check_writable(self.project.base)
@@ -119,49 +126,53 @@ class _Local:
 
     def run(self) -> RunSummary:
         trainer = trainer_info(self.spec)  # a wrong parameter should not cost a split first
-        made = self.split()
-        request = run_request(self.spec, made, "", trainer)
+        for _ in range(_MOST_REPAIRS):
+            with suppress(LostArtifactError):
+                return self._run(trainer)
+        return self._run(trainer)
+
+    def _run(self, trainer: TrainerInfo) -> RunSummary:
+        built = self.split()
+        request = run_request(self.spec, built, "", trainer)
         with self._claim(request) as (request, resumed):
-            layout = self.project.run(request.experiment, request.run)
+            address = RunAddress(self.spec.output, request.project, request.experiment, request.run)
+            context = RunContext.open(address, self.spec.store)
             if resumed:
-                self.storage.sweep(layout.base)
+                self.storage.sweep(context.run.base)
             else:
-                self._begin(request, made, layout)
-            trained = self._train(request, layout)
-            with RunLog(self.storage, layout.log("collect"), "collect") as log:
-                title = self.spec.dataset.title
-                collected = collect(
-                    self.project, layout, self.storage, self.store, self.progress, title
-                )
-                log.event("collected", counts=collected.counts, reasons=collected.reasons)
-        index = made.index
+                self._begin(context, request, built)
+            trained = self._train(context)
+            with RunLog(self.storage, context.run.log("collect"), "collect") as log:
+                collected = collect(context, self.spec.dataset.title, self.progress)
+                outcome = collected.outcome
+                log.event("collected", counts=outcome.counts, reasons=outcome.reasons)
         return RunSummary(
-            request.run,
-            layout,
-            resumed,
-            made.reused,
-            len(index.entries),
-            index.rows,
-            trained,
-            collected,
+            run=request.run,
+            layout=context.run,
+            resumed=resumed,
+            reused=built.reused,
+            partitions=len(built.index.entries),
+            rows=built.index.rows,
+            trained=trained,
+            outcome=outcome,
+            ranking=collected.ranking,
         )
 
-    def _begin(self, request: RunRequest, made: SplitResult, layout: RunLayout) -> None:
+    def _begin(self, context: RunContext, request: RunRequest, built: SplitResult) -> None:
         started = now()
-        write_start(layout, self.storage, self.spec, started)
-        entries = made.index.entries
+        write_start(context.run, self.storage, self.spec, started)
+        entries = built.index.entries
         shards = {"local": pack(entries, self.spec.execution.shards)}
-        write_request(layout, self.storage, request, len(entries), shards)
-        put_running(self.store, request, started)
+        write_request(context.run, self.storage, request, len(entries), shards)
+        put_running(context.store, request, started)
 
-    def _train(self, request: RunRequest, layout: RunLayout) -> TrainResult:
-        address = RunAddress(self.spec.output, request.project, request.experiment, request.run)
+    def _train(self, context: RunContext) -> TrainResult:
         total = TrainResult()
-        means = TrainLimits(self.spec.execution.workers)
-        with RunLog(self.storage, layout.log("train"), "train") as log:
-            for name in self.storage.names(layout.shards):
+        limits = TrainLimits(self.spec.execution.workers)
+        with RunLog(self.storage, context.run.log("train"), "train") as log:
+            for name in self.storage.names(context.run.shards):
                 shard = name.removesuffix(".json")
-                part = train(address, shard, means, self.progress, log)
+                part = train(context.address, shard, limits, self.progress, log)
                 total.statuses += part.statuses
                 total.cached += part.cached
                 total.finished += part.finished
@@ -189,7 +200,10 @@ class _Local:
         layout = self.project.run(request.experiment, run_id)
         if self.storage.exists(layout.done) or not self.storage.exists(layout.request):
             return False
-        found = read_parsed(self.storage, layout.request, RunRequest.from_json)
+        try:
+            found = read_parsed(self.storage, layout.request, RunRequest.from_json)
+        except DamagedError:  # nothing tells what it was for: leave it, and start another run
+            return False
         same = replace(
             request,
             run=run_id,

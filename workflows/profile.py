@@ -20,7 +20,7 @@ from steps.results.writer import arrow_table
 from steps.runtime.progress import Progress, Silent
 from steps.split.dataset.tfdv import Slice, encode_many
 from steps.split.step import SplitResult
-from steps.storage.base import Storage, storage_for
+from steps.storage.base import Storage, storage_for, write_text
 from steps.table.data_warnings import DataWarning, findings
 from workflows.installation.model import Installation
 from workflows.local import split_only
@@ -109,7 +109,7 @@ def profile(
         preflight=_preflight(spec, made, skipped, installation, project, storage),
     )
     page = build_profile(_reader(dataset, warnings, storage), _page_facts(spec, made, found))
-    storage.write(dataset.profile, page.encode("utf-8", "surrogatepass"))
+    write_text(storage, dataset.profile, page)
     return found
 
 

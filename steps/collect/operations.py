@@ -26,7 +26,7 @@ def read_attempts(run: RunLayout, storage: Storage) -> list[Attempt]:
     return _read_all(storage, tries(storage, run).values(), Attempt.from_json)
 
 
-def found_models(attempts: list[Attempt]) -> dict[str, int]:
+def count_by_cache(attempts: list[Attempt]) -> dict[str, int]:
     """Trained partitions by how much of them was found in the cache."""
     last = {attempt.partition_id: attempt for attempt in attempts}
     return dict(Counter(a.cached for a in last.values() if a.outcome == "trained"))
@@ -38,7 +38,7 @@ def write_attempts(run: RunLayout, storage: Storage, run_id: str, attempts: list
     storage.write(run.operations("attempts.csv"), csv_of(table) if attempts else b"")
 
 
-def pods(run: RunLayout, storage: Storage) -> dict[str, int]:
+def count_pods(run: RunLayout, storage: Storage) -> dict[str, int]:
     """Pods that have ended, by what ended them."""
     uris = [f"{run.pods}/{name}" for name in storage.names(run.pods)]
     records = _read_all(storage, uris, PodRecord.from_json)

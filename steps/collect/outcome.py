@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 from dataclasses import asdict, dataclass, field
 
-from steps.collect.ranking import PartitionRow, worst
-from steps.records import canonical_json
+from steps.collect.ranking import PartitionRow, ranked, worst_first
+from steps.collect.report import RunInfo
+from steps.errors import TooManyFailuresError
+from steps.records import RunRequest, canonical_json
 
 SHOWN = 5
 """Best and worst partitions that are told at the most."""
@@ -50,6 +53,72 @@ class Outcome:
     tables: str
     attempts: dict[str, int] = field(default_factory=dict)
 
+    @classmethod
+    def of(
+        cls,
+        request: RunRequest,
+        partitions: list[PartitionRow],
+        rows: int,
+        info: RunInfo,
+        *,
+        report: str,
+        cached: dict[str, int],
+        attempts: dict[str, int],
+    ) -> Outcome:
+        """Count what a run's partitions ended as.
+
+        Args:
+            request: of the run.
+            partitions: one row each.
+            rows: of the dataset.
+            info: when the run was made.
+            report: see ``Outcome``.
+            cached: see ``Outcome``.
+            attempts: see ``Outcome``.
+        """
+        counts = Counter(each.status for each in partitions)
+        ranking = ranked(partitions)
+        best, worst = best_and_worst(ranking)
+        return cls(
+            run=request.run,
+            partitions=len(partitions),
+            rows=rows,
+            rows_without_target=sum(each.rows_without_target for each in partitions),
+            counts={status: counts[status] for status in ("trained", "skipped", "failed")},
+            reasons=dict(
+                sorted(Counter(each.reason for each in partitions if each.reason).items())
+            ),
+            metric=ranking[0].metric or "" if ranking else "",
+            best=best,
+            worst=worst,
+            too_many_failed=counts["failed"] > request.max_failed_fraction * len(partitions),
+            seconds=info.seconds,
+            tables=info.tables,
+            report=report,
+            cached=cached,
+            attempts=attempts,
+        )
+
+    @property
+    def failure(self) -> str:
+        """Why the run failed, in one sentence; empty if it did not."""
+        if not self.too_many_failed:
+            return ""
+        return f"{self.counts['failed']} of {self.partitions} partitions failed."
+
+    def raise_for_failures(self) -> None:
+        """Raise if more partitions failed than the spec allows.
+
+        Raises:
+            TooManyFailuresError: with the number of failed partitions.
+        """
+        if self.too_many_failed:
+            raise TooManyFailuresError(
+                f"{self.counts['failed']} of {self.partitions} partitions failed, more than "
+                "execution.max_failed_fraction allows. The tables are written all the same.",
+                hint=f"The reasons are in {self.tables}/partitions.csv.",
+            )
+
     def to_json(self) -> str:
         """The text that is stored as ``operations/outcome.json``."""
         return canonical_json(asdict(self))
@@ -63,7 +132,7 @@ class Outcome:
         return cls(**raw)
 
 
-def notable(ranking: list[PartitionRow]) -> tuple[list[PartitionRow], list[PartitionRow]]:
+def best_and_worst(ranking: list[PartitionRow]) -> tuple[list[PartitionRow], list[PartitionRow]]:
     """The best and the worst of a ranking, no partition among both."""
     half = min(SHOWN, max(1, len(ranking) // 2))
-    return ranking[:half], worst(ranking, half)
+    return ranking[:half], worst_first(ranking, half)

@@ -43,7 +43,7 @@ class PartitionRow:
             **(_headline(tables) if tables else {}),
         )
 
-    def cells(self) -> dict[str, Any]:
+    def as_row(self) -> dict[str, Any]:
         """Values by column."""
         return asdict(self)
 
@@ -69,7 +69,7 @@ def ranked(lines: list[PartitionRow]) -> list[PartitionRow]:
     return sorted(trained, key=position)
 
 
-def worst(lines: list[PartitionRow], count: int) -> list[PartitionRow]:
+def worst_first(lines: list[PartitionRow], count: int) -> list[PartitionRow]:
     """Those of which one can be surest that they are bad: by the upper bound, lowest first."""
     known = [line for line in lines if line.status == "trained" and line.skill_high is not None]
     return sorted(known, key=lambda line: (line.skill_high, line.partition_id))[:count]

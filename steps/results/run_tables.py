@@ -54,7 +54,7 @@ def _local(run: RunLayout, name: str, storage: Storage, folder: str) -> Path:
     uri = run.table(name, "parquet")
     if not scheme_of(uri):
         if not storage.exists(uri):
-            raise MissingInputError(f"There is no file {uri!r}.")
+            raise MissingInputError(f"There is no file {uri!r}.", uri=uri)
         return Path(uri)
     path = Path(folder, f"{name}.parquet")
     storage.download(uri, path)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -12,19 +11,20 @@ from steps.contract import SPLIT_VERSION, ProjectLayout
 from steps.errors import DamagedError, DataError, ExpiredError, MissingInputError
 from steps.quantity import format_bytes
 from steps.records import Column, PartitionIndex, Roles, digest
+from steps.runtime.lost_artifacts import mark_for_rebuild
 from steps.runtime.progress import Progress
 from steps.split.config import DatasetConfig
-from steps.split.coordination.checkpoint import CheckpointFile, SplitCheckpoint, open_checkpoint
-from steps.split.coordination.dataset_pointer import BuiltElsewhereError, DatasetPointer
-from steps.split.coordination.snapshot import SnapshotLock, snapshot_lock
+from steps.split.coordination.build import DatasetBuild
+from steps.split.coordination.checkpoint import CheckpointFile
+from steps.split.coordination.snapshot import SnapshotLock
 from steps.split.dataset.plan import SplitPlan
 from steps.split.engines.choose import Engine
 from steps.split.engines.embedded import make_dataset
 from steps.split.engines.job_output import delete_job_output
 from steps.split.roles import resolve_roles, resolve_task, wanted_columns
 from steps.split.sources.base import LiveSource, Source, open_source
-from steps.storage.base import Storage, read_parsed
-from steps.table.grid import make_grid
+from steps.storage.base import Storage, read_parsed, write_text
+from steps.table.grid import Grid, make_grid
 from steps.table.sample import Sample
 from steps.table.types import canonical_type
 
@@ -77,9 +77,9 @@ def split(
     storage: Storage,
     progress: Progress,
     engine: Engine = make_dataset,
-    begun: str = "",
+    checkpoint: str = "",
 ) -> SplitResult:
-    """Make the data set that a spec asks for, unless it is there.
+    """Build the dataset that a spec asks for, unless it exists.
 
     Args:
         request: what is asked for.
@@ -87,9 +87,8 @@ def split(
         storage: of the project.
         progress: is told how far it is.
         engine: that makes it.
-        begun: object in which the run keeps what it has begun, so that it goes on with that
-            whenever it is started again; a forced run reads its source again once. Empty if it
-            begins anew each time.
+        checkpoint: URI of the run's checkpoint, so that it resumes whenever it is restarted; a
+            forced run reads its source once. Empty for a run that never resumes.
 
     Raises:
         SpecError: the spec names columns that are missing or unfit.
@@ -97,71 +96,50 @@ def split(
         MissingInputError: there is no source.
         OutputError: the artifact root cannot be written.
     """
-    source, pin_uri = open_source(request.config), project.pin(digest(_asked(request)))
-    with open_checkpoint(begun, storage) as memory, snapshot_lock(source, pin_uri, storage) as pin:
-        link, resumed = _begin(source, request, project, storage, pin, memory)
-        index = link.find()
-        reused = index is not None
-        if index is None:
-            plan = _plan(source, request, link, anew=request.force and not resumed)
-            make = partial(_make, engine, source, plan, project, storage, progress)
-            index = _make_or_find(make, link)
-            if engine is not make_dataset:
-                delete_job_output(project, plan.work, storage)
-    return _settle(request, index, project, storage, reused=reused)
+    while True:
+        index, reused = _find_or_build(request, project, storage, progress, engine, checkpoint)
+        try:
+            return _settle(request, index, project, storage, reused=reused)
+        except (DamagedError, MissingInputError) as error:
+            if not reused:
+                raise
+            mark_for_rebuild(project.dataset(index.dataset), storage, error.uri)
 
 
-def _begin(
-    source: Source,
+def _find_or_build(
     request: SplitRequest,
     project: ProjectLayout,
     storage: Storage,
-    pin: SnapshotLock,
-    memory: CheckpointFile,
-) -> tuple[DatasetPointer, bool]:
-    """The link of the data set that is asked for, and whether an earlier process has begun it.
-
-    Where the link leads to no data set, the source's rows are fixed.
-    """
-    begun = memory.recall()
-    if begun and pin.go_on(begun.pin):
-        identity = _source_hash(source, request)
-        return DatasetPointer(project, identity, storage, begun.outdated), True
-    pin.find(fresh=request.force)
-    link = _link_of_now(source, request, project, storage)
-    if link.find() is None:
-        pin.put()
-        link = _link_of_now(source, request, project, storage)  # maybe of rows that others fixed
-        memory.keep(SplitCheckpoint(pin.text, link.outdated))
-    return link, False
-
-
-def _link_of_now(
-    source: Source, request: SplitRequest, project: ProjectLayout, storage: Storage
-) -> DatasetPointer:
-    return DatasetPointer.of_now(
-        project, _source_hash(source, request), storage, anew=request.force
+    progress: Progress,
+    engine: Engine,
+    checkpoint: str,
+) -> tuple[PartitionIndex, bool]:
+    """Return the index of the dataset, and whether it existed."""
+    source = open_source(request.config)
+    build = DatasetBuild(
+        project,
+        storage,
+        SnapshotLock(source, project.pin(digest(_asked(request))), storage),
+        CheckpointFile(checkpoint, storage),
+        identity=partial(_identity, source, request),
+        force=request.force,
     )
-
-
-def _make_or_find(make: Callable[[], PartitionIndex], link: DatasetPointer) -> PartitionIndex:
-    """Make the data set, unless somebody else ends it meanwhile, after which its parts are gone."""
-    try:
-        index = make()
-    except (BuiltElsewhereError, MissingInputError, DamagedError):
-        found = link.find()
-        if found is None:
-            raise
-        return found
-    link.put(index)
-    return index
+    with build.open():
+        index = build.find()
+        if index is not None:
+            return index, True
+        plan = _plan(source, request, build)
+        index = build.publish(partial(_build, engine, source, plan, project, storage, progress))
+        if engine is not make_dataset:
+            delete_job_output(project, plan.work_id, storage)
+        return index, False
 
 
 _READS = 3
 """How often a source is read from the beginning before it is left for another day."""
 
 
-def _make(
+def _build(
     engine: Engine,
     source: Source,
     plan: SplitPlan,
@@ -212,8 +190,8 @@ def column_types(source: Source, roles: Roles) -> dict[str, str]:
     return {name: canonical_type(name, fields[name]) for name in wanted_columns(roles)}
 
 
-def _source_hash(source: Source, request: SplitRequest) -> str:
-    """Of the source's bytes and of all that decides which data set becomes of them."""
+def _identity(source: Source, request: SplitRequest) -> str:
+    """Digest of the source's bytes and of all settings that shape the dataset."""
     return digest([source.fingerprint(), _asked(request, *_CONTENT), SPLIT_VERSION])
 
 
@@ -229,12 +207,17 @@ def _asked(request: SplitRequest, *names: str) -> list[Any]:
     return [request.config.model_dump(include=fields), request.group, request.time]
 
 
-def _plan(source: Source, request: SplitRequest, link: DatasetPointer, *, anew: bool) -> SplitPlan:
+def _plan(source: Source, request: SplitRequest, build: DatasetBuild) -> SplitPlan:
     config = request.config
     roles = resolve_roles(config, request.group, request.time, source_types(source))
     columns = tuple(Column(*item) for item in column_types(source, roles).items())
     return SplitPlan(
-        columns, config.partition_by, config.format, link.identity, link.outdated, anew
+        columns,
+        config.partition_by,
+        config.format,
+        identity=build.pointer.identity,
+        ignored_version=build.pointer.ignored_version,
+        ignore_errors=request.force and not build.resumed,
     )
 
 
@@ -274,9 +257,10 @@ def _ensure_grid(
 ) -> str:
     layout = project.dataset(index.dataset)
     grid_hash = digest([points, roles.features, roles.categorical])
-    if not storage.exists(layout.grid(grid_hash)):
+    try:
+        read_parsed(storage, layout.grid(grid_hash), Grid.from_json)
+    except (MissingInputError, DamagedError):
         sample = read_parsed(storage, layout.sample, Sample.from_ipc)
         grid = make_grid(sample, roles.features, set(roles.categorical), points)
-        text = grid.to_json().encode("utf-8", "surrogatepass")
-        storage.write(layout.grid(grid_hash), text)
+        write_text(storage, layout.grid(grid_hash), grid.to_json())
     return grid_hash

@@ -88,6 +88,15 @@ class Storage(Protocol):
         """
 
 
+def write_text(storage: Storage, uri: str, text: str) -> None:
+    """Write a text as UTF-8; column names and values may hold lone surrogates.
+
+    Raises:
+        OutputError: the location cannot be written.
+    """
+    storage.write(uri, text.encode("utf-8", "surrogatepass"))
+
+
 def read_parsed(storage: Storage, uri: str, parse: Callable[[bytes], Parsed]) -> Parsed:
     """Read an artifact of ours and parse it.
 

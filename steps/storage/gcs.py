@@ -285,7 +285,7 @@ def _refusal(uri: str, side: Side, error: GoogleAPICallError) -> RefeedError:
         # A write can miss nothing but its bucket; of a read the answer says which it was.
         if side is OutputError or "bucket does not exist" in str(error):
             return _no_bucket(uri, side)
-        return MissingInputError(f"There is no object {uri!r}.")
+        return MissingInputError(f"There is no object {uri!r}.", uri=uri)
     if error.code == requests.codes.unauthorized:
         return _unknown(uri, side, error)
     if error.code == requests.codes.forbidden:

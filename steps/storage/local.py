@@ -90,7 +90,7 @@ def _found(uri: str) -> Iterator[None]:
     try:
         yield
     except (FileNotFoundError, NotADirectoryError) as error:
-        raise MissingInputError(f"There is no file {uri!r}.") from error
+        raise MissingInputError(f"There is no file {uri!r}.", uri=uri) from error
 
 
 @contextmanager

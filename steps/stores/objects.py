@@ -6,7 +6,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 from steps.errors import MissingInputError
 from steps.records import RunRecord
-from steps.storage.base import read_parsed
+from steps.storage.base import read_parsed, write_text
 from steps.stores.artifacts import ArtifactReader
 
 _READERS = 16
@@ -18,7 +18,7 @@ class ObjectStore(ArtifactReader):
     def put(self, record: RunRecord) -> None:
         """See ``ExperimentStore.put``."""
         place = self.project.run(record.experiment, record.run).status
-        self.storage.write(place, record.to_json().encode("utf-8", "surrogatepass"))
+        write_text(self.storage, place, record.to_json())
 
     def get(self, experiment: str, run: str) -> RunRecord | None:
         """See ``ExperimentStore.get``."""

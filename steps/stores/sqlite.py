@@ -67,4 +67,5 @@ class SqliteStore(ArtifactReader):
         except sqlite3.OperationalError as error:
             raise OutputError(f"Cannot use the experiment store {self.path}: {error}.") from error
         except sqlite3.DatabaseError as error:
-            raise DamagedError(str(self.path), str(error)) from error
+            hint = "Move the file away: it only lists runs, and their folders keep all results."
+            raise DamagedError(str(self.path), str(error), hint=hint) from error

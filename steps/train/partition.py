@@ -16,7 +16,7 @@ import numpy as np
 import pyarrow as pa
 
 from steps.contract import TRAIN_VERSION, CacheLayout, DatasetLayout
-from steps.errors import TransientError
+from steps.errors import DamagedError, MissingInputError, TransientError
 from steps.records import (
     Json,
     PartitionEntry,
@@ -27,7 +27,8 @@ from steps.records import (
     canonical_json,
     digest,
 )
-from steps.storage.base import Storage, read_parsed
+from steps.runtime.lost_artifacts import rebuild_if_lost
+from steps.storage.base import Storage, read_parsed, write_text
 from steps.table.grid import Grid
 from steps.table.part_codec import arrow_schema, decode_part
 from steps.train.config import EvaluateConfig, ExplainConfig
@@ -105,11 +106,9 @@ def settle_untrained(
     if work.storage.exists(work.cache.explanation(explanation_key)):
         if work.storage.exists(work.cache.fit(fit_key)):
             return PartitionRecord(entry.key, "trained", "", "", fit_key, explanation_key), "full"
-    elif work.storage.exists(work.cache.fit(fit_key)):
-        skipped = read_parsed(work.storage, work.cache.fit(fit_key), json.loads).get("skipped")
-        if skipped:
-            why, message = skipped
-            return PartitionRecord(entry.key, "skipped", why, message, fit_key), "full"
+    elif skipped := _cached_fit(work, fit_key).get("skipped"):
+        why, message = skipped
+        return PartitionRecord(entry.key, "skipped", why, message, fit_key), "full"
     return None
 
 
@@ -141,7 +140,16 @@ def train_partition(work: TrainContext, entry: PartitionEntry) -> tuple[Partitio
 
 
 def _write_json(work: TrainContext, uri: str, value: Json) -> None:
-    work.storage.write(uri, canonical_json(value).encode("utf-8", "surrogatepass"))
+    write_text(work.storage, uri, canonical_json(value))
+
+
+def _cached_fit(work: TrainContext, key: str) -> dict[str, Any]:
+    """Return a fit from the cache; empty if there is none that can be read."""
+    try:
+        fit: dict[str, Any] = read_parsed(work.storage, work.cache.fit(key), json.loads)
+    except (MissingInputError, DamagedError):
+        return {}
+    return fit
 
 
 # --- reasons to skip ------------------------------------------------------------------------
@@ -202,13 +210,21 @@ def keys_of(work: TrainContext, entry: PartitionEntry) -> tuple[str, str]:
 
 
 def _read(work: TrainContext, entry: PartitionEntry) -> Frame:
-    tables = [_read_part(work, f"{work.dataset.base}/{part}") for part in entry.parts]
+    with rebuild_if_lost(work.dataset, work.storage):
+        table = _read_parts(work, entry)
     request = work.request
-    return make_frame(pa.concat_tables(tables), request.roles, request.classes, request.max_levels)
+    return make_frame(table, request.roles, request.classes, request.max_levels)
 
 
-def _read_part(work: TrainContext, uri: str) -> pa.Table:
-    return decode_part(work.storage.read(uri), work.index.format, work.schema, uri)
+def _read_parts(work: TrainContext, entry: PartitionEntry) -> pa.Table:
+    uris = [f"{work.dataset.base}/{part}" for part in entry.parts]
+    tables = [
+        decode_part(work.storage.read(uri), work.index.format, work.schema, uri) for uri in uris
+    ]
+    table = pa.concat_tables(tables)
+    if table.num_rows != entry.rows:  # a CSV file that ends early can be read without an error
+        raise DamagedError(uris[-1], f"{table.num_rows:,} of {entry.rows:,} rows are left")
+    return table
 
 
 def _training_data(work: TrainContext, frame: Frame, rows: Any) -> TrainingData:  # noqa: ANN401 - index
@@ -257,7 +273,7 @@ def _predict(work: TrainContext, frame: Frame, model: Any, fold: Fold) -> Floats
 
 def _load(work: TrainContext, key: str) -> Models | None:
     """The fold models of the cache; None where there are none, or none that can be read."""
-    if not work.storage.exists(work.cache.fit(key)):
+    if not _cached_fit(work, key):
         return None
     try:
         archive = zipfile.ZipFile(io.BytesIO(work.storage.read(work.cache.fold_models(key))))

@@ -59,11 +59,11 @@ def test_it_tells_what_a_run_then_skips_and_how_long_it_takes(ran: tuple[Workspa
     assert not (lab.folder / "runs/lab/cache").exists()
     assert not (lab.folder / "runs/lab/runs").exists()
     result = run(spec)
-    assert before.skipped == result.collected.reasons
+    assert before.skipped == result.outcome.reasons
     assert set(before.skipped) == {
         "null_key", "constant_target", "target_missing", "too_few_rows", "all_features_missing",
     }  # fmt: skip
-    assert before.rows_without_target == result.collected.rows_without_target
+    assert before.rows_without_target == result.outcome.rows_without_target
     assert "no run has trained yet" in before.preflight.basis
     after = profile(load_spec(spec))
     assert (after.reused, after.preflight.workers) == (True, 2)

@@ -230,7 +230,8 @@ class Argo:
         inputs = inputs or {}
         words = self.command(template, inputs)
         assert words[:2] == ["refeed", "step"]
-        options = dict(word.removeprefix("--").split("=", 1) for word in words[3:])
+        pairs = (word.removeprefix("--").split("=", 1) for word in words[3:])
+        options = {name.replace("-", "_"): value for name, value in pairs}
         with self._here(self.environment(template, inputs, **how)):
             getattr(commands, words[2])(**options)
         wanted = self._template(template).get("outputs", {}).get("parameters", [])

@@ -337,7 +337,7 @@ def test_a_pod_knows_its_budget_by_the_spec(world: FakeProject) -> None:
         seen.append(here.budget_left)
         raise KeyboardInterrupt
 
-    world.patch.setattr("workflows.pods.split._make", look)
+    world.patch.setattr("workflows.pods.split._build", look)
     with pytest.raises(Exception, match="It failed 1 times"):
         workflow.run("split", workflow.outputs)
     assert seen == [False]

@@ -9,9 +9,10 @@ from multiprocessing.connection import Connection
 from typing import Any
 
 from steps.collect.step import collect
-from steps.contract import ProjectLayout
+from steps.contract import ProjectLayout, RunAddress
 from steps.records import RunRecord
 from steps.results.partition_result import PartitionResult
+from steps.run_context import RunContext
 from steps.runtime.progress import Silent
 from steps.storage.local import LocalStorage
 from steps.stores.firestore import FirestoreStore
@@ -45,4 +46,5 @@ def collect_and_tell(root: str, run_id: str, uri: str, address: str, to: Connect
     os.environ["FIRESTORE_EMULATOR_HOST"] = address
     project = ProjectLayout(root, "lab")
     store: Any = Told(FirestoreStore(project, uri, writes=WRITES), to)
-    collect(project, project.run("trial", run_id), LocalStorage(), store, Silent(), "table")
+    run = RunAddress(root, "lab", "trial", run_id)
+    collect(RunContext(run, LocalStorage(), store), "table", Silent())

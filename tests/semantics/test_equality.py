@@ -82,7 +82,7 @@ def test_how_rows_come_changes_no_byte(
     lab.write_table(small_table())
     changes = VARIANTS[variant](lab, small_table())
     result = run(lab.write_spec(**changes))
-    assert result.collected.counts == {"trained": 5, "skipped": 0, "failed": 0}
+    assert result.outcome.counts == {"trained": 5, "skipped": 0, "failed": 0}
     assert lab.tables(result.layout.base) == lab.tables(reference[1].layout.base)
 
 
@@ -119,7 +119,7 @@ def test_another_trainer_reads_no_source_row(
     )  # reading would raise
     result = run(lab.write_spec(trainer__name="linear", trainer__params={}))
     assert result.reused
-    assert result.collected.counts["trained"] == 5
+    assert result.outcome.counts["trained"] == 5
 
 
 def test_rows_added_to_some_partitions_fit_only_these(lab: Workspace) -> None:

@@ -78,8 +78,8 @@ def test_one_poison_partition_among_fifty(
     names = [f"healthy {i:02d}" for i in range(49)]
     lab.write_table(poisoned([*names[:20], "killed", *names[20:]]))
     result = run(lab.write_spec(trainer={"name": "faulty"}))
-    assert result.collected.counts == {"trained": 49, "skipped": 0, "failed": 1}
-    assert result.collected.reasons == {"worker_died": 1}
+    assert result.outcome.counts == {"trained": 49, "skipped": 0, "failed": 1}
+    assert result.outcome.reasons == {"worker_died": 1}
 
 
 def test_too_many_failures_fail_the_run_with_its_tables_written(
@@ -136,5 +136,5 @@ def test_one_class(lab: Workspace) -> None:
     label = ["yes" if i % 3 and i >= ROWS else "no" for i in range(3 * ROWS)]
     lab.write_table(table.append_column("label", pa.array(label)))
     result = run(lab.write_spec(dataset__target="label"))
-    assert result.collected.reasons == {"one_class": 1}
-    assert result.collected.metric == "log_loss"
+    assert result.outcome.reasons == {"one_class": 1}
+    assert result.outcome.metric == "log_loss"

@@ -59,7 +59,7 @@ def test_hostile_values(part_format: str, lab: Workspace) -> None:
     result = run(
         lab.write_spec(dataset__features=COLUMNS, dataset__format=part_format, dataset__min_rows=5)
     )
-    assert result.collected.counts == {"trained": len(KEYS), "skipped": 0, "failed": 0}
+    assert result.outcome.counts == {"trained": len(KEYS), "skipped": 0, "failed": 0}
     inside = lab.folder / "runs" / "lab"
     for path in set(lab.folder.rglob("*")) - before:
         assert path in {inside.parent, inside, lab.folder / "spec.yaml"} or inside in path.parents

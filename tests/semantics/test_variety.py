@@ -44,7 +44,7 @@ def test_whole_tables(trainer: str, task: str, method: str, lab: Workspace) -> N
             evaluate=EVALUATE[method],
         )
     )
-    assert result.collected.counts == {"trained": 2, "skipped": 0, "failed": 0}
+    assert result.outcome.counts == {"trained": 2, "skipped": 0, "failed": 0}
     assert lab.read(result.layout.base, "experiment")["task"].to_pylist() == [task]
     for name, table in TABLES.items():
         found = lab.read(result.layout.base, name)
@@ -124,18 +124,17 @@ def test_operations_tell_what_differs_between_runs(lab: Workspace) -> None:
 def test_a_missing_record_is_named_not_lost(lab: Workspace) -> None:
     """As when a training pod went for good: collect compares with the partition index."""
     from steps.collect.step import collect  # noqa: PLC0415
-    from steps.contract import ProjectLayout  # noqa: PLC0415
+    from steps.contract import RunAddress  # noqa: PLC0415
+    from steps.run_context import RunContext  # noqa: PLC0415
     from steps.runtime.progress import Silent  # noqa: PLC0415
-    from steps.storage.local import LocalStorage  # noqa: PLC0415
-    from steps.stores.base import open_store  # noqa: PLC0415
 
     lab.write_table(small_table(3))
     result = run(lab.write_spec())
     lost = next(Path(result.layout.records).iterdir())
     lost.unlink()
-    project = ProjectLayout(str(lab.folder / "runs"), "lab")
-    store = open_store(project)
-    again = collect(project, result.layout, LocalStorage(), store, Silent(), "table")
+    run_id = Path(result.layout.base).name
+    address = RunAddress(str(lab.folder / "runs"), "lab", "trial", run_id)
+    again = collect(RunContext.open(address), "table", Silent()).outcome
     assert again.counts == {"trained": 2, "skipped": 0, "failed": 1}
     assert again.reasons == {"no_record": 1}
     rows = lab.read(result.layout.base, "partitions").to_pylist()
@@ -160,6 +159,6 @@ def test_a_class_that_a_fold_has_not_seen_costs_little(trainer: str, lab: Worksp
                 evaluate={"method": "kfold", "folds": 3, "seed": 2},
             )
         )
-        line = result.collected.ranking[0]
+        line = result.outcome.best[0]
         assert line.skill is not None
         assert line.skill > -0.2

@@ -120,10 +120,10 @@ def test_a_job_that_is_there_is_waited_for(warehouse: Any) -> None:
         warehouse, query=f"SELECT * FROM `{warehouse.name('t')}`", staging=warehouse.staging
     )
     first = opened(query)
-    pin = first.begin()
+    pin = first.take_snapshot()
     sources = [opened(query) for _ in range(4)]
     for source in sources:
-        source.go_on(pin)
+        source.resume(pin)
     with ThreadPoolExecutor(5) as pool:
         rows = list(pool.map(lambda s: read(s, ["key"]).num_rows, [first, *sources]))
     assert rows == [450] * 5
@@ -136,7 +136,7 @@ def test_a_job_that_failed_gets_the_next_number(warehouse: Any) -> None:
         warehouse, query=f"SELECT * FROM `{warehouse.name('t')}`", staging=warehouse.staging
     )
     source = opened(query)
-    name = BigQuerySnapshot.from_json(source.begin()).name
+    name = BigQuerySnapshot.from_json(source.take_snapshot()).name
     for number in range(2):
         job = warehouse.server.client.query(
             f"CREATE TABLE {warehouse.dataset}.x AS SELECT nope FROM {warehouse.dataset}.t",
@@ -253,7 +253,7 @@ def test_a_run_goes_on_with_the_rows_that_it_has_begun_whatever_others_do(
     other = split(request, project, storage, Silent())
     assert pins(tmp_path) == []
     for _ in range(2):
-        mine = split(request, project, storage, Silent(), begun=str(tmp_path / "begun.json"))
+        mine = split(request, project, storage, Silent(), checkpoint=str(tmp_path / "begun.json"))
         assert mine.index.dataset == old.index.dataset != other.index.dataset
 
 
@@ -263,7 +263,7 @@ def test_a_pin_that_is_of_no_use_is_replaced(
 ) -> None:
     warehouse.load(small_table())
     source = opened(config(warehouse))
-    pin = json.loads(source.begin())
+    pin = json.loads(source.take_snapshot())
     text = {
         "old": json.dumps(pin | {"micros": pin["micros"] - 25 * 3_600_000_000}),
         "no json": "{",

@@ -99,7 +99,7 @@ REFUSALS = {
 @pytest.mark.parametrize("case", REFUSALS)
 def test_a_table_is_refused(case: str) -> None:
     answer, hint = REFUSALS[case]
-    error = refused([(answer["error"]["code"], answer)], lambda it: it.begin())
+    error = refused([(answer["error"]["code"], answer)], lambda it: it.take_snapshot())
     assert type(error) is ForbiddenError
     assert error.exit_code == 77
     assert "acme-data.sales.orders" in error.message
@@ -169,14 +169,14 @@ def test_the_staging_dataset_is_refused(monkeypatch: pytest.MonkeyPatch) -> None
     ],
 )
 def test_overload_is_transient(code: int, reason: str) -> None:
-    error = refused([(code, body(code, reason, "Slow down."))], lambda it: it.begin())
+    error = refused([(code, body(code, reason, "Slow down."))], lambda it: it.take_snapshot())
     assert type(error) is TransientError
     assert "Slow down" in error.message
 
 
 def test_what_is_not_there() -> None:
     said = "Not found: Table acme-data:sales.orders was not found in location EU"
-    error = refused([(404, body(404, "notFound", said))], lambda it: it.begin())
+    error = refused([(404, body(404, "notFound", said))], lambda it: it.take_snapshot())
     assert type(error) is MissingInputError
     assert said in error.message
 

@@ -27,7 +27,7 @@ from tests.split.dataflow_helpers import CONFIG, engine, names, split_with, the_
 from tests.workspace import small_table
 
 SUBMIT = "steps.split.engines.beam.job._submitted"
-FORGET = "steps.split.step.forget_work"
+FORGET = "steps.split.step.delete_job_output"
 
 
 class KilledError(BaseException):
@@ -118,7 +118,7 @@ def test_a_job_whose_parts_were_removed_is_done_again(
     source = upload(root, tmp_path)
     killed_at("steps.split.engines.beam.dataflow.finish_dataset", engine(), source, root)
     claims = the_claims(root)
-    remove(f"{claims.project.work(claims.work)}/handover")
+    remove(f"{claims.project.work(claims.work_id)}/handover")
     made = split_with(engine(), source, root)
     assert made.index.rows == len(small_table())
     assert names(jobs) == ["1", "2"]

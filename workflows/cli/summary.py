@@ -37,7 +37,7 @@ REASONS = {
 
 def print_summary(summary: RunSummary) -> None:
     """The end of ``refeed run``."""
-    print_outcome(summary.collected.outcome, _work(summary))
+    print_outcome(summary.outcome, _work(summary))
 
 
 def print_outcome(outcome: Outcome, note: str = "") -> None:
@@ -108,7 +108,7 @@ def _short(value: float | None) -> str:
 
 def as_json(summary: RunSummary) -> dict[str, Any]:
     """The same for scripts."""
-    result = summary.collected
+    outcome = summary.outcome
     return {
         "run": summary.run,
         "folder": summary.layout.base,
@@ -117,14 +117,14 @@ def as_json(summary: RunSummary) -> dict[str, Any]:
         "dataset_reused": summary.reused,
         "partitions": summary.partitions,
         "rows": summary.rows,
-        "rows_without_target": result.rows_without_target,
-        "counts": result.counts,
-        "reasons": result.reasons,
+        "rows_without_target": outcome.rows_without_target,
+        "counts": outcome.counts,
+        "reasons": outcome.reasons,
         "cached": dict(summary.trained.cached),
         "finished_before": summary.trained.finished,
-        "metric": result.metric,
-        "ranking": [line.partition for line in result.ranking],
-        "too_many_failed": result.too_many_failed,
+        "metric": outcome.metric,
+        "ranking": [row.partition for row in summary.ranking],
+        "too_many_failed": outcome.too_many_failed,
     }
 
 

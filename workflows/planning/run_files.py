@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 
 from steps.contract import RunLayout
 from steps.records import RunRecord, RunRequest, canonical_json
-from steps.storage.base import Storage
+from steps.storage.base import Storage, write_text
 from steps.stores.base import ExperimentStore
 from workflows.spec.model import ExperimentSpec
 
@@ -20,7 +20,7 @@ def write_start(layout: RunLayout, storage: Storage, spec: ExperimentSpec, start
     begun = canonical_json({"started": started}).encode()
     storage.write(layout.operations("started.json"), begun)
     text = spec.model_dump_json(indent=2)
-    storage.write(layout.spec, text.encode("utf-8", "surrogatepass"))
+    write_text(storage, layout.spec, text)
 
 
 def write_request(
@@ -33,7 +33,7 @@ def write_request(
     counts = {resource_class: len(ids_of) for resource_class, ids_of in shards.items()}
     plan = canonical_json({"partitions": partitions, "shards": counts})
     storage.write(layout.operations("plan.json"), plan.encode())
-    storage.write(layout.request, request.to_json().encode("utf-8", "surrogatepass"))
+    write_text(storage, layout.request, request.to_json())
 
 
 def put_running(store: ExperimentStore, request: RunRequest, started: str) -> None:

@@ -16,7 +16,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from steps.contract import OUTPUTS, RunAddress, output
-from steps.errors import MissingInputError, Problem, SpecError
+from steps.errors import DamagedError, MissingInputError, Problem, SpecError
 from steps.records import PartitionRecord, RunRecord, canonical_json
 from steps.runtime.attempts import forget
 from steps.split.config import DataflowConfig
@@ -196,10 +196,19 @@ def forget_failures(storage: Storage, address: RunAddress) -> None:
     keeps its record: it is in no shard.
     """
     layout = address.run_layout
-    uris = [f"{layout.records}/{name}" for name in storage.names(layout.records)]
-    records = [read_parsed(storage, uri, PartitionRecord.from_json) for uri in uris]
-    failed = [r for r in records if r.status == "failed" and r.reason != "too_large"]
-    ids = {record.key.partition_id for record in failed}
+    ids = {
+        name.removesuffix(".json")
+        for name in storage.names(layout.records)
+        if _is_retried(storage, f"{layout.records}/{name}")
+    }
     forget(storage, layout, ids)
     for partition_id in sorted(ids):
         storage.delete(layout.record(partition_id))
+
+
+def _is_retried(storage: Storage, uri: str) -> bool:
+    try:
+        record = read_parsed(storage, uri, PartitionRecord.from_json)
+    except DamagedError:
+        return True
+    return record.status == "failed" and record.reason != "too_large"

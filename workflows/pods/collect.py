@@ -5,9 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 from steps.collect.outcome import Outcome
-from steps.collect.step import CollectResult, collect
+from steps.collect.step import collect
 from steps.contract import OUTPUTS, RunAddress, output
-from steps.errors import TooManyFailuresError
 from steps.storage.base import read_parsed
 from workflows.pods.environment import CAUSES, REPORT, STATUSES
 from workflows.pods.pod import pod
@@ -16,35 +15,25 @@ from workflows.spec.model import ExperimentSpec
 
 
 def collect_in_pod(address: RunAddress) -> None:
-    """Write tables and report, leave report and numbers behind.
+    """Write tables and report, and the pod's outputs: the report and counts.
 
     Raises:
         TooManyFailuresError: more partitions failed than the spec allows.
         RefeedError: see ``steps.collect.step.collect``.
     """
     with pod(address, "collect") as here:
-        layout = address.run_layout
-        spec = read_parsed(here.storage, layout.spec, ExperimentSpec.model_validate_json)
-        source = spec.dataset.title
-        result = collect(address.layout, layout, here.storage, here.store, PodProgress(), source)
-        here.log.event("collected", counts=result.counts, reasons=result.reasons)
+        spec_uri = here.context.run.spec
+        spec = read_parsed(here.storage, spec_uri, ExperimentSpec.model_validate_json)
+        outcome = collect(here.context, spec.dataset.title, PodProgress()).outcome
+        here.log.event("collected", counts=outcome.counts, reasons=outcome.reasons)
         Path(OUTPUTS).mkdir(parents=True, exist_ok=True)
-        Path(output(REPORT)).write_bytes(here.storage.read(layout.report))
-        _leave_numbers(result.outcome)
-        _raise_for_failures(result)
+        Path(output(REPORT)).write_bytes(here.storage.read(here.context.run.report))
+        _write_counts(outcome)
+        outcome.raise_for_failures()
 
 
-def _leave_numbers(outcome: Outcome) -> None:
-    numbers = {status: outcome.counts.get(status, 0) for status in STATUSES}
-    numbers |= {f"pods-{cause}": outcome.attempts.get(cause, 0) for cause in CAUSES}
-    for name, number in numbers.items():
-        Path(output(name)).write_text(str(number))
-
-
-def _raise_for_failures(result: CollectResult) -> None:
-    if result.too_many_failed:
-        raise TooManyFailuresError(
-            f"{result.counts['failed']} of {result.outcome.partitions} partitions failed, more "
-            "than execution.max_failed_fraction allows. The tables are written all the same.",
-            hint=f"The reasons are in {result.outcome.tables}/partitions.csv.",
-        )
+def _write_counts(outcome: Outcome) -> None:
+    counts = {status: outcome.counts.get(status, 0) for status in STATUSES}
+    counts |= {f"pods-{cause}": outcome.attempts.get(cause, 0) for cause in CAUSES}
+    for name, count in counts.items():
+        Path(output(name)).write_text(str(count))

@@ -21,6 +21,7 @@ from steps.errors import (
     internal_error,
 )
 from steps.records import RunRecord
+from steps.run_context import RunContext
 from steps.runtime.log import RunLog
 from steps.storage.base import Storage, storage_for
 from steps.stores.base import ExperimentStore, open_store
@@ -37,20 +38,31 @@ class Pod:
     """What a step in a pod works with.
 
     Attributes:
-        address: of the run.
-        storage: of the run.
-        store: of the project.
+        context: of the run.
         platform: what the run needs of the installation.
         ledger: the pods of this step, and the record of this one.
         log: structured lines that outlive the pod.
     """
 
-    address: RunAddress
-    storage: Storage
-    store: ExperimentStore
+    context: RunContext
     platform: Platform
     ledger: Ledger
     log: RunLog
+
+    @property
+    def address(self) -> RunAddress:
+        """The run's address."""
+        return self.context.address
+
+    @property
+    def storage(self) -> Storage:
+        """Of the project's artifacts."""
+        return self.context.storage
+
+    @property
+    def store(self) -> ExperimentStore:
+        """Of the project."""
+        return self.context.store
 
     @property
     def budget_left(self) -> bool:
@@ -77,7 +89,7 @@ def pod(address: RunAddress, step: str) -> Iterator[Pod]:
     ledger = Ledger(address.run_layout, storage, pod_info(os.environ, step))
     with RunLog(storage, address.run_layout.log(step), step) as log:
         store = open_store(address.layout, platform.store)
-        here = Pod(address, storage, store, platform, ledger, log)
+        here = Pod(RunContext(address, storage, store), platform, ledger, log)
         signal.signal(signal.SIGTERM, _stop)
         try:
             _wait_after(ledger.counted)

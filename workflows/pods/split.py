@@ -8,10 +8,11 @@ from dataclasses import replace
 from pathlib import Path
 
 from steps.contract import OUTPUTS, RunAddress, output, shards_output
-from steps.errors import UsageError
+from steps.errors import DataError, UsageError
 from steps.records import PartitionEntry, PartitionRecord, RunRequest
+from steps.runtime.lost_artifacts import complete_index
 from steps.split.step import SplitResult, split
-from steps.storage.base import read_parsed
+from steps.storage.base import read_parsed, write_text
 from workflows.planning.packing import Packing, needed_mib, pack_classes
 from workflows.planning.run_files import write_request
 from workflows.planning.run_request import TrainerInfo, run_request, split_engine, split_request
@@ -29,8 +30,8 @@ def split_in_pod(address: RunAddress) -> None:
     with pod(address, "split") as here:
         layout = address.run_layout
         spec = read_parsed(here.storage, layout.spec, ExperimentSpec.model_validate_json)
-        if not here.storage.exists(layout.request):
-            _make(here, spec)
+        if not _is_built(here):
+            _build(here, spec)
         plan = read_parsed(here.storage, layout.operations("plan.json"), json.loads)
         shards: dict[str, int] = plan["shards"]
         names = [resource_class.name for resource_class in here.platform.classes]
@@ -58,13 +59,22 @@ def _leave(resource_class: str, shards: int) -> None:
     )
 
 
-def _make(here: Pod, spec: ExperimentSpec) -> None:
+def _is_built(here: Pod) -> bool:
+    """Return whether the run has begun and its dataset is complete."""
+    if not here.storage.exists(here.context.run.request):
+        return False
+    dataset = here.context.dataset(here.context.request())
+    return complete_index(dataset, here.storage) is not None
+
+
+def _build(here: Pod, spec: ExperimentSpec) -> None:
     address, layout = here.address, here.address.run_layout
     trainer = read_parsed(here.storage, layout.trainer, TrainerInfo.from_json)
     engine = split_engine(spec, address.follower)
     request, progress = split_request(spec), PodProgress()
     made = split(request, address.layout, here.storage, progress, engine, layout.begun)
     run = run_request(spec, made, address.run, trainer)
+    _check_rows(here, run)
     packing = _pack(here, spec, made)
     for entry in packing.too_large:
         _refuse(here, run, entry)
@@ -72,6 +82,19 @@ def _make(here: Pod, spec: ExperimentSpec) -> None:
     known = find(here.store, address)
     if known:
         here.store.put(replace(known, dataset=run.dataset, spec_hash=run.spec_hash))
+
+
+def _check_rows(here: Pod, rebuilt: RunRequest) -> None:
+    """Refuse to continue a run whose dataset was lost and can only be built with other rows."""
+    if not here.storage.exists(here.context.run.request):
+        return
+    begun = here.context.request()
+    if begun.dataset != rebuilt.dataset:
+        raise DataError(
+            f"The dataset {begun.dataset!r} of the run was deleted or damaged, and the source has "
+            "changed since, so it cannot be built again.",
+            hint="Submit the spec again: a new run reads the source as it is now.",
+        )
 
 
 def _pack(here: Pod, spec: ExperimentSpec, made: SplitResult) -> Packing:
@@ -95,4 +118,4 @@ def _refuse(here: Pod, request: RunRequest, entry: PartitionEntry) -> None:
     )
     record = PartitionRecord(entry.key, "failed", "too_large", message)
     uri = here.address.run_layout.record(entry.key.partition_id)
-    here.storage.write(uri, record.to_json().encode("utf-8", "surrogatepass"))
+    write_text(here.storage, uri, record.to_json())

@@ -7,12 +7,14 @@ import re
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 from steps.collect.outcome import Outcome
 from steps.contract import ProjectLayout, RunAddress
 from steps.errors import MissingInputError
 from steps.records import PartitionKey, PodRecord, RunRecord
+from steps.run_context import RunContext
 from steps.storage.base import Storage, read_parsed, storage_for
 from steps.stores.base import open_store
 from workflows.installation.model import Installation
@@ -29,16 +31,23 @@ class FoundRun:
         record: what the store knows of it.
         address: of its folder.
         namespace: where its workflows run.
+        store: URI of the project's experiment store; None for the one with the artifacts.
     """
 
     record: RunRecord
     address: RunAddress
     namespace: str
+    store: str | None = None
+
+    @cached_property
+    def context(self) -> RunContext:
+        """The run with its storage and store."""
+        return RunContext.open(self.address, self.store)
 
     @property
     def storage(self) -> Storage:
-        """Of its folder."""
-        return storage_for(self.address.root)
+        """Storage of the run's folder."""
+        return self.context.storage
 
 
 def all_runs(installation: Installation, project: str | None = None) -> list[FoundRun]:
@@ -59,7 +68,7 @@ def _runs_of(installation: Installation, project: str) -> Iterator[FoundRun]:
     place = installation.projects[project]
     for record in open_store(ProjectLayout(place.root, project), place.store).runs():
         address = RunAddress(place.root, project, record.experiment, record.run)
-        yield FoundRun(record, address, place.namespace)
+        yield FoundRun(record, address, place.namespace, place.store)
 
 
 def find_run(installation: Installation, run: str, project: str | None = None) -> FoundRun:

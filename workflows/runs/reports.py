@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from steps.collect.step import read_facts, write_report
-from steps.contract import ProjectLayout, RunLayout
+from steps.collect.step import read_run_info, write_report
+from steps.contract import ProjectLayout, RunAddress
 from steps.errors import MissingInputError
 from steps.records import RunRecord
+from steps.run_context import RunContext
 from steps.storage.base import storage_for
 from steps.storage.local import LocalStorage
 from steps.stores.base import open_store
@@ -45,24 +46,21 @@ def make_report(spec: ExperimentSpec, record: RunRecord) -> str:
     Raises:
         MissingInputError: the run's tables are gone.
     """
-    storage = storage_for(spec.output)
-    project = ProjectLayout(spec.output, spec.project)
-    layout: RunLayout = project.run(record.experiment, record.run)
-    write_report(project, layout, storage, read_facts(layout, storage))
-    return layout.report
+    address = RunAddress(spec.output, spec.project, record.experiment, record.run)
+    context = RunContext.open(address, spec.store)
+    write_report(context, read_run_info(context))
+    return context.run.report
 
 
 def report_of_run(installation: Path | None, run: str) -> str:
-    """Make the report of a run on a cluster anew from its tables; returns where it is.
+    """Write the report of a run on a cluster again from its tables, and return its URI.
 
     Raises:
         MissingInputError: there is no such run, or it has no tables yet.
     """
-    found = find_on_cluster(load_installation(installation), run)
-    layout = found.address.run_layout
-    facts = read_facts(layout, found.storage)
-    write_report(found.address.layout, layout, found.storage, facts)
-    return layout.report
+    context = find_on_cluster(load_installation(installation), run).context
+    write_report(context, read_run_info(context))
+    return context.run.report
 
 
 def copy_report(uri: str, path: Path) -> str:

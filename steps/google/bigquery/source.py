@@ -102,22 +102,22 @@ class BigQuerySource:
             self._pin = self._new_pin()
         return self._pin
 
-    def begin(self) -> str:
-        """See ``LiveSource.begin``."""
+    def take_snapshot(self) -> str:
+        """See ``LiveSource.take_snapshot``."""
         return self.pin.to_json()
 
-    def go_on(self, pin: str) -> None:
-        """See ``LiveSource.go_on``."""
-        self.forget()
+    def resume(self, pin: str) -> None:
+        """See ``LiveSource.resume``."""
+        self.release()
         self._pin = BigQuerySnapshot.from_json(pin)
 
-    def forget(self) -> None:
-        """See ``LiveSource.forget``."""
+    def release(self) -> None:
+        """See ``LiveSource.release``."""
         self._pin = self._made = self._held = None
         self.__dict__.pop("_table", None)
 
-    def begun(self) -> float:
-        """See ``LiveSource.begun``."""
+    def snapshot_time(self) -> float:
+        """See ``LiveSource.snapshot_time``."""
         return self.pin.micros / 1e6
 
     def close(self) -> None:

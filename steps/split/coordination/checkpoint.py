@@ -1,72 +1,62 @@
-"""What a run has begun to make: kept in the run's folder, for whoever goes on after a kill.
+"""The checkpoint of a split: kept in the run's folder, so that a restarted split resumes.
 
-What others do to the project's pins and links meanwhile does not concern a run that has begun.
+It makes a run independent of what other runs do to the project's snapshots and pointers meanwhile.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 
-from steps.errors import DamagedError, MissingInputError, TerminalError
+from steps.errors import DamagedError, MissingInputError
 from steps.records import canonical_json
 from steps.storage.base import Storage, read_parsed
 
 
 @dataclass(frozen=True)
 class SplitCheckpoint:
-    """What a run has begun.
+    """What a run has begun to build.
 
     Attributes:
-        pin: text that fixes the source's rows; empty if nothing has to.
-        outdated: version of the link that the run passes over, see ``Link``.
+        snapshot: text that fixes the source's rows; empty if nothing has to.
+        ignored_version: version of the pointer that the run ignores, see ``DatasetPointer``.
     """
 
-    pin: str
-    outdated: str
+    snapshot: str
+    ignored_version: str
 
 
 class CheckpointFile:
-    """The memory of one run.
+    """The checkpoint of one run.
 
     Args:
-        uri: of the object; empty for a run that begins anew each time.
+        uri: of the object; empty for a run that never resumes.
         storage: of the object.
     """
 
     def __init__(self, uri: str, storage: Storage) -> None:
         self.uri, self.storage = uri, storage
 
-    def recall(self) -> SplitCheckpoint | None:
-        """What the run has begun, if it has."""
+    def read(self) -> SplitCheckpoint | None:
+        """Return the checkpoint; None if the run has not begun, or it cannot be read."""
         if not self.uri:
             return None
         try:
-            return read_parsed(
-                self.storage, self.uri, lambda text: SplitCheckpoint(**json.loads(text))
-            )
+            return read_parsed(self.storage, self.uri, _parse)
         except (MissingInputError, DamagedError):
             return None
 
-    def keep(self, begun: SplitCheckpoint) -> None:
-        """Keep what is begun now."""
+    def write(self, checkpoint: SplitCheckpoint) -> None:
+        """Store a checkpoint."""
         if self.uri:
-            self.storage.write(self.uri, canonical_json(asdict(begun)).encode())
+            self.storage.write(self.uri, canonical_json(asdict(checkpoint)).encode())
 
-    def forget(self) -> None:
-        """Begin anew next time."""
+    def delete(self) -> None:
+        """Have the next split start from the beginning."""
         if self.uri:
             self.storage.delete(self.uri)
 
 
-@contextmanager
-def open_checkpoint(uri: str, storage: Storage) -> Iterator[CheckpointFile]:
-    """The memory of a run, which forgets what never can be made: somebody has to mend it first."""
-    memory = CheckpointFile(uri, storage)
-    try:
-        yield memory
-    except TerminalError:
-        memory.forget()
-        raise
+def _parse(text: bytes) -> SplitCheckpoint:
+    old = {"pin": "snapshot", "outdated": "ignored_version"}  # keys before they were renamed
+    return SplitCheckpoint(**{old.get(key, key): value for key, value in json.loads(text).items()})

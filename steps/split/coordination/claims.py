@@ -57,14 +57,14 @@ class Claims:
 
     Args:
         project: that it is done for.
-        work: name of the work, see ``SplitPlan.work``.
+        work_id: name of the work, see ``SplitPlan.work_id``.
         storage: of the project.
     """
 
-    def __init__(self, project: ProjectLayout, work: str, storage: Storage) -> None:
-        self.project, self.work, self.storage = project, work, storage
+    def __init__(self, project: ProjectLayout, work_id: str, storage: Storage) -> None:
+        self.project, self.work_id, self.storage = project, work_id, storage
         self._jobs, self._followers, self._leaving = (
-            join(project.work(work), folder) for folder in ("jobs", "followers", "leaving")
+            join(project.work(work_id), folder) for folder in ("jobs", "followers", "leaving")
         )
 
     def latest(self) -> Claim | None:
@@ -98,7 +98,7 @@ class Claims:
 
     def name(self, claim: Claim) -> str:
         """The job's name in Dataflow, which takes no second running job of a name."""
-        return f"refeed-{self.work[:24]}-{claim.nonce}-{claim.number}"
+        return f"refeed-{self.work_id[:24]}-{claim.nonce}-{claim.number}"
 
     # --- who waits
 

@@ -1,7 +1,7 @@
-"""Which data set was made of a source: found by the source's identity, before any row is read.
+"""The pointer from a source to its dataset, so that no row is read to find what is built.
 
-Two runs may want the same data set at once. Whoever ends it first writes the link and then removes
-what the work left; so whoever misses any of that finds the link.
+Two runs may build the same dataset at the same time. The first to finish writes the pointer before
+it removes intermediate output, so a run that misses some of that output finds the pointer.
 """
 
 from __future__ import annotations
@@ -9,67 +9,68 @@ from __future__ import annotations
 import json
 
 from steps.contract import ProjectLayout
-from steps.errors import MissingInputError
+from steps.errors import DamagedError, MissingInputError
 from steps.records import PartitionIndex, canonical_json
+from steps.runtime.lost_artifacts import complete_index
 from steps.storage.base import Storage, read_parsed
 
 
 class BuiltElsewhereError(Exception):
-    """Somebody else has made the data set since we looked for it."""
+    """Another run has published the dataset in the meantime."""
 
 
 class DatasetPointer:
-    """The data set of a source.
+    """Names the dataset that was built from a source.
 
     Args:
-        project: that it lies in.
-        identity: of the source as it is, and of what is made of it.
+        project: of the dataset.
+        identity: digest of the source's state and of the settings that shape the dataset.
         storage: of the project.
-        outdated: version of the link that is passed over, since the source is to be read anew or
-            the data set is gone; whoever else looks still finds it.
+        ignored_version: version of the pointer that is ignored, because the source has to be read
+            again or the dataset is lost. Other runs still use it.
     """
 
     def __init__(
-        self, project: ProjectLayout, identity: str, storage: Storage, outdated: str = ""
+        self, project: ProjectLayout, identity: str, storage: Storage, ignored_version: str = ""
     ) -> None:
         self.project, self.identity, self.storage = project, identity, storage
-        self.outdated, self._uri = outdated, project.source(identity)
+        self.ignored_version, self._uri = ignored_version, project.source(identity)
 
     @classmethod
-    def of_now(
-        cls, project: ProjectLayout, identity: str, storage: Storage, *, anew: bool
+    def current(
+        cls, project: ProjectLayout, identity: str, storage: Storage, *, rebuild: bool
     ) -> DatasetPointer:
-        """The link as it is now, of use or not.
+        """Return the pointer as it is now, ignored if it leads to no complete dataset.
 
         Args:
-            project: that it lies in.
+            project: of the dataset.
             identity: see above.
             storage: of the project.
-            anew: it is of no use, whatever it names.
+            rebuild: ignore it in any case.
         """
-        link = cls(project, identity, storage)
-        version = link._version()  # before we look: one that is written after that is of use
-        if anew or link.find() is None:
-            link.outdated = version
-        return link
+        pointer = cls(project, identity, storage)
+        version = pointer.version()  # read first: a pointer that is written later is not ignored
+        if rebuild or pointer.find() is None:
+            pointer.ignored_version = version
+        return pointer
 
     def find(self) -> PartitionIndex | None:
-        """The index of the data set, if it is made."""
-        if self.outdated and self._version() == self.outdated:
+        """Return the index of the dataset; None if it has to be built."""
+        if self.ignored_version and self.version() == self.ignored_version:
             return None
         try:
-            made = read_parsed(self.storage, self._uri, json.loads)["dataset"]
-            index = self.project.dataset(made).index
-            return read_parsed(self.storage, index, PartitionIndex.from_json)
-        except MissingInputError:
+            dataset = read_parsed(self.storage, self._uri, json.loads)["dataset"]
+        except (MissingInputError, DamagedError):
             return None
+        return complete_index(self.project.dataset(dataset), self.storage)
 
     def put(self, index: PartitionIndex) -> None:
-        """Say which data set it is, once that is complete."""
+        """Point to a dataset that is complete."""
         content = canonical_json({"dataset": index.dataset}).encode()
         self.storage.write(self._uri, content)
 
-    def _version(self) -> str:
+    def version(self) -> str:
+        """Return a text that changes whenever the pointer is written; empty if there is none."""
         try:
             return self.storage.version(self._uri)
         except MissingInputError:

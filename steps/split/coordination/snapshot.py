@@ -1,48 +1,31 @@
-"""Pins: a source that others change is read as of the moment when its data set was begun.
+"""Snapshots: a source that changes is read as of the moment at which its dataset was begun.
 
-A split that is killed and started again finds the pin, and reads the same rows; two that start at
-once share one.
+The snapshot is stored, so a split that is killed and restarted reads the same rows, and two splits
+that start at the same time share one.
 """
 
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 
-from steps.errors import DamagedError, MissingInputError, TerminalError
+from steps.errors import DamagedError, MissingInputError
 from steps.split.sources.base import LiveSource, Source
 from steps.storage.base import Storage, read_parsed
 
 LIFE_SECONDS = 24 * 3600.0
-"""An older pin is of a data set that nobody goes on with."""
-
-
-@contextmanager
-def snapshot_lock(source: Source, uri: str, storage: Storage) -> Iterator[SnapshotLock]:
-    """Hold a source's rows fixed; the pin goes when the data set is made, or never can be.
-
-    Args:
-        source: of the rows.
-        uri: of the pin.
-        storage: of the pin.
-    """
-    pin = SnapshotLock(source, uri, storage)
-    try:
-        yield pin
-    except TerminalError:
-        pin.remove()
-        raise
-    finally:
-        pin.close()
-    pin.remove()
+"""An older snapshot belongs to a split that nobody will resume."""
 
 
 class SnapshotLock:
-    """The pin of one source; of a file, which has none, it does nothing.
+    """The stored snapshot of one source. A file has none, and the methods do nothing.
+
+    Args:
+        source: whose rows are fixed.
+        uri: of the stored snapshot.
+        storage: of the stored snapshot.
 
     Attributes:
-        text: that fixes the rows; empty as long as nothing does.
+        text: fixes the rows; empty until something does.
     """
 
     def __init__(self, source: Source, uri: str, storage: Storage) -> None:
@@ -50,48 +33,48 @@ class SnapshotLock:
         self.uri, self.storage = uri, storage
         self.text = ""
 
-    def go_on(self, text: str) -> bool:
-        """Fix the rows that a text fixes, unless it is too old to be meant; whether they are."""
+    def resume(self, text: str) -> bool:
+        """Read the rows that ``text`` fixes, unless it is too old; return whether it does so."""
         if self.source is None:
             return True
         try:
-            self.source.go_on(text)
-        except (ValueError, KeyError, TypeError):  # of another version
+            self.source.resume(text)
+        except (ValueError, KeyError, TypeError):  # written by another version
             return False
-        if time.time() - self.source.begun() > LIFE_SECONDS:
-            self.source.forget()
+        if time.time() - self.source.snapshot_time() > LIFE_SECONDS:
+            self.source.release()
             return False
         self.text = text
         return True
 
     def find(self, *, fresh: bool) -> None:
-        """Go on with the pin that is stored, unless it is of no use.
+        """Resume the stored snapshot; delete it if it cannot be resumed.
 
         Args:
-            fresh: it is of none.
+            fresh: delete it in any case.
         """
         if self.source is None or not self.storage.exists(self.uri):
             return
-        if fresh or not self._take():
+        if fresh or not self._resume_stored():
             self.storage.delete(self.uri)
 
-    def put(self) -> None:
-        """Fix the rows, or take over what another process has fixed in the meantime."""
+    def acquire(self) -> None:
+        """Fix the rows now, or share the snapshot that another process has stored meanwhile."""
         if self.source is None or self.text:
             return
-        text = self.source.begin()
+        text = self.source.take_snapshot()
         if self.storage.create(self.uri, text.encode()):
             self.text = text
-        elif not self._take():
-            self.text = text  # the other has ended already
+        elif not self._resume_stored():
+            self.text = text  # the other process has already ended
 
     def remove(self) -> None:
-        """Remove the pin, unless it is another process's."""
+        """Delete the stored snapshot, unless it is another process's."""
         if self.text and self._read() == self.text:
             self.storage.delete(self.uri)
 
     def close(self) -> None:
-        """Close what the source holds open."""
+        """Close the source's connections."""
         if self.source is not None:
             self.source.close()
 
@@ -101,7 +84,6 @@ class SnapshotLock:
         except (MissingInputError, DamagedError):
             return ""
 
-    def _take(self) -> bool:
-        """Go on with the pin that is stored; whether there is one that can be gone on with."""
+    def _resume_stored(self) -> bool:
         text = self._read()
-        return bool(text) and self.go_on(text)
+        return bool(text) and self.resume(text)

@@ -14,32 +14,34 @@ from steps.table.part_codec import arrow_schema
 
 @dataclass(frozen=True)
 class SplitPlan:
-    """What is to be made.
+    """What split builds.
 
     Attributes:
         columns: names and canonical types, sorted by name.
         partition_by: name of the partition column.
         format: of the part files.
-        identity: of the source, as it is, and of what is made of it; no part of what is made.
-        outdated: see ``Link``; nor is this.
-        anew: an error of an earlier job about the same rows is no answer.
+        identity: digest of the source's state and of the settings; not part of the dataset's hash.
+        ignored_version: see ``DatasetPointer``; not part of the dataset's hash.
+        ignore_errors: submit a job even if an earlier one found an error in the same rows.
     """
 
     columns: tuple[Column, ...]
     partition_by: str
     format: str
     identity: str = ""
-    outdated: str = ""
-    anew: bool = False
+    ignored_version: str = ""
+    ignore_errors: bool = False
 
     @property
-    def work(self) -> str:
-        """Name of the work that the data set is: all who do the same share its jobs.
+    def work_id(self) -> str:
+        """Name of the work on this dataset: all runs that want the same dataset share its jobs.
 
-        It changes whenever a link has been written, so that nobody ever meets what an earlier work
-        on the same source has left: its claims, its parts, or what was removed of them by half.
+        It changes whenever a pointer is written, so a rebuild never reuses the claims, parts or
+        half-deleted output of an earlier build of the same source.
         """
-        return digest([self.identity, self.outdated]) if self.outdated else self.identity
+        if self.ignored_version:
+            return digest([self.identity, self.ignored_version])
+        return self.identity
 
     @property
     def schema(self) -> pa.Schema:

@@ -16,7 +16,7 @@ from steps.results.writer import TableWriter, arrow_table, csv_of, escape_formul
 from steps.split.dataset.plan import SplitPlan
 from steps.split.dataset.statistics_tables import rows_of
 from steps.split.dataset.tfdv import ALL, encode
-from steps.storage.base import Storage
+from steps.storage.base import Storage, write_text
 from steps.table.merging import WholeTable
 from steps.table.sample import Sample
 from steps.table.statistics import GroupStatistics, Statistics
@@ -94,9 +94,7 @@ class DatasetWriter:
             name: asdict(column) | {"mean": _number(mean)}
             for (name, column), mean in zip(summary.columns.items(), whole.mean, strict=True)
         }
-        self.storage.write(
-            self.layout.statistics, canonical_json(facts).encode("utf-8", "surrogatepass")
-        )
+        write_text(self.storage, self.layout.statistics, canonical_json(facts))
 
     def _write_short(self, whole: Statistics) -> None:
         """Of the whole table only: as CSV what would be long, and all for TFDV."""
@@ -109,12 +107,13 @@ class DatasetWriter:
         self.storage.write(self.layout.tfdv, encode([(ALL, told)]))
 
     def commit(self, digests: tuple[str, str]) -> PartitionIndex:
-        """Write the index, by which the data set is there; after the block."""
+        """Write the partition index, which completes the dataset. Call it after the block."""
         plan = self.plan
         index = PartitionIndex(
             *digests, plan.columns, plan.partition_by, plan.format, tuple(self._entries)
         )
-        self.storage.write(self.layout.index, index.to_json().encode("utf-8", "surrogatepass"))
+        write_text(self.storage, self.layout.index, index.to_json())
+        self.storage.delete(self.layout.rebuild)
         return index
 
 

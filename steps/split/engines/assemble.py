@@ -6,12 +6,13 @@ from concurrent.futures import ThreadPoolExecutor
 
 from steps.contract import ProjectLayout
 from steps.records import PartitionIndex
+from steps.runtime.lost_artifacts import complete_index
 from steps.runtime.progress import Progress
 from steps.split.dataset.part_files import partitions_of
 from steps.split.dataset.plan import SplitPlan
 from steps.split.dataset.writer import DatasetWriter
 from steps.split.engines.job_output import JobOutput, Table
-from steps.storage.base import Storage, read_parsed
+from steps.storage.base import Storage
 
 _READERS = 16
 
@@ -31,8 +32,9 @@ def finish_dataset(
     """
     table = handover.table()
     layout = project.dataset(table.dataset)
-    if storage.exists(layout.index):
-        return read_parsed(storage, layout.index, PartitionIndex.from_json)
+    built = complete_index(layout, storage)
+    if built is not None:
+        return built
     progress.begin("index", "partitions", sum(len(group.keys) for group in table.groups))
     with DatasetWriter(plan, layout, storage) as writer:
         _add_all(writer, handover, table, progress)

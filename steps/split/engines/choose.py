@@ -34,7 +34,7 @@ def engine_of(config: SplitConfig, follower: str = "") -> Engine:
     if config.engine == "embedded":
         return make_dataset
     if config.engine == "beam":
-        return cast(Engine, _load("portable").make_dataset)
+        return cast(Engine, _load("local").make_dataset)
     _check_complete(config)
     return cast(Engine, _load("dataflow").DataflowEngine(config, follower))
 

@@ -16,6 +16,7 @@ import pyarrow as pa
 
 from steps.contract import DatasetLayout, ProjectLayout
 from steps.records import PartitionEntry, PartitionIndex, PartitionKey
+from steps.runtime.lost_artifacts import complete_index
 from steps.runtime.parallel import THREADS, map_ordered
 from steps.runtime.progress import Progress
 from steps.split.dataset.part_files import (
@@ -31,7 +32,7 @@ from steps.split.dataset.writer import DatasetWriter
 from steps.split.engines.first_pass import FirstPass
 from steps.split.engines.spill import Grouping
 from steps.split.sources.base import Source
-from steps.storage.base import Storage, read_parsed, scheme_of
+from steps.storage.base import Storage, scheme_of
 from steps.table.statistics import GroupStatistics
 
 MEMORY_BUDGET = 512 << 20
@@ -61,8 +62,9 @@ def make_dataset(
         progress.end()
         digests = scan.finish()
         layout = project.dataset(digests[0])
-        if storage.exists(layout.index):
-            return read_parsed(storage, layout.index, PartitionIndex.from_json)
+        built = complete_index(layout, storage)
+        if built is not None:
+            return built
         return _write(scan, digests, layout, storage, progress)
 
 

@@ -79,13 +79,13 @@ class JobOutput:
 
     Args:
         project: that it works for.
-        work: name of the work, see ``SplitPlan.work``.
+        work_id: name of the work, see ``SplitPlan.work_id``.
         job: text that no other job of this work has.
         storage: of the project.
     """
 
-    def __init__(self, project: ProjectLayout, work: str, job: str, storage: Storage) -> None:
-        self.base, self.storage = join(_folder(project, work), job), storage
+    def __init__(self, project: ProjectLayout, work_id: str, job: str, storage: Storage) -> None:
+        self.base, self.storage = join(_folder(project, work_id), job), storage
 
     # --- written by workers
 
@@ -202,18 +202,18 @@ class JobOutput:
             raise DamagedError(uri, str(error)) from error
 
 
-def delete_job_output(project: ProjectLayout, work: str, storage: Storage) -> None:
+def delete_job_output(project: ProjectLayout, work_id: str, storage: Storage) -> None:
     """Remove what all jobs of some work left: the data set is made, and can be found.
 
-    Whoever is killed in the middle leaves what nobody looks for: see ``SplitPlan.work``.
+    Whoever is killed in the middle leaves what nobody looks for: see ``SplitPlan.work_id``.
     """
-    for job in storage.names(_folder(project, work)):
-        JobOutput(project, work, job, storage).clear()
-    Claims(project, work, storage).clear()
+    for job in storage.names(_folder(project, work_id)):
+        JobOutput(project, work_id, job, storage).clear()
+    Claims(project, work_id, storage).clear()
 
 
-def _folder(project: ProjectLayout, work: str) -> str:
-    return join(project.work(work), "handover")
+def _folder(project: ProjectLayout, work_id: str) -> str:
+    return join(project.work(work_id), "handover")
 
 
 def _group(raw: dict[str, Any]) -> Group:

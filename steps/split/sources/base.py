@@ -67,16 +67,16 @@ class Source(Protocol):
 class LiveSource(Source, Protocol):
     """A source that others change at any time, and that can be read as it was at one moment."""
 
-    def begin(self) -> str:
+    def take_snapshot(self) -> str:
         """Fix the rows, as they are now or where they have been fixed; a text that says how."""
 
-    def go_on(self, pin: str) -> None:
-        """Read the rows that a text of ``begin`` fixed, maybe in another process."""
+    def resume(self, pin: str) -> None:
+        """Read the rows that a text of ``take_snapshot`` fixed, maybe in another process."""
 
-    def forget(self) -> None:
+    def release(self) -> None:
         """Fix nothing any more: the next call is about the rows of now."""
 
-    def begun(self) -> float:
+    def snapshot_time(self) -> float:
         """When the rows were fixed, in seconds since 1970."""
 
     def estimate(self, columns: list[str]) -> int:

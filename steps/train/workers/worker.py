@@ -18,6 +18,7 @@ from multiprocessing.connection import Connection
 from steps.contract import RunAddress, RunLayout
 from steps.errors import (
     DamagedError,
+    LostArtifactError,
     MissingInputError,
     OutputError,
     TrainerError,
@@ -31,7 +32,8 @@ from steps.records import (
     RunRequest,
 )
 from steps.runtime.attempts import BEGUN, Attempt, note
-from steps.storage.base import read_parsed, storage_for
+from steps.runtime.lost_artifacts import rebuild_if_lost
+from steps.storage.base import read_parsed, storage_for, write_text
 from steps.table.grid import Grid
 from steps.train.partition import Cached, TrainContext, train_partition
 from steps.train.registry import library_versions, load_class, make_trainer
@@ -86,7 +88,8 @@ def open_context(address: RunAddress) -> TrainContext:
     """Read what all partitions of a run have in common.
 
     Raises:
-        MissingInputError: the run or its data set is not there.
+        MissingInputError: the run does not exist.
+        LostArtifactError: its dataset was deleted or damaged.
         SpecError: the trainer is not installed here.
         TrainerError: the run was begun with other versions.
     """
@@ -94,10 +97,13 @@ def open_context(address: RunAddress) -> TrainContext:
     request = read_parsed(storage, address.run_layout.request, RunRequest.from_json)
     _check_versions(request)
     dataset = address.layout.dataset(request.dataset)
+    with rebuild_if_lost(dataset, storage):
+        index = read_parsed(storage, dataset.index, PartitionIndex.from_json)
+        grid = read_parsed(storage, dataset.grid(request.grid), Grid.from_json)
     return TrainContext(
         request=request,
-        index=read_parsed(storage, dataset.index, PartitionIndex.from_json),
-        grid=read_parsed(storage, dataset.grid(request.grid), Grid.from_json),
+        index=index,
+        grid=grid,
         trainer=make_trainer(request.trainer["name"], request.trainer["params"]),
         dataset=dataset,
         cache=address.run_layout.cache if request.force else address.layout.cache,
@@ -207,8 +213,7 @@ def note_attempt(
 
 def write_record(work: TrainContext, run: RunLayout, record: PartitionRecord) -> None:
     """The commit marker of a partition: written after everything it refers to."""
-    content = record.to_json().encode("utf-8", "surrogatepass")
-    work.storage.write(run.record(record.key.partition_id), content)
+    write_text(work.storage, run.record(record.key.partition_id), record.to_json())
 
 
 @dataclass(frozen=True)
@@ -237,7 +242,7 @@ def _try(work: TrainContext, entry: PartitionEntry, task: WorkerTask) -> _Outcom
         return _Outcome(failed, detail=traceback.format_exc())
 
 
-_OURS = (OutputError, MissingInputError, DamagedError)
+_OURS = (OutputError, MissingInputError, DamagedError, LostArtifactError)
 """A full disk or a damaged artifact is no fault of the partition: the step ends, nothing is
 recorded, and the next try goes on from there."""
 

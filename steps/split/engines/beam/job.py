@@ -82,8 +82,8 @@ class OneJob:
         self.source, self.plan, self.project = source, plan, project
         self._dataflows: dict[JobLocation, Dataflow] = {}
         self.place = JobLocation(config.gcp_project, config.region)
-        self.claims = Claims(project, plan.work, storage)
-        self.link = DatasetPointer(project, plan.identity, storage, plan.outdated)
+        self.claims = Claims(project, plan.work_id, storage)
+        self.link = DatasetPointer(project, plan.identity, storage, plan.ignored_version)
 
     def find(self) -> tuple[Claim, Job]:
         """The job, and the claim to it; submitted unless there is one already.
@@ -115,7 +115,7 @@ class OneJob:
 
     def handover(self, claim: Claim) -> JobOutput:
         """What the job leaves."""
-        return JobOutput(self.project, self.plan.work, claim.nonce, self.claims.storage)
+        return JobOutput(self.project, self.plan.work_id, claim.nonce, self.claims.storage)
 
     def dataflow(self, claim: Claim) -> Dataflow:
         """Dataflow where the job is."""
@@ -142,7 +142,7 @@ class OneJob:
             TerminalError: something is.
         """
         told = self.handover(claim).error()
-        if isinstance(told, TerminalError) and not self.plan.anew:
+        if isinstance(told, TerminalError) and not self.plan.ignore_errors:
             raise told
 
     def _awaited(self, claim: Claim) -> Job | None:
@@ -193,7 +193,7 @@ def _submitted(pipeline: Pipeline) -> str:
 
 
 def _options(config: SplitConfig, name: str, work: JobContext) -> PipelineOptions:
-    scratch = partial(join, work.project.work(work.plan.work), "beam")
+    scratch = partial(join, work.project.work(work.plan.work_id), "beam")
     options = {
         "job_name": name,
         "project": config.gcp_project,
@@ -207,7 +207,7 @@ def _options(config: SplitConfig, name: str, work: JobContext) -> PipelineOption
         "service_account_email": config.service_account,
         "subnetwork": config.subnetwork,
         "no_use_public_ips": True,
-        "labels": [f"refeed-work={work.plan.work}"],
+        "labels": [f"refeed-work={work.plan.work_id}"],
     }
     if os.environ.get(ENDPOINT):
         options |= {"dataflow_endpoint": os.environ[ENDPOINT], "no_auth": True}

@@ -58,7 +58,7 @@ class JobContext:
     def handover(self) -> JobOutput:
         """The job's folder."""
         storage = storage_for(self.project.root)
-        return JobOutput(self.project, self.plan.work, self.job, storage)
+        return JobOutput(self.project, self.plan.work_id, self.job, storage)
 
     @contextmanager
     def telling(self) -> Iterator[None]:

@@ -1,0 +1,92 @@
+"""What train left of each partition: its record and, if it is trained, fit and explanation."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+from steps.contract import CacheLayout
+from steps.errors import DamagedError, LostArtifactError, MissingInputError
+from steps.records import PartitionEntry, PartitionIndex, PartitionRecord
+from steps.run_context import RunContext
+from steps.runtime.lost_artifacts import RUN_AGAIN
+from steps.runtime.parallel import map_ordered
+from steps.storage.base import read_parsed
+
+_READERS = 16
+
+
+@dataclass(frozen=True)
+class PartitionResults:
+    """One partition as train left it.
+
+    Attributes:
+        entry: its row of the partition index.
+        record: how training ended; a partition without a record has failed.
+        tables: rows by table, and the number of folds; empty unless it is trained.
+    """
+
+    entry: PartitionEntry
+    record: PartitionRecord
+    tables: dict[str, Any] = field(default_factory=dict)
+
+
+class PartitionResultReader:
+    """Reads the results of all partitions, some ahead: in object storage each is a request.
+
+    Args:
+        context: of the run.
+        cache: where the run's fits and explanations are.
+        index: of its dataset.
+    """
+
+    def __init__(self, context: RunContext, cache: CacheLayout, index: PartitionIndex) -> None:
+        self._run, self._storage = context.run, context.storage
+        self._cache, self._index = cache, index
+        self._lost: list[str] = []
+
+    def read(self) -> Iterator[PartitionResults]:
+        """Yield all partitions in the order of the index.
+
+        Raises:
+            LostArtifactError: results in the cache were deleted or damaged. After the last
+                partition, the records that name them are removed, so that train computes them.
+        """
+        yield from map_ordered(self._read, self._index.entries, _READERS)
+        if self._lost:
+            for partition_id in self._lost:
+                self._storage.delete(self._run.record(partition_id))
+            raise LostArtifactError(
+                f"Results of {len(self._lost)} of {len(self._index.entries)} partitions were "
+                "deleted from the cache or damaged after they were trained.",
+                hint=RUN_AGAIN,
+            )
+
+    def _read(self, entry: PartitionEntry) -> PartitionResults:
+        try:
+            record = self._record(entry)
+            tables = self._tables(record) if record.status == "trained" else {}
+        except DamagedError as error:
+            self._storage.delete(error.uri)
+            return self._without_results(entry)
+        except MissingInputError:
+            return self._without_results(entry)
+        return PartitionResults(entry, record, tables)
+
+    def _record(self, entry: PartitionEntry) -> PartitionRecord:
+        uri = self._run.record(entry.key.partition_id)
+        if not self._storage.exists(uri):
+            message = "The train step left no record of it."
+            return PartitionRecord(entry.key, "failed", "no_record", message)
+        return read_parsed(self._storage, uri, PartitionRecord.from_json)
+
+    def _tables(self, record: PartitionRecord) -> dict[str, Any]:
+        fit = read_parsed(self._storage, self._cache.fit(record.fit), json.loads)
+        uri = self._cache.explanation(record.explanation)
+        return {**read_parsed(self._storage, uri, json.loads), **fit}
+
+    def _without_results(self, entry: PartitionEntry) -> PartitionResults:
+        self._lost.append(entry.key.partition_id)
+        return PartitionResults(entry, PartitionRecord(entry.key, "failed", "no_record", ""))

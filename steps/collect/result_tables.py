@@ -1,0 +1,143 @@
+"""The result tables of a run, written as partitions come."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Iterable
+from contextlib import ExitStack
+from functools import partial
+from typing import Any
+
+import pyarrow as pa
+
+from steps.collect.partition_results import PartitionResults
+from steps.collect.ranking import PartitionRow, ranked
+from steps.records import PartitionIndex, RunRequest, canonical_json
+from steps.results.run_tables import PER_PARTITION
+from steps.results.schema import SCHEMA_VERSION, TABLES
+from steps.results.writer import TableWriter
+from steps.run_context import RunContext
+from steps.runtime.progress import Progress
+from steps.storage.base import read_parsed
+from steps.table.grid import Grid
+from steps.table.sample import Sample
+
+
+def write_partition_tables(
+    context: RunContext,
+    results: Iterable[PartitionResults],
+    target: int,
+    progress: Progress,
+) -> list[PartitionRow]:
+    """Write the tables with any number of rows per partition.
+
+    Args:
+        context: of the run.
+        results: one partition at a time, in the order of the index.
+        target: position of the target among the dataset's columns.
+        progress: advances with each partition.
+
+    Returns:
+        One row of ``partitions`` per partition.
+    """
+    rows = []
+    with ExitStack() as stack:
+        writers = {
+            name: stack.enter_context(
+                TableWriter(TABLES[name], partial(context.run.table, name), context.storage)
+            )
+            for name in PER_PARTITION
+        }
+        for each in results:
+            key = each.entry.key
+            for name, writer in writers.items():
+                writer.add(
+                    each.tables.get(name, {}), partition_id=key.partition_id, partition=key.text
+                )
+            entry = each.entry
+            rows.append(
+                PartitionRow.of(each.record, entry.rows, entry.missing[target], each.tables)
+            )
+            progress.advance(1)
+    return rows
+
+
+def write_run_tables(
+    context: RunContext, request: RunRequest, index: PartitionIndex, rows: list[PartitionRow]
+) -> None:
+    """Write ``partitions``, ``features`` and ``experiment``.
+
+    Args:
+        context: of the run.
+        request: of the run.
+        index: of its dataset.
+        rows: one per partition.
+
+    Raises:
+        MissingInputError: the dataset lost an artifact.
+        DamagedError: an artifact of the dataset cannot be parsed.
+    """
+    storage, dataset = context.storage, context.dataset(request)
+    ranks = {row.partition_id: i + 1 for i, row in enumerate(ranked(rows))}
+    partitions = [row.as_row() | {"rank": ranks.get(row.partition_id)} for row in rows]
+    _write_table(context, "partitions", partitions)
+    statistics = read_parsed(storage, dataset.statistics, json.loads)
+    grid = read_parsed(storage, dataset.grid(request.grid), Grid.from_json)
+    sample = read_parsed(storage, dataset.sample, Sample.from_ipc).rows
+    types = {column.name: column.type for column in index.columns}
+    features = [
+        _feature_row(name, types[name], statistics[name], sample, grid, request)
+        for name in request.roles.features
+    ]
+    _write_table(context, "features", features)
+    _write_table(context, "experiment", [_experiment_row(request, index, rows)])
+
+
+def _write_table(context: RunContext, name: str, rows: list[dict[str, Any]]) -> None:
+    columns = {column: [row[column] for row in rows] for column in TABLES[name].names}
+    with TableWriter(TABLES[name], partial(context.run.table, name), context.storage) as writer:
+        writer.add(columns)
+
+
+def _feature_row(
+    name: str, kind: str, summary: dict[str, Any], sample: pa.Table, grid: Grid, request: RunRequest
+) -> dict[str, Any]:
+    return {
+        "feature": name,
+        "type": kind,
+        "categorical": name in request.roles.categorical,
+        "rows": summary["rows"],
+        "missing": summary["missing"],
+        "min": summary["low"],
+        "max": summary["high"],
+        "mean": summary["mean"],
+        "sampled_distinct": len(sample.column(name).drop_null().unique()),
+        "grid_size": len(grid[name].values),
+    }
+
+
+def _experiment_row(
+    request: RunRequest, index: PartitionIndex, rows: list[PartitionRow]
+) -> dict[str, Any]:
+    counts = Counter(row.status for row in rows)
+    return {
+        "schema_version": SCHEMA_VERSION,
+        "project": request.project,
+        "experiment": request.experiment,
+        "spec_hash": request.spec_hash,
+        "dataset": index.content,
+        "partition_by": request.roles.partition_by,
+        "target": request.roles.target,
+        "task": request.task,
+        "positive_class": request.classes[-1] if request.task == "binary" else None,
+        "trainer": request.trainer["name"],
+        "trainer_params": canonical_json(request.trainer["params"]),
+        "evaluate": canonical_json(request.evaluate),
+        "explain": canonical_json(request.explain),
+        "versions": canonical_json(request.versions),
+        "rows": index.rows,
+        "rows_without_target": sum(row.rows_without_target for row in rows),
+        "partitions": len(rows),
+        **{status: counts[status] for status in ("trained", "skipped", "failed")},
+    }

@@ -1,0 +1,114 @@
+"""Find, resume or publish the dataset of a source, whatever other runs do at the same time."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Self
+
+from steps.contract import ProjectLayout
+from steps.errors import DamagedError, MissingInputError, TerminalError
+from steps.records import PartitionIndex
+from steps.split.coordination.checkpoint import CheckpointFile, SplitCheckpoint
+from steps.split.coordination.dataset_pointer import BuiltElsewhereError, DatasetPointer
+from steps.split.coordination.snapshot import SnapshotLock
+from steps.storage.base import Storage
+
+
+class DatasetBuild:
+    """One run's work on the dataset of a source.
+
+    Args:
+        project: of the dataset.
+        storage: of the project.
+        snapshot: fixes the rows of a source that changes.
+        checkpoint: of the run.
+        identity: returns the digest of the source's state and of all settings that shape the
+            dataset; it depends on the snapshot.
+        force: read the source again, even if its dataset exists.
+
+    Attributes:
+        pointer: to the dataset; set by ``find``.
+        resumed: an earlier process of the run began the work; set by ``find``.
+    """
+
+    def __init__(
+        self,
+        project: ProjectLayout,
+        storage: Storage,
+        snapshot: SnapshotLock,
+        checkpoint: CheckpointFile,
+        identity: Callable[[], str],
+        *,
+        force: bool,
+    ) -> None:
+        self._project, self._storage = project, storage
+        self._snapshot, self._checkpoint = snapshot, checkpoint
+        self._identity, self._force = identity, force
+        self.pointer: DatasetPointer
+        self.resumed = False
+
+    @contextmanager
+    def open(self) -> Iterator[Self]:
+        """Hold the source's rows fixed until the dataset is built, or until it never can be.
+
+        Where somebody has to fix the source first, the checkpoint is removed too.
+        """
+        try:
+            yield self
+        except TerminalError:
+            self._snapshot.remove()
+            self._checkpoint.delete()
+            raise
+        finally:
+            self._snapshot.close()
+        self._snapshot.remove()
+
+    def find(self) -> PartitionIndex | None:
+        """Return the index of the dataset if it exists; else fix the source's rows."""
+        index = self._resume()
+        if self.resumed:
+            return index
+        self._snapshot.find(fresh=self._force)
+        index = self._look()
+        if index is None:
+            self._snapshot.acquire()
+            index = self._look()  # another run may have fixed the rows, and built them
+            checkpoint = SplitCheckpoint(self._snapshot.text, self.pointer.ignored_version)
+            self._checkpoint.write(checkpoint)
+        return index
+
+    def publish(self, build: Callable[[], PartitionIndex]) -> PartitionIndex:
+        """Build the dataset and write the pointer to it.
+
+        If another run publishes the dataset first, that one is returned: its run may have removed
+        intermediate output that ``build`` was about to read.
+        """
+        try:
+            index = build()
+        except (BuiltElsewhereError, MissingInputError, DamagedError):
+            found = self.pointer.find()
+            if found is None:
+                raise
+            return found
+        self.pointer.put(index)
+        return index
+
+    def _resume(self) -> PartitionIndex | None:
+        """Resume from the checkpoint, unless the dataset it led to has been lost since."""
+        begun = self._checkpoint.read()
+        if begun is None or not self._snapshot.resume(begun.snapshot):
+            return None
+        pointer = DatasetPointer(
+            self._project, self._identity(), self._storage, begun.ignored_version
+        )
+        index = pointer.find()
+        if index is not None or pointer.version() == begun.ignored_version:
+            self.pointer, self.resumed = pointer, True
+        return index
+
+    def _look(self) -> PartitionIndex | None:
+        self.pointer = DatasetPointer.current(
+            self._project, self._identity(), self._storage, rebuild=self._force
+        )
+        return self.pointer.find()

@@ -1,0 +1,167 @@
+"""Artifacts that are deleted or damaged are computed again, with the same result."""
+
+from __future__ import annotations
+
+import pickle
+from collections.abc import Callable
+from itertools import product
+from pathlib import Path
+
+import pytest
+
+import refeed
+from refeed import RunSummary
+from steps.errors import (
+    DamagedError,
+    LostArtifactError,
+    MoreMemoryError,
+    OutputError,
+    Problem,
+    RefeedError,
+    SpecError,
+)
+from tests.workspace import Workspace, small_table
+from workflows import local
+
+Lose = Callable[[Path], None]
+
+
+def delete(path: Path) -> None:
+    path.unlink()
+
+
+def cut(path: Path) -> None:
+    path.write_bytes(path.read_bytes()[:20])
+
+
+def cut_at_a_line(path: Path) -> None:
+    lines = path.read_bytes().splitlines(keepends=True)
+    path.write_bytes(b"".join(lines[: len(lines) // 2]))
+
+
+DATASET = [
+    "datasets/*/index.json",
+    "datasets/*/statistics.json",
+    "datasets/*/sample.arrow",
+    "datasets/*/grids/*.json",
+    "datasets/*/parts/*/*",
+    "datasets/*/statistics/column_statistics.parquet",
+]
+
+
+@pytest.fixture
+def spec(lab: Workspace) -> Path:
+    lab.write_table(small_table())
+    return lab.write_spec(trainer={"name": "linear"})
+
+
+@pytest.fixture
+def before(spec: Path) -> RunSummary:
+    return refeed.run(spec)
+
+
+def lose(lab: Workspace, pattern: str, how: Lose) -> None:
+    how(next(iter(sorted(lab.folder.glob(f"runs/lab/{pattern}")))))
+
+
+@pytest.mark.parametrize("how", [delete, cut])
+@pytest.mark.parametrize("pattern", [*DATASET, "datasets/sources/*.json"])
+def test_lost_part_of_a_dataset_is_built_again(
+    lab: Workspace, spec: Path, before: RunSummary, pattern: str, how: Lose
+) -> None:
+    lose(lab, pattern, how)
+    again = refeed.run(spec, overrides=["evaluate.seed=9"])
+    fresh = refeed.run(spec, overrides=["evaluate.seed=9", f"output={lab.folder / 'fresh'}"])
+    assert lab.tables(again.layout.base) == lab.tables(fresh.layout.base)
+    assert not list(lab.folder.glob("runs/lab/datasets/*/rebuild.json"))
+    assert before.outcome.counts == again.outcome.counts
+
+
+def test_csv_part_that_ends_at_a_line_is_built_again(lab: Workspace) -> None:
+    lab.write_table(small_table())
+    spec = lab.write_spec(trainer={"name": "linear"}, dataset__format="csv")
+    refeed.run(spec)
+    lose(lab, "datasets/*/parts/*/*.csv", cut_at_a_line)
+    again = refeed.run(spec, overrides=["evaluate.seed=9"])
+    fresh = refeed.run(spec, overrides=["evaluate.seed=9", f"output={lab.folder / 'fresh'}"])
+    assert lab.tables(again.layout.base) == lab.tables(fresh.layout.base)
+
+
+@pytest.mark.parametrize("how", [delete, cut])
+@pytest.mark.parametrize("name", ["fit.json", "explanation.json"])
+def test_lost_cache_entry_is_computed_again_by_the_next_run(
+    lab: Workspace, spec: Path, before: RunSummary, name: str, how: Lose
+) -> None:
+    lose(lab, f"cache/*/*/{name}", how)
+    again = refeed.run(spec)
+    assert lab.tables(again.layout.base) == lab.tables(before.layout.base)
+    assert again.outcome.counts == before.outcome.counts
+
+
+@pytest.fixture
+def between_train_and_collect(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
+    """Return a function that has something done once, when train has ended."""
+    collect = local.collect  # type: ignore[attr-defined]  # where it is called
+
+    def arrange(do: Callable[[], None]) -> None:
+        waiting = [do]
+
+        def first_do(*args: object) -> object:
+            while waiting:
+                waiting.pop()()
+            return collect(*args)  # type: ignore[arg-type]
+
+        monkeypatch.setattr(local, "collect", first_do)
+
+    return arrange
+
+
+@pytest.mark.parametrize(
+    ("pattern", "how"),
+    [
+        *product(["cache/*/*/fit.json", "cache/*/*/explanation.json", *DATASET], [delete, cut]),
+        ("runs/*/*/records/*.json", cut),
+    ],
+)
+def test_artifact_lost_between_train_and_collect_is_computed_again(
+    lab: Workspace,
+    spec: Path,
+    between_train_and_collect: Callable[..., None],
+    pattern: str,
+    how: Lose,
+) -> None:
+    between_train_and_collect(lambda: lose(lab, pattern, how))
+    run = refeed.run(spec)
+    fresh = refeed.run(spec, overrides=[f"output={lab.folder / 'fresh'}"])
+    assert lab.tables(run.layout.base) == lab.tables(fresh.layout.base)
+
+
+def test_run_ends_when_its_artifacts_are_deleted_every_time(
+    lab: Workspace, spec: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    collect = local.collect  # type: ignore[attr-defined]  # where it is called
+
+    def losing(*args: object) -> object:
+        lose(lab, "cache/*/*/fit.json", delete)
+        return collect(*args)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(local, "collect", losing)
+    with pytest.raises(LostArtifactError, match="Results of 1 of 5 partitions were deleted"):
+        refeed.run(spec)
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        DamagedError("gs://b/x", "cut short"),
+        OutputError("Cannot write.", hint="Free some space."),
+        MoreMemoryError(2),
+        SpecError("spec.yaml", [Problem("a.b", "wrong", "Fix it.", line=3, column=1)]),
+    ],
+)
+def test_error_crosses_processes_whole(error: RefeedError) -> None:
+    arrived = pickle.loads(pickle.dumps(error))
+    assert type(arrived) is type(error)
+    assert arrived.__dict__ == error.__dict__
+    assert str(arrived) == str(error)
+    assert arrived.exit_code == error.exit_code
