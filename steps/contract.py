@@ -16,6 +16,10 @@ TRAIN_VERSION = 4
 """Raised when the same rows would give another model, metric or explanation."""
 
 
+LOCK = ".lock"
+"""Name of a lock file; there are some in local folders only."""
+
+
 def join(base: str, *parts: str) -> str:
     """Join with ``/``, whatever the platform: a URI is not a path."""
     return "/".join([base.rstrip("/"), *parts])
@@ -202,9 +206,30 @@ class RunLayout:
         """A result table; suffix is ``csv`` or ``parquet``."""
         return join(self.tables, f"{name}.{suffix}")
 
-    def operations(self, name: str) -> str:
-        """A file about the run itself: what may differ between two runs of one spec."""
-        return join(self.base, "operations", name)
+    @property
+    def started(self) -> str:
+        """When the run began."""
+        return join(self.base, "operations", "started.json")
+
+    @property
+    def plan(self) -> str:
+        """Numbers of partitions and of shards per resource class."""
+        return join(self.base, "operations", "plan.json")
+
+    @property
+    def attempts_table(self) -> str:
+        """All attempts at partitions, as CSV."""
+        return join(self.base, "operations", "attempts.csv")
+
+    @property
+    def info(self) -> str:
+        """When, where and how the result tables were made."""
+        return join(self.base, "operations", "run.json")
+
+    @property
+    def lock(self) -> str:
+        """Locked by the process that works on the run; a local folder only."""
+        return join(self.base, LOCK)
 
     def log(self, step: str) -> str:
         """Structured lines of one step."""
@@ -227,6 +252,66 @@ class RunLayout:
 
 
 @dataclass(frozen=True)
+class WorkLayout:
+    """Intermediate output and claims of split jobs: ``datasets/work/<work id>/``."""
+
+    base: str
+
+    @property
+    def jobs(self) -> str:
+        """The folder of claims, and of the ids that Dataflow gave the claimed jobs."""
+        return join(self.base, "jobs")
+
+    def claim(self, number: int) -> str:
+        """The right to submit the n-th job, from 1; only one process can create it."""
+        return join(self.jobs, f"claim-{number:03d}.json")
+
+    def job(self, number: int) -> str:
+        """The id that Dataflow gave the n-th job."""
+        return join(self.jobs, f"job-{number:03d}.json")
+
+    @property
+    def followers(self) -> str:
+        """The folder with one mark per run that waits for the outcome."""
+        return join(self.base, "followers")
+
+    @staticmethod
+    def mark(folder: str, follower_digest: str) -> str:
+        """The mark of one run in ``followers`` or ``leaving``."""
+        return join(folder, f"{follower_digest}.json")
+
+    @property
+    def leaving(self) -> str:
+        """The folder with one mark per run that stops waiting, and cancels a job nobody needs."""
+        return join(self.base, "leaving")
+
+    @property
+    def outputs(self) -> str:
+        """The folder with the output of each job."""
+        return join(self.base, "handover")
+
+    def output(self, job: str) -> str:
+        """The folder with the output of one job."""
+        return join(self.outputs, job)
+
+    def first_pass(self, job: str) -> str:
+        """The result of a job's first pass."""
+        return join(self.output(job), "table.zip")
+
+    def group_part(self, job: str, group: int, part: int) -> str:
+        """What a job wrote of one part of a group of partitions."""
+        return join(self.output(job), f"group-{group:07d}-{part:05d}.zip")
+
+    def error(self, job: str) -> str:
+        """Why a worker of a job failed."""
+        return join(self.output(job), "error.json")
+
+    def beam(self, name: str) -> str:
+        """A folder of Beam's own, such as ``staging``."""
+        return join(self.base, "beam", name)
+
+
+@dataclass(frozen=True)
 class ProjectLayout:
     """All of one project: ``<root>/<project>/``. Nothing of it lies anywhere else."""
 
@@ -240,37 +325,71 @@ class ProjectLayout:
 
     def dataset(self, dataset_hash: str) -> DatasetLayout:
         """Where one data set lies."""
-        return DatasetLayout(join(self.base, "datasets", dataset_hash))
+        return DatasetLayout(join(self.datasets, dataset_hash))
+
+    @property
+    def datasets(self) -> str:
+        """The folder of all datasets."""
+        return join(self.base, "datasets")
+
+    @property
+    def sources(self) -> str:
+        """The folder of pointers from sources to their datasets."""
+        return join(self.datasets, "sources")
 
     def source(self, source_hash: str) -> str:
-        """Which data set was made of a source, so that its rows need not be read again."""
-        return join(self.base, "datasets", "sources", f"{source_hash}.json")
+        """The pointer from a source to its dataset."""
+        return join(self.sources, f"{source_hash}.json")
+
+    @property
+    def pins(self) -> str:
+        """The folder of snapshots of sources that change."""
+        return join(self.datasets, "pins")
 
     def pin(self, config_hash: str) -> str:
         """What fixes the rows of a moving source while a data set is made of it."""
-        return join(self.base, "datasets", "pins", f"{config_hash}.json")
+        return join(self.pins, f"{config_hash}.json")
 
-    def work(self, work: str) -> str:
-        """Where the workers of a split job leave what whoever finishes the data set needs."""
-        return join(self.base, "datasets", "work", work)
+    @property
+    def works(self) -> str:
+        """The folder of all intermediate output of split jobs."""
+        return join(self.datasets, "work")
+
+    def work(self, work_id: str) -> WorkLayout:
+        """Intermediate output and claims of the jobs that build one dataset."""
+        return WorkLayout(join(self.works, work_id))
 
     @property
     def scratch(self) -> str:
         """Where split spills what does not fit into memory; always a local folder."""
-        return join(self.base, "datasets", ".scratch")
+        return join(self.datasets, ".scratch")
 
     @property
     def cache(self) -> CacheLayout:
         """Models and explanations, shared by all experiments of the project."""
         return CacheLayout(join(self.base, "cache"))
 
-    def run(self, experiment: str, run: str) -> RunLayout:
-        """Where one run lies."""
-        return RunLayout(join(self.base, "runs", experiment, run))
+    @property
+    def experiments(self) -> str:
+        """The folder with one folder of runs per experiment."""
+        return join(self.base, "runs")
 
     def runs(self, experiment: str) -> str:
         """The folder of all runs of one experiment."""
-        return join(self.base, "runs", experiment)
+        return join(self.experiments, experiment)
+
+    def run(self, experiment: str, run: str) -> RunLayout:
+        """Where one run lies."""
+        return RunLayout(join(self.runs(experiment), run))
+
+    @property
+    def lock(self) -> str:
+        """Locked by each process that writes to the project; in a local folder only."""
+        return join(self.base, LOCK)
+
+    def uploaded(self, name: str) -> str:
+        """A place for a source that a user copies to the artifact root."""
+        return join(self.base, "sources", name)
 
     def upload(self, digest: str, name: str) -> str:
         """A source that was copied from the machine of whoever submitted; by content."""

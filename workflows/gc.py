@@ -1,73 +1,99 @@
-"""What no kept run refers to any more."""
+"""Garbage collection: remove artifacts that no kept run refers to."""
 
 from __future__ import annotations
 
-import fcntl
 import json
 import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from steps.contract import ProjectLayout
-from steps.errors import OutputError, TransientError, UsageError
+from steps.contract import ProjectLayout, RunAddress, RunLayout
+from steps.errors import DamagedError, OutputError, TransientError, UsageError
 from steps.records import PartitionRecord, RunRequest
-from steps.split.engines.embedded import alive
-from steps.storage.base import scheme_of
+from steps.storage.base import TEMPORARY_PREFIX, read_parsed, scheme_of
+from steps.storage.file_lock import file_lock
+from steps.storage.local import LocalStorage
+from steps.stores.base import open_store
 from workflows.spec.model import ExperimentSpec
 
 
 @dataclass(frozen=True)
 class Garbage:
-    """Folders (and files) that may go, and their size in bytes."""
+    """What can be removed.
 
-    folders: list[str]
+    Attributes:
+        paths: folders and files.
+        bytes: their size.
+        runs: removed runs, which leave the experiment store too.
+    """
+
+    paths: list[str]
     bytes: int
+    runs: list[RunAddress]
+
+
+@contextmanager
+def exclusive(spec: ExperimentSpec) -> Iterator[None]:
+    """Keep runs and splits of the project from starting, so that nothing new is taken for garbage.
+
+    Raises:
+        TransientError: a run or split of the project is in progress.
+        UsageError: the artifact root is not a local folder.
+    """
+    if scheme_of(spec.output):
+        raise UsageError(
+            f"{spec.output!r} is not a local folder, and gc removes from local folders only.",
+            hint="Give the bucket a lifecycle rule, such as one that removes cache/ after 90 days.",
+        )
+    project = ProjectLayout(spec.output, spec.project)
+    if not Path(project.base).is_dir():
+        yield
+        return
+    with file_lock(project.lock) as locked:
+        if not locked:
+            raise TransientError(
+                f"A run or split of the project {spec.project!r} is in progress in "
+                f"{project.base!r}.",
+                hint="Try again when it has ended.",
+            )
+        yield
 
 
 def find_garbage(spec: ExperimentSpec, keep: int | None) -> Garbage:
-    """What no kept run of the spec's project refers to.
+    """Return what no kept run of the spec's project refers to. Call it within ``exclusive``.
 
     Args:
         spec: names artifact root and project; all experiments of the project are looked at.
         keep: newest runs to keep per experiment; None for all. An unfinished run is always kept.
 
     Raises:
-        TransientError: a run or split of the project is in progress.
-        UsageError: the artifact root is no local folder.
+        DamagedError: a kept run cannot be read, so nobody knows what it refers to.
     """
-    if scheme_of(spec.output):
-        raise UsageError(
-            f"{spec.output!r} is no local folder: gc removes from local folders only.",
-            hint="Give the bucket a lifecycle rule, such as one that removes cache/ after 90 days.",
-        )
-    base = Path(ProjectLayout(spec.output, spec.project).base)
-    _refuse_while_busy(base)
-    kept, dropped = _runs(base / "runs", keep)
-    datasets = {RunRequest.from_json((run / "run.json").read_bytes()).dataset for run in kept}
-    keys = {key for run in kept for key in _keys(run)}
+    project = ProjectLayout(spec.output, spec.project)
+    kept, removed = _runs(project, keep)
     garbage = [
-        *dropped,
-        *(
-            p
-            for p in _children(base / "datasets")
-            if p.name not in {*datasets, "sources", "pins", ".scratch"}
-        ),
-        *(p for p in _stale_links(base / "datasets", datasets)),
-        *(p for two in _children(base / "cache") for p in _children(two) if p.name not in keys),
-        *base.rglob(".tmp-*"),
+        *(Path(run.run_layout.base) for run in removed),
+        *_unused_datasets(project, kept),
+        *_unused_cache(project, kept),
+        *Path(project.base).rglob(f"{TEMPORARY_PREFIX}*"),
     ]
-    folders = sorted(map(str, garbage))
-    return Garbage(folders, sum(_size(path) for path in garbage))
+    paths = sorted(map(str, garbage))
+    return Garbage(paths, sum(_size(path) for path in garbage), removed)
 
 
-def remove(garbage: Garbage) -> None:
-    """Remove it; a link goes, what it points to stays.
+def remove(spec: ExperimentSpec, garbage: Garbage) -> None:
+    """Remove garbage. Of a symbolic link, its target stays.
 
     Raises:
-        OutputError: something could not be removed.
+        OutputError: something cannot be removed.
     """
-    for folder in garbage.folders:
-        path = Path(folder)
+    store = open_store(ProjectLayout(spec.output, spec.project), spec.store)
+    for run in garbage.runs:
+        store.remove(run.experiment, run.run)
+    for each in garbage.paths:
+        path = Path(each)
         try:
             if path.is_dir() and not path.is_symlink():
                 shutil.rmtree(path)
@@ -77,49 +103,58 @@ def remove(garbage: Garbage) -> None:
             raise OutputError(f"Cannot remove {error.filename}: {error.strerror}.") from error
 
 
-def _refuse_while_busy(base: Path) -> None:
-    """What a running split or train step has just written is not referred to yet."""
-    splits = [p for p in _children(base / "datasets" / ".scratch") if alive(p.name.split("-")[0])]
-    busy = splits or [p for p in base.glob("runs/*/*/.lock") if _locked(p)]
-    if busy:
-        raise TransientError(
-            f"Something of this project is being made just now: {busy[0].parent}.",
-            hint="Try again when it has ended.",
-        )
+def _runs(project: ProjectLayout, keep: int | None) -> tuple[list[RunLayout], list[RunAddress]]:
+    """Return kept runs, and runs to remove."""
+    kept: list[RunLayout] = []
+    removed: list[RunAddress] = []
+    for experiment in _children(project.experiments):
+        runs = [
+            RunAddress(project.root, project.project, experiment.name, run.name)
+            for run in _children(str(experiment))
+        ]
+        begun = [run for run in runs if Path(run.run_layout.request).is_file()]
+        ended = [run for run in begun if Path(run.run_layout.done).is_file()]
+        old = ended[:-keep] if keep else []
+        removed += old
+        kept += [run.run_layout for run in begun if run not in old]
+    return kept, removed
 
 
-def _locked(path: Path) -> bool:
-    with path.open() as handle:
+def _unused_datasets(project: ProjectLayout, kept: list[RunLayout]) -> Iterator[Path]:
+    storage = LocalStorage()
+    used = {read_parsed(storage, run.request, RunRequest.from_json).dataset for run in kept}
+    own = {project.sources, project.pins, project.scratch}
+    for path in _children(project.datasets):
+        if str(path) not in own and path.name not in used:
+            yield path
+    for pointer in _children(project.sources):
         try:
-            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            return True
-    return False
+            dataset = read_parsed(storage, str(pointer), json.loads)["dataset"]
+        except DamagedError:
+            dataset = ""
+        if dataset not in used:
+            yield pointer
 
 
-def _runs(folder: Path, keep: int | None) -> tuple[list[Path], list[Path]]:
-    kept, dropped = [], []
-    for experiment in _children(folder):
-        runs = [run for run in _children(experiment) if (run / "run.json").is_file()]
-        done = [run for run in runs if (run / "done.json").is_file()]
-        old = done[:-keep] if keep else []
-        dropped += old
-        kept += [run for run in runs if run not in old]
-    return kept, dropped
+def _unused_cache(project: ProjectLayout, kept: list[RunLayout]) -> Iterator[Path]:
+    used = {key for run in kept for key in _cache_keys(run)}
+    for folder in _children(project.cache.base):
+        for path in _children(str(folder)):
+            if path.name not in used:
+                yield path
 
 
-def _keys(run: Path) -> list[str]:
-    records = [PartitionRecord.from_json(p.read_bytes()) for p in _children(run / "records")]
+def _cache_keys(run: RunLayout) -> list[str]:
+    records = [
+        read_parsed(LocalStorage(), str(path), PartitionRecord.from_json)
+        for path in _children(run.records)
+    ]
     return [key for record in records for key in (record.fit, record.explanation) if key]
 
 
-def _stale_links(datasets: Path, kept: set[str]) -> list[Path]:
-    links = _children(datasets / "sources")
-    return [link for link in links if json.loads(link.read_bytes())["dataset"] not in kept]
-
-
-def _children(folder: Path) -> list[Path]:
-    return sorted(folder.iterdir()) if folder.is_dir() else []
+def _children(folder: str) -> list[Path]:
+    path = Path(folder)
+    return sorted(path.iterdir()) if path.is_dir() else []
 
 
 def _size(path: Path) -> int:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import fcntl
 import os
 import platform
 import secrets
@@ -16,13 +15,14 @@ from steps.collect.outcome import Outcome
 from steps.collect.ranking import PartitionRow
 from steps.collect.step import collect
 from steps.contract import ProjectLayout, RunAddress, RunLayout
-from steps.errors import DamagedError, LostArtifactError, SpecError
+from steps.errors import DamagedError, LostArtifactError, SpecError, TransientError
 from steps.records import RunRequest
 from steps.run_context import RunContext
 from steps.runtime.log import RunLog
 from steps.runtime.progress import Progress, Silent
 from steps.split.step import SplitResult, split
 from steps.storage.base import Storage, check_writable, read_parsed, scheme_of, storage_for
+from steps.storage.file_lock import file_lock
 from steps.train.step import TrainLimits, TrainResult, train
 from workflows.planning.packing import pack
 from workflows.planning.run_files import now, put_running, write_request, write_start
@@ -120,19 +120,42 @@ class _Local:
         self.storage: Storage = storage_for(self.spec.output)
 
     def split(self) -> SplitResult:
+        with self._project_lock():
+            return self._split()
+
+    @contextmanager
+    def _project_lock(self) -> Iterator[None]:
+        """Keep ``refeed gc`` from removing what no run refers to yet.
+
+        Raises:
+            TransientError: ``refeed gc`` is running.
+        """
         check_writable(self.project.base)
+        if scheme_of(self.spec.output):
+            yield
+            return
+        with file_lock(self.project.lock, shared=True) as locked:
+            if not locked:
+                raise TransientError(
+                    f"`refeed gc` is running in {self.project.base!r}.",
+                    hint="Try again when it has ended.",
+                )
+            yield
+
+    def _split(self) -> SplitResult:
         engine = split_engine(self.spec, f"{platform.node()} {os.getpid()}")
         return split(split_request(self.spec), self.project, self.storage, self.progress, engine)
 
     def run(self) -> RunSummary:
         trainer = trainer_info(self.spec)  # a wrong parameter should not cost a split first
-        for _ in range(_MOST_REPAIRS):
-            with suppress(LostArtifactError):
-                return self._run(trainer)
-        return self._run(trainer)
+        with self._project_lock():
+            for _ in range(_MOST_REPAIRS):
+                with suppress(LostArtifactError):
+                    return self._run(trainer)
+            return self._run(trainer)
 
     def _run(self, trainer: TrainerInfo) -> RunSummary:
-        built = self.split()
+        built = self._split()
         request = run_request(self.spec, built, "", trainer)
         with self._claim(request) as (request, resumed):
             address = RunAddress(self.spec.output, request.project, request.experiment, request.run)
@@ -188,12 +211,12 @@ class _Local:
             return
         for run_id in reversed(self.storage.names(folder)):
             if self._is_unfinished(request, run_id):
-                with _lock(Path(folder, run_id)) as mine:
-                    if mine and self._is_unfinished(request, run_id):
+                with file_lock(self.project.run(request.experiment, run_id).lock) as locked:
+                    if locked and self._is_unfinished(request, run_id):
                         yield replace(request, run=run_id), True
                         return
         run_id = new_run_id()
-        with _lock(Path(folder, run_id)):
+        with file_lock(self.project.run(request.experiment, run_id).lock):
             yield replace(request, run=run_id), False
 
     def _is_unfinished(self, request: RunRequest, run_id: str) -> bool:
@@ -216,16 +239,3 @@ class _Local:
 def new_run_id() -> str:
     """An id that sorts by time and is unlike any other of the same second."""
     return f"{datetime.now(UTC):%Y%m%dT%H%M%S}-{secrets.token_hex(2)}"
-
-
-@contextmanager
-def _lock(folder: Path) -> Iterator[bool]:
-    """Whether this process now holds the run; the system lets go of it when the process ends."""
-    folder.mkdir(parents=True, exist_ok=True)
-    with (folder / ".lock").open("w") as handle:
-        try:
-            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            yield False
-            return
-        yield True

@@ -35,7 +35,7 @@ def count_by_cache(attempts: list[Attempt]) -> dict[str, int]:
 def write_attempts(run: RunLayout, storage: Storage, run_id: str, attempts: list[Attempt]) -> None:
     """Write ``operations/attempts.csv``, empty if there were none."""
     table = pa.Table.from_pylist([{"run": run_id, **asdict(attempt)} for attempt in attempts])
-    storage.write(run.operations("attempts.csv"), csv_of(table) if attempts else b"")
+    storage.write(run.attempts_table, csv_of(table) if attempts else b"")
 
 
 def count_pods(run: RunLayout, storage: Storage) -> dict[str, int]:

@@ -93,7 +93,7 @@ def read_run_info(context: RunContext) -> RunInfo:
     Raises:
         MissingInputError: the run has not finished.
     """
-    uri = context.run.operations("run.json")
+    uri = context.run.info
     return RunInfo(**read_parsed(context.storage, uri, json.loads)["facts"])
 
 
@@ -119,7 +119,7 @@ def _run_info(
     attempts: list[Attempt],
     source: str,
 ) -> RunInfo:
-    uri = context.run.operations("started.json")
+    uri = context.run.started
     started = read_parsed(context.storage, uri, json.loads)["started"]
     ended = datetime.now(UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
     cached = sum(count for kind, count in count_by_cache(attempts).items() if kind != "none")
@@ -142,7 +142,7 @@ def _write_operations(
 ) -> None:
     run, storage = context.run, context.storage
     about = {"facts": asdict(info), "counts": outcome.counts, "machine": platform.machine()}
-    write_text(storage, run.operations("run.json"), canonical_json(about))
+    write_text(storage, run.info, canonical_json(about))
     write_text(storage, run.outcome, outcome.to_json())
     write_attempts(run, storage, outcome.run, attempts)
 

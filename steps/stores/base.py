@@ -51,6 +51,20 @@ class ExperimentStore(Protocol):
             DamagedError: what the store holds cannot be read.
         """
 
+    def find(self, run: str) -> RunRecord | None:
+        """Return the run of an id, whatever its experiment; None if there is none.
+
+        Raises:
+            DamagedError: the store's content cannot be read.
+        """
+
+    def remove(self, experiment: str, run: str) -> None:
+        """Remove a run; no error if it is not there. Its artifacts stay.
+
+        Raises:
+            OutputError: the store cannot be written.
+        """
+
     def put_results(self, experiment: str, run: str, results: Iterable[PartitionResult]) -> None:
         """Take the results of a run whose tables are written.
 

@@ -114,6 +114,28 @@ class FirestoreStore:
         ]
         return sorted(found, key=lambda record: record.run, reverse=True)
 
+    def find(self, run: str) -> RunRecord | None:
+        """See ``ExperimentStore.find``: one read per experiment, in one request."""
+        paths = [
+            firestore_documents.run_path(experiment, run)
+            for experiment, _ in self._all("experiments")
+        ]
+        found = zip(paths, self._read(paths), strict=True) if paths else ()
+        return next(
+            (
+                firestore_documents.run_record(fields, "/".join(path))
+                for path, fields in found
+                if fields
+            ),
+            None,
+        )
+
+    def remove(self, experiment: str, run: str) -> None:
+        """See ``ExperimentStore.remove``: with all its results."""
+        with self._translated(OutputError):
+            path = firestore_documents.run_path(experiment, run)
+            self._client().recursive_delete(self._reference(*path))
+
     def put_results(self, experiment: str, run: str, results: Iterable[PartitionResult]) -> None:
         """See ``ExperimentStore.put_results``; a partition's own document is last."""
         base = firestore_documents.run_path(experiment, run)

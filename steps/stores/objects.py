@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from concurrent.futures import ThreadPoolExecutor
-
 from steps.errors import MissingInputError
 from steps.records import RunRecord
+from steps.runtime.parallel import map_ordered
 from steps.storage.base import read_parsed, write_text
 from steps.stores.artifacts import ArtifactReader
 
@@ -26,15 +25,26 @@ class ObjectStore(ArtifactReader):
 
     def runs(self, experiment: str | None = None) -> list[RunRecord]:
         """See ``ExperimentStore.runs``."""
-        wanted = self.storage.names(self.project.runs("")) if experiment is None else [experiment]
-        places = [
+        wanted = self._experiments() if experiment is None else [experiment]
+        uris = [
             self.project.run(name, run).status
             for name in wanted
             for run in self.storage.names(self.project.runs(name))
         ]
-        with ThreadPoolExecutor(_READERS) as pool:  # each is a request, and they are many
-            found = [record for record in pool.map(self._read, places) if record]
+        found = [record for record in map_ordered(self._read, uris, _READERS) if record]
         return sorted(found, key=lambda record: record.run, reverse=True)
+
+    def find(self, run: str) -> RunRecord | None:
+        """See ``ExperimentStore.find``."""
+        uris = [self.project.run(name, run).status for name in self._experiments()]
+        return next((record for record in map_ordered(self._read, uris, _READERS) if record), None)
+
+    def remove(self, experiment: str, run: str) -> None:
+        """See ``ExperimentStore.remove``."""
+        self.storage.delete(self.project.run(experiment, run).status)
+
+    def _experiments(self) -> list[str]:
+        return self.storage.names(self.project.experiments)
 
     def _read(self, place: str) -> RunRecord | None:
         try:

@@ -49,6 +49,19 @@ class SqliteStore(ArtifactReader):
         """See ``ExperimentStore.runs``."""
         return self._select("?1 IS NULL OR experiment = ?1", experiment)
 
+    def find(self, run: str) -> RunRecord | None:
+        """See ``ExperimentStore.find``."""
+        found = self._select("run = ?", run)
+        return found[0] if found else None
+
+    def remove(self, experiment: str, run: str) -> None:
+        """See ``ExperimentStore.remove``."""
+        if self.path.is_file():
+            with self._open() as connection:
+                connection.execute(
+                    "DELETE FROM runs WHERE experiment = ? AND run = ?", (experiment, run)
+                )
+
     def _select(self, condition: str, *values: str | None) -> list[RunRecord]:
         if not self.path.is_file():
             return []

@@ -67,7 +67,7 @@ def test_it_tells_what_a_run_then_skips_and_how_long_it_takes(ran: tuple[Workspa
     assert "no run has trained yet" in before.preflight.basis
     after = profile(load_spec(spec))
     assert (after.reused, after.preflight.workers) == (True, 2)
-    with Path(result.layout.operations("attempts.csv")).open() as attempts:
+    with Path(result.layout.attempts_table).open() as attempts:
         rows = [row for row in csv.DictReader(attempts) if row["outcome"] == "trained"]
     took = sum(float(row["seconds"]) for row in rows)
     assert after.preflight.core_hours * 3600 == pytest.approx(took)
@@ -203,7 +203,7 @@ def test_an_earlier_run_that_is_gone_is_no_basis(lab: Workspace) -> None:
     lab.write_table(small_table(2))
     spec = lab.write_spec()
     result = run(spec)
-    Path(result.layout.operations("attempts.csv")).unlink()
+    Path(result.layout.attempts_table).unlink()
     assert "no run has trained yet" in profile(load_spec(spec)).preflight.basis
 
 

@@ -55,7 +55,7 @@ def test_split_again_gives_the_same_shards_and_writes_none_anew(world: FakeProje
     workflow.begin()
     first = workflow.shards()
     layout = workflow.address.run_layout
-    uris = [layout.request, layout.operations("plan.json"), layout.shard("small", 0)]
+    uris = [layout.request, layout.plan, layout.shard("small", 0)]
     before = [world.storage.version(uri) for uri in uris]
     assert workflow.shards() == first == [("train-small", "00000")]
     assert [world.storage.version(uri) for uri in uris] == before

@@ -111,8 +111,8 @@ def test_a_class_that_is_gone_is_missed_by_name(world: FakeProject) -> None:
     workflow.begin()
     workflow.shards()
     layout = workflow.address.run_layout
-    plan = json.loads(world.storage.read(layout.operations("plan.json")))
+    plan = json.loads(world.storage.read(layout.plan))
     plan["shards"]["huge"] = 2
-    world.storage.write(layout.operations("plan.json"), json.dumps(plan).encode())
+    world.storage.write(layout.plan, json.dumps(plan).encode())
     with pytest.raises(UsageError, match="packed for the resource class 'huge', which the"):
         workflow.shards()

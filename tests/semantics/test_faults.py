@@ -65,7 +65,7 @@ def test_each_fault_has_its_type_and_the_others_are_trained(
     )
     assert "SIGKILL" in str(rows["killed"]["message"])
     assert "exit code 7" in str(rows["exits"]["message"])
-    attempts = (lab.folder / result.layout.operations("attempts.csv")).read_text()
+    attempts = (lab.folder / result.layout.attempts_table).read_text()
     assert attempts.count('"lost"') == 4  # killed and exits: once among others, once alone
     assert attempts.count('"out_of_memory"') == 1
     assert attempts.count('"trainer_error"') == 1  # what may pass is tried again, the rest is not

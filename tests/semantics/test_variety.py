@@ -110,7 +110,7 @@ def test_final_models_are_lightgbms_own_with_a_card(lab: Workspace) -> None:
 def test_operations_tell_what_differs_between_runs(lab: Workspace) -> None:
     lab.write_table(small_table(3))
     result = run(lab.write_spec())
-    attempts = pa_csv.read_csv(result.layout.operations("attempts.csv")).to_pylist()
+    attempts = pa_csv.read_csv(result.layout.attempts_table).to_pylist()
     assert {row["run"] for row in attempts} == {result.run}
     assert {row["cached"] for row in attempts} == {"none"}
     assert all(row["seconds"] > 0 and row["peak_memory_mib"] > 20 for row in attempts)

@@ -58,7 +58,7 @@ def the_claims(root: str) -> Claims:
 
 
 def the_work(root: str) -> str:
-    (work,) = storage_for(root).names(ProjectLayout(root, "p").work(""))
+    (work,) = storage_for(root).names(ProjectLayout(root, "p").works)
     return work
 
 

@@ -118,7 +118,7 @@ def test_a_job_whose_parts_were_removed_is_done_again(
     source = upload(root, tmp_path)
     killed_at("steps.split.engines.beam.dataflow.finish_dataset", engine(), source, root)
     claims = the_claims(root)
-    remove(f"{claims.project.work(claims.work_id)}/handover")
+    remove(claims.layout.outputs)
     made = split_with(engine(), source, root)
     assert made.index.rows == len(small_table())
     assert names(jobs) == ["1", "2"]
@@ -130,7 +130,7 @@ def test_a_job_of_a_name_that_was_cleared_away_is_not_taken_for_a_new_one(
     """As a lifecycle rule does after a week, while Dataflow still knows the job."""
     source = upload(root, tmp_path)
     killed_at("steps.split.engines.beam.dataflow.finish_dataset", engine(), source, root)
-    remove(ProjectLayout(root, "p").work("").rstrip("/"))
+    remove(ProjectLayout(root, "p").works)
     killed_at(SUBMIT, engine(), source, root)
     assert split_with(engine(), source, root).index.rows == len(small_table())
     assert names(jobs) == ["1", "1"]

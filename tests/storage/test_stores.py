@@ -109,6 +109,23 @@ class TestExperimentStore:
         assert store.get("trial", "another") is None
         assert store.get("another", RECORD.run) is None
 
+    def test_run_is_found_whatever_its_experiment(self, store: ExperimentStore) -> None:
+        assert store.find(RECORD.run) is None
+        records = [replace(RECORD, experiment=name, run=f"run-{name}") for name in "abc"]
+        for record in records:
+            store.put(record)
+        assert store.find("run-b") == records[1]
+        assert store.find("run-d") is None
+
+    def test_removed_run_is_gone(self, place: Place) -> None:
+        place.store.put(RECORD)
+        other = replace(RECORD, run="another")
+        place.store.put(other)
+        place.store.remove("trial", RECORD.run)
+        place.store.remove("trial", "never there")
+        assert place.store.runs() == [other]
+        assert place.store.get("trial", RECORD.run) is None
+
     def test_long_and_strange_texts(self, store: ExperimentStore) -> None:
         records = [replace(RECORD, run=f"{n}", message=text) for n, text in enumerate(HOSTILE)]
         for record in records:

@@ -163,17 +163,19 @@ def _advice(spec: Any, spec_only: bool) -> dict[str, list[str]]:  # noqa: ANN401
 @app.command(epilog="Example: refeed split examples/flights/spec.yaml")
 def split(spec: Spec, overrides: Overrides = None, as_json: AsJson = False) -> None:
     """Make the data set alone; run finds and reuses it."""
+    from steps.contract import ProjectLayout
     from workflows.local import split_only
     from workflows.spec.load import load_spec
 
     loaded = load_spec(spec, overrides or ())
     made = split_only(loaded, console.progress())
+    project = ProjectLayout(loaded.spec.output, loaded.spec.project)
     facts = {
         "dataset": made.index.dataset,
         "reused": made.reused,
         "partitions": len(made.index.entries),
         "rows": made.index.rows,
-        "folder": f"{loaded.spec.output}/{loaded.spec.project}/datasets/{made.index.dataset}",
+        "folder": project.dataset(made.index.dataset).base,
     }
     if as_json:
         print_json(facts)
@@ -335,22 +337,24 @@ def gc(
     spec: Spec,
     overrides: Overrides = None,
     dry_run: Annotated[
-        bool, typer.Option("--dry-run", help="Only say what would be removed.")
+        bool, typer.Option("--dry-run", help="Only print what would be removed.")
     ] = False,
     keep: Annotated[
         int | None, typer.Option(min=1, help="Newest runs to keep per experiment; default: all.")
     ] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Remove what no kept run of the project refers to: data sets, models, explanations."""
+    """Remove datasets, models and explanations that no kept run of the project refers to."""
     from workflows.cli import summary
-    from workflows.gc import find_garbage, remove
+    from workflows.gc import exclusive, find_garbage, remove
     from workflows.spec.load import load_spec
 
-    found = find_garbage(load_spec(spec, overrides or ()).spec, keep)
-    if not dry_run:
-        remove(found)
-    facts = {"removed": not dry_run, "bytes": found.bytes, "folders": found.folders}
+    loaded = load_spec(spec, overrides or ()).spec
+    with exclusive(loaded):
+        found = find_garbage(loaded, keep)
+        if not dry_run:
+            remove(loaded, found)
+    facts = {"removed": not dry_run, "bytes": found.bytes, "folders": found.paths}
     if as_json:
         print_json(facts)
     else:

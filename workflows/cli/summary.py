@@ -167,6 +167,7 @@ def print_params(name: str, model: type[BaseModel]) -> None:
 def print_garbage(found: Garbage, dry_run: bool) -> None:
     """What was or would be removed."""
     verb = "Would remove" if dry_run else "Removed"
-    for folder in found.folders:
-        out.print(f"{verb} {folder}", markup=False)
-    out.print(f"{verb} {len(found.folders):,} folders, {found.bytes / 1e6:,.1f} MB in all.")
+    for path in found.paths:
+        out.print(f"{verb} {path}", markup=False)
+    size = f"{found.bytes / 1e6:,.1f} MB"
+    out.print(f"{verb} {len(found.paths):,} files and folders of {size}.")

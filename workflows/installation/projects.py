@@ -6,7 +6,7 @@ import re
 from pathlib import Path
 from typing import Any
 
-from steps.contract import join
+from steps.contract import ProjectLayout
 from steps.errors import Problem, SpecError
 from steps.split.config import DataflowConfig
 from workflows.installation.isolation import conflicting_bigquery, inside
@@ -132,7 +132,7 @@ def _unreachable(installation: Installation, spec: ExperimentSpec) -> list[Probl
     if project is None or spec.dataset.is_remote:
         return []
     name = Path(spec.dataset.source).name
-    to = join(project.root, "sources", re.sub(r"[^\w.-]", "_", name))
+    to = ProjectLayout(project.root, spec.project).uploaded(re.sub(r"[^\w.-]", "_", name))
     return [
         Problem(
             "dataset.source",

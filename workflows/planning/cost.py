@@ -144,7 +144,7 @@ def _measured(
         index = read_parsed(
             storage, project.dataset(request.dataset).index, PartitionIndex.from_json
         )
-        took = _times(storage.read(layout.operations("attempts.csv")))
+        took = _times(storage.read(layout.attempts_table))
     except (MissingInputError, DamagedError):  # it has been removed, or was of another version
         return None
     if request.trainer["name"] != spec.trainer.name:

@@ -18,7 +18,7 @@ Shards = Mapping[str, Sequence[Sequence[str]]]
 def write_start(layout: RunLayout, storage: Storage, spec: ExperimentSpec, started: str) -> None:
     """Write when the run began, and the spec as it is run."""
     begun = canonical_json({"started": started}).encode()
-    storage.write(layout.operations("started.json"), begun)
+    storage.write(layout.started, begun)
     text = spec.model_dump_json(indent=2)
     write_text(storage, layout.spec, text)
 
@@ -32,7 +32,7 @@ def write_request(
             storage.write(layout.shard(resource_class, number), canonical_json(ids).encode())
     counts = {resource_class: len(ids_of) for resource_class, ids_of in shards.items()}
     plan = canonical_json({"partitions": partitions, "shards": counts})
-    storage.write(layout.operations("plan.json"), plan.encode())
+    storage.write(layout.plan, plan.encode())
     write_text(storage, layout.request, request.to_json())
 
 

@@ -32,7 +32,7 @@ def split_in_pod(address: RunAddress) -> None:
         spec = read_parsed(here.storage, layout.spec, ExperimentSpec.model_validate_json)
         if not _is_built(here):
             _build(here, spec)
-        plan = read_parsed(here.storage, layout.operations("plan.json"), json.loads)
+        plan = read_parsed(here.storage, layout.plan, json.loads)
         shards: dict[str, int] = plan["shards"]
         names = [resource_class.name for resource_class in here.platform.classes]
         _check_classes(shards, names, address.run)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import cached_property
@@ -16,7 +15,7 @@ from steps.errors import MissingInputError
 from steps.records import PartitionKey, PodRecord, RunRecord
 from steps.run_context import RunContext
 from steps.storage.base import Storage, read_parsed, storage_for
-from steps.stores.base import open_store
+from steps.stores.base import ExperimentStore, open_store
 from workflows.installation.model import Installation
 
 RUN_ID = re.compile(r"^\d{8}T\d{6}-[0-9a-f]{4}\Z")
@@ -56,19 +55,33 @@ def all_runs(installation: Installation, project: str | None = None) -> list[Fou
     Raises:
         MissingInputError: there is no such project.
     """
-    if project is not None and project not in installation.projects:
-        known = ", ".join(installation.projects)
-        raise MissingInputError(f"The installation has no project {project!r}; it has {known}.")
-    names = [project] if project else list(installation.projects)
-    found = [run for name in names for run in _runs_of(installation, name)]
+    found = [
+        _found(installation, layout, record)
+        for name in _projects(installation, project)
+        for layout, store in [_opened(installation, name)]
+        for record in store.runs()
+    ]
     return sorted(found, key=lambda run: run.record.run, reverse=True)
 
 
-def _runs_of(installation: Installation, project: str) -> Iterator[FoundRun]:
-    place = installation.projects[project]
-    for record in open_store(ProjectLayout(place.root, project), place.store).runs():
-        address = RunAddress(place.root, project, record.experiment, record.run)
-        yield FoundRun(record, address, place.namespace, place.store)
+def _projects(installation: Installation, project: str | None) -> list[str]:
+    if project is None:
+        return list(installation.projects)
+    if project not in installation.projects:
+        known = ", ".join(installation.projects)
+        raise MissingInputError(f"The installation has no project {project!r}; it has {known}.")
+    return [project]
+
+
+def _opened(installation: Installation, project: str) -> tuple[ProjectLayout, ExperimentStore]:
+    layout = ProjectLayout(installation.projects[project].root, project)
+    return layout, open_store(layout, installation.projects[project].store)
+
+
+def _found(installation: Installation, layout: ProjectLayout, record: RunRecord) -> FoundRun:
+    project = installation.projects[layout.project]
+    address = RunAddress(layout.root, layout.project, record.experiment, record.run)
+    return FoundRun(record, address, project.namespace, project.store)
 
 
 def find_run(installation: Installation, run: str, project: str | None = None) -> FoundRun:
@@ -77,11 +90,13 @@ def find_run(installation: Installation, run: str, project: str | None = None) -
     Raises:
         MissingInputError: no project of the installation has it.
     """
-    runs = all_runs(installation, project)
-    for found in runs:
-        if found.record.run == run:
-            return found
-    newest = ", ".join(found.record.run for found in runs[:5]) or "none yet"
+    for name in _projects(installation, project):
+        layout, store = _opened(installation, name)
+        record = store.find(run)
+        if record is not None:
+            return _found(installation, layout, record)
+    newest = ", ".join(each.record.run for each in all_runs(installation, project)[:5])
+    newest = newest or "none yet"
     raise MissingInputError(
         f"There is no run {run!r} in {project or ', '.join(installation.projects)}; the newest "
         f"are: {newest}.",
@@ -128,7 +143,7 @@ class Watch:
 
     def _plan(self) -> int | None:
         try:
-            uri = self._layout.operations("plan.json")
+            uri = self._layout.plan
             plan: dict[str, Any] = read_parsed(self._storage, uri, json.loads)
         except MissingInputError:
             return None

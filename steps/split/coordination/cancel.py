@@ -17,7 +17,7 @@ def cancel_jobs_of(address: RunAddress, storage: Storage) -> Iterator[str]:
     Raises:
         RefeedError: Dataflow does not answer, or does not let us; called again, it goes on.
     """
-    for work in storage.names(address.layout.work("")):
+    for work in storage.names(address.layout.works):
         claims = Claims(address.layout, work, storage)
         if claims.is_followed_by(address.follower):
             job = cancel_unless_followed(claims, address.follower)

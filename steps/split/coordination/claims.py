@@ -63,18 +63,16 @@ class Claims:
 
     def __init__(self, project: ProjectLayout, work_id: str, storage: Storage) -> None:
         self.project, self.work_id, self.storage = project, work_id, storage
-        self._jobs, self._followers, self._leaving = (
-            join(project.work(work_id), folder) for folder in ("jobs", "followers", "leaving")
-        )
+        self.layout = project.work(work_id)
 
     def latest(self) -> Claim | None:
         """The claim with the largest number, if there is one."""
-        names = [name for name in self.storage.names(self._jobs) if name.startswith("claim-")]
+        names = [name for name in self.storage.names(self.layout.jobs) if name.startswith("claim-")]
         if not names:
             return None
         number = max(int(name.removeprefix("claim-").removesuffix(".json")) for name in names)
         try:
-            raw = read_parsed(self.storage, self._claim(number), json.loads)
+            raw = read_parsed(self.storage, self.layout.claim(number), json.loads)
         except MissingInputError:  # the data set has been made meanwhile
             return None
         place = JobLocation(**raw["place"])
@@ -82,19 +80,19 @@ class Claims:
 
     def _job_of(self, number: int) -> str:
         with suppress(MissingInputError):
-            return str(read_parsed(self.storage, self._job(number), json.loads)["job"])
+            return str(read_parsed(self.storage, self.layout.job(number), json.loads)["job"])
         return ""
 
     def claim(self, number: int, place: JobLocation) -> Claim | None:
         """Claim a number; None if somebody else was quicker."""
         claim = Claim(number, secrets.token_hex(4), time.time(), place)
         about = {"made": claim.made, "nonce": claim.nonce, "place": asdict(place)}
-        created = self.storage.create(self._claim(number), canonical_json(about).encode())
+        created = self.storage.create(self.layout.claim(number), canonical_json(about).encode())
         return claim if created else None
 
     def record(self, claim: Claim, job: str) -> None:
         """Say which id Dataflow gave the job."""
-        self.storage.write(self._job(claim.number), canonical_json({"job": job}).encode())
+        self.storage.write(self.layout.job(claim.number), canonical_json({"job": job}).encode())
 
     def name(self, claim: Claim) -> str:
         """The job's name in Dataflow, which takes no second running job of a name."""
@@ -104,36 +102,33 @@ class Claims:
 
     def follow(self, follower: str) -> None:
         """Say that somebody waits for the outcome."""
-        self.storage.write(self._mark(self._followers, follower), canonical_json(follower).encode())
-        self.storage.delete(self._mark(self._leaving, follower))
+        self.storage.write(
+            self._mark(self.layout.followers, follower), canonical_json(follower).encode()
+        )
+        self.storage.delete(self._mark(self.layout.leaving, follower))
 
     def is_followed_by(self, follower: str) -> bool:
         """Whether somebody waits for the outcome, or has not ended leaving."""
-        return self.storage.exists(self._mark(self._followers, follower))
+        return self.storage.exists(self._mark(self.layout.followers, follower))
 
     def leave(self, follower: str) -> bool:
         """Begin to leave; whether nobody waits now, so that a job that runs is to be cancelled."""
-        self.storage.write(self._mark(self._leaving, follower), canonical_json(follower).encode())
-        waiting = set(self.storage.names(self._followers))
-        return waiting <= set(self.storage.names(self._leaving))
+        self.storage.write(
+            self._mark(self.layout.leaving, follower), canonical_json(follower).encode()
+        )
+        waiting = set(self.storage.names(self.layout.followers))
+        return waiting <= set(self.storage.names(self.layout.leaving))
 
     def left(self, follower: str) -> None:
         """Say that leaving has ended: what was to be cancelled is."""
-        for folder in (self._followers, self._leaving):
+        for folder in (self.layout.followers, self.layout.leaving):
             self.storage.delete(self._mark(folder, follower))
 
     def clear(self) -> None:
         """Forget all jobs: the data set is made."""
-        for folder in (self._followers, self._leaving, self._jobs):
+        for folder in (self.layout.followers, self.layout.leaving, self.layout.jobs):
             for name in self.storage.names(folder):
                 self.storage.delete(join(folder, name))
 
-    def _claim(self, number: int) -> str:
-        return join(self._jobs, f"claim-{number:03d}.json")
-
-    def _job(self, number: int) -> str:
-        return join(self._jobs, f"job-{number:03d}.json")
-
-    @staticmethod
-    def _mark(folder: str, follower: str) -> str:
-        return join(folder, f"{digest(follower, 20)}.json")
+    def _mark(self, folder: str, follower: str) -> str:
+        return self.layout.mark(folder, digest(follower, 20))

@@ -85,7 +85,8 @@ class JobOutput:
     """
 
     def __init__(self, project: ProjectLayout, work_id: str, job: str, storage: Storage) -> None:
-        self.base, self.storage = join(_folder(project, work_id), job), storage
+        self.layout, self.job, self.storage = project.work(work_id), job, storage
+        self.base = self.layout.output(job)
 
     # --- written by workers
 
@@ -98,7 +99,7 @@ class JobOutput:
             "groups": [asdict(group) for group in deal.groups],
         }
         sample = np.frombuffer(facts.sample.sample(deal.plan.schema).to_ipc(), np.uint8)
-        self._put(self._table, about, {"sample": sample})
+        self._put(self.layout.first_pass(self.job), about, {"sample": sample})
 
     def put_group(self, dealt: GroupPart, group: WrittenGroup) -> None:
         """Leave what was written of one part of a group."""
@@ -116,7 +117,7 @@ class JobOutput:
         """Leave why a worker gave up, for people."""
         kind = next(name for name, kind in _KINDS.items() if isinstance(error, kind))
         about = {"message": error.message, "hint": error.hint, "kind": kind}
-        self.storage.write(join(self.base, "error.json"), canonical_json(about).encode())
+        self.storage.write(self.layout.error(self.job), canonical_json(about).encode())
 
     # --- read by whoever finishes
 
@@ -127,7 +128,7 @@ class JobOutput:
             MissingInputError: it has not ended.
             DamagedError: it cannot be read.
         """
-        about, arrays = self._read(self._table)
+        about, arrays = self._read(self.layout.first_pass(self.job))
         summary = TableSummary(about["columns"])
         summary.columns = {n: ColumnSummary(**each) for n, each in about["columns"].items()}
         return Table(
@@ -167,7 +168,7 @@ class JobOutput:
     def error(self) -> RefeedError | None:
         """Why a worker gave up, if one did."""
         try:
-            raw = read_parsed(self.storage, join(self.base, "error.json"), json.loads)
+            raw = read_parsed(self.storage, self.layout.error(self.job), json.loads)
         except MissingInputError:
             return None
         return _KINDS[raw["kind"]](raw["message"], hint=raw["hint"])
@@ -179,12 +180,8 @@ class JobOutput:
 
     # --- objects
 
-    @property
-    def _table(self) -> str:
-        return join(self.base, "table.zip")
-
     def _group(self, dealt: GroupPart) -> str:
-        return join(self.base, f"group-{dealt[0]:07d}-{dealt[1]:05d}.zip")
+        return self.layout.group_part(self.job, *dealt)
 
     def _put(self, uri: str, about: dict[str, Any], arrays: dict[str, Any]) -> None:
         text = json.dumps(about, ensure_ascii=True).encode()
@@ -207,13 +204,9 @@ def delete_job_output(project: ProjectLayout, work_id: str, storage: Storage) ->
 
     Whoever is killed in the middle leaves what nobody looks for: see ``SplitPlan.work_id``.
     """
-    for job in storage.names(_folder(project, work_id)):
+    for job in storage.names(project.work(work_id).outputs):
         JobOutput(project, work_id, job, storage).clear()
     Claims(project, work_id, storage).clear()
-
-
-def _folder(project: ProjectLayout, work_id: str) -> str:
-    return join(project.work(work_id), "handover")
 
 
 def _group(raw: dict[str, Any]) -> Group:

@@ -15,7 +15,6 @@ import os
 import time
 from contextlib import suppress
 from dataclasses import dataclass
-from functools import partial
 
 from apache_beam import Pipeline
 from apache_beam.options.pipeline_options import PipelineOptions, TestOptions
@@ -25,7 +24,7 @@ from apache_beam.runners.dataflow.internal.apiclient import (
     DataflowJobAlreadyExistsError,
 )
 
-from steps.contract import ProjectLayout, join
+from steps.contract import ProjectLayout
 from steps.errors import MissingInputError, TerminalError, TransientError
 from steps.google.dataflow import ENDPOINT, Dataflow, Job
 from steps.split.config import SplitConfig
@@ -193,13 +192,13 @@ def _submitted(pipeline: Pipeline) -> str:
 
 
 def _options(config: SplitConfig, name: str, work: JobContext) -> PipelineOptions:
-    scratch = partial(join, work.project.work(work.plan.work_id), "beam")
+    layout = work.project.work(work.plan.work_id)
     options = {
         "job_name": name,
         "project": config.gcp_project,
         "region": config.region,
-        "temp_location": scratch("temp"),
-        "staging_location": scratch("staging"),
+        "temp_location": layout.beam("temp"),
+        "staging_location": layout.beam("staging"),
         "sdk_container_image": config.worker_image,
         "sdk_location": "container",
         "max_num_workers": config.workers,

@@ -1,0 +1,44 @@
+"""A run is found by its id without reading the other runs."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from steps.errors import MissingInputError
+from steps.storage.gcs import GcsStorage
+from steps.stores.base import open_store
+from tests.pods.fake_project import Argo, FakeProject
+from workflows.runs.find import find_run
+
+
+@pytest.fixture
+def begun(world: FakeProject) -> Argo:
+    workflow = world.workflow()
+    workflow.begin()
+    return workflow
+
+
+def test_find_run_reads_one_status_per_experiment(
+    begun: Argo, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store = open_store(begun.address.layout)
+    for number in range(20):
+        store.put(replace(begun.stored(), run=f"20260101T000000-{number:04x}"))
+    reads: list[str] = []
+    read = GcsStorage.read
+
+    def counted(storage: GcsStorage, uri: str) -> bytes:
+        reads.append(uri)
+        return read(storage, uri)
+
+    monkeypatch.setattr(GcsStorage, "read", counted)
+    found = find_run(begun.world.platform, begun.address.run)
+    assert found.record.run == begun.address.run
+    assert len([uri for uri in reads if uri.endswith("/status.json")]) == 1
+
+
+def test_unknown_run_is_named_with_the_newest(begun: Argo) -> None:
+    with pytest.raises(MissingInputError, match=f"the newest are: {begun.address.run}"):
+        find_run(begun.world.platform, "20000101T000000-0000")
