@@ -5,7 +5,7 @@ from __future__ import annotations
 import importlib.metadata
 import shutil
 import tarfile
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import pytest
@@ -34,22 +34,28 @@ def old_root(tmp_path: Path) -> Callable[[str], Path]:
 
 
 @pytest.fixture
-def pretend() -> Iterator[Pretend]:
+def pretend(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> Pretend:
     """Return a function that makes the recorded versions appear to be the installed ones.
 
-    Cache keys contain the versions of Refeed and of the libraries, so without it every update of
-    the lock file would turn old roots into cold caches. The function returns whether these are the
-    installed versions anyway: then new digits equal old ones.
+    Cache keys contain the versions of Refeed and of the libraries, and a worker refuses others than
+    its run was begun with. So without it, every update of the lock file would fail these tests. The
+    function returns whether these are the installed versions anyway: then digits are the same too.
     """
-    home = trainer_facts.__globals__
-    assert {"library_versions", "__version__"} <= home.keys(), "patch them where they are used now"
-    with pytest.MonkeyPatch.context() as patch:
 
-        def apply(recorded: Mapping[str, str]) -> bool:
-            libraries = {name: value for name, value in recorded.items() if name != "refeed"}
-            patch.setitem(home, "library_versions", lambda _: libraries)
-            patch.setitem(home, "__version__", recorded["refeed"])
-            installed = {name: importlib.metadata.version(name) for name in libraries}
-            return installed | {"refeed": __version__} == recorded
+    def apply(recorded: Mapping[str, str]) -> bool:
+        libraries = {name: text for name, text in recorded.items() if name != "refeed"}
+        installed = {name: importlib.metadata.version(name) for name in libraries}
+        found = tmp_path_factory.mktemp("distributions")  # first on the path, for workers as well
+        for name, text in libraries.items():
+            folder = found / f"{name.replace('-', '_')}-{text}.dist-info"
+            folder.mkdir()
+            (folder / "METADATA").write_text(
+                f"Metadata-Version: 2.1\nName: {name}\nVersion: {text}\n"
+            )
+        monkeypatch.syspath_prepend(str(found))
+        home = trainer_facts.__globals__
+        assert home["__version__"] == __version__, "patch it where a run takes it from"
+        monkeypatch.setitem(home, "__version__", recorded["refeed"])
+        return {**installed, "refeed": __version__} == recorded
 
-        yield apply
+    return apply
