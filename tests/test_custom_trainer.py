@@ -85,5 +85,6 @@ def test_a_trainer_of_ones_own(results: dict[str, dict[str, Any]]) -> None:
 @pytest.mark.slow
 @same_digits
 def test_it_has_the_committed_tables_and_reports(results: dict[str, dict[str, Any]]) -> None:
-    for name, result in results.items():
-        assert differences(name, Path(result["folder"])) == []
+    runs = {name: Path(result["folder"]) for name, result in results.items()}
+    found = [line for name, run in runs.items() for line in differences(name, run)]
+    assert not found, "\n".join(found)

@@ -48,7 +48,8 @@ def test_example(example: tuple[str, RunSummary]) -> None:
 @same_digits
 def test_example_has_the_committed_tables_and_report(example: tuple[str, RunSummary]) -> None:
     name, result = example
-    assert differences(name, Path(result.layout.base)) == []
+    found = differences(name, Path(result.layout.base))
+    assert not found, "\n".join(found)
 
 
 def test_the_flights_example_learns_what_is_known_of_delays(tmp_path: Path) -> None:

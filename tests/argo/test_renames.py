@@ -22,7 +22,8 @@ def found(old: Any, new: Any, **names: str) -> list[str]:
 def test_golden_files_differ_from_the_old_ones_by_renames_only() -> None:
     old = old_files()
     assert len(old) == 16
-    assert list(differences(old, current_files(), committed_renames())) == []
+    lines = list(differences(old, current_files(), committed_renames()))
+    assert not lines, "\n".join(lines)
 
 
 @pytest.mark.parametrize(
