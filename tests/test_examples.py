@@ -7,7 +7,8 @@ from pathlib import Path
 import pyarrow.parquet as pq
 import pytest
 
-from refeed import run
+from refeed import RunSummary, run
+from tests.compat.digests import differences, same_digits
 
 ROOT = Path(__file__).parent.parent
 SPECS = sorted(ROOT.glob("examples/*/spec.yaml"))
@@ -19,16 +20,36 @@ EXPECTED = {
 SMALLER = {"lightgbm": ["trainer.params.rounds=10", "explain.rows=100"], "linear": []}
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize("spec", SPECS, ids=lambda spec: spec.parent.name)
-def test_example(spec: Path, tmp_path: Path) -> None:
+def run_example(spec: Path, output: Path) -> RunSummary:
+    """Run an example with smaller models."""
     trainer = "linear" if "name: linear" in spec.read_text() else "lightgbm"
-    result = run(spec, overrides=[f"output={tmp_path}", *SMALLER[trainer]])
-    counts, without_target = EXPECTED[spec.parent.name]
+    return run(spec, overrides=[f"output={output}", *SMALLER[trainer]])
+
+
+@pytest.fixture(scope="module", params=SPECS, ids=lambda spec: spec.parent.name)
+def example(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> tuple[str, RunSummary]:
+    name = request.param.parent.name
+    return name, run_example(request.param, tmp_path_factory.mktemp(name))
+
+
+@pytest.mark.slow
+def test_example(example: tuple[str, RunSummary]) -> None:
+    name, result = example
+    counts, without_target = EXPECTED[name]
     assert result.outcome.counts == counts
     assert result.outcome.rows_without_target == without_target
     assert result.outcome.best[0].skill_low is not None
     assert result.outcome.best[0].skill_low > 0
+
+
+@pytest.mark.slow
+@same_digits
+def test_example_has_the_committed_tables_and_report(example: tuple[str, RunSummary]) -> None:
+    name, result = example
+    found = differences(name, Path(result.layout.base))
+    assert not found, "\n".join(found)
 
 
 def test_the_flights_example_learns_what_is_known_of_delays(tmp_path: Path) -> None:
