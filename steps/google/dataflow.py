@@ -8,28 +8,31 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, Literal
 
 from google.api_core import exceptions
 from google.api_core.client_options import ClientOptions
-from google.api_core.exceptions import GoogleAPICallError, NotFound, RetryError
-from google.api_core.retry import Retry, if_exception_type
+from google.api_core.exceptions import GoogleAPICallError, NotFound
 from google.auth.credentials import AnonymousCredentials
-from google.auth.exceptions import GoogleAuthError
 from google.cloud import dataflow_v1beta3 as api
 
-from steps.errors import ForbiddenError, MissingInputError, RefeedError, TransientError, UsageError
-from steps.google.errors import LOGIN, brief
+from steps.errors import MissingInputError, RefeedError, TransientError, UsageError
+from steps.google.errors import (
+    CONNECTION_ERRORS,
+    DEADLINE_SECONDS,
+    ErrorTranslator,
+    brief,
+    call_options,
+    project_role_hint,
+)
 
 ENDPOINT = "REFEED_DATAFLOW_ENDPOINT"
 """Names the environment variable with the URL of a stand-in: ``http://localhost:PORT``, or from
 elsewhere ``http://localhost@ADDRESS:PORT``; Beam asks for that word at that place."""
 
-DEADLINE_SECONDS = 60.0
-"""How long a call is tried again before it fails."""
 LAG_SECONDS = 30.0
 """How long Dataflow may not know a job that it has taken."""
 
@@ -44,16 +47,6 @@ _STATES: dict[str, State] = {
     "JOB_STATE_UPDATED": "cancelled",
 }
 """All others are of a job that may still come to an end by itself."""
-
-_AGAIN = (
-    exceptions.TooManyRequests,
-    exceptions.InternalServerError,
-    exceptions.BadGateway,
-    exceptions.ServiceUnavailable,
-    exceptions.GatewayTimeout,
-    ConnectionError,
-    OSError,
-)
 
 
 @dataclass(frozen=True)
@@ -90,8 +83,9 @@ class Dataflow:
     ) -> None:
         self.project, self.region, self.lag = project, region, lag
         self._where = {"project_id": project, "location": region}
-        self._patience = _call_options(_AGAIN, deadline)
-        self._until_known = _call_options((*_AGAIN, NotFound), max(deadline, lag))
+        pauses = {"initial": 0.2, "maximum": 10.0}
+        self._options = call_options(_DataflowErrors.is_transient, deadline, **pauses)
+        self._until_known = call_options(_is_transient_or_missing, max(deadline, lag), **pauses)
         self._jobs = api.JobsV1Beta3Client(**_transport())
         self._messages = api.MessagesV1Beta3Client(**_transport())
         self._metrics = api.MetricsV1Beta3Client(**_transport())
@@ -102,9 +96,9 @@ class Dataflow:
         Raises:
             RefeedError: Dataflow does not answer, or does not let us.
         """
-        with self._translated():
+        with _DataflowErrors(self.project, self.region).translated():
             request = api.ListJobsRequest(name=name, filter="ALL", **self._where)
-            found = list(self._jobs.list_jobs(request, **self._patience))
+            found = list(self._jobs.list_jobs(request, **self._options))
         mine = sorted((job for job in found if job.name == name), key=lambda job: job.create_time)
         return _job(mine[-1]) if mine else None
 
@@ -124,20 +118,20 @@ class Dataflow:
             MissingInputError: there is none, not even after a while.
             RefeedError: Dataflow does not answer, or does not let us.
         """
-        with self._translated():
+        with _DataflowErrors(self.project, self.region).translated():
             request = api.GetJobRequest(job_id=job_id, **self._where)
             return _job(self._jobs.get_job(request, **self._until_known))
 
     def cancel(self, job_id: str) -> None:
         """Ask a job to end; one that has ended stays as it is."""
-        with self._translated():
+        with _DataflowErrors(self.project, self.region).translated():
             wanted = api.Job(requested_state=api.JobState.JOB_STATE_CANCELLED)
             request = api.UpdateJobRequest(job_id=job_id, job=wanted, **self._where)
             self._jobs.update_job(request, **self._until_known)
 
     def errors(self, job_id: str) -> list[str]:
         """What Dataflow and the workers said that went wrong, in the order of time."""
-        with self._translated():
+        with _DataflowErrors(self.project, self.region).translated():
             request = api.ListJobMessagesRequest(
                 job_id=job_id,
                 minimum_importance=api.JobMessageImportance.JOB_MESSAGE_ERROR,
@@ -148,7 +142,7 @@ class Dataflow:
 
     def counters(self, job_id: str) -> dict[str, int]:
         """The job's own counters so far, by name."""
-        with self._translated():
+        with _DataflowErrors(self.project, self.region).translated():
             request = api.GetJobMetricsRequest(job_id=job_id, **self._where)
             found = self._metrics.get_job_metrics(request, **self._until_known)
         return {
@@ -178,64 +172,48 @@ class Dataflow:
             RefeedError: Dataflow does not answer, or does not let us.
         """
         job_id = ""
-        with self._translated(), suppress(exceptions.Conflict):
-            job_id = self._patience["retry"](run)()
+        with _DataflowErrors(self.project, self.region).translated(), suppress(exceptions.Conflict):
+            job_id = self._options["retry"](run)()
         job = self.get(job_id) if job_id else self.find_lagging(name)
         if job is None:
             raise TransientError(f"Dataflow took the job {name!r}, and does not list it.")
         return job
 
-    @contextmanager
-    def _translated(self) -> Iterator[None]:
-        """Turn the client's errors into ours.
 
-        Raises:
-            ForbiddenError: a role is missing, or nobody is logged in.
-            MissingInputError: there is no such job, project or region.
-            TransientError: trying again may help.
-        """
-        try:
-            yield
-        except (RetryError, *_AGAIN) as error:
-            cause = error.cause if isinstance(error, RetryError) and error.cause else error
-            if isinstance(cause, NotFound):
-                raise self._refusal(cause) from error
-            raise TransientError(
-                f"Cannot reach Dataflow in {self.region}: {brief(cause)}.",
-                hint="It was tried again for a while. Run again: the job itself goes on meanwhile.",
-            ) from error
-        except GoogleAPICallError as error:
-            raise self._refusal(error) from error
-        except GoogleAuthError as error:
-            raise ForbiddenError(
-                f"Google Cloud does not know who asks for Dataflow: {brief(error)}.",
-                hint=LOGIN,
-            ) from error
+class _DataflowErrors(ErrorTranslator):
+    """Translates errors about the jobs of one project and region."""
 
-    def _refusal(self, error: GoogleAPICallError) -> RefeedError:
-        said = brief(error)
-        if isinstance(error, exceptions.Forbidden | exceptions.Unauthorized):
-            return ForbiddenError(
-                f"Dataflow refuses in the project {self.project!r}: {said}.",
-                hint="Whoever runs this needs roles/dataflow.developer on the project, and "
-                "roles/iam.serviceAccountUser on the workers' service account: `gcloud projects "
-                f"add-iam-policy-binding {self.project} --role=roles/dataflow.developer "
-                "--member=...`",
-            )
-        if isinstance(error, NotFound):
-            return MissingInputError(f"Dataflow has no such job in {self.region}: {said}.")
-        return UsageError(f"Dataflow cannot do what was asked: {said}.")
+    service = "Dataflow"
+    connection_errors = (*CONNECTION_ERRORS, OSError)
+    retry_hint = "Refeed retried for a while. Run again: the job itself continues meanwhile."
+
+    def __init__(self, project: str, region: str) -> None:
+        super().__init__(f"the project {project!r} in {region}")
+        self._project, self._region = project, region
+
+    def not_found(self, error: GoogleAPICallError) -> RefeedError:
+        """See ``ErrorTranslator``."""
+        return MissingInputError(f"Dataflow has no such job in {self._region}: {brief(error)}.")
+
+    def invalid(self, error: GoogleAPICallError) -> RefeedError:
+        """See ``ErrorTranslator``."""
+        return UsageError(f"Dataflow rejected the request: {brief(error)}.")
+
+    def role_hint(self, error: GoogleAPICallError) -> str:
+        """See ``ErrorTranslator``."""
+        del error
+        role = project_role_hint("roles/dataflow.developer", self._project)
+        return f"{role} It also needs roles/iam.serviceAccountUser on the workers' service account."
+
+
+def _is_transient_or_missing(error: BaseException) -> bool:
+    """A job that was submitted a moment ago may not be listed yet."""
+    return isinstance(error, NotFound) or _DataflowErrors.is_transient(error)
 
 
 def _job(job: api.Job) -> Job:
     state = api.JobState(job.current_state).name
     return Job(job.id, job.name, _STATES.get(state, "running"))
-
-
-def _call_options(again: tuple[type[Exception], ...], deadline: float) -> dict[str, Any]:
-    """How a call is tried again, as the client's methods take it."""
-    retry = Retry(predicate=if_exception_type(*again), initial=0.2, maximum=10, timeout=deadline)
-    return {"retry": retry, "timeout": deadline}
 
 
 def _transport() -> dict[str, Any]:

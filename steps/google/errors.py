@@ -1,16 +1,187 @@
-"""What the clients of Google's services say alike of their errors. Imports none of them."""
+"""Errors of Google's clients, translated once for all services.
+
+A service's own module says what it calls its resources and which role each takes; what is
+transient, and what a status code means, is the same for all of them.
+"""
 
 from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any, ClassVar
+
+import requests
+import urllib3
+from google.api_core.exceptions import Aborted, GoogleAPICallError, RetryError, Unknown
+from google.api_core.retry import Retry
+from google.auth.exceptions import GoogleAuthError, TransportError
+
+from steps.errors import ForbiddenError, RefeedError, TransientError
+
+DEADLINE_SECONDS = 60.0
+"""How long a call is retried before it fails. The step's own retry follows, in a fresh process."""
 
 LOGIN = (
     "On a workstation run `gcloud auth application-default login`; in a cluster give the pod's "
     "service account workload identity."
 )
-"""What to do where nobody is logged in."""
+"""What to do where no credentials are found."""
 
+TRANSIENT_CODES = frozenset({408, 429, 499, 500, 502, 503, 504})
+"""HTTP status codes after which a call is retried; gRPC's codes are mapped to them."""
+
+CONNECTION_ERRORS: tuple[type[Exception], ...] = (
+    RetryError,
+    TransportError,
+    requests.ConnectionError,
+    requests.Timeout,
+    requests.exceptions.ChunkedEncodingError,
+    urllib3.exceptions.HTTPError,
+    ConnectionError,
+    TimeoutError,
+)
+
+_DISABLED = re.compile(r"has not been used in project|SERVICE_DISABLED|is disabled")
+_REQUEST_LINE = re.compile(r"^(GET|POST|PATCH) https?://\S+: ")
 _LONGEST = 300
 
 
 def brief(error: object) -> str:
-    """An error's text on one line, without the full stop, 300 characters at the most."""
-    return " ".join(str(error).split())[:_LONGEST].rstrip(".")
+    """Return an error's text on one line, without its full stop, of 300 characters at most."""
+    message = error.message if isinstance(error, GoogleAPICallError) else error
+    text = _REQUEST_LINE.sub("", " ".join(str(message).split()))
+    return text[:_LONGEST].rstrip(".")
+
+
+def call_options(
+    is_transient: Callable[[Exception], bool], deadline: float, **pauses: float
+) -> dict[str, Any]:
+    """Return ``retry`` and ``timeout`` as the methods of Google's clients take them.
+
+    Args:
+        is_transient: predicate of the exceptions after which a call is retried.
+        deadline: seconds after which it is not retried any more.
+        pauses: ``initial`` and ``maximum`` seconds between two attempts.
+    """
+    return {"retry": Retry(is_transient, timeout=deadline, **pauses), "timeout": deadline}
+
+
+class ErrorTranslator:
+    """Translates the errors of one service.
+
+    Args:
+        target: what is requested, as messages show it.
+        denied: the error for a request that the service refuses.
+
+    Attributes:
+        service: name of the service, as messages show it.
+        retry_hint: what to do about a transient error.
+    """
+
+    service: ClassVar[str]
+    retry_hint: ClassVar[str] = (
+        "Refeed retried for a while. Run again to resume: finished work is kept."
+    )
+    connection_errors: ClassVar[tuple[type[Exception], ...]] = CONNECTION_ERRORS
+
+    def __init__(self, target: str, denied: type[RefeedError] = ForbiddenError) -> None:
+        self.target, self.denied = target, denied
+
+    @contextmanager
+    def translated(self) -> Iterator[None]:
+        """Raise a RefeedError in place of each error of the client.
+
+        Raises:
+            TransientError: a retry may help.
+            RefeedError: see the service's own translator.
+        """
+        try:
+            yield
+        except self.connection_errors as error:
+            cause = getattr(error, "cause", None) or error
+            if isinstance(cause, GoogleAPICallError):
+                raise self.from_response(cause) from error
+            raise self.unreachable(cause) from error
+        except GoogleAPICallError as error:
+            raise self.from_response(error) from error
+        except GoogleAuthError as error:
+            if error.retryable:
+                raise self.unreachable(error) from error
+            raise self.not_authenticated(error) from error
+
+    @classmethod
+    def is_transient(cls, error: BaseException) -> bool:
+        """Return whether a retry may help: the service was unreachable, busy, or throttled us."""
+        if isinstance(error, GoogleAPICallError):
+            return isinstance(error, Aborted | Unknown) or error.code in TRANSIENT_CODES
+        return isinstance(error, cls.connection_errors)
+
+    def from_response(self, error: GoogleAPICallError) -> RefeedError:
+        """Return the error for what the service answered."""
+        if self.is_transient(error):
+            return self.unreachable(error)
+        if error.code == requests.codes.unauthorized:
+            return self.not_authenticated(error)
+        if error.code == requests.codes.not_found:
+            return self.not_found(error)
+        if error.code == requests.codes.forbidden:
+            return self.forbidden(error)
+        return self.invalid(error)
+
+    def unreachable(self, error: object) -> TransientError:
+        """Return the error for a service that cannot be reached, or is busy."""
+        return TransientError(
+            f"{self.service} cannot be reached for {self.target}: {brief(error)}.",
+            hint=self.retry_hint,
+        )
+
+    def not_authenticated(self, error: object) -> RefeedError:
+        """Return the error for missing or expired credentials."""
+        return self.denied(
+            f"Not authenticated with Google Cloud, needed for {self.target}: {brief(error)}.",
+            hint=LOGIN,
+        )
+
+    def forbidden(self, error: GoogleAPICallError) -> RefeedError:
+        """Return the error for a missing permission, or an API that is not enabled."""
+        hint = self.enable_hint() if _DISABLED.search(str(error)) else self.role_hint(error)
+        return self.denied(
+            f"{self.service} denied access to {self.target}: {brief(error)}.", hint=hint
+        )
+
+    def not_found(self, error: GoogleAPICallError) -> RefeedError:
+        """Return the error for a resource that does not exist."""
+        return self.denied(f"{self.service} has no {self.target}: {brief(error)}.")
+
+    def invalid(self, error: GoogleAPICallError) -> RefeedError:
+        """Return the error for a request that the service does not accept from anybody."""
+        return self.denied(
+            f"{self.service} rejected the request for {self.target}: {brief(error)}."
+        )
+
+    def enable_hint(self) -> str:
+        """Return the command that enables the service's API."""
+        return ""
+
+    def role_hint(self, error: GoogleAPICallError) -> str:
+        """Return the missing role, its resource, and the command that grants it."""
+        del error
+        return ""
+
+
+def grant_hint(role: str, resource: str, command: str) -> str:
+    """Return the hint for a missing role.
+
+    Args:
+        role: such as ``roles/datastore.user``.
+        resource: that it is granted on, in words.
+        command: that grants it.
+    """
+    return f"The caller needs {role} on {resource}: {command}"
+
+
+def project_role_hint(role: str, project: str) -> str:
+    """Return the hint for a role that is missing on a Google Cloud project."""
+    command = f"gcloud projects add-iam-policy-binding {project} --role={role} --member=..."
+    return grant_hint(role, f"the project {project}", f"`{command}`")

@@ -12,29 +12,25 @@ import re
 import tempfile
 import uuid
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import Any, BinaryIO
 
 import requests
-import urllib3
-from google.api_core.exceptions import GoogleAPICallError, PreconditionFailed, RetryError
-from google.auth.exceptions import GoogleAuthError, TransportError
+from google.api_core.exceptions import GoogleAPICallError, PreconditionFailed
 from google.cloud import storage
 from google.cloud.exceptions import NotFound
 from google.cloud.storage.exceptions import DataCorruption
 from google.cloud.storage.retry import DEFAULT_RETRY
 
-from steps.errors import MissingInputError, OutputError, RefeedError, TransientError
-from steps.google.errors import LOGIN, brief
+from steps.errors import MissingInputError, OutputError, RefeedError
+from steps.google.errors import CONNECTION_ERRORS, DEADLINE_SECONDS, ErrorTranslator, grant_hint
 from steps.storage.base import TEMPORARY_PREFIX
 
 # For traces, which nobody collects, the client would ask for each bucket's metadata in a thread of
 # its own: a right that steps need not have.
 os.environ.setdefault("DISABLE_GCS_PYTHON_CLIENT_OTEL_BUCKET_METADATA", "true")
 
-DEADLINE_SECONDS = 60.0
-"""How long a call is tried again before it fails: a step's retry follows, with a fresh process."""
 PATIENCE = "REFEED_PATIENCE_SECONDS"
 """Names the environment variable that says otherwise."""
 
@@ -43,24 +39,13 @@ _FIRST_PAUSE_SECONDS, _LONGEST_PAUSE_SECONDS = 0.25, 16.0
 _CONNECT_SECONDS = 10.0
 _MARK = "refeed-made-by"
 _BUCKET = re.compile(r"[a-z0-9][a-z0-9._-]{1,220}[a-z0-9]")
-_AWAY = (
-    RetryError,
-    requests.ConnectionError,
-    requests.Timeout,
-    requests.exceptions.ChunkedEncodingError,
-    urllib3.exceptions.HTTPError,
-    ConnectionError,
-    TransportError,
-    DataCorruption,  # the checksum does not fit: bytes were lost on the way
-)
-_TRANSIENT_CODES = {408, 429, 500, 502, 503, 504}
-_ROLES = {
+_ROLES: dict[type[RefeedError], str] = {
     MissingInputError: "roles/storage.objectViewer",
     OutputError: "roles/storage.objectUser",
 }
 
-Side = type[MissingInputError] | type[OutputError]
-"""What a refusal is: the error of a read or that of a write."""
+Denied = type[MissingInputError] | type[OutputError]
+"""The error for a request that is denied: that of a read or that of a write."""
 
 
 class GcsStorage:
@@ -156,7 +141,7 @@ class GcsStorage:
             try:
                 inside = self._listed(bucket, prefix)
             except NotFound as error:  # a folder that is not there is just an empty list
-                raise _no_bucket(uri, MissingInputError) from error
+                raise _GcsErrors(uri, MissingInputError).no_bucket() from error
         return sorted(n for n in inside if n and not n.startswith(TEMPORARY_PREFIX))
 
     def _listed(self, bucket: str, prefix: str) -> set[str]:
@@ -203,15 +188,15 @@ def _read_refusal(response: requests.Response, **_: object) -> None:
         response.content  # noqa: B018 - reading it gives the connection back
 
 
-def _parts(uri: str, side: Side) -> tuple[str, str]:
+def _parts(uri: str, denied: Denied) -> tuple[str, str]:
     """Bucket and name.
 
     Raises:
-        MissingInputError, OutputError: as ``side`` says; it names no bucket.
+        MissingInputError, OutputError: as ``denied`` says; it names no bucket.
     """
     bucket, _, name = uri.removeprefix("gs://").partition("/")
     if not _BUCKET.fullmatch(bucket):
-        raise side(
+        raise denied(
             f"{uri!r} names no bucket: {bucket!r} is not of 3 to 222 lower-case letters, digits, "
             "dots, dashes and underscores.",
             hint="Write it as gs://bucket/folder.",
@@ -219,11 +204,11 @@ def _parts(uri: str, side: Side) -> tuple[str, str]:
     return bucket, name
 
 
-def _blob(uri: str, side: Side) -> storage.Blob:
-    bucket, name = _parts(uri, side)
+def _blob(uri: str, denied: Denied) -> storage.Blob:
+    bucket, name = _parts(uri, denied)
     if not name:
-        raise side(f"{uri!r} names a bucket, and no object in it.")
-    with _translated(uri, side):
+        raise denied(f"{uri!r} names a bucket, and no object in it.")
+    with _translated(uri, denied):
         return _client().bucket(bucket).blob(name)
 
 
@@ -244,61 +229,36 @@ def _local_disk(uri: str) -> Iterator[None]:
         ) from error
 
 
-@contextmanager
-def _translated(uri: str, side: Side) -> Iterator[None]:
-    """Turn the client's errors into ours.
+class _GcsErrors(ErrorTranslator):
+    """Translates errors about one object."""
 
-    Raises:
-        MissingInputError, OutputError: as ``side`` says; trying again cannot help.
-        TransientError: it may help.
-    """
-    try:
-        yield
-    except _AWAY as error:
-        raise _transient(uri, error) from error
-    except GoogleAPICallError as error:
-        raise _refusal(uri, side, error) from error
-    except GoogleAuthError as error:
-        if error.retryable:
-            raise _transient(uri, error) from error
-        raise _unknown(uri, side, error) from error
+    service = "Cloud Storage"
+    connection_errors = (*CONNECTION_ERRORS, DataCorruption)  # a checksum that does not match
 
+    def __init__(self, uri: str, denied: Denied) -> None:
+        super().__init__(repr(uri), denied)
+        self._uri, self._bucket = uri, _parts(uri, denied)[0]
 
-def _unknown(uri: str, side: Side, error: Exception) -> RefeedError:
-    return side(f"Google Cloud does not know who asks for {uri!r}: {brief(error)}.", hint=LOGIN)
+    def not_found(self, error: GoogleAPICallError) -> RefeedError:
+        """Tell a missing object from a missing bucket; a write can only miss its bucket."""
+        if self.denied is OutputError or "bucket does not exist" in str(error):
+            return self.no_bucket()
+        return MissingInputError(f"There is no object {self._uri!r}.", uri=self._uri)
 
-
-def _transient(uri: str, error: Exception) -> TransientError:
-    cause = error.cause if isinstance(error, RetryError) and error.cause else error
-    return TransientError(
-        f"Cannot reach {uri!r}: {brief(cause)}.",
-        hint="It was tried again for a while. Run again to go on: what is finished is kept.",
-    )
-
-
-def _refusal(uri: str, side: Side, error: GoogleAPICallError) -> RefeedError:
-    """What a status code says to whoever runs Refeed."""
-    bucket, _ = _parts(uri, side)
-    if error.code in _TRANSIENT_CODES:
-        return _transient(uri, error)
-    if error.code == requests.codes.not_found:
-        # A write can miss nothing but its bucket; of a read the answer says which it was.
-        if side is OutputError or "bucket does not exist" in str(error):
-            return _no_bucket(uri, side)
-        return MissingInputError(f"There is no object {uri!r}.", uri=uri)
-    if error.code == requests.codes.unauthorized:
-        return _unknown(uri, side, error)
-    if error.code == requests.codes.forbidden:
-        return side(
-            f"Google Cloud refuses {uri!r}: {brief(error)}.",
-            hint=f"Whoever runs this needs {_ROLES[side]} on gs://{bucket}: `gcloud storage "
-            f"buckets add-iam-policy-binding gs://{bucket} --role={_ROLES[side]} --member=...`",
+    def no_bucket(self) -> RefeedError:
+        """Return the error for a bucket that does not exist."""
+        return self.denied(
+            f"There is no bucket gs://{self._bucket}, so {self._uri!r} cannot be used.",
+            hint="Create it with `gcloud storage buckets create`, or name another bucket.",
         )
-    return side(f"Google Cloud cannot do what was asked of {uri!r}: {brief(error)}.")
+
+    def role_hint(self, error: GoogleAPICallError) -> str:
+        """See ``ErrorTranslator``."""
+        del error
+        role, bucket = _ROLES[self.denied], f"gs://{self._bucket}"
+        command = f"gcloud storage buckets add-iam-policy-binding {bucket} --role={role}"
+        return grant_hint(role, bucket, f"`{command} --member=...`")
 
 
-def _no_bucket(uri: str, side: Side) -> RefeedError:
-    return side(
-        f"There is no bucket gs://{_parts(uri, side)[0]}, so {uri!r} cannot be used.",
-        hint="Make it with `gcloud storage buckets create`, or name another one.",
-    )
+def _translated(uri: str, denied: Denied) -> AbstractContextManager[None]:
+    return _GcsErrors(uri, denied).translated()

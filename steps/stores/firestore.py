@@ -10,13 +10,11 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager
 from itertools import groupby
 from typing import Any
 
-from google.api_core import exceptions
-from google.api_core.retry import Retry, if_exception_type
-from google.auth.exceptions import GoogleAuthError, TransportError
+from google.api_core.exceptions import GoogleAPICallError
 from google.cloud import firestore
 
 from steps.contract import ProjectLayout
@@ -27,34 +25,30 @@ from steps.errors import (
     Problem,
     RefeedError,
     SpecError,
-    TransientError,
 )
-from steps.google.errors import LOGIN, brief
+from steps.google.errors import (
+    DEADLINE_SECONDS,
+    ErrorTranslator,
+    brief,
+    call_options,
+    project_role_hint,
+)
 from steps.records import RunRecord
 from steps.results.partition_result import PartitionResult
 from steps.stores import firestore_documents
 from steps.stores.firestore_documents import Document
 
-DEADLINE_SECONDS = 60.0
-"""How long a call is tried again before it fails: a step's retry follows, with a fresh process."""
-
 _PAGE = 200
 _URI = re.compile(
     r"firestore://([a-z][a-z0-9-]{4,28}[a-z0-9])(?:/([a-z][a-z0-9-]{2,61}[a-z0-9]))?/?"
 )
-_PASSING = (
-    exceptions.Aborted,
-    exceptions.Cancelled,
-    exceptions.DeadlineExceeded,
-    exceptions.InternalServerError,
-    exceptions.ServiceUnavailable,
-    exceptions.TooManyRequests,
-    exceptions.Unknown,
-)
-_ROLES = {MissingInputError: "roles/datastore.viewer", OutputError: "roles/datastore.user"}
+_ROLES: dict[type[RefeedError], str] = {
+    MissingInputError: "roles/datastore.viewer",
+    OutputError: "roles/datastore.user",
+}
 
-Side = type[MissingInputError] | type[OutputError]
-"""What a refusal is: the error of a read or that of a write."""
+Denied = type[MissingInputError] | type[OutputError]
+"""The error for a request that is denied: that of a read or that of a write."""
 
 
 class FirestoreStore:
@@ -85,14 +79,9 @@ class FirestoreStore:
         self._project, self._uri = project.project, uri.rstrip("/")
         self._cloud, self._database = found[1], found[2] or "(default)"
         self._writes = writes
-        again = Retry(
-            predicate=if_exception_type(*_PASSING),
-            initial=0.5,
-            maximum=20.0,
-            multiplier=2.0,
-            timeout=deadline,
+        self._options = call_options(
+            _FirestoreErrors.is_transient, deadline, initial=0.5, maximum=20.0
         )
-        self._patience: dict[str, Any] = {"retry": again, "timeout": deadline}
 
     def put(self, record: RunRecord) -> None:
         """See ``ExperimentStore.put``."""
@@ -177,13 +166,13 @@ class FirestoreStore:
                 batch = self._client().batch()
                 for each in group:
                     batch.set(self._reference(*each.path), each.fields, merge=each.merge)
-                batch.commit(**self._patience)
+                batch.commit(**self._options)
 
     def _read(self, paths: list[tuple[str, ...]]) -> list[dict[str, Any] | None]:
         """The fields of documents, in the order of their paths; None for one that is not there."""
         with self._translated(MissingInputError):
             references = [self._reference(*path) for path in paths]
-            found = self._client().get_all(references, **self._patience)
+            found = self._client().get_all(references, **self._options)
             fields = {each.reference.path: each.to_dict() for each in found}
         return [fields[reference.path] for reference in references]
 
@@ -195,11 +184,14 @@ class FirestoreStore:
                 parent = self._reference(*collection[:-1])
                 query = parent.collection(collection[-1]).order_by("__name__").limit(_PAGE)
                 query = query.start_after(last) if last else query
-                page = list(query.stream(**self._patience))
+                page = list(query.stream(**self._options))
             yield from ((each.id, each.to_dict()) for each in page)
             if len(page) < _PAGE:
                 return
             last = page[-1]
+
+    def _translated(self, denied: Denied) -> AbstractContextManager[None]:
+        return _FirestoreErrors(self._uri, denied, self._cloud, self._database).translated()
 
     def _reference(self, *path: str) -> Any:  # noqa: ANN401 - a reference of the client's
         return self._client().document("projects", self._project, *path)
@@ -212,58 +204,33 @@ class FirestoreStore:
             _CLIENTS[key] = firestore.Client(project=self._cloud, database=self._database)
         return _CLIENTS[key]
 
-    # --- refusals -----------------------------------------------------------------------------
-
-    @contextmanager
-    def _translated(self, side: Side) -> Iterator[None]:
-        """Turn the client's errors into ours.
-
-        Raises:
-            MissingInputError, OutputError: as ``side`` says; trying again cannot help.
-            TransientError: it may help.
-        """
-        try:
-            yield
-        except (exceptions.RetryError, TransportError, *_PASSING) as error:
-            raise self._transient(error) from error
-        except exceptions.GoogleAPICallError as error:
-            raise self._refusal(side, error) from error
-        except GoogleAuthError as error:
-            raise (
-                self._transient(error) if error.retryable else self._unknown(side, error)
-            ) from error
-
-    def _transient(self, error: Exception) -> TransientError:
-        cause = error.cause if isinstance(error, exceptions.RetryError) and error.cause else error
-        return TransientError(
-            f"Cannot reach {self._uri}: {brief(cause)}.",
-            hint="It was tried again for a while. Run again to go on: what is finished is kept.",
-        )
-
-    def _unknown(self, side: Side, error: Exception) -> RefeedError:
-        why = f"Google Cloud does not know who asks for {self._uri}: {brief(error)}."
-        return side(why, hint=LOGIN)
-
-    def _refusal(self, side: Side, error: exceptions.GoogleAPICallError) -> RefeedError:
-        """What a status says to whoever runs Refeed."""
-        if isinstance(error, exceptions.Unauthenticated):
-            return self._unknown(side, error)
-        return side(f"Firestore refuses {self._uri}: {brief(error)}.", hint=self._help(side, error))
-
-    def _help(self, side: Side, error: exceptions.GoogleAPICallError) -> str:
-        where = f"--project={self._cloud}"
-        if isinstance(error, exceptions.NotFound):
-            return f"Make the database: `{_MAKE} --database='{self._database}' {where}`."
-        if isinstance(error, exceptions.Forbidden) and _DISABLED.search(str(error)):
-            return f"Enable the API: `gcloud services enable firestore.googleapis.com {where}`."
-        if isinstance(error, exceptions.Forbidden):
-            return (
-                f"Whoever runs this needs {_ROLES[side]} on the project {self._cloud}: `gcloud "
-                f"projects add-iam-policy-binding {self._cloud} --role={_ROLES[side]} --member=...`"
-            )
-        return ""
-
 
 _CLIENTS: dict[tuple[int, str, str, str], firestore.Client] = {}
-_MAKE = "gcloud firestore databases create --type=firestore-native --location=..."
-_DISABLED = re.compile("SERVICE_DISABLED|has not been used in project|is disabled")
+
+
+class _FirestoreErrors(ErrorTranslator):
+    """Translates errors of one database."""
+
+    service = "Firestore"
+
+    def __init__(self, uri: str, denied: Denied, project: str, database: str) -> None:
+        super().__init__(uri, denied)
+        self._project, self._database = project, database
+
+    def not_found(self, error: GoogleAPICallError) -> RefeedError:
+        """See ``ErrorTranslator``: only the database itself can be missing."""
+        command = "gcloud firestore databases create --type=firestore-native --location=..."
+        return self.denied(
+            f"There is no Firestore database {self.target}: {brief(error)}.",
+            hint=f"Create it: `{command} --database='{self._database}' --project={self._project}`.",
+        )
+
+    def enable_hint(self) -> str:
+        """See ``ErrorTranslator``."""
+        command = f"gcloud services enable firestore.googleapis.com --project={self._project}"
+        return f"Enable the API: `{command}`."
+
+    def role_hint(self, error: GoogleAPICallError) -> str:
+        """See ``ErrorTranslator``."""
+        del error
+        return project_role_hint(_ROLES[self.denied], self._project)

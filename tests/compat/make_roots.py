@@ -3,9 +3,10 @@
     .venv/bin/python -m tests.compat.make_roots CHECKOUT
 
 The checkout needs its own ``.venv`` (``make install``). The committed roots come from commit
-6928035, whose modules had other names: they were made by this script as of commit 0d42bd3. Make new ones only when old roots are given up on purpose: with a raised SPLIT_VERSION,
-TRAIN_VERSION, SCHEMA_VERSION or trainer version. Each archive is an artifact root of four trained
-partitions and a skipped one, made from ``table.csv``:
+6928035, whose modules had other names: they were made by this script as of commit 0d42bd3. Make new
+ones only when old roots are given up on purpose: with a raised SPLIT_VERSION, TRAIN_VERSION,
+SCHEMA_VERSION or trainer version. Each archive is an artifact root of four trained partitions and a
+skipped one, made from ``table.csv``:
 
 - ``finished.tar.xz``: runs of two trainers on a laptop, both finished.
 - ``stopped.tar.xz``: a run on a laptop, killed (SIGKILL) while it trained.

@@ -121,6 +121,6 @@ def test_a_laptop_without_the_store_is_told(lab: Workspace) -> None:
         capture_output=True, text=True, check=False, timeout=120, env=variables,
     )  # fmt: skip
     assert done.returncode == 73
-    assert "does not know who asks for firestore://acme-refeed" in done.stderr
+    assert "Not authenticated with Google Cloud, needed for firestore://acme-refeed" in done.stderr
     assert "gcloud auth application-default login" in done.stderr
     assert "train:" not in done.stderr  # it is found out before any work

@@ -105,7 +105,7 @@ def test_a_table_is_refused(case: str) -> None:
     assert "acme-data.sales.orders" in error.message
     said = answer["error"]["message"].split(":")[0].split(".")[0]
     if hint == LOGIN:  # the client asks for fresh credentials first; a stand-in's have none
-        said = "Google Cloud does not know who asks"
+        said = "Not authenticated with Google Cloud"
     assert said in error.message
     assert hint in (error.hint or "")
 

@@ -15,15 +15,13 @@ from google.cloud.bigquery_storage_v1.services.big_query_read.transports import 
     BigQueryReadGrpcTransport,
 )
 
-from steps.google.bigquery.errors import is_passing, translated
+from steps.google.bigquery.errors import BigQueryErrors
+from steps.google.errors import DEADLINE_SECONDS
 
 REST_ENDPOINT = "BIGQUERY_EMULATOR_HOST"
 """Names the environment variable with the URL of a stand-in's REST API; it is Google's own."""
 ROWS_ENDPOINT = "BIGQUERY_STORAGE_EMULATOR_HOST"
 """Names the one with host:port of a stand-in's Storage API, which Google's client has none for."""
-DEADLINE_SECONDS = 60.0
-"""How long a call is tried again before it fails: a step's retry follows, with a fresh process."""
-
 _UNLIMITED = [("grpc.max_receive_message_length", -1), ("grpc.max_send_message_length", -1)]
 
 
@@ -49,7 +47,7 @@ class Clients:
     @property
     def retry(self) -> Retry:
         """When a call is tried again; a stream of the Storage API may take as long as it likes."""
-        return Retry(is_passing, timeout=self._deadline)
+        return Retry(BigQueryErrors.is_transient, timeout=self._deadline)
 
     @cached_property
     def rest(self) -> bigquery.Client:
@@ -58,7 +56,7 @@ class Clients:
         Raises:
             ForbiddenError: nobody is logged in.
         """
-        with translated("a client", self._billing or "?"):
+        with BigQueryErrors("a client", self._billing or "?").translated():
             if os.environ.get(REST_ENDPOINT):
                 project = self._billing or self._fallback
                 return bigquery.Client(project=project, credentials=AnonymousCredentials())
@@ -79,7 +77,7 @@ class Clients:
             channel = grpc.insecure_channel(host, options=_UNLIMITED)
             transport = BigQueryReadGrpcTransport(channel=channel)
             return bigquery_storage.BigQueryReadClient(transport=transport)
-        with translated("a client", self._billing or "?"):
+        with BigQueryErrors("a client", self._billing or "?").translated():
             options = ClientOptions(quota_project_id=self._billing)
             return bigquery_storage.BigQueryReadClient(client_options=options)
 

@@ -12,7 +12,7 @@ from google.cloud import bigquery
 
 from steps.errors import DataError, ForbiddenError, MissingInputError
 from steps.google.bigquery.clients import Clients
-from steps.google.bigquery.errors import translated
+from steps.google.bigquery.errors import BigQueryErrors
 from steps.google.bigquery.jobs import dry_run
 from steps.google.bigquery.request import TableName
 
@@ -109,7 +109,7 @@ def _tables(
 
 
 def _get(clients: Clients, name: TableName) -> bigquery.Table:
-    with translated(f"the table {name}", clients.billing):
+    with BigQueryErrors(f"the table {name}", clients.billing).translated():
         return clients.rest.get_table(str(name), **clients.patience)
 
 

@@ -11,8 +11,9 @@ from google.cloud.bigquery import SchemaField
 
 from steps.errors import MissingInputError, Problem, SpecError, UnavailableError
 from steps.google.bigquery.clients import Clients
-from steps.google.bigquery.errors import brief, translated
+from steps.google.bigquery.errors import BigQueryErrors
 from steps.google.bigquery.request import TableName
+from steps.google.errors import brief
 
 KEPT_HOURS = 30
 """How long a result lies: a pin's day, and the six hours that a session lasts."""
@@ -52,7 +53,7 @@ def dry_run(clients: Clients, sql: str, field: str) -> DryRun:
         RefeedError: see ``translated``.
     """
     config = bigquery.QueryJobConfig(dry_run=True, use_query_cache=False)
-    with translated("the query", clients.billing):
+    with BigQueryErrors("the query", clients.billing).translated():
         try:
             job = clients.rest.query(sql, job_config=config, job_retry=None, **clients.patience)
         except BadRequest as error:
@@ -139,7 +140,9 @@ def materialise(clients: Clients, sql: str, result: Result, max_bytes: int | Non
         if failure is None:
             return result.table(number)
         if mine:
-            with translated("the result of the query", clients.billing, _name(result.staging)):
+            with BigQueryErrors(
+                "the result of the query", clients.billing, _name(result.staging)
+            ).translated():
                 raise failure
     raise _hopeless(result)
 
@@ -158,7 +161,9 @@ def _start(
         config.maximum_bytes_billed = max_bytes + _LEAST_BILLED
     statement = f"CREATE TABLE `{result.table(number)}` {result.options} AS\n{sql}"
     job_id = result.job(number)
-    with translated("the result of the query", clients.billing, _name(result.staging)):
+    with BigQueryErrors(
+        "the result of the query", clients.billing, _name(result.staging)
+    ).translated():
         try:
             job = clients.rest.query(
                 statement,
@@ -174,7 +179,7 @@ def _start(
 
 
 def _known(clients: Clients, job_id: str, location: str) -> bigquery.QueryJob | None:
-    with translated("a job", clients.billing):
+    with BigQueryErrors("a job", clients.billing).translated():
         try:
             return clients.rest.get_job(job_id, location=location, **clients.patience)
         except NotFound:
@@ -187,7 +192,7 @@ def _failure(clients: Clients, job: bigquery.QueryJob) -> GoogleAPICallError | N
     Raises:
         RefeedError: nobody knows how it ended, see ``translated``.
     """
-    with translated("the query", clients.billing):
+    with BigQueryErrors("the query", clients.billing).translated():
         try:
             job.result(retry=clients.patience["retry"], job_retry=None)
         except GoogleAPICallError as error:
@@ -200,7 +205,7 @@ def _failure(clients: Clients, job: bigquery.QueryJob) -> GoogleAPICallError | N
 def _location(clients: Clients, staging: TableName) -> str:
     """Where the dataset lies: a job is found by its id only with that."""
     name = _name(staging)
-    with translated(f"the dataset {name}", clients.billing, name):
+    with BigQueryErrors(f"the dataset {name}", clients.billing, name).translated():
         try:
             return str(clients.rest.get_dataset(name, **clients.patience).location)
         except NotFound as error:

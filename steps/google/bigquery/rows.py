@@ -14,7 +14,7 @@ import pyarrow as pa
 from google.cloud.bigquery_storage_v1 import types
 
 from steps.google.bigquery.clients import Clients
-from steps.google.bigquery.errors import translated
+from steps.google.bigquery.errors import BigQueryErrors
 from steps.google.bigquery.request import TableName
 
 STREAMS = 4
@@ -65,7 +65,7 @@ def open_session(clients: Clients, reading: SessionRequest, streams: int) -> typ
     if reading.micros is not None:
         moment = datetime.fromtimestamp(reading.micros / 1e6, UTC)
         session.table_modifiers = types.ReadSession.TableModifiers(snapshot_time=moment)
-    with translated(f"the table {reading.table}", clients.billing):
+    with BigQueryErrors(f"the table {reading.table}", clients.billing).translated():
         return clients.rows.create_read_session(
             parent=f"projects/{clients.billing}",
             read_session=session,
@@ -109,7 +109,7 @@ def read_stream(clients: Clients, piece: StreamPiece) -> Iterator[pa.RecordBatch
     """
     schema = pa.ipc.read_schema(pa.py_buffer(piece.schema))
     held: list[pa.RecordBatch] = []
-    with translated("the rows of a table", clients.billing):
+    with BigQueryErrors("the rows of a table", clients.billing).translated():
         reader = clients.rows.read_rows(piece.stream, retry=clients.retry)
         for message in reader:
             content = pa.py_buffer(message.arrow_record_batch.serialized_record_batch)

@@ -15,8 +15,8 @@ from google.cloud.bigquery import SchemaField
 from google.cloud.bigquery_storage_v1 import types
 
 from steps.errors import Problem, SpecError
-from steps.google.bigquery.clients import DEADLINE_SECONDS, Clients
-from steps.google.bigquery.errors import translated
+from steps.google.bigquery.clients import Clients
+from steps.google.bigquery.errors import BigQueryErrors
 from steps.google.bigquery.fingerprint import (
     STORED,
     State,
@@ -43,6 +43,7 @@ from steps.google.bigquery.rows import (
     read_at_once,
 )
 from steps.google.bigquery.types import arrow_schema
+from steps.google.errors import DEADLINE_SECONDS
 from steps.records import canonical_json, digest
 
 _CLOCK_SECONDS = 1.0
@@ -169,7 +170,7 @@ class BigQuerySource:
         if self.wanted.table is None:
             return None
         what = f"table {self.wanted.table}"
-        with translated(what, self.clients.billing):
+        with BigQueryErrors(what, self.clients.billing).translated():
             return self.clients.rest.get_table(str(self.wanted.table), **self.clients.patience)
 
     @property

@@ -119,7 +119,7 @@ def _open_bigquery(config: DatasetConfig) -> Source:
         message = f"BigQuery needs the module {error.name}, which is not installed"
         hint = "Install it with: pip install 'refeed[bigquery]'"
         raise SpecError("the spec", [Problem(field, message, hint)]) from error
-    wanted = names.Wanted(
+    wanted = names.BigQueryRequest(
         table=names.TableName.parse(config.source) if config.source else None,
         query=config.query or "",
         restriction=config.filter or "",
