@@ -7,7 +7,6 @@ cancel a job.
 from __future__ import annotations
 
 import os
-import time
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
@@ -28,6 +27,7 @@ from steps.google.errors import (
     call_options,
     project_role_hint,
 )
+from steps.retry import poll_until
 
 ENDPOINT = "REFEED_DATAFLOW_ENDPOINT"
 """Names the environment variable with the URL of a stand-in: ``http://localhost:PORT``, or from
@@ -104,12 +104,7 @@ class Dataflow:
 
     def find_lagging(self, name: str) -> Job | None:
         """As ``find``, of a job that may have been taken a moment ago, and is not listed yet."""
-        end = time.monotonic() + self.lag
-        while True:
-            found = self.find(name)
-            if found or time.monotonic() > end:
-                return found
-            time.sleep(min(1.0, self.lag))
+        return poll_until(lambda: self.find(name), interval=min(1.0, self.lag), timeout=self.lag)
 
     def get(self, job_id: str) -> Job:
         """The job of an id.

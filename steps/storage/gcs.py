@@ -60,7 +60,7 @@ class GcsStorage:
         if deadline is None:
             deadline = float(os.environ.get(PATIENCE) or DEADLINE_SECONDS)
         pauses = DEFAULT_RETRY.with_delay(_FIRST_PAUSE_SECONDS, _LONGEST_PAUSE_SECONDS, 2.0)
-        self._patience: dict[str, Any] = {
+        self._options: dict[str, Any] = {
             "retry": pauses.with_timeout(deadline),
             "timeout": (min(deadline, _CONNECT_SECONDS), deadline),
         }
@@ -68,13 +68,13 @@ class GcsStorage:
     def read(self, uri: str) -> bytes:
         """See ``Storage.read``."""
         with _translated(uri, MissingInputError):
-            content: bytes = _blob(uri, MissingInputError).download_as_bytes(**self._patience)
+            content: bytes = _blob(uri, MissingInputError).download_as_bytes(**self._options)
             return content
 
     def write(self, uri: str, content: bytes) -> None:
         """See ``Storage.write``: one upload."""
         with _translated(uri, OutputError):
-            _blob(uri, OutputError).upload_from_string(content, _kind(uri), **self._patience)
+            _blob(uri, OutputError).upload_from_string(content, _kind(uri), **self._options)
 
     @contextmanager
     def writer(self, uri: str) -> Iterator[BinaryIO]:
@@ -84,7 +84,7 @@ class GcsStorage:
             with path.open("wb") as stream:
                 yield stream
             with _translated(uri, OutputError):
-                _blob(uri, OutputError).upload_from_filename(path, _kind(uri), **self._patience)
+                _blob(uri, OutputError).upload_from_filename(path, _kind(uri), **self._options)
 
     def create(self, uri: str, content: bytes) -> bool:
         """See ``Storage.create``."""
@@ -92,9 +92,7 @@ class GcsStorage:
         blob.metadata = {_MARK: mark}
         with _translated(uri, OutputError):
             try:
-                blob.upload_from_string(
-                    content, _kind(uri), if_generation_match=0, **self._patience
-                )
+                blob.upload_from_string(content, _kind(uri), if_generation_match=0, **self._options)
             except PreconditionFailed:
                 # The client tries again where an answer was lost, and then meets its own object.
                 return self._mark_of(uri) == mark
@@ -103,7 +101,7 @@ class GcsStorage:
     def _mark_of(self, uri: str) -> str | None:
         blob = _blob(uri, OutputError)
         try:
-            blob.reload(**self._patience)
+            blob.reload(**self._options)
         except NotFound:  # somebody has removed it again
             return None
         mark: str | None = (blob.metadata or {}).get(_MARK)
@@ -114,13 +112,13 @@ class GcsStorage:
         if not _parts(uri, MissingInputError)[1]:  # a bucket is a folder
             return False
         with _translated(uri, MissingInputError):
-            return bool(_blob(uri, MissingInputError).exists(**self._patience))
+            return bool(_blob(uri, MissingInputError).exists(**self._options))
 
     def version(self, uri: str) -> str:
         """See ``Storage.version``: the object's generation."""
         blob = _blob(uri, MissingInputError)
         with _translated(uri, MissingInputError):
-            blob.reload(**self._patience)
+            blob.reload(**self._options)
         return str(blob.generation)
 
     def download(self, uri: str, path: Path) -> None:
@@ -128,7 +126,7 @@ class GcsStorage:
         blob = _blob(uri, MissingInputError)
         try:
             with _local_disk(str(path)), _translated(uri, MissingInputError):
-                blob.download_to_filename(path, **self._patience)
+                blob.download_to_filename(path, **self._options)
         except RefeedError:
             path.unlink(missing_ok=True)
             raise
@@ -151,7 +149,7 @@ class GcsStorage:
             prefix=prefix,
             delimiter="/",
             fields="items(name),prefixes,nextPageToken",
-            **self._patience,
+            **self._options,
         )
         objects = [blob.name for blob in found]  # read first: the pages fill the prefixes
         return {name[len(prefix) :].rstrip("/") for name in [*objects, *found.prefixes]}
@@ -160,7 +158,7 @@ class GcsStorage:
         """See ``Storage.delete``."""
         with _translated(uri, OutputError):
             try:
-                _blob(uri, OutputError).delete(**self._patience)
+                _blob(uri, OutputError).delete(**self._options)
             except NotFound:
                 return
 

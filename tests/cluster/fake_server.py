@@ -96,7 +96,7 @@ def _handler(end: FakeServer) -> type[BaseHTTPRequestHandler]:
     return Handler
 
 
-def hurried(pauses: list[float] | None = None) -> RetryPolicy:
+def without_sleep(pauses: list[float] | None = None) -> RetryPolicy:
     """Patience that does not sleep, and tells how long it would have."""
     told: Callable[[float], None] = (pauses if pauses is not None else []).append
     return RetryPolicy(sleep=told)

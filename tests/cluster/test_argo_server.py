@@ -21,7 +21,7 @@ from steps.errors import (
     UnavailableError,
     UsageError,
 )
-from tests.cluster.fake_server import RECORDED, FakeServer, far_end, hurried, manifest
+from tests.cluster.fake_server import RECORDED, FakeServer, far_end, manifest, without_sleep
 from tests.fakes import free_port
 from workflows.cluster.argo_server import ArgoServer
 from workflows.cluster.connect import connect
@@ -31,7 +31,9 @@ MADE = {"metadata": {"name": "w-abc", "creationTimestamp": "2026-01-01T00:00:00Z
 
 
 def server(end: FakeServer, token: str = TOKEN, pauses: list[float] | None = None) -> ArgoServer:
-    return ArgoServer(end.address, token, secure=False, timeout=5, patience=hurried(pauses))
+    return ArgoServer(
+        end.address, token, secure=False, timeout=5, retry_policy=without_sleep(pauses)
+    )
 
 
 def refused(reply: tuple[int, object]) -> RefeedError:
@@ -217,7 +219,7 @@ def test_a_web_page_is_no_answer(status: int, page: str) -> None:
 def test_nobody_listens() -> None:
     pauses: list[float] = []
     port = free_port()
-    away = ArgoServer(f"127.0.0.1:{port}", TOKEN, secure=False, patience=hurried(pauses))
+    away = ArgoServer(f"127.0.0.1:{port}", TOKEN, secure=False, retry_policy=without_sleep(pauses))
     with pytest.raises(UnavailableError, match="nobody listens") as caught:
         away.workflow("project", "w")
     assert f"127.0.0.1:{port}" in caught.value.message

@@ -20,7 +20,7 @@ from steps.errors import (
     TransientError,
     UnavailableError,
 )
-from tests.cluster.fake_server import RECORDED, FakeServer, Reply, far_end, hurried, manifest
+from tests.cluster.fake_server import RECORDED, FakeServer, Reply, far_end, manifest, without_sleep
 from tests.fakes import free_port
 from workflows.cluster.connect import connect
 from workflows.cluster.errors import ApiRequest, error_from_response
@@ -34,7 +34,7 @@ def api(address: str, pauses: list[float] | None = None, timeout: float = 5) -> 
     configuration = client.Configuration()
     configuration.host = address if "://" in address else f"http://{address}"
     return KubernetesApi(
-        configuration, "user 'ada'", timeout=(timeout, timeout), patience=hurried(pauses)
+        configuration, "user 'ada'", timeout=(timeout, timeout), retry_policy=without_sleep(pauses)
     )
 
 

@@ -150,7 +150,7 @@ def test_an_error_that_nobody_foresaw_is_tried_again_whatever_its_kind(world: Fa
     workflow.outputs = {"run": "20260101T000000-0000"}
     environment = workflow.environment("split", workflow.outputs)
     with (
-        pytest.raises(RefeedError, match="nobody foresaw: FileNotFoundError") as caught,
+        pytest.raises(RefeedError, match="Unexpected error: FileNotFoundError") as caught,
         workflow._here(environment),
         pod(workflow.address, "split"),
     ):

@@ -69,12 +69,12 @@ class ArgoServer:
         verify: bool = True,
         base: str = "",
         timeout: float = TIMEOUT_SECONDS,
-        patience: RetryPolicy | None = None,
+        retry_policy: RetryPolicy | None = None,
     ) -> None:
         self._root = f"{'https' if secure else 'http'}://{_checked(address)}{_path(base)}/api/v1"
         self._address, self._secure, self._timeout = address, secure, timeout
         self._authorization = _authorization(token)
-        self._patience = patience or RetryPolicy()
+        self._retry_policy = retry_policy or RetryPolicy()
         context = ssl.create_default_context()
         if not verify:
             context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
@@ -120,13 +120,13 @@ class ArgoServer:
         asked = self._asked("list", "Workflow", namespace)
         query = urlencode({"listOptions.labelSelector": selector})
         path = f"{self._folder('Workflow', namespace)}?{query}"
-        answer = self._patience.again(lambda: self._call("GET", path, asked))
+        answer = self._retry_policy.again(lambda: self._call("GET", path, asked))
         return answer.get("items") or []
 
     def stop(self, namespace: str, name: str) -> None:
         """See ``Cluster.stop``."""
         asked = self._asked("patch", "Workflow", namespace, name)
-        self._patience.again(lambda: self._stop(asked))
+        self._retry_policy.again(lambda: self._stop(asked))
 
     def _stop(self, asked: ApiRequest) -> None:
         path = f"{self._folder('Workflow', asked.namespace)}/{quote(asked.name)}/stop"
@@ -142,7 +142,7 @@ class ArgoServer:
         asked = self._asked("get", kind, namespace, name)
         path = f"{self._folder(kind, namespace)}/{quote(name)}"
         try:
-            return self._patience.again(lambda: self._call("GET", path, asked))
+            return self._retry_policy.again(lambda: self._call("GET", path, asked))
         except MissingInputError:
             return None
 
@@ -162,7 +162,7 @@ class ArgoServer:
             {"name": name} if tail else {}
         )
         path = self._folder(kind, namespace) + tail
-        return self._patience.once(lambda: self._call(method, path, asked, body))
+        return self._retry_policy.once(lambda: self._call(method, path, asked, body))
 
     def _asked(self, verb: str, kind: str, namespace: str, name: str = "") -> ApiRequest:
         return ApiRequest(verb, kind, namespace, name, self.place, self.whoami)

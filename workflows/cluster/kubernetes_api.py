@@ -49,12 +49,12 @@ class KubernetesApi:
         whoami: str,
         *,
         timeout: tuple[float, float] = TIMEOUT_SECONDS,
-        patience: RetryPolicy | None = None,
+        retry_policy: RetryPolicy | None = None,
     ) -> None:
         configuration.retries = False  # ours know what may be asked twice
         self._host, self._whoami = str(configuration.host), whoami
         self._objects = client.CustomObjectsApi(client.ApiClient(configuration))
-        self._timeout, self._patience = timeout, patience or RetryPolicy()
+        self._timeout, self._retry_policy = timeout, retry_policy or RetryPolicy()
 
     @classmethod
     def of_kubeconfig(cls, files: str | None) -> KubernetesApi:
@@ -125,7 +125,7 @@ class KubernetesApi:
         """See ``Cluster.workflows``."""
         asked = self._asked("list", "Workflow", namespace)
         request = self._request(self._objects.list_namespaced_custom_object, asked)
-        found = self._patience.again(lambda: request(label_selector=selector))
+        found = self._retry_policy.again(lambda: request(label_selector=selector))
         return [with_nodes(each) for each in found["items"]]
 
     def stop(self, namespace: str, name: str) -> None:
@@ -134,14 +134,14 @@ class KubernetesApi:
         request = self._request(self._objects.patch_namespaced_custom_object, asked)
         body = {"spec": {"shutdown": "Stop"}}
         merge = "application/merge-patch+json"
-        self._patience.again(lambda: request(name=name, body=body, _content_type=merge))
+        self._retry_policy.again(lambda: request(name=name, body=body, _content_type=merge))
 
     def find(self, kind: str, namespace: str, name: str) -> Manifest | None:
         """See ``Objects.find``."""
         asked = self._asked("get", kind, namespace, name)
         request = self._request(self._objects.get_namespaced_custom_object, asked)
         try:
-            return self._patience.again(lambda: request(name=name))
+            return self._retry_policy.again(lambda: request(name=name))
         except MissingInputError:
             return None
 
@@ -149,13 +149,13 @@ class KubernetesApi:
         """See ``Objects.insert``."""
         asked = self._asked_for("create", kind, manifest)
         request = self._request(self._objects.create_namespaced_custom_object, asked)
-        return self._patience.once(lambda: request(body=manifest))
+        return self._retry_policy.once(lambda: request(body=manifest))
 
     def update(self, kind: str, manifest: Manifest) -> Manifest:
         """See ``Objects.update``."""
         asked = self._asked_for("update", kind, manifest)
         request = self._request(self._objects.replace_namespaced_custom_object, asked)
-        return self._patience.once(lambda: request(name=asked.name, body=manifest))
+        return self._retry_policy.once(lambda: request(name=asked.name, body=manifest))
 
     def _asked(self, verb: str, kind: str, namespace: str, name: str = "") -> ApiRequest:
         return ApiRequest(verb, kind, namespace, name, self.place, self.whoami)

@@ -1,54 +1,51 @@
-"""Trying again what may be asked twice, so that following a run survives a hiccup."""
+"""Retries of calls to a cluster: following a run survives a restart of the control plane."""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import TypeVar
 
 from steps.errors import RefeedError, TransientError
+from steps.retry import retry_call
 from workflows.cluster.errors import UnreachableError
 
 Found = TypeVar("Found")
 
-PAUSES = (0.5, 1.0, 2.0, 4.0, 8.0)
-"""Seconds between one attempt and the next; a control plane that restarts is away that long."""
+ATTEMPTS = 6
+FIRST_PAUSE_SECONDS, LONGEST_PAUSE_SECONDS = 0.5, 8.0
+"""Together 15.5 s, the time that a control plane takes to restart."""
 
 
 class RetryPolicy:
-    """How a cluster is asked again.
+    """Retries calls that can be repeated.
 
-    A network that does not lead there is a hiccup only where it once did: whoever mistyped the
-    address is told at once.
+    A network error is transient only where the cluster was reached before: a mistyped address is
+    reported at once.
 
     Args:
-        pauses: seconds before each further attempt.
-        sleep: waits that long.
+        sleep: waits that many seconds.
     """
 
-    def __init__(
-        self, pauses: Sequence[float] = PAUSES, sleep: Callable[[float], None] = time.sleep
-    ) -> None:
-        self._pauses, self._sleep = pauses, sleep
+    def __init__(self, sleep: Callable[[float], None] = time.sleep) -> None:
+        self._sleep = sleep
         self._reached = False
 
-    def again(self, act: Callable[[], Found]) -> Found:
-        """What the act returns, the last time with the error that it raises."""
-        for pause in self._pauses:
-            try:
-                return self.once(act)
-            except TransientError:
-                pass
-            except UnreachableError as error:
-                if error.lasting or not self._reached:
-                    raise
-            self._sleep(pause)
-        return self.once(act)
+    def again(self, call: Callable[[], Found]) -> Found:
+        """Call until it succeeds, or raise the error of the last attempt."""
+        return retry_call(
+            lambda: self.once(call),
+            is_transient=self._is_transient,
+            first_pause=FIRST_PAUSE_SECONDS,
+            longest_pause=LONGEST_PAUSE_SECONDS,
+            attempts=ATTEMPTS,
+            sleep=self._sleep,
+        )
 
-    def once(self, act: Callable[[], Found]) -> Found:
-        """What the act returns, tried once."""
+    def once(self, call: Callable[[], Found]) -> Found:
+        """Call, and remember whether the cluster was reached."""
         try:
-            found = act()
+            found = call()
         except UnreachableError:
             raise
         except RefeedError:
@@ -56,3 +53,8 @@ class RetryPolicy:
             raise
         self._reached = True
         return found
+
+    def _is_transient(self, error: BaseException) -> bool:
+        if isinstance(error, UnreachableError):
+            return self._reached and not error.lasting
+        return isinstance(error, TransientError)

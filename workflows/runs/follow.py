@@ -18,6 +18,7 @@ from steps.errors import (
     UnavailableError,
 )
 from steps.records import RunRecord
+from steps.retry import retry_call
 from steps.storage.base import read_parsed, storage_for
 from workflows.cluster.base import Cluster
 from workflows.cluster.diagnose import diagnose
@@ -126,23 +127,26 @@ Looked = TypeVar("Looked")
 
 
 def _patiently(look: Callable[[], Looked], submitted: Submitted) -> Looked:
-    """A look at cluster or storage; that they do not answer for a while is borne with.
+    """Look at cluster or storage, and retry for minutes if they do not answer.
 
     Raises:
-        UnavailableError: they do not answer for minutes; the run goes on all the same.
+        UnavailableError: they still do not answer; the run itself continues.
     """
-    end = time.monotonic() + _PATIENCE_SECONDS
-    while True:
-        try:
-            return look()
-        except (TransientError, UnavailableError) as error:
-            if time.monotonic() > end:
-                run = submitted.address.run
-                raise UnavailableError(
-                    f"No longer following the run {run}, which goes on: {error.message}",
-                    hint=f"Do not submit it again; later: refeed status {run}",
-                ) from error
-            time.sleep(SECONDS_BETWEEN_LOOKS)
+    try:
+        return retry_call(
+            look,
+            is_transient=lambda error: isinstance(error, TransientError | UnavailableError),
+            first_pause=SECONDS_BETWEEN_LOOKS,
+            longest_pause=SECONDS_BETWEEN_LOOKS,
+            timeout=_PATIENCE_SECONDS,
+            sleep=lambda seconds: time.sleep(seconds),  # noqa: PLW0108 - looked up at each call
+        )
+    except (TransientError, UnavailableError) as error:
+        run = submitted.address.run
+        raise UnavailableError(
+            f"No longer following the run {run}, which continues: {error.message}",
+            hint=f"Do not submit it again. To look at it later: refeed status {run}",
+        ) from error
 
 
 def _age(workflow: dict[str, Any]) -> float:

@@ -40,7 +40,7 @@ class Clients:
         self._billing, self._fallback, self._deadline = billing, fallback, deadline
 
     @property
-    def patience(self) -> dict[str, Any]:
+    def options(self) -> dict[str, Any]:
         """How long a call of the REST API may take, and is tried again."""
         return {"retry": self.retry, "timeout": self._deadline}
 

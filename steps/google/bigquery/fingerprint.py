@@ -110,7 +110,7 @@ def _tables(
 
 def _get(clients: Clients, name: TableName) -> bigquery.Table:
     with BigQueryErrors(f"the table {name}", clients.billing).translated():
-        return clients.rest.get_table(str(name), **clients.patience)
+        return clients.rest.get_table(str(name), **clients.options)
 
 
 def _mentioned(sql: str, billing: str) -> set[TableName]:

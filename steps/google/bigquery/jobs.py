@@ -55,7 +55,7 @@ def dry_run(clients: Clients, sql: str, field: str) -> DryRun:
     config = bigquery.QueryJobConfig(dry_run=True, use_query_cache=False)
     with BigQueryErrors("the query", clients.billing).translated():
         try:
-            job = clients.rest.query(sql, job_config=config, job_retry=None, **clients.patience)
+            job = clients.rest.query(sql, job_config=config, job_retry=None, **clients.options)
         except BadRequest as error:
             hint = "It is GoogleSQL, with tables as `project.dataset.table`."
             raise _wrong(field, f"BigQuery does not take it: {brief(error)}", hint) from error
@@ -171,17 +171,17 @@ def _start(
                 job_id=job_id,
                 location=location,
                 job_retry=None,
-                **clients.patience,
+                **clients.options,
             )
         except Conflict:  # somebody has started it, or the answer to ours was lost
-            return clients.rest.get_job(job_id, location=location, **clients.patience), False
+            return clients.rest.get_job(job_id, location=location, **clients.options), False
     return job, True
 
 
 def _known(clients: Clients, job_id: str, location: str) -> bigquery.QueryJob | None:
     with BigQueryErrors("a job", clients.billing).translated():
         try:
-            return clients.rest.get_job(job_id, location=location, **clients.patience)
+            return clients.rest.get_job(job_id, location=location, **clients.options)
         except NotFound:
             return None
 
@@ -194,7 +194,7 @@ def _failure(clients: Clients, job: bigquery.QueryJob) -> GoogleAPICallError | N
     """
     with BigQueryErrors("the query", clients.billing).translated():
         try:
-            job.result(retry=clients.patience["retry"], job_retry=None)
+            job.result(retry=clients.options["retry"], job_retry=None)
         except GoogleAPICallError as error:
             if job.state == "DONE" and job.error_result:
                 return error
@@ -207,7 +207,7 @@ def _location(clients: Clients, staging: TableName) -> str:
     name = _name(staging)
     with BigQueryErrors(f"the dataset {name}", clients.billing, name).translated():
         try:
-            return str(clients.rest.get_dataset(name, **clients.patience).location)
+            return str(clients.rest.get_dataset(name, **clients.options).location)
         except NotFound as error:
             raise MissingInputError(
                 f"There is no staging dataset {name}, where results of queries and views lie.",

@@ -171,7 +171,7 @@ class BigQuerySource:
             return None
         what = f"table {self.wanted.table}"
         with BigQueryErrors(what, self.clients.billing).translated():
-            return self.clients.rest.get_table(str(self.wanted.table), **self.clients.patience)
+            return self.clients.rest.get_table(str(self.wanted.table), **self.clients.options)
 
     @property
     def _direct(self) -> bool:

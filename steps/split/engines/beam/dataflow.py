@@ -19,7 +19,7 @@ from steps.split.coordination.claims import Claim
 from steps.split.coordination.dataset_pointer import BuiltElsewhereError
 from steps.split.dataset.plan import SplitPlan
 from steps.split.engines.assemble import finish_dataset
-from steps.split.engines.beam.job import PATIENCE, OneJob, Timeouts
+from steps.split.engines.beam.job import TIMEOUTS, OneJob, Timeouts
 from steps.split.engines.beam.pipeline import READ, WRITTEN
 from steps.split.engines.job_output import JobOutput
 from steps.split.sources.base import Source
@@ -32,11 +32,11 @@ class DataflowEngine:
     Args:
         config: complete.
         follower: who waits for the job.
-        patience: with Dataflow and with others.
+        timeouts: for Dataflow and other runs.
     """
 
-    def __init__(self, config: SplitConfig, follower: str, patience: Timeouts = PATIENCE) -> None:
-        self.config, self.follower, self.patience = config, follower, patience
+    def __init__(self, config: SplitConfig, follower: str, timeouts: Timeouts = TIMEOUTS) -> None:
+        self.config, self.follower, self.timeouts = config, follower, timeouts
 
     def __call__(
         self,
@@ -54,7 +54,7 @@ class DataflowEngine:
             RefeedError: Dataflow does not let us.
             MadeMeanwhileError: somebody else has made it.
         """
-        work = OneJob(self.config, self.patience, source, plan, project, storage)
+        work = OneJob(self.config, self.timeouts, source, plan, project, storage)
         work.claims.follow(self.follower)
         claim, job = work.find()
         handover = _done(work, claim, job, progress)
@@ -89,7 +89,7 @@ def _followed(work: OneJob, claim: Claim, job: Job, progress: Progress) -> Job:
     progress.begin("read", "rows", None)
     told = 0
     while job.state == "running":
-        time.sleep(work.patience.poll)
+        time.sleep(work.timeouts.poll)
         job = work.look(claim, job.id)
         counters = dataflow.counters(job.id)
         rows = counters.get(READ, 0) + counters.get(WRITTEN, 0)

@@ -27,6 +27,7 @@ from apache_beam.runners.dataflow.internal.apiclient import (
 from steps.contract import ProjectLayout
 from steps.errors import MissingInputError, TerminalError, TransientError
 from steps.google.dataflow import ENDPOINT, Dataflow, Job
+from steps.retry import poll_until
 from steps.split.config import SplitConfig
 from steps.split.coordination.claims import Claim, Claims, JobLocation
 from steps.split.coordination.dataset_pointer import BuiltElsewhereError, DatasetPointer
@@ -50,7 +51,7 @@ class Timeouts:
     grace: float = 180.0
 
 
-PATIENCE = Timeouts()
+TIMEOUTS = Timeouts()
 """What a job of minutes is worth."""
 
 
@@ -59,7 +60,7 @@ class OneJob:
 
     Args:
         config: complete.
-        patience: with Dataflow and with others.
+        timeouts: for Dataflow and other runs.
         source: of the rows.
         plan: of the data set.
         project: that it lies in.
@@ -69,7 +70,7 @@ class OneJob:
     def __init__(
         self,
         config: SplitConfig,
-        patience: Timeouts,
+        timeouts: Timeouts,
         source: Source,
         plan: SplitPlan,
         project: ProjectLayout,
@@ -77,7 +78,7 @@ class OneJob:
     ) -> None:
         assert config.gcp_project is not None
         assert config.region is not None
-        self.config, self.patience = config, patience
+        self.config, self.timeouts = config, timeouts
         self.source, self.plan, self.project = source, plan, project
         self._dataflows: dict[JobLocation, Dataflow] = {}
         self.place = JobLocation(config.gcp_project, config.region)
@@ -147,11 +148,11 @@ class OneJob:
     def _awaited(self, claim: Claim) -> Job | None:
         """The job of a claim without one, for which its claimer gets some time."""
         dataflow, name = self.dataflow(claim), self.claims.name(claim)
-        while True:
-            found = dataflow.find(name)
-            if found or time.time() > claim.made + self.patience.grace:
-                return found
-            time.sleep(self.patience.poll)
+        return poll_until(
+            lambda: dataflow.find(name),
+            interval=self.timeouts.poll,
+            timeout=max(0.0, claim.made + self.timeouts.grace - time.time()),
+        )
 
     # --- submitting
 
