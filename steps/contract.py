@@ -1,7 +1,7 @@
-"""Where every artifact lies. The one place that knows, for a laptop and for a cluster alike.
+"""Paths of all artifacts, and the command line of each step: the same on a laptop and a cluster.
 
-A location is a plain string, a folder or ``gs://bucket/prefix``; a compiler may pass
-``{{placeholders}}`` where a runner passes values. Nothing here touches a disk.
+A path is a plain string, a local one or ``gs://bucket/prefix``. The compiler passes
+``{{placeholders}}`` where the local runner passes values. Nothing here reads or writes files.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 SPLIT_VERSION = 3
-"""Raised when the same source would give other part files, so that old data sets are not reused."""
+"""Raised when a source would give other part files, so that old datasets are not reused."""
 
 TRAIN_VERSION = 4
 """Raised when the same rows would give another model, metric or explanation."""
@@ -21,19 +21,19 @@ LOCK = ".lock"
 
 
 def join(base: str, *parts: str) -> str:
-    """Join with ``/``, whatever the platform: a URI is not a path."""
+    """Join with ``/`` on every platform, since a URI is not a path."""
     return "/".join([base.rstrip("/"), *parts])
 
 
 @dataclass(frozen=True)
 class DatasetLayout:
-    """One data set: ``<root>/<project>/datasets/<hash>/``."""
+    """One dataset: ``<root>/<project>/datasets/<hash>/``."""
 
     base: str
 
     @property
     def index(self) -> str:
-        """The partition index, written last: without it there is no data set."""
+        """The partition index. It is written last: without it the dataset does not exist."""
         return join(self.base, "index.json")
 
     @property
@@ -43,16 +43,16 @@ class DatasetLayout:
 
     @property
     def sample(self) -> str:
-        """Distinct rows with the smallest hashes and their counts; every grid is made of them."""
+        """Distinct rows with the smallest hashes and their counts, from which grids are computed."""
         return join(self.base, "sample.arrow")
 
     @property
     def statistics(self) -> str:
-        """Exact counts of each column, which the task and the classes follow from."""
+        """Exact counts per column, from which the task and the classes follow."""
         return join(self.base, "statistics.json")
 
     def statistics_table(self, name: str, suffix: str) -> str:
-        """A table about the columns; suffix is ``csv`` or ``parquet``."""
+        """A table of column statistics; suffix is ``csv`` or ``parquet``."""
         return join(self.base, "statistics", f"{name}.{suffix}")
 
     @property
@@ -62,11 +62,11 @@ class DatasetLayout:
 
     @property
     def profile(self) -> str:
-        """The page about the data set that ``refeed profile`` makes."""
+        """The page that ``refeed profile`` writes."""
         return join(self.base, "statistics", "profile.html")
 
     def grid(self, grid_hash: str) -> str:
-        """A shared grid; the hash is of its points per feature and its categorical features."""
+        """A shared grid; its hash covers points per feature and categorical features."""
         return join(self.base, "grids", f"{grid_hash}.json")
 
     @staticmethod
@@ -77,7 +77,7 @@ class DatasetLayout:
 
 @dataclass(frozen=True)
 class CacheLayout:
-    """Work that is found again by its content: ``<root>/<project>/cache/<key>/``."""
+    """Models and explanations by cache key: ``<root>/<project>/cache/<key>/``."""
 
     base: str
 
@@ -86,7 +86,7 @@ class CacheLayout:
         return join(self.base, key[:2], key)
 
     def fit(self, key: str) -> str:
-        """Metrics and what else a fit tells; written after its models."""
+        """Metrics of a fit; written after its models."""
         return join(self.folder(key), "fit.json")
 
     def fold_models(self, key: str) -> str:
@@ -94,11 +94,11 @@ class CacheLayout:
         return join(self.folder(key), "fold-models.zip")
 
     def final_model(self, key: str, suffix: str) -> str:
-        """The model of all rows, in its library's own format."""
+        """The model fitted on all rows, in its library's own format."""
         return join(self.folder(key), f"model{suffix}")
 
     def model_card(self, key: str) -> str:
-        """What the final model is, for whoever finds it."""
+        """A description of the final model."""
         return join(self.folder(key), "model-card.md")
 
     def explanation(self, key: str) -> str:
@@ -114,27 +114,27 @@ class RunLayout:
 
     @property
     def request(self) -> str:
-        """The resolved spec and references to the data set: all that train and collect read."""
+        """The run request: resolved spec and dataset, which is all that train and collect read."""
         return join(self.base, "run.json")
 
     @property
     def spec(self) -> str:
-        """The spec as it was run: with it a run can be submitted again."""
+        """The spec that was run, so that the run can be submitted again."""
         return join(self.base, "operations", "spec.json")
 
     @property
     def trainer(self) -> str:
-        """What the trainer's image said of the trainer: parameters, versions, tasks."""
+        """Parameters, versions and tasks of the trainer, as the trainer's image reports them."""
         return join(self.base, "operations", "trainer.json")
 
     @property
     def begun(self) -> str:
-        """What split has begun: a pod that is started again goes on with that."""
+        """The checkpoint of split, from which a restarted pod resumes."""
         return join(self.base, "operations", "begun.json")
 
     @property
     def outcome(self) -> str:
-        """What came of the run, in a few lines, for whoever asks later."""
+        """Counts, best and worst partitions: a summary that is read when all pods are gone."""
         return join(self.base, "operations", "outcome.json")
 
     @property
@@ -143,7 +143,7 @@ class RunLayout:
         return join(self.base, "operations", "workflows")
 
     def workflow(self, name: str) -> str:
-        """Namespace and time of one workflow that worked on the run."""
+        """Name and time of one workflow that worked on the run."""
         return join(self.workflows, f"{name}.json")
 
     @property
@@ -152,7 +152,7 @@ class RunLayout:
         return join(self.base, "shards")
 
     def shard(self, resource_class: str, number: int | str) -> str:
-        """The partitions that one train step handles, of one resource class."""
+        """The partitions that one training pod of a resource class handles."""
         padded = f"{number:05d}" if isinstance(number, int) else number
         return join(self.shards, f"{resource_class}-{padded}.json")
 
@@ -162,12 +162,12 @@ class RunLayout:
         return join(self.base, "pods")
 
     def pod(self, workflow: str, step: str, number: int) -> str:
-        """One pod: the number counts the pods of this step of this workflow from 1."""
+        """One pod; number counts the pods of this step and workflow from 1."""
         return join(self.pods, f"{workflow}.{step}.{number:03d}.json")
 
     @property
     def cache(self) -> CacheLayout:
-        """Models and explanations of a run that was told to compute everything anew."""
+        """The cache of a forced run, which computes everything again."""
         return CacheLayout(join(self.base, "cache"))
 
     @property
@@ -176,25 +176,25 @@ class RunLayout:
         return join(self.base, "records")
 
     def record(self, partition_id: str) -> str:
-        """What became of one partition."""
+        """How training ended for one partition."""
         return join(self.records, f"{partition_id}.json")
 
     @property
     def marks(self) -> str:
-        """The folder with one file per try at a partition that was begun."""
+        """The folder with one file per attempt at a partition that was begun."""
         return join(self.base, "marks")
 
     def mark(self, partition_id: str, number: int) -> str:
-        """The begin of a try; the number counts from 1."""
+        """The beginning of an attempt; number counts from 1."""
         return join(self.marks, f"{partition_id}-{number:03d}.json")
 
     @property
     def attempts(self) -> str:
-        """The folder with one file per try at a partition that has ended."""
+        """The folder with one file per attempt at a partition that has ended."""
         return join(self.base, "attempts")
 
     def attempt(self, partition_id: str, number: int) -> str:
-        """The end of a try; the number counts from 1."""
+        """The end of an attempt; number counts from 1."""
         return join(self.attempts, f"{partition_id}-{number:03d}.json")
 
     @property
@@ -232,22 +232,22 @@ class RunLayout:
         return join(self.base, LOCK)
 
     def log(self, step: str) -> str:
-        """Structured lines of one step."""
+        """The structured log of one step."""
         return join(self.base, "logs", f"{step}.jsonl")
 
     @property
     def report(self) -> str:
-        """The page for analysts."""
+        """The report."""
         return join(self.base, "report.html")
 
     @property
     def status(self) -> str:
-        """What the experiment store knows of the run, where there is no embedded store."""
+        """The run's record, where the experiment store is on object storage."""
         return join(self.base, "status.json")
 
     @property
     def done(self) -> str:
-        """The commit marker of collect: the run is whole."""
+        """The commit marker of collect: the run is complete."""
         return join(self.base, "done.json")
 
 
@@ -313,7 +313,7 @@ class WorkLayout:
 
 @dataclass(frozen=True)
 class ProjectLayout:
-    """All of one project: ``<root>/<project>/``. Nothing of it lies anywhere else."""
+    """One project: ``<root>/<project>/``. All its artifacts are inside."""
 
     root: str
     project: str
@@ -324,7 +324,7 @@ class ProjectLayout:
         return join(self.root, self.project)
 
     def dataset(self, dataset_hash: str) -> DatasetLayout:
-        """Where one data set lies."""
+        """Paths of one dataset."""
         return DatasetLayout(join(self.datasets, dataset_hash))
 
     @property
@@ -347,7 +347,7 @@ class ProjectLayout:
         return join(self.datasets, "pins")
 
     def pin(self, config_hash: str) -> str:
-        """What fixes the rows of a moving source while a data set is made of it."""
+        """The snapshot of a source that changes, while its dataset is built."""
         return join(self.pins, f"{config_hash}.json")
 
     @property
@@ -361,7 +361,7 @@ class ProjectLayout:
 
     @property
     def scratch(self) -> str:
-        """Where split spills what does not fit into memory; always a local folder."""
+        """The folder to which split spills rows that do not fit into memory; always local."""
         return join(self.datasets, ".scratch")
 
     @property
@@ -379,7 +379,7 @@ class ProjectLayout:
         return join(self.experiments, experiment)
 
     def run(self, experiment: str, run: str) -> RunLayout:
-        """Where one run lies."""
+        """Paths of one run."""
         return RunLayout(join(self.runs(experiment), run))
 
     @property
@@ -392,7 +392,7 @@ class ProjectLayout:
         return join(self.base, "sources", name)
 
     def upload(self, digest: str, name: str) -> str:
-        """A source that was copied from the machine of whoever submitted; by content."""
+        """A source that was copied from the submitter's machine; the digest is of its content."""
         return join(self.base, "uploads", digest, name)
 
     @property
@@ -403,7 +403,7 @@ class ProjectLayout:
 
 @dataclass(frozen=True)
 class RunAddress:
-    """Names a run; with it every step finds all else. A compiler fills in placeholders.
+    """Names a run; every step finds everything else from it. The compiler fills in placeholders.
 
     Attributes:
         root: the artifact root.
@@ -419,22 +419,22 @@ class RunAddress:
 
     @property
     def layout(self) -> ProjectLayout:
-        """Where the project's artifacts lie."""
+        """Paths of the project's artifacts."""
         return ProjectLayout(self.root, self.project)
 
     @property
     def run_layout(self) -> RunLayout:
-        """Where the run's artifacts lie."""
+        """Paths of the run's artifacts."""
         return self.layout.run(self.experiment, self.run)
 
     @property
     def follower(self) -> str:
-        """The run, as one who waits for what others may need too."""
+        """The name under which the run waits for a Dataflow job that several runs may share."""
         return f"{self.experiment}/{self.run}"
 
     @property
     def arguments(self) -> list[str]:
-        """How a step is told."""
+        """The command-line options that name the run."""
         return [
             f"--root={self.root}",
             f"--project={self.project}",
@@ -444,33 +444,30 @@ class RunAddress:
 
 
 Step = Literal["check", "split", "train", "collect", "finish"]
-"""What a container runs."""
+"""The steps that a container can run."""
 
 OUTPUTS = "/tmp/refeed"  # noqa: S108 - in a pod, /tmp is a volume of its own
-"""The folder in a pod where a step leaves what the workflow engine picks up."""
+"""The folder in a pod where a step writes the outputs that Argo reads."""
 
 MEMORY_EXIT = 100
-"""A pod that ends with 100 + n needs the memory of the n-th larger resource class to go on."""
-
-PREEMPTED_EXIT = 143
-"""A pod that was told to stop (SIGTERM) and did so in good order."""
+"""A pod that exits with 100 + n needs the n-th larger resource class to continue."""
 
 
 def output(name: str) -> str:
-    """The file in a pod that holds one of a step's outputs."""
+    """Return the file in a pod that holds one of a step's outputs."""
     return f"{OUTPUTS}/{name}"
 
 
 def shards_output(resource_class: str) -> str:
-    """Name of the split step's output that lists the shards of one resource class."""
+    """Return the name of split's output that lists the shards of one resource class."""
     return f"shards-{resource_class}"
 
 
 def step_command(step: Step, address: RunAddress, **options: str | int) -> list[str]:
-    """The command line of a step in a pod; values and placeholders look the same.
+    """Return the command line of a step in a pod, of values or of placeholders.
 
     Args:
-        step: which one.
+        step: to run.
         address: of the run.
         options: further options of that step, such as ``shard=3``.
     """

@@ -1,6 +1,6 @@
-"""What passes between the steps: frozen records with a deterministic JSON form.
+"""Records that the steps exchange: frozen, with a deterministic JSON form.
 
-Only the standard library is imported here, so that compile time can read them too.
+Only the standard library is imported here, so that the compiler can read them too.
 """
 
 from __future__ import annotations
@@ -30,12 +30,12 @@ Reason = Literal[
     "worker_died",
     "no_record",
 ]
-"""Why a partition has no model. The first seven are skips: nothing went wrong, there is just no
-model to be had. The last five are failures."""
+"""Why a partition has no model. The first seven are skips: there is nothing to train, and nothing
+went wrong. The last five are failures."""
 
 
 def canonical_json(value: Json) -> str:
-    """One text per value: sorted keys, no spaces, UTF-8 kept, no NaN.
+    """Return the one JSON text of a value: sorted keys, no spaces, UTF-8, no NaN.
 
     Raises:
         ValueError: for NaN or an infinity, which JSON cannot hold.
@@ -46,7 +46,7 @@ def canonical_json(value: Json) -> str:
 
 
 def digest(value: Json, length: int = 32) -> str:
-    """The first ``length`` hex digits of the SHA-256 of ``value``'s canonical JSON."""
+    """Return the first ``length`` hex digits of the SHA-256 of ``value``'s canonical JSON."""
     text = canonical_json(value).encode("utf-8", "surrogatepass")
     return hashlib.sha256(text).hexdigest()[:length]
 
@@ -67,23 +67,23 @@ class PartitionKey:
     def partition_id(self) -> str:
         """A name that is safe in a path, a label and a URL: ``p`` and 20 hex digits.
 
-        Hostile keys (``../x``, spaces, ``A`` beside ``a`` on a file system that folds case) are
-        harmless because no character of them survives. 80 bits: the chance that any two of a
-        million keys collide is below 1e-12, and split refuses the data set if two do.
+        No character of a hostile key survives (``../x``, spaces, ``A`` and ``a`` on a file system
+        that ignores case). With 80 bits the chance that any two of a million keys collide is below
+        1e-12, and split rejects the dataset if two do.
         """
         return "p" + digest([self.kind, self.text], 20)
 
 
 @dataclass(frozen=True)
 class PartitionEntry:
-    """One line of the partition index.
+    """One partition in the partition index.
 
     Attributes:
         key: the partition.
         rows: rows in all parts.
-        missing: nulls per column, in the order of the data set's schema.
+        missing: nulls per column, in the order of the dataset's schema.
         content: digest of the rows as a multiset; equal rows in any order have equal digests.
-        parts: paths of the part files, relative to the data set's folder.
+        parts: paths of the part files, relative to the dataset's folder.
         bytes: size of all parts together.
     """
 
@@ -97,7 +97,7 @@ class PartitionEntry:
 
 @dataclass(frozen=True)
 class Column:
-    """A column of a data set: its name and canonical type."""
+    """A column of a dataset: its name and canonical type."""
 
     name: str
     type: str
@@ -105,10 +105,10 @@ class Column:
 
 @dataclass(frozen=True)
 class PartitionIndex:
-    """What split writes last: the data set is what this names, and nothing else.
+    """The partition index, which split writes last. It defines the dataset.
 
     Attributes:
-        dataset: the data set's hash.
+        dataset: the dataset's hash.
         content: digest of rows, columns and partition column; the same for every part format.
         columns: the schema, sorted by column name.
         partition_by: name of the partition column.
@@ -129,7 +129,7 @@ class PartitionIndex:
         return sum(entry.rows for entry in self.entries)
 
     def column_position(self, name: str) -> int:
-        """Where ``name`` stands in ``columns``.
+        """Return the position of a column in ``columns``.
 
         Raises:
             KeyError: there is no such column.
@@ -141,7 +141,7 @@ class PartitionIndex:
 
     def to_json(self) -> str:
         """The text that is stored as ``index.json``."""
-        # Not asdict, which copies each number of each partition: most of the time it takes.
+        # Not asdict: it would copy each number of each partition, which dominates the time.
         entries = [{**vars(entry), "key": vars(entry.key)} for entry in self.entries]
         columns = [vars(column) for column in self.columns]
         return canonical_json({**vars(self), "columns": columns, "entries": entries})
@@ -168,15 +168,15 @@ def _entry(raw: dict[str, Json]) -> PartitionEntry:
 
 @dataclass(frozen=True)
 class Roles:
-    """What each column of a data set is for.
+    """The role of each column of a dataset.
 
     Attributes:
         partition_by: names the partition of a row.
         target: is predicted.
         features: are predicted from, in the order of the spec.
         categorical: those features whose values are levels without order.
-        weight: says how much a row counts; None if all count alike.
-        group: rows that share its value share a fold; None if every row is its own.
+        weight: how much a row counts; None if all rows count the same.
+        group: rows with the same value are in the same fold; None if every row is on its own.
         time: orders the folds of method time; None for the others.
     """
 
@@ -191,18 +191,18 @@ class Roles:
 
 @dataclass(frozen=True)
 class RunRequest:
-    """All that train and collect need to know of a run; stored as ``run.json``.
+    """The request that train and collect carry out; stored as ``run.json``.
 
     Attributes:
         project: isolation unit.
         experiment: the spec's name.
         run: the run's id.
         spec_hash: of the resolved spec, without URIs, labels and execution.
-        dataset: the data set's hash.
+        dataset: the dataset's hash.
         grid: hash of the shared grid.
         roles: of the columns.
         task: regression, binary or multiclass.
-        classes: of the whole data set, in order of their value; empty for a regression.
+        classes: of the whole dataset, in order of their value; empty for a regression.
         min_rows: rows with a target that a partition must have.
         max_levels: levels per category before the rarest are merged.
         trainer: ``{"name": ..., "params": {...}}`` with all defaults filled in.
@@ -210,7 +210,7 @@ class RunRequest:
         explain: the spec's part, with all defaults.
         versions: of Refeed and of the libraries that shape a number.
         max_failed_fraction: share of partitions that may fail before the run counts as failed.
-        force: the run has a cache of its own: nothing that was computed before is used.
+        force: the run has a cache of its own, so nothing that was computed before is used.
         label: the user's own note.
     """
 
@@ -251,17 +251,17 @@ class RunRequest:
 
 @dataclass(frozen=True)
 class PartitionRecord:
-    """What became of one partition in one run. Written once, after everything it refers to.
+    """How training ended for one partition of a run. It is written after everything it refers to.
 
-    Everything here follows from rows, resolved spec and library versions: no clock, no path.
+    All of it follows from rows, resolved spec and library versions: no clock, no path.
 
     Attributes:
         key: the partition.
         status: ``trained``, ``skipped`` or ``failed``.
         reason: typed; empty when trained.
         message: for people; stripped of paths and addresses.
-        fit: cache key of models and metrics, or of the finding that there is nothing to train;
-            empty where the rows were not even read.
+        fit: cache key of models and metrics, or of the reason that there is nothing to train; empty
+            if the rows were not read.
         explanation: cache key of the explanations; empty unless trained.
     """
 
@@ -286,7 +286,7 @@ class PartitionRecord:
 
 @dataclass(frozen=True)
 class PodRecord:
-    """One pod that worked on a run; written when it begins, now and then, and when it ends.
+    """One pod that worked on a run; written when it begins, as it progresses, and when it ends.
 
     Attributes:
         pod: its name.
@@ -298,9 +298,9 @@ class PodRecord:
         began: ISO 8601, UTC.
         ended: ISO 8601, UTC; empty while it runs, or if it was killed.
         cause: why it ended: ``done``, ``transient``, ``error``, ``failed``, ``preempted``,
-            ``memory``, ``more_memory``, ``lost``; empty while it runs. What ended a pod that was
-            killed is written by the next one, which the workflow engine tells.
-        done: partitions that are done with, so far.
+            ``memory``, ``more_memory``, ``lost``; empty while it runs. If the pod was killed, the next
+            pod writes the cause, which it gets from the workflow engine.
+        done: partitions that are finished so far.
         total: partitions of the shard.
         statuses: the partitions done by this pod, by status.
     """
@@ -338,7 +338,7 @@ class RunRecord:
         experiment: the spec's name.
         run: the run's id; ids of one experiment sort by the time at which they began.
         spec_hash: of the resolved spec, without URIs, labels and execution.
-        dataset: the data set's hash.
+        dataset: the dataset's hash.
         status: ``running``, ``finished``, ``failed`` or ``stopped``.
         started: ISO 8601, UTC.
         ended: ISO 8601, UTC; empty while it runs.
