@@ -84,12 +84,12 @@ def ours(run: str) -> float:
     from steps.collect.step import collect  # noqa: PLC0415
     from steps.contract import RunAddress  # noqa: PLC0415
     from steps.run_context import RunContext  # noqa: PLC0415
-    from steps.runtime.progress import Silent  # noqa: PLC0415
+    from steps.runtime.progress import NoProgress  # noqa: PLC0415
 
     project, _ = _places(run)
     context = RunContext.open(RunAddress(project.root, project.project, "many", Path(run).name))
     began = time.perf_counter()
-    collect(context, "table", Silent())
+    collect(context, "table", NoProgress())
     return time.perf_counter() - began
 
 

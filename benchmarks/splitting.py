@@ -19,7 +19,7 @@ def split_seconds(out: str, engine: str, *, statistics: bool = True, **dataset: 
         dataset: the spec's part, beside ``partition_by`` and ``target``.
     """
     from steps.contract import ProjectLayout  # noqa: PLC0415 - not in the measuring process
-    from steps.runtime.progress import Silent  # noqa: PLC0415
+    from steps.runtime.progress import NoProgress  # noqa: PLC0415
     from steps.split.config import DatasetConfig, SplitConfig  # noqa: PLC0415
     from steps.split.engines.choose import engine_of  # noqa: PLC0415
     from steps.split.step import SplitRequest, split  # noqa: PLC0415
@@ -31,7 +31,7 @@ def split_seconds(out: str, engine: str, *, statistics: bool = True, **dataset: 
     request = SplitRequest(config, None, None, "auto", 20)
     named = engine_of(SplitConfig(engine=engine))  # type: ignore[arg-type]  # one of its names
     began = time.perf_counter()
-    split(request, ProjectLayout(out, "bench"), storage_for(out), Silent(), named)
+    split(request, ProjectLayout(out, "bench"), storage_for(out), NoProgress(), named)
     return time.perf_counter() - began
 
 

@@ -1,27 +1,27 @@
-"""The errors that Refeed raises, drawn as one tree, with the exit code of each.
+"""All errors of Refeed as one tree, with their exit codes.
 
-    RefeedError                 70  a bug of ours, or something nobody foresaw
+    RefeedError                 70  an unexpected error: a bug in Refeed
     ├── UsageError               2  the command line is wrong
-    ├── TerminalError           65  trying again cannot help
-    │   ├── SpecError           65  the experiment spec is wrong; has file, line and column
-    │   ├── DataError           65  the source table cannot be used as it is
-    │   │   └── DamagedError    65  an artifact of ours cannot be read any more
+    ├── TerminalError           65  a retry cannot help
+    │   ├── SpecError           65  the experiment spec is invalid; has file, line and column
+    │   ├── DataError           65  the source table cannot be used
+    │   │   └── DamagedError    65  an artifact cannot be read
     │   ├── TrainerError        65  no such trainer, or it breaks its contract
     │   └── OutOfMemoryError    65  a step needs more memory than the largest resource class has
-    ├── MissingInputError       66  a file, a run or a data set is not there
-    ├── UnavailableError        69  no cluster answers, or it kept failing in spite of retries
+    ├── MissingInputError       66  a file, run or dataset does not exist
+    ├── UnavailableError        69  no cluster answers, or a step kept failing in spite of retries
     ├── OutputError             73  the artifact root cannot be written
     ├── LostArtifactError       74  an artifact was deleted or damaged; run again to compute it
-    ├── TransientError          75  throttled, or the network failed: try again
-    │   └── ExpiredError        75  BigQuery's session ended: the rows are read from the beginning
-    ├── ForbiddenError          77  the cluster or the storage does not let us
-    ├── MoreMemoryError        10n  a pod needs the n-th larger resource class to go on
-    ├── PreemptedError         143  a pod was told to stop, and everything finished is recorded
+    ├── TransientError          75  throttled, or the network failed: retry
+    │   └── ExpiredError        75  BigQuery's session expired: read the rows from the beginning
+    ├── ForbiddenError          77  the cluster or Google Cloud denied access
+    ├── MoreMemoryError        10n  a pod needs the n-th larger resource class to continue
+    ├── PreemptedError         143  a pod was preempted; everything finished is recorded
     ├── RunFailedError           4  a run on the cluster failed, or was stopped
     └── TooManyFailuresError     3  the run ended, but more partitions failed than the spec allows
 
-Exit code 2 is a wrong command line, 130 is Ctrl-C, 0 is success. The numbers above 63 are those of
-BSD's ``sysexits.h``; workflow engines read them to decide whether to try again.
+Exit code 2 is an invalid command line, 130 is Ctrl-C, 0 is success. The codes from 64 to 78 are those
+of BSD's ``sysexits.h``; Argo reads them to decide whether to retry.
 """
 
 from __future__ import annotations
@@ -29,9 +29,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, ClassVar, Literal
 
+from steps.contract import MEMORY_EXIT
+
 
 class RefeedError(Exception):
-    """Base of all errors that Refeed raises on purpose.
+    """Base of all errors that Refeed raises deliberately.
 
     Args:
         message: the value, what is allowed, and why it matters, in whole sentences.
@@ -50,7 +52,7 @@ class RefeedError(Exception):
         return f"{self.message}\n{self.hint}" if self.hint else self.message
 
     def __reduce__(self) -> tuple[Any, ...]:
-        # Workers send errors to their parent: nothing is lost on the way, whatever __init__ takes.
+        # Workers send errors to their parent process, whatever arguments __init__ has.
         return _restore, (type(self), self.args, self.__dict__)
 
 
@@ -61,13 +63,13 @@ def _restore(kind: type[RefeedError], args: tuple[Any, ...], state: dict[str, An
 
 
 class TerminalError(RefeedError):
-    """Trying again cannot help: never retried."""
+    """A retry cannot help, so there is none."""
 
     exit_code = 65
 
 
 ProblemCode = Literal["invalid", "missing", "unknown_key"]
-"""What kind of problem it is. Code decides by this, never by the message."""
+"""The kind of a problem. Code checks this, never the message."""
 
 
 @dataclass(frozen=True)
@@ -97,10 +99,10 @@ class Problem:
 
 
 class SpecError(TerminalError):
-    """The experiment spec is wrong.
+    """The experiment spec is invalid.
 
     Args:
-        path: the spec file, or a name for where the value came from (``--set``).
+        path: the spec file, or a name for the origin of the value (``--set``).
         problems: at least one.
     """
 
@@ -117,7 +119,7 @@ class SpecError(TerminalError):
 
 
 class DataError(TerminalError):
-    """The source table cannot be used as it is."""
+    """The source table cannot be used."""
 
 
 class DamagedError(DataError):
@@ -136,7 +138,7 @@ class DamagedError(DataError):
 
 
 class UsageError(RefeedError):
-    """The command line is wrong."""
+    """The command line is invalid."""
 
     exit_code = 2
 
@@ -181,14 +183,14 @@ class OutputError(RefeedError):
 
 
 class TransientError(RefeedError):
-    """Throttled, or the network failed: worth trying again."""
+    """Throttled, or the network failed: a retry may help."""
 
     exit_code = 75
     transient = True
 
 
 class ExpiredError(TransientError):
-    """What was being read is no longer served; the same rows can be read from the beginning."""
+    """A read session has expired; the same rows can be read from the beginning."""
 
 
 class UnavailableError(RefeedError):
@@ -198,48 +200,48 @@ class UnavailableError(RefeedError):
 
 
 class ForbiddenError(RefeedError):
-    """The cluster does not let us: says which verb on which resource, and whom."""
+    """Access was denied; the message names the caller and the missing role or permission."""
 
     exit_code = 77
 
 
 class PreemptedError(RefeedError):
-    """The pod was told to stop; all that is finished is recorded."""
+    """The pod was preempted; everything finished is recorded."""
 
     exit_code = 143
     transient = True
 
 
 class MoreMemoryError(RefeedError):
-    """A pod must be started again in a larger resource class to go on.
+    """A pod must be restarted in a larger resource class to continue.
 
     Args:
-        step: how many classes larger, from 1.
+        offset: how many classes larger, from 1.
     """
 
     transient = True
 
-    def __init__(self, step: int) -> None:
+    def __init__(self, offset: int) -> None:
         super().__init__(
-            f"What is left needs more memory: the resource class that is {step} larger."
+            f"The remaining partitions need more memory: a resource class {offset} larger."
         )
-        self.exit_code = 100 + step  # type: ignore[misc]  # fixed for every other class
+        self.exit_code = MEMORY_EXIT + offset  # type: ignore[misc]  # fixed for every other class
 
 
 class RunFailedError(RefeedError):
-    """A run on the cluster came to no good end; the message says why."""
+    """A run on the cluster failed or was stopped; the message says why."""
 
     exit_code = 4
 
 
 class TooManyFailuresError(RefeedError):
-    """The run ended and its tables are written, but too large a share of partitions failed."""
+    """The run finished and its tables are written, but too many partitions failed."""
 
     exit_code = 3
 
 
 DEBUG = "REFEED_DEBUG"
-"""Names the environment variable that lets tracebacks through."""
+"""The environment variable that shows tracebacks if it is set."""
 
 
 def internal_error(error: Exception) -> RefeedError:

@@ -1,4 +1,4 @@
-"""Amounts as Kubernetes and specs write them: memory, processors, durations."""
+"""Quantities in the notation of Kubernetes and of specs: memory, CPUs, durations."""
 
 from __future__ import annotations
 
@@ -13,36 +13,36 @@ _MEMORY = {
     "Gi": 1 << 30,
     "Ti": 1 << 40,
 }
-_SPELT = ("bytes", "KiB", "MiB", "GiB", "TiB", "PiB")
+_UNITS = ("bytes", "KiB", "MiB", "GiB", "TiB", "PiB")
 _SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86_400}
 
 
 def parse_mib(quantity: str) -> int:
-    """MiB of ``4Gi`` (4096) or ``500M`` (476), rounded down."""
+    """Return MiB of ``4Gi`` (4096) or ``500M`` (476), rounded down."""
     number = quantity.rstrip("KkMGTi")
     return int(float(number) * _MEMORY[quantity[len(number) :]]) >> 20
 
 
 def parse_bytes(quantity: str) -> int:
-    """Bytes of ``2TiB``, ``2Ti`` or ``500MB``; the B says the same as none."""
+    """Return bytes of ``2TiB``, ``2Ti`` or ``500MB``; the B is optional."""
     plain = quantity.removesuffix("B")
     number = plain.rstrip("KkMGTi")
     return int(float(number) * _MEMORY[plain[len(number) :]])
 
 
 def format_bytes(size: int) -> str:
-    """Bytes as people write them: ``1.5 GiB``."""
+    """Return bytes for people: ``1.5 GiB``."""
     amount, unit = float(size), 0
-    while amount >= 1024 and unit < len(_SPELT) - 1:  # noqa: PLR2004 - of one unit in the next
+    while amount >= 1024 and unit < len(_UNITS) - 1:  # noqa: PLR2004 - of one unit in the next
         amount, unit = amount / 1024, unit + 1
-    return f"{amount:.1f} {_SPELT[unit]}" if unit else f"{size} bytes"
+    return f"{amount:.1f} {_UNITS[unit]}" if unit else f"{size} bytes"
 
 
 def parse_cpus(quantity: str) -> float:
-    """Processors of ``2`` (2.0) or ``500m`` (0.5)."""
+    """Return CPUs of ``2`` (2.0) or ``500m`` (0.5)."""
     return float(quantity[:-1]) / 1000 if quantity.endswith("m") else float(quantity)
 
 
 def parse_duration(duration: str) -> int:
-    """Seconds of ``90s``, ``15m``, ``6h`` or ``7d``."""
+    """Return seconds of ``90s``, ``15m``, ``6h`` or ``7d``."""
     return int(duration[:-1]) * _SECONDS[duration[-1]]

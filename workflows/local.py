@@ -19,7 +19,7 @@ from steps.errors import DamagedError, LostArtifactError, SpecError, TransientEr
 from steps.records import RunRequest
 from steps.run_context import RunContext
 from steps.runtime.log import RunLog
-from steps.runtime.progress import Progress, Silent
+from steps.runtime.progress import NoProgress, Progress
 from steps.split.step import SplitResult, split
 from steps.storage.base import Storage, check_writable, read_parsed, scheme_of, storage_for
 from steps.storage.file_lock import file_lock
@@ -90,7 +90,7 @@ def run(
     """
     loaded = spec if isinstance(spec, LoadedSpec) else load_spec(spec, overrides)
     try:
-        return _Local(loaded, progress or Silent()).run()
+        return _Local(loaded, progress or NoProgress()).run()
     except SpecError as error:
         raise loaded.locate(error) from None
 
@@ -101,7 +101,7 @@ def split_only(spec: LoadedSpec, progress: Progress | None = None) -> SplitResul
     Raises:
         RefeedError: see ``steps.errors``.
     """
-    local = _Local(spec, progress or Silent())
+    local = _Local(spec, progress or NoProgress())
     try:
         return local.split()
     except SpecError as error:

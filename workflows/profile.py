@@ -17,7 +17,7 @@ from steps.contract import DatasetLayout, ProjectLayout, join
 from steps.results.dataset_tables import facts_of, local_file, partitions, whole_table
 from steps.results.schema import COLUMN_STATISTICS, DATA_WARNINGS
 from steps.results.writer import arrow_table
-from steps.runtime.progress import Progress, Silent
+from steps.runtime.progress import NoProgress, Progress
 from steps.split.dataset.tfdv import Slice, encode_many
 from steps.split.step import SplitResult
 from steps.storage.base import Storage, storage_for, write_text
@@ -82,7 +82,7 @@ def profile(
     Raises:
         RefeedError: see ``steps.errors``.
     """
-    made = split_only(loaded, progress or Silent())
+    made = split_only(loaded, progress or NoProgress())
     spec = loaded.spec
     project, storage = ProjectLayout(spec.output, spec.project), storage_for(spec.output)
     dataset = project.dataset(made.index.dataset)

@@ -13,7 +13,7 @@ import pyarrow as pa
 from steps.contract import RunLayout
 from steps.records import PodRecord
 from steps.results.writer import csv_of
-from steps.runtime.attempts import Attempt, tries
+from steps.runtime.attempts import Attempt, attempt_uris
 from steps.storage.base import Storage, read_parsed
 
 _READERS = 16
@@ -23,7 +23,7 @@ Parsed = TypeVar("Parsed")
 
 def read_attempts(run: RunLayout, storage: Storage) -> list[Attempt]:
     """All tries at partitions, by partition and then in the order of time."""
-    return _read_all(storage, tries(storage, run).values(), Attempt.from_json)
+    return _read_all(storage, attempt_uris(storage, run).values(), Attempt.from_json)
 
 
 def count_by_cache(attempts: list[Attempt]) -> dict[str, int]:

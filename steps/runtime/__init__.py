@@ -1,1 +1,1 @@
-"""What a running step needs: log, progress, attempts, threads."""
+"""Runtime support of the steps: log, progress, attempts, threads, lost artifacts."""

@@ -1,4 +1,4 @@
-"""Structured lines of a step, kept in the run's folder so that they outlive the process."""
+"""Structured logs, kept in the run's folder so that they outlive the process."""
 
 from __future__ import annotations
 
@@ -15,16 +15,16 @@ _SECONDS_BETWEEN_WRITES = 5.0
 
 
 def _writer() -> str:
-    """A pod's name, or a process id: two writers never share a file."""
+    """Return the pod's name or the process id, so that two writers never share a file."""
     return os.environ.get("REFEED_POD") or str(os.getpid())
 
 
 class RunLog:
-    """One JSON object per line: time, step, event, and whatever belongs to it.
+    """One JSON object per line: time, step, event, and the event's own fields.
 
     Args:
         storage: of the run.
-        uri: of the log; the writer makes it unique, so that a later try adds a file.
+        uri: of the log; made unique per writer, so that a later attempt adds a file.
         step: name of the step.
     """
 
@@ -35,7 +35,7 @@ class RunLog:
         self._written = 0.0
 
     def event(self, name: str, **fields: Json) -> None:
-        """Add a line."""
+        """Add a line to the log."""
         now = datetime.now(UTC).isoformat(timespec="milliseconds")
         self._lines.append(
             canonical_json({"time": now, "step": self._step, "event": name, **fields})
@@ -44,7 +44,7 @@ class RunLog:
             self.flush()
 
     def flush(self) -> None:
-        """Write what has come together."""
+        """Write all lines so far."""
         content = "".join(f"{line}\n" for line in self._lines)
         self._storage.write(self._uri, content.encode("utf-8", "surrogatepass"))
         self._written = time.monotonic()

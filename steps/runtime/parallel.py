@@ -1,6 +1,6 @@
-"""Work in threads, whose results come in the order of its items.
+"""Map in threads, with results in the order of the items.
 
-What is worth a thread here spends its time in numpy, Arrow or a request, without Python's lock.
+Threads pay for work that spends its time in numpy, Arrow or requests, without Python's lock.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from typing import TypeVar
 
 THREADS = min(4, os.cpu_count() or 1)
-"""At once, where they compute; more would only hold more memory."""
+"""Threads that compute at the same time; more would only hold more memory."""
 
 Item = TypeVar("Item")
 Done = TypeVar("Done")
@@ -21,13 +21,15 @@ Done = TypeVar("Done")
 def map_ordered(
     work: Callable[[Item], Done], items: Iterable[Item], threads: int = THREADS, ahead: int = 0
 ) -> Iterator[Done]:
-    """``map`` in threads.
+    """Yield ``work(item)`` for each item, in the order of the items.
+
+    It is a sliding window: while the caller uses one result, the next ones are computed.
 
     Args:
-        work: is called for each item.
-        items: are taken as they are needed.
-        threads: at once.
-        ahead: items begun but not yet taken, at the most; one more than there are threads if 0.
+        work: called in a thread for each item.
+        items: consumed as needed.
+        threads: number of threads.
+        ahead: size of the window; 0 for one more than there are threads.
     """
     with ThreadPoolExecutor(threads) as pool:
         running: deque[Future[Done]] = deque()

@@ -1,4 +1,4 @@
-"""How a step tells whoever watches how far it has come."""
+"""Progress of a step, for a progress bar or a log."""
 
 from __future__ import annotations
 
@@ -6,20 +6,20 @@ from typing import Protocol
 
 
 class Progress(Protocol):
-    """A watcher: a progress bar, a log, or nobody."""
+    """Receives the progress of a step."""
 
     def begin(self, step: str, unit: str, total: int | None) -> None:
-        """A step begins; ``total`` units are ahead, or nobody knows how many."""
+        """Begin a step of ``total`` units; None if their number is unknown."""
 
     def advance(self, units: int, note: str = "") -> None:
-        """So many more units are done."""
+        """Add ``units`` finished units."""
 
     def end(self) -> None:
-        """The step has ended."""
+        """End the step."""
 
 
-class Silent:
-    """Nobody watches."""
+class NoProgress:
+    """Shows no progress."""
 
     def begin(self, step: str, unit: str, total: int | None) -> None:
         """See ``Progress.begin``."""

@@ -1,4 +1,4 @@
-"""The storage port: whole objects by URI, each written in one atomic act.
+"""The storage port: whole objects by URI, written atomically.
 
 The adapter is chosen by URI scheme in one dictionary, and imported on first use: a run on a laptop
 imports no cloud client.
@@ -18,57 +18,57 @@ from steps.errors import DamagedError, OutputError, Problem, SpecError
 Parsed = TypeVar("Parsed")
 
 TEMPORARY_PREFIX = ".tmp-"
-"""Files being written begin with this; what a killed process left is nobody's and may go."""
+"""Prefix of files that are being written; one that a killed process left can be deleted."""
 
 
 class Storage(Protocol):
-    """Objects by URI. A write is seen whole or not at all.
+    """Objects by URI. A write is visible completely or not at all.
 
-    Any of these raises ``TransientError`` where the place is remote and cannot be reached.
+    Every method raises ``TransientError`` if remote storage cannot be reached.
     """
 
     def read(self, uri: str) -> bytes:
-        """The whole object.
+        """Return the content of an object.
 
         Raises:
             MissingInputError: there is no such object.
         """
 
     def write(self, uri: str, content: bytes) -> None:
-        """Create or replace the object, atomically.
+        """Create or replace an object atomically.
 
         Raises:
-            OutputError: the place cannot be written.
+            OutputError: the location cannot be written.
         """
 
     def writer(self, uri: str) -> AbstractContextManager[BinaryIO]:
-        """A stream for an object too large for memory; it appears when the block ends well.
+        """Open a stream for a large object, which appears when the block ends without an error.
 
         Raises:
-            OutputError: the place cannot be written.
+            OutputError: the location cannot be written.
         """
 
     def create(self, uri: str, content: bytes) -> bool:
-        """Create the object unless it is there; whether this call made it.
+        """Create an object unless it exists, and return whether this call created it.
 
-        Of any number of racers exactly one is told True. Meant for small objects.
+        Of several concurrent calls exactly one returns True. Meant for small objects.
 
         Raises:
-            OutputError: the place cannot be written.
+            OutputError: the location cannot be written.
         """
 
     def exists(self, uri: str) -> bool:
-        """Whether the object is there."""
+        """Return whether an object exists."""
 
     def version(self, uri: str) -> str:
-        """A text that is another one whenever the object has been written again.
+        """Return a text that changes whenever the object is written.
 
         Raises:
             MissingInputError: there is no such object.
         """
 
     def download(self, uri: str, path: Path) -> None:
-        """Copy the object into a local file, whatever its size.
+        """Copy an object of any size to a local file.
 
         Raises:
             MissingInputError: there is no such object.
@@ -76,15 +76,15 @@ class Storage(Protocol):
         """
 
     def names(self, uri: str) -> list[str]:
-        """Sorted names of what lies right under a folder; empty if there is no such folder."""
+        """Return the sorted names directly in a folder; empty if there is no such folder."""
 
     def delete(self, uri: str) -> None:
-        """Remove the object; no error if it is not there."""
+        """Delete an object; no error if it does not exist."""
 
     def sweep(self, uri: str) -> None:
-        """Remove what killed writers left half written anywhere under a folder.
+        """Delete what killed writers left half-written anywhere in a folder.
 
-        Only for a folder that nobody else is writing to.
+        Nobody else may be writing to the folder.
         """
 
 
@@ -98,10 +98,10 @@ def write_text(storage: Storage, uri: str, text: str) -> None:
 
 
 def read_parsed(storage: Storage, uri: str, parse: Callable[[bytes], Parsed]) -> Parsed:
-    """Read an artifact of ours and parse it.
+    """Read an artifact and parse it.
 
     Raises:
-        MissingInputError: it is not there.
+        MissingInputError: it does not exist.
         DamagedError: it cannot be parsed.
     """
     content = storage.read(uri)
@@ -112,7 +112,7 @@ def read_parsed(storage: Storage, uri: str, parse: Callable[[bytes], Parsed]) ->
 
 
 def check_writable(folder: str) -> None:
-    """Find out before any work whether a folder can be written; a local one is made.
+    """Check that a folder can be written, before any work. A local folder is created.
 
     Raises:
         OutputError: it cannot.
@@ -121,7 +121,7 @@ def check_writable(folder: str) -> None:
     if scheme_of(folder):
         storage, probe = storage_for(folder), f"{folder}/{TEMPORARY_PREFIX}{uuid.uuid4().hex}"
         storage.write(probe, b"")
-        storage.delete(probe)  # replacing an object takes the permission to delete it
+        storage.delete(probe)  # replacing an object requires the permission to delete it
         return
     try:
         Path(folder).mkdir(parents=True, exist_ok=True)
@@ -130,11 +130,11 @@ def check_writable(folder: str) -> None:
 
 
 def output_error(uri: str, error: OSError) -> OutputError:
-    """What to tell somebody whose artifact root cannot be written."""
+    """Return the error for an artifact root that cannot be written."""
     return OutputError(
         f"Cannot write {uri!r}: {error.strerror or error}.",
-        hint="Name a folder that you may write, with room left, as `output` in the spec "
-        "(or with --set output=...). What is finished is kept; run again to go on.",
+        hint="Set `output` in the spec (or --set output=...) to a folder that you can write to and "
+        "that has space left. Finished work is kept; run again to resume.",
     )
 
 
@@ -145,25 +145,25 @@ _EXTRAS = {"gs": "gcs"}
 
 
 def scheme_of(uri: str) -> str:
-    """``gs`` of ``gs://bucket/x``; empty for a path."""
+    """Return ``gs`` of ``gs://bucket/x``; empty for a local path."""
     head, separator, _ = uri.partition("://")
     return head if separator else ""
 
 
 def storage_for(uri: str, field: str = "output") -> Storage:
-    """The adapter for a URI's scheme.
+    """Return the adapter for a URI's scheme.
 
     Args:
-        uri: a place, or anything in it.
+        uri: of a folder or object.
         field: of the spec that names it, for the error.
 
     Raises:
-        SpecError: no adapter knows the scheme, or what it needs is not installed.
+        SpecError: the scheme is not supported, or its client is not installed.
     """
     scheme = scheme_of(uri)
     if scheme not in _ADAPTERS:
-        message = f"{scheme}:// is no place that this version of Refeed knows"
-        hint = "A local path is, and so is gs://bucket/folder."
+        message = f"{scheme}:// is not supported"
+        hint = "Use a local path or gs://bucket/folder."
         raise SpecError(uri, [Problem(field, message, hint)])
     adapter: Storage = load_adapter(_ADAPTERS[scheme], uri, field, _EXTRAS.get(scheme, ""))()
     return adapter

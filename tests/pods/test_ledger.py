@@ -18,7 +18,7 @@ from steps.errors import (
     UnavailableError,
 )
 from steps.records import PodRecord
-from steps.runtime.attempts import Attempt, forget, note, tries
+from steps.runtime.attempts import Attempt, attempt_uris, delete_attempts, record_attempt
 from steps.storage.local import LocalStorage
 from steps.train.workers.history import History
 from tests.pods.fake_project import FakeProject
@@ -253,7 +253,7 @@ def _unclose(world: FakeProject, folder: str) -> None:
 def leave(folder: Path, partition: str, number: int, outcome: str, class_offset: int = 0) -> None:
     layout = RunLayout(str(folder))
     attempt = Attempt(partition, number, outcome, "none", 0.0, 0.0, "w", "c", "s", class_offset)
-    note(LocalStorage(), layout, attempt)
+    record_attempt(LocalStorage(), layout, attempt)
 
 
 def test_begin_and_end_of_a_try_are_two_objects_and_the_end_counts(tmp_path: Path) -> None:
@@ -263,12 +263,12 @@ def test_begin_and_end_of_a_try_are_two_objects_and_the_end_counts(tmp_path: Pat
     leave(tmp_path, "b", 2, "begun")
     assert storage.names(layout.marks) == ["a-001.json", "b-002.json"]
     assert storage.names(layout.attempts) == ["a-001.json"]
-    assert tries(storage, layout) == {
+    assert attempt_uris(storage, layout) == {
         "a-001.json": layout.attempt("a", 1),
         "b-002.json": layout.mark("b", 2),
     }
-    forget(storage, layout, {"a"})
-    assert list(tries(storage, layout)) == ["b-002.json"]
+    delete_attempts(storage, layout, {"a"})
+    assert list(attempt_uris(storage, layout)) == ["b-002.json"]
 
 
 def history(folder: Path, *, killed: bool = False) -> History:

@@ -16,7 +16,7 @@ import pytest
 
 from steps.errors import MoreMemoryError, TrainerError, TransientError
 from steps.records import PartitionIndex, PodRecord, RunRequest
-from steps.runtime.attempts import Attempt, note, tries
+from steps.runtime.attempts import Attempt, attempt_uris, record_attempt
 from steps.storage.base import read_parsed
 from steps.train.workers.pool import Pool
 from tests.pods.fake_project import COMMAND, Argo, FakeProject, process_environment
@@ -39,7 +39,7 @@ def numbered_table(**codes: float) -> pa.Table:
 
 def attempts(workflow: Argo) -> list[Attempt]:
     storage = workflow.world.storage
-    uris = tries(storage, workflow.address.run_layout).values()
+    uris = attempt_uris(storage, workflow.address.run_layout).values()
     return [read_parsed(storage, uri, Attempt.from_json) for uri in uris]
 
 
@@ -80,7 +80,7 @@ def leave_begun(
     attempt = Attempt(
         partition, number, "begun", "none", 0, 0, "w", "c", "small-00000", class_offset, alone
     )
-    note(workflow.world.storage, workflow.address.run_layout, attempt)
+    record_attempt(workflow.world.storage, workflow.address.run_layout, attempt)
 
 
 def leave_pod(workflow: Argo, number: int, class_offset: int = 0) -> None:
@@ -132,8 +132,8 @@ def test_a_pod_that_is_told_to_stop_keeps_what_is_finished_and_the_next_one_goes
     before = {attempt.partition_id for attempt in attempts(workflow)}
     workflow.run(SHARD, inputs(workflow), number=1, last=("", "Failed"))
     assert set(workflow.records()) == set(names)
-    tries = Counter(attempt.partition_id for attempt in attempts(workflow))
-    assert set(tries.values()) == {1}  # what was finished was not trained again
+    attempt_uris = Counter(attempt.partition_id for attempt in attempts(workflow))
+    assert set(attempt_uris.values()) == {1}  # what was finished was not trained again
     assert len(before) == len(finished)
     left = workflow.run("collect", workflow.outputs)
     assert (left["trained"], left["pods-preempted"]) == ("24", "1")
@@ -222,8 +222,8 @@ def test_after_the_largest_class_a_partition_has_failed_and_all_others_are_train
         "good",
         "fine",
     }
-    tries = [each for each in attempts(workflow) if each.partition_id == big]
-    assert [(each.outcome, each.class_offset) for each in tries] == [
+    attempt_uris = [each for each in attempts(workflow) if each.partition_id == big]
+    assert [(each.outcome, each.class_offset) for each in attempt_uris] == [
         ("out_of_memory", 0),
         ("out_of_memory", 1),
         ("out_of_memory", 2),

@@ -13,7 +13,7 @@ from steps.contract import ProjectLayout, RunAddress
 from steps.records import RunRecord
 from steps.results.partition_result import PartitionResult
 from steps.run_context import RunContext
-from steps.runtime.progress import Silent
+from steps.runtime.progress import NoProgress
 from steps.storage.local import LocalStorage
 from steps.stores.firestore import FirestoreStore
 
@@ -47,4 +47,4 @@ def collect_and_tell(root: str, run_id: str, uri: str, address: str, to: Connect
     project = ProjectLayout(root, "lab")
     store: Any = Told(FirestoreStore(project, uri, writes=WRITES), to)
     run = RunAddress(root, "lab", "trial", run_id)
-    collect(RunContext(run, LocalStorage(), store), "table", Silent())
+    collect(RunContext(run, LocalStorage(), store), "table", NoProgress())

@@ -126,7 +126,7 @@ def test_a_missing_record_is_named_not_lost(lab: Workspace) -> None:
     from steps.collect.step import collect  # noqa: PLC0415
     from steps.contract import RunAddress  # noqa: PLC0415
     from steps.run_context import RunContext  # noqa: PLC0415
-    from steps.runtime.progress import Silent  # noqa: PLC0415
+    from steps.runtime.progress import NoProgress  # noqa: PLC0415
 
     lab.write_table(small_table(3))
     result = run(lab.write_spec())
@@ -134,7 +134,7 @@ def test_a_missing_record_is_named_not_lost(lab: Workspace) -> None:
     lost.unlink()
     run_id = Path(result.layout.base).name
     address = RunAddress(str(lab.folder / "runs"), "lab", "trial", run_id)
-    again = collect(RunContext.open(address), "table", Silent()).outcome
+    again = collect(RunContext.open(address), "table", NoProgress()).outcome
     assert again.counts == {"trained": 2, "skipped": 0, "failed": 1}
     assert again.reasons == {"no_record": 1}
     rows = lab.read(result.layout.base, "partitions").to_pylist()

@@ -20,7 +20,7 @@ import pytest
 from steps.contract import ProjectLayout
 from steps.google.bigquery.source import BigQuerySnapshot
 from steps.records import PartitionIndex
-from steps.runtime.progress import Silent
+from steps.runtime.progress import NoProgress
 from steps.split.config import DatasetConfig
 from steps.split.step import SplitRequest, split
 from steps.storage.local import LocalStorage
@@ -248,12 +248,14 @@ def test_a_run_goes_on_with_the_rows_that_it_has_begun_whatever_others_do(
         raise KilledError
 
     with pytest.raises(KilledError):
-        split(request, project, storage, Silent(), killed, str(tmp_path / "begun.json"))
+        split(request, project, storage, NoProgress(), killed, str(tmp_path / "begun.json"))
     warehouse.run("UPDATE {d}.t SET target = 0 WHERE TRUE")
-    other = split(request, project, storage, Silent())
+    other = split(request, project, storage, NoProgress())
     assert pins(tmp_path) == []
     for _ in range(2):
-        mine = split(request, project, storage, Silent(), checkpoint=str(tmp_path / "begun.json"))
+        mine = split(
+            request, project, storage, NoProgress(), checkpoint=str(tmp_path / "begun.json")
+        )
         assert mine.index.dataset == old.index.dataset != other.index.dataset
 
 

@@ -13,7 +13,7 @@ import pytest
 from steps.contract import ProjectLayout
 from steps.errors import DataError, ExpiredError, RefeedError, SpecError
 from steps.records import Roles
-from steps.runtime.progress import Silent
+from steps.runtime.progress import NoProgress
 from steps.split.config import DatasetConfig
 from steps.split.sources.base import LiveSource, open_source
 from steps.split.step import SplitRequest, SplitResult, column_types, source_types, split
@@ -46,7 +46,7 @@ def opened(config: DatasetConfig) -> LiveSource:
 
 def split_into(root: Path, config: DatasetConfig, name: str = "p") -> SplitResult:
     request = SplitRequest(config, None, None, "auto", 5)
-    return split(request, ProjectLayout(str(root), name), LocalStorage(), Silent())
+    return split(request, ProjectLayout(str(root), name), LocalStorage(), NoProgress())
 
 
 def read(source: LiveSource, columns: list[str]) -> pa.Table:
@@ -231,7 +231,7 @@ def test_more_bytes_than_are_allowed(warehouse: Any, tmp_path: Path) -> None:
     assert split_into(tmp_path, config(warehouse, max_bytes="29KiB")).index.rows == 450
 
 
-class Told(Silent):
+class Told(NoProgress):
     """Remembers what is told."""
 
     def __init__(self) -> None:

@@ -16,7 +16,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from steps.contract import ProjectLayout
-from steps.runtime.progress import Silent
+from steps.runtime.progress import NoProgress
 from steps.split.config import DatasetConfig
 from steps.split.sources.base import LiveSource, Source, open_source
 from steps.split.step import SplitRequest, source_types, split
@@ -164,7 +164,7 @@ class TestSource:
                 SplitRequest(each, "day", None, "auto", 5),
                 ProjectLayout(str(tmp_path / str(number)), "p"),
                 LocalStorage(),
-                Silent(),
+                NoProgress(),
             )
             for number, each in enumerate([file, config])
         ]

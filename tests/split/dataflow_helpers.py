@@ -10,7 +10,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from steps.contract import ProjectLayout
-from steps.runtime.progress import Silent
+from steps.runtime.progress import NoProgress
 from steps.split.config import DatasetConfig, SplitConfig
 from steps.split.coordination.claims import Claims
 from steps.split.engines.beam.dataflow import DataflowEngine
@@ -46,7 +46,7 @@ def split_with(
 ) -> SplitResult:
     config = DatasetConfig(source=source, partition_by="key", target="target")
     request = SplitRequest(config, None, None, "auto", 5, force)
-    return split(request, ProjectLayout(root, "p"), storage_for(root), Silent(), engine, begun)
+    return split(request, ProjectLayout(root, "p"), storage_for(root), NoProgress(), engine, begun)
 
 
 def names(jobs: Jobs) -> list[str]:

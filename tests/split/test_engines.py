@@ -14,7 +14,7 @@ import pytest
 
 from steps.contract import ProjectLayout
 from steps.errors import DataError
-from steps.runtime.progress import Silent
+from steps.runtime.progress import NoProgress
 from steps.split.config import DatasetConfig
 from steps.split.dataset import part_files
 from steps.split.dataset.part_files import PART_ROWS
@@ -33,7 +33,7 @@ ENGINES: dict[str, Engine] = {"embedded": make_dataset, "beam": local.make_datas
 def split_by(engine: Engine, source: Path, root: Path, **config: Any) -> SplitResult:
     whole = DatasetConfig(source=str(source), partition_by="key", target="target", **config)
     request = SplitRequest(whole, None, None, "auto", 5)
-    return split(request, ProjectLayout(str(root), "p"), LocalStorage(), Silent(), engine)
+    return split(request, ProjectLayout(str(root), "p"), LocalStorage(), NoProgress(), engine)
 
 
 def files(folder: Path) -> dict[str, str]:

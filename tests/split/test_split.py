@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from steps.contract import ProjectLayout
 from steps.records import Column, PartitionEntry, PartitionIndex, PartitionKey
-from steps.runtime.progress import Silent
+from steps.runtime.progress import NoProgress
 from steps.split.config import DatasetConfig
 from steps.split.dataset.plan import SplitPlan
 from steps.split.engines.embedded import make_dataset
@@ -49,7 +49,7 @@ def test_spilling_to_disk_changes_no_byte(lab: Workspace, monkeypatch: pytest.Mo
     for name, budget in (("memory", 1 << 30), ("disk", 20_000)):
         source = open_source(DatasetConfig(source=str(path), partition_by="key", target="whole"))
         project = ProjectLayout(str(lab.folder / name), "p")
-        index = make_dataset(source, PLAN, project, LocalStorage(), Silent(), budget)
+        index = make_dataset(source, PLAN, project, LocalStorage(), NoProgress(), budget)
         made[name] = files(Path(project.dataset(index.dataset).base))
         assert not list(Path(project.scratch).iterdir())
     assert (
@@ -72,7 +72,7 @@ def test_a_file_is_read_once_for_its_digest(
     path = lab.write_table(small_table())
     config = DatasetConfig(source=str(path), partition_by="key", target="whole")
     project = ProjectLayout(str(lab.folder / "out"), "p")
-    split(SplitRequest(config, None, None, "auto", 5), project, LocalStorage(), Silent())
+    split(SplitRequest(config, None, None, "auto", 5), project, LocalStorage(), NoProgress())
     assert read == [path]
 
 
@@ -83,16 +83,16 @@ def test_a_data_set_without_index_is_made_again_and_one_with_it_is_not(lab: Work
     )
     project = ProjectLayout(str(lab.folder), "p")
     request = SplitRequest(config, None, None, "auto", 5)
-    first = split(request, project, LocalStorage(), Silent())
+    first = split(request, project, LocalStorage(), NoProgress())
     layout = project.dataset(first.index.dataset)
     whole = files(Path(layout.base))
     Path(layout.index).unlink()
     part = Path(layout.base, first.index.entries[0].parts[0])
     part.write_bytes(b"half")
-    again = split(request, project, LocalStorage(), Silent())
+    again = split(request, project, LocalStorage(), NoProgress())
     assert not again.reused
     assert files(Path(layout.base)) == whole
-    assert split(request, project, LocalStorage(), Silent()).reused
+    assert split(request, project, LocalStorage(), NoProgress()).reused
 
 
 def test_the_index_tells_rows_missing_and_parts(lab: Workspace) -> None:
@@ -102,7 +102,7 @@ def test_the_index_tells_rows_missing_and_parts(lab: Workspace) -> None:
         source=str(lab.folder / "table.parquet"), partition_by="key", target="target"
     )
     project = ProjectLayout(str(lab.folder), "p")
-    made = split(SplitRequest(config, None, None, "auto", 5), project, LocalStorage(), Silent())
+    made = split(SplitRequest(config, None, None, "auto", 5), project, LocalStorage(), NoProgress())
     index = made.index
     assert PartitionIndex.from_json(index.to_json()) == index
     schema = arrow_schema(index.columns)

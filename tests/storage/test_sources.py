@@ -14,7 +14,7 @@ import pytest
 
 from steps.contract import ProjectLayout
 from steps.errors import DataError, MissingInputError, SpecError, TransientError
-from steps.runtime.progress import Silent
+from steps.runtime.progress import NoProgress
 from steps.split.config import DatasetConfig
 from steps.split.sources.base import open_source
 from steps.split.step import SplitRequest, SplitResult, split
@@ -32,7 +32,7 @@ def config(source: str) -> DatasetConfig:
 
 def split_into(root: str, source: str) -> SplitResult:
     request = SplitRequest(config(source), "day", None, "auto", 5)
-    return split(request, ProjectLayout(root, "lab"), storage_for(root), Silent())
+    return split(request, ProjectLayout(root, "lab"), storage_for(root), NoProgress())
 
 
 def upload(path: Path, uri: str) -> str:

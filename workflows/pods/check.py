@@ -18,7 +18,7 @@ from pydantic import ValidationError
 from steps.contract import OUTPUTS, RunAddress, output
 from steps.errors import DamagedError, MissingInputError, Problem, SpecError
 from steps.records import PartitionRecord, RunRecord, canonical_json
-from steps.runtime.attempts import forget
+from steps.runtime.attempts import delete_attempts
 from steps.split.config import DataflowConfig
 from steps.storage.base import Storage, read_parsed
 from workflows.installation.isolation import conflicting_bigquery, inside, with_project_defaults
@@ -201,7 +201,7 @@ def forget_failures(storage: Storage, address: RunAddress) -> None:
         for name in storage.names(layout.records)
         if _is_retried(storage, f"{layout.records}/{name}")
     }
-    forget(storage, layout, ids)
+    delete_attempts(storage, layout, ids)
     for partition_id in sorted(ids):
         storage.delete(layout.record(partition_id))
 

@@ -6,7 +6,13 @@ from collections import defaultdict
 from dataclasses import replace
 
 from steps.contract import RunLayout
-from steps.runtime.attempts import BEGUN, Attempt, note, partition_and_number, tries
+from steps.runtime.attempts import (
+    BEGUN,
+    Attempt,
+    attempt_uris,
+    partition_and_number,
+    record_attempt,
+)
 from steps.storage.base import Storage, read_parsed
 
 _SUSPICIOUS = {"lost", "out_of_memory", "trainer_error"}
@@ -29,12 +35,12 @@ class History:
         self._run, self._storage = run, storage
         self._outcome = "out_of_memory" if killed_for_memory else "lost"
         self._uris: dict[str, dict[int, str]] = defaultdict(dict)
-        for name, uri in tries(storage, run).items():
+        for name, uri in attempt_uris(storage, run).items():
             partition_id, number = partition_and_number(name)
             self._uris[partition_id][number] = uri
         self._read: dict[str, list[Attempt]] = {}
 
-    def tries(self, partition_id: str) -> int:
+    def attempt_uris(self, partition_id: str) -> int:
         """The number of the last try; 0 if there was none."""
         return max(self._uris[partition_id], default=0)
 
@@ -44,8 +50,8 @@ class History:
 
     def class_offset(self, partition_id: str) -> int:
         """How many resource classes larger than the shard's own the partition needs."""
-        tries = self._attempts(partition_id)
-        steps = [each.class_offset for each in tries if each.outcome == "out_of_memory"]
+        attempt_uris = self._attempts(partition_id)
+        steps = [each.class_offset for each in attempt_uris if each.outcome == "out_of_memory"]
         return max(steps) + 1 if steps else 0
 
     def ran_out_alone(self, partition_id: str, class_offset: int) -> bool:
@@ -65,5 +71,5 @@ class History:
         attempt = read_parsed(self._storage, uri, Attempt.from_json)
         if attempt.outcome == BEGUN:
             attempt = replace(attempt, outcome=self._outcome)
-            note(self._storage, self._run, attempt)
+            record_attempt(self._storage, self._run, attempt)
         return attempt

@@ -31,7 +31,7 @@ from steps.records import (
     Reason,
     RunRequest,
 )
-from steps.runtime.attempts import BEGUN, Attempt, note
+from steps.runtime.attempts import BEGUN, Attempt, record_attempt
 from steps.runtime.lost_artifacts import rebuild_if_lost
 from steps.storage.base import read_parsed, storage_for, write_text
 from steps.table.grid import Grid
@@ -208,7 +208,7 @@ def note_attempt(
         class_offset=task.class_offset,
         alone=task.alone,
     )
-    note(work.storage, run, attempt)
+    record_attempt(work.storage, run, attempt)
 
 
 def write_record(work: TrainContext, run: RunLayout, record: PartitionRecord) -> None:
