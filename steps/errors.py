@@ -20,8 +20,8 @@
     ├── RunFailedError           4  a run on the cluster failed, or was stopped
     └── TooManyFailuresError     3  the run ended, but more partitions failed than the spec allows
 
-Exit code 2 is an invalid command line, 130 is Ctrl-C, 0 is success. The codes from 64 to 78 are those
-of BSD's ``sysexits.h``; Argo reads them to decide whether to retry.
+Exit code 2 is an invalid command line, 130 is Ctrl-C, 0 is success. The codes from 64 to 78 are
+those of BSD's ``sysexits.h``; Argo reads them to decide whether to retry.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Artifacts that were deleted or damaged although they can be computed again.
 
-A lifecycle rule, a full disk or a person may remove part of a dataset while a run needs it. The step
-that notices writes a marker, and the next split builds the dataset again, with the same files.
+A lifecycle rule, a full disk or a person may remove part of a dataset while a run needs it. The
+step that notices writes a marker, and the next split builds the dataset again, with the same files.
 """
 
 from __future__ import annotations

@@ -158,7 +158,7 @@ class _Step:
     def _task(self, partition_id: str, history: History) -> WorkerTask:
         return WorkerTask(
             partition_id,
-            history.tries(partition_id) + 1,
+            history.last_attempt(partition_id) + 1,
             self.shard,
             self.means.class_offset,
             alone=history.suspect(partition_id),

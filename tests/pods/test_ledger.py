@@ -284,7 +284,7 @@ def test_a_partition_in_flight_when_its_pod_was_killed_for_memory_needs_the_next
     found = history(tmp_path, killed=True)
     assert [found.class_offset(name) for name in ("pa", "pb", "pc", "pd")] == [1, 2, 0, 0]
     assert [found.suspect(name) for name in ("pa", "pb", "pc", "pd")] == [True, True, False, False]
-    assert [found.tries(name) for name in ("pa", "pb", "pc", "pd")] == [1, 1, 1, 0]
+    assert [found.last_attempt(name) for name in ("pa", "pb", "pc", "pd")] == [1, 1, 1, 0]
 
 
 def test_a_partition_in_flight_when_its_pod_was_lost_is_tried_alone_in_the_same_class(

@@ -16,17 +16,17 @@ from steps.runtime.attempts import (
 from steps.storage.base import Storage, read_parsed
 
 _SUSPICIOUS = {"lost", "out_of_memory", "trainer_error"}
-"""Outcomes after which a partition is tried last and alone."""
+"""Outcomes after which a partition is attempted last and alone."""
 
 
 class History:
-    """The tries at partitions that are in a run's folder when a pod begins.
+    """The attempts that a run's folder holds when a pod begins.
 
-    A try that is still ``begun`` was in flight when its pod was killed. What killed the pod is
-    known to the workflow engine, which tells the next pod of the shard, which writes it down here.
+    An attempt that is still ``begun`` was running when its pod was killed. The workflow engine
+    knows what killed the pod and passes it to the shard's next pod, which records it here.
 
     Args:
-        run: where the tries lie.
+        run: of the attempts.
         storage: of the run.
         killed_for_memory: the pod before this one of the same shard ran out of memory.
     """
@@ -40,22 +40,22 @@ class History:
             self._uris[partition_id][number] = uri
         self._read: dict[str, list[Attempt]] = {}
 
-    def attempt_uris(self, partition_id: str) -> int:
-        """The number of the last try; 0 if there was none."""
+    def last_attempt(self, partition_id: str) -> int:
+        """Return the number of the last attempt; 0 if there was none."""
         return max(self._uris[partition_id], default=0)
 
     def suspect(self, partition_id: str) -> bool:
-        """Whether an earlier try ended in a way that could hurt others."""
+        """Return whether an earlier attempt ended in a way that could affect other partitions."""
         return any(each.outcome in _SUSPICIOUS for each in self._attempts(partition_id))
 
     def class_offset(self, partition_id: str) -> int:
-        """How many resource classes larger than the shard's own the partition needs."""
-        attempt_uris = self._attempts(partition_id)
-        steps = [each.class_offset for each in attempt_uris if each.outcome == "out_of_memory"]
-        return max(steps) + 1 if steps else 0
+        """Return how many resource classes larger than the shard's own the partition needs."""
+        attempts = self._attempts(partition_id)
+        offsets = [each.class_offset for each in attempts if each.outcome == "out_of_memory"]
+        return max(offsets) + 1 if offsets else 0
 
     def ran_out_alone(self, partition_id: str, class_offset: int) -> bool:
-        """Whether it ran out of memory with all that a pod of so large a class has to itself."""
+        """Return whether it ran out of memory although it had a pod of that class to itself."""
         return any(
             each.outcome == "out_of_memory" and each.alone and each.class_offset >= class_offset
             for each in self._attempts(partition_id)
