@@ -43,7 +43,7 @@ class DatasetLayout:
 
     @property
     def sample(self) -> str:
-        """Distinct rows with the smallest hashes, and their counts; grids are computed from them."""
+        """Distinct rows with the smallest hashes, and their counts; the source of grids."""
         return join(self.base, "sample.arrow")
 
     @property
