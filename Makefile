@@ -12,7 +12,7 @@ SPEC ?= examples/flights/spec.yaml
 IMAGES := split worker collect lightgbm linear
 IMAGE_PREFIX ?= docker.io/refeed
 IMAGE_TAG ?= dev
-# Called with TAG CONTEXT DOCKERFILE: set it where Docker is not the builder.
+# The builder, called with TAG CONTEXT DOCKERFILE [NAME=VALUE...]. Set it to build without Docker.
 IMAGE_BUILD ?= containers/build
 # Of the overlay gke: yours is written by Terraform.
 GKE_INSTALLATION ?= manifests/installation.example.yaml
@@ -143,7 +143,7 @@ compile-all: install ## Write the manifests of all projects anew: from installat
 .PHONY: images
 images: ## Build the container images, as IMAGE_PREFIX/<name>:IMAGE_TAG, with IMAGE_BUILD
 	@set -e; for name in $(IMAGES); do \
-	  $(IMAGE_BUILD) $(IMAGE_PREFIX)/$$name:$(IMAGE_TAG) . containers/$$name/Dockerfile; done
+	  $(IMAGE_BUILD) $(IMAGE_PREFIX)/$$name:$(IMAGE_TAG) . containers/Dockerfile IMAGE=$$name; done
 
 .PHONY: bench
 bench: install ## Measure speed and memory against peers and limits, as ratios
