@@ -1,15 +1,15 @@
 # METADATA
-# title: Refusals
-# description: Each names the object, the field and what to do, so that nobody has to look for them.
-package refeed.lib.refusals
+# title: Violations
+# description: Each violation names the object, the field and the remedy.
+package refeed.lib.violations
 
 # METADATA
-# title: What a rule says
+# title: A violation of a rule
 # description: >
-#   `rule` is the rule's name, `object` says which one it is (lib.objects.id, or a Terraform address),
-#   `field` is the path in it, and `says` goes on: what is wrong, why it matters, what to do.
-refusal(rule, object, field, says) := {
-	"msg": sprintf("%s: %s %s [%s]", [object, field, says, rule]),
+#   `rule` is the rule's name, `object` is the object's ID (lib.objects.id or a Terraform address), and `field` is
+#   the path in the object. `message` continues the sentence: what is wrong, why it matters and what to do.
+violation(rule, object, field, message) := {
+	"msg": sprintf("%s: %s %s [%s]", [object, field, message, rule]),
 	"rule": rule,
 	"object": object,
 	"field": field,
