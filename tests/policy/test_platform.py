@@ -38,7 +38,7 @@ def of_kind(objects: list[dict[str, Any]], kind: str) -> dict[str, dict[str, Any
 def test_argo_cd_objects_pass_and_use_one_source(folder: Path) -> None:
     objects = build_overlay(folder / "argocd")
     assert violations(objects) == []
-    assert "ConfigMap" not in {each["kind"] for each in objects}  # the source ConfigMap is not applied
+    assert "ConfigMap" not in {each["kind"] for each in objects}  # only a source of values
     repositories = {url for each in objects for url in values(each["spec"], "repoURL")}
     repositories |= {
         url for each in objects for urls in values(each["spec"], "sourceRepos") for url in urls
