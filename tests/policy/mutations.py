@@ -44,11 +44,11 @@ class Mutation:
         """Return true if a violation names the rule, object, field and remedy."""
         field = self.field or self.path
         return any(
-            (one.rule, one.object, one.field) == (self.rule, object_, field)
-            and one.message.startswith(f"{object_}: {field} ")
-            and self.remedy in one.message
-            and one.message.endswith(f"[{self.rule}]")
-            for one in violations
+            (each.rule, each.object, each.field) == (self.rule, object_, field)
+            and each.message.startswith(f"{object_}: {field} ")
+            and self.remedy in each.message
+            and each.message.endswith(f"[{self.rule}]")
+            for each in violations
         )
 
 

@@ -23,9 +23,9 @@ def blocks(language: str) -> list[str]:
 
 def test_installation_file_allows_its_registries() -> None:
     assert violations([valid_template()], INSTALLATION) == []
-    example = violations([valid_template()], ROOT / "manifests" / "installation.example.yaml")
-    assert {found.rule for found in example} == {"image-registry"}
-    assert all("docker.io/acme/forest" in found.message for found in example)
+    reported = violations([valid_template()], ROOT / "manifests" / "installation.example.yaml")
+    assert {violation.rule for violation in reported} == {"image-registry"}
+    assert all("docker.io/acme/forest" in violation.message for violation in reported)
 
 
 def test_readme_rule_works(tmp_path: Path) -> None:
@@ -34,8 +34,8 @@ def test_readme_rule_works(tmp_path: Path) -> None:
     early = CASES["kind-cron-workflow"].golden()
     late = mutated(early, "spec.schedules[0]", "0 3 * * 1")
     assert violations([late], policies=[tmp_path]) == []
-    (found,) = violations([early], policies=[tmp_path])
-    assert found.message == (
+    (violation,) = violations([early], policies=[tmp_path])
+    assert violation.message == (
         'CronWorkflow/refeed-demo/small: spec.schedules[0] is "0 6 * * 1", but by day nodes '
         "are reserved for interactive runs. Start before six. [schedule-at-night]"
     )
@@ -53,10 +53,10 @@ def test_readme_exemption_exempts_one_field(tmp_path: Path) -> None:
         },
         "rules": [{"apiGroups": [""], "resources": ["pods"], "verbs": ["*"]}],
     }
-    assert [one.rule for one in violations([role])] == ["rbac-no-wildcard"]
+    assert [each.rule for each in violations([role])] == ["rbac-no-wildcard"]
     assert violations([role], data=[tmp_path]) == []
     wider = mutated(role, "rules[0].resources", ["*"])
-    assert [one.field for one in violations([wider], data=[tmp_path])] == ["rules[0].resources"]
+    assert [each.field for each in violations([wider], data=[tmp_path])] == ["rules[0].resources"]
 
 
 @pytest.mark.parametrize("key", ["rule", "object", "field", "reason"])
@@ -66,17 +66,17 @@ def test_broad_exemption_is_rejected(tmp_path: Path, key: str) -> None:
     (wide,) = exemptions["policy"]["exemptions"].values()
     wide[key] = "*"
     (tmp_path / "exemptions.yaml").write_text(json.dumps(exemptions), encoding="utf-8")
-    (found,) = violations([valid_template()], data=[tmp_path])
-    assert found.rule == "exemption-narrow"
-    assert found.field == f"policy.exemptions.argocd-controller-verbs.{key}"
+    (violation,) = violations([valid_template()], data=[tmp_path])
+    assert violation.rule == "exemption-narrow"
+    assert violation.field == f"policy.exemptions.argocd-controller-verbs.{key}"
 
 
 def test_readme_shows_actual_message() -> None:
-    (found,) = violations(
+    (violation,) = violations(
         [mutated(valid_template(), f"{SPLIT}.container.image", "docker.io/refeed/split:latest")]
     )
     readme = " ".join((POLICY / "README.md").read_text(encoding="utf-8").split())
-    assert found.message in readme
+    assert violation.message in readme
 
 
 def test_readme_commands_use_existing_files_and_flags() -> None:

@@ -111,9 +111,9 @@ def test_app_project_passes() -> None:
 def test_changed_field_violates_its_rule(mutation: Mutation) -> None:
     things = {object_id(thing): thing for thing in [*build_overlay(LOCAL), APP_PROJECT]}
     things[mutation.object] = mutated(things[mutation.object], mutation.path, mutation.value)
-    found = violations(things.values())
-    assert mutation.is_reported(found, mutation.reported_object or mutation.object), found
-    assert {one.rule for one in found} == {mutation.rule}
+    reported = violations(things.values())
+    assert mutation.is_reported(reported, mutation.reported_object or mutation.object), reported
+    assert {each.rule for each in reported} == {mutation.rule}
 
 
 def test_pods_of_other_kinds_are_checked() -> None:
@@ -123,7 +123,7 @@ def test_pods_of_other_kinds_are_checked() -> None:
         "metadata": {"name": "bare", "labels": {"app.kubernetes.io/part-of": "refeed"}},
         "spec": {"template": {"spec": {"containers": [{"name": "main", "image": "busybox"}]}}},
     }
-    assert {one.rule for one in violations([job])} == {
+    assert {each.rule for each in violations([job])} == {
         "account-named",
         "capabilities-dropped",
         "image-pinned",

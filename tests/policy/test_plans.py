@@ -86,6 +86,6 @@ def test_plan_passes() -> None:
     "mutation", PLAN_MUTATIONS, ids=lambda mutation: f"{mutation.object} {mutation}"
 )
 def test_changed_value_violates_its_rule(mutation: Mutation) -> None:
-    found = violations([mutated_plan(mutation)])
-    assert mutation.is_reported(found, mutation.object), found
-    assert len(found) == 1
+    reported = violations([mutated_plan(mutation)])
+    assert mutation.is_reported(reported, mutation.object), reported
+    assert len(reported) == 1

@@ -23,8 +23,8 @@ def argo(tmp_path_factory: pytest.TempPathFactory) -> list[dict[str, Any]]:
 def values(thing: Any, key: str) -> list[Any]:
     """Return all values of a key, at any depth."""
     if isinstance(thing, dict):
-        found = [thing[key]] if key in thing else []
-        return found + [each for inner in thing.values() for each in values(inner, key)]
+        matches = [thing[key]] if key in thing else []
+        return matches + [each for inner in thing.values() for each in values(inner, key)]
     if isinstance(thing, list):
         return [each for inner in thing for each in values(inner, key)]
     return []
@@ -108,7 +108,7 @@ def test_latest_tag_is_rejected(argo: list[dict[str, Any]]) -> None:
     changed = {**container, "image": container["image"].replace(":v4.0.2", ":latest")}
     pod = {**controller["spec"]["template"]["spec"], "containers": [changed]}
     template = {**controller["spec"]["template"], "spec": pod}
-    found = violations(
+    reported = violations(
         [{**controller, "spec": {**controller["spec"], "template": template}}], EXAMPLE
     )
-    assert [each.rule for each in found] == ["image-pinned"]
+    assert [each.rule for each in reported] == ["image-pinned"]

@@ -138,17 +138,17 @@ def test_valid_template_passes() -> None:
 
 
 def test_compiled_templates_pass() -> None:
-    found = violations(case.golden() for case in CASES.values())
-    assert [one for one in found if one.rule not in KNOWN_VIOLATIONS] == []
-    fixed = set(KNOWN_VIOLATIONS) - {one.rule for one in found}
+    reported = violations(case.golden() for case in CASES.values())
+    assert [each for each in reported if each.rule not in KNOWN_VIOLATIONS] == []
+    fixed = set(KNOWN_VIOLATIONS) - {each.rule for each in reported}
     assert not fixed, "compiled templates pass these rules: remove them from KNOWN_VIOLATIONS"
 
 
 @pytest.mark.parametrize("mutation", TEMPLATE_MUTATIONS, ids=str)
 def test_changed_field_violates_its_rule(mutation: Mutation) -> None:
-    found = violations([mutated(valid_template(), mutation.path, mutation.value)])
-    assert mutation.is_reported(found, "WorkflowTemplate/refeed-demo/small"), found
-    assert {one.rule for one in found} == {mutation.rule}
+    reported = violations([mutated(valid_template(), mutation.path, mutation.value)])
+    assert mutation.is_reported(reported, "WorkflowTemplate/refeed-demo/small"), reported
+    assert {each.rule for each in reported} == {mutation.rule}
 
 
 def test_inline_spec_of_cron_workflow_is_checked() -> None:
@@ -156,5 +156,5 @@ def test_inline_spec_of_cron_workflow_is_checked() -> None:
         CASES["kind-cron-workflow"].golden(), "spec.workflowSpec", valid_template()["spec"]
     )
     assert violations([cron]) == []
-    found = violations([mutated(cron, "spec.workflowSpec.activeDeadlineSeconds", REMOVED)])
-    assert [one.field for one in found] == ["spec.workflowSpec.activeDeadlineSeconds"]
+    reported = violations([mutated(cron, "spec.workflowSpec.activeDeadlineSeconds", REMOVED)])
+    assert [each.field for each in reported] == ["spec.workflowSpec.activeDeadlineSeconds"]

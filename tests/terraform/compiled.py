@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tests.terraform.plans import Plan
-from tests.terraform.tools import ROOT, Found
+from tests.terraform.tools import ROOT, JsonObject
 from workflows.argo.compile import compile_spec
 from workflows.installation.model import Installation, load_installation
 from workflows.spec.load import load_spec
@@ -35,7 +35,7 @@ class Pool:
     taints: frozenset[tuple[str, str, str]]
 
     @classmethod
-    def from_plan(cls, resource: Found) -> Pool:
+    def from_plan(cls, resource: JsonObject) -> Pool:
         """Create a pool from a resource of the plan."""
         (node,) = resource["node_config"]
         taints = ((each["key"], each["value"], _effect(each["effect"])) for each in node["taint"])
@@ -75,7 +75,7 @@ def _effect(planned: str) -> str:
 class Compiled:
     """A compiled WorkflowTemplate and its installation."""
 
-    manifest: Found
+    manifest: JsonObject
     installation: Installation
 
     @property
@@ -85,7 +85,7 @@ class Compiled:
         return namespace
 
     @property
-    def templates(self) -> list[Found]:
+    def templates(self) -> list[JsonObject]:
         """The templates with a container."""
         return [each for each in self.manifest["spec"]["templates"] if "container" in each]
 
@@ -104,20 +104,20 @@ class Compiled:
         """Return the bucket URIs in the templates."""
         return set(re.findall(r"gs://[a-z0-9._-]+", json.dumps(self.templates)))
 
-    def platform(self, template: str) -> Found:
+    def platform(self, template: str) -> JsonObject:
         """Return the REFEED_PLATFORM settings of a template."""
         (match,) = (each for each in self.templates if each["name"] == template)
         environment = match["container"]["env"]
         (text,) = (each["value"] for each in environment if each["name"] == "REFEED_PLATFORM")
-        settings: Found = json.loads(text)
+        settings: JsonObject = json.loads(text)
         return settings
 
 
-def _pod(template: Found, patch: Found) -> Pod:
+def _pod(template: JsonObject, patch: JsonObject) -> Pod:
     """Apply a strategic merge patch, which merges labels and replaces tolerations."""
     labels = template["metadata"]["labels"]
     selector = template["nodeSelector"] | patch.get("nodeSelector", {})
-    tolerations: list[Found] = (template | patch)["tolerations"]
+    tolerations: list[JsonObject] = (template | patch)["tolerations"]
     environment = {v["name"]: v["value"] for c in patch.get("containers", []) for v in c["env"]}
     return Pod(
         template["name"],

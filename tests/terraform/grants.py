@@ -8,20 +8,20 @@ from dataclasses import dataclass
 from functools import cache
 
 from tests.terraform.plans import Plan
-from tests.terraform.tools import ROOT, Found
+from tests.terraform.tools import ROOT, JsonObject
 
 SECURITY = ROOT / "docs" / "security.md"
-_RESOURCE_NAMES: dict[str, Callable[[Found], str]] = {
-    "google_storage_bucket_iam_member": lambda found: f"bucket {found['bucket']}",
-    "google_bigquery_dataset_iam_member": lambda found: (
-        f"dataset {found['project']}.{found['dataset_id']}"
+_RESOURCE_NAMES: dict[str, Callable[[JsonObject], str]] = {
+    "google_storage_bucket_iam_member": lambda resource: f"bucket {resource['bucket']}",
+    "google_bigquery_dataset_iam_member": lambda resource: (
+        f"dataset {resource['project']}.{resource['dataset_id']}"
     ),
-    "google_project_iam_member": lambda found: f"project {found['project']}",
-    "google_service_account_iam_member": lambda found: (
-        f"account {_short(found['service_account_id'].rpartition('/')[2])}"
+    "google_project_iam_member": lambda resource: f"project {resource['project']}",
+    "google_service_account_iam_member": lambda resource: (
+        f"account {_short(resource['service_account_id'].rpartition('/')[2])}"
     ),
-    "google_artifact_registry_repository_iam_member": lambda found: (
-        f"repository {found['repository']}"
+    "google_artifact_registry_repository_iam_member": lambda resource: (
+        f"repository {resource['repository']}"
     ),
 }
 """The grant types that the table covers, with the name of their resource."""
@@ -70,7 +70,7 @@ def planned_grants(plan: Plan) -> list[Grant]:
     unknown = sorted(types - _RESOURCE_NAMES.keys())
     assert not unknown, f"the table does not cover {unknown}"
     return sorted(
-        _grant(found, _RESOURCE_NAMES[kind]) for kind in types for found in plan.all(kind)
+        _grant(resource, _RESOURCE_NAMES[kind]) for kind in types for resource in plan.all(kind)
     )
 
 
@@ -79,15 +79,15 @@ def planned_conditions(plan: Plan) -> dict[str, str]:
     return {
         each["title"]: " ".join(each["expression"].split())
         for kind in _RESOURCE_NAMES
-        for found in plan.all(kind)
-        for each in found["condition"]
+        for resource in plan.all(kind)
+        for each in resource["condition"]
     }
 
 
-def _grant(found: Found, on: Callable[[Found], str]) -> Grant:
-    titles = [each["title"] for each in found["condition"]]
-    role = found["role"].removeprefix("roles/")
-    return Grant(_short(found["member"]), role, on(found), "".join(titles))
+def _grant(resource: JsonObject, on: Callable[[JsonObject], str]) -> Grant:
+    titles = [each["title"] for each in resource["condition"]]
+    role = resource["role"].removeprefix("roles/")
+    return Grant(_short(resource["member"]), role, on(resource), "".join(titles))
 
 
 def _short(member: str) -> str:

@@ -6,7 +6,7 @@ import json
 from dataclasses import dataclass
 from pathlib import Path
 
-from tests.terraform.tools import EXAMPLE, Found, Workspace, error_of
+from tests.terraform.tools import EXAMPLE, JsonObject, Workspace, error_of
 
 EXAMPLE_VARIABLES = "terraform.tfvars.example"
 FULL_VARIABLES = Path(__file__).with_name("full.tfvars")
@@ -21,7 +21,7 @@ class Plan:
         raw: the whole JSON document.
     """
 
-    raw: Found
+    raw: JsonObject
 
     @classmethod
     def create(cls, workspace: Workspace, variables: str) -> Plan:
@@ -35,9 +35,9 @@ class Plan:
         return cls(json.loads(shown.stdout))
 
     @property
-    def changes(self) -> list[Found]:
+    def changes(self) -> list[JsonObject]:
         """The changes of all resources, each with `type`, `address` and `change`."""
-        changes: list[Found] = self.raw["resource_changes"]
+        changes: list[JsonObject] = self.raw["resource_changes"]
         return changes
 
     @property
@@ -45,11 +45,11 @@ class Plan:
         """The types of all resources."""
         return {each["type"] for each in self.changes}
 
-    def all(self, kind: str) -> list[Found]:
+    def all(self, kind: str) -> list[JsonObject]:
         """Return the planned values of all resources of a type, ordered by address."""
         return [each["change"]["after"] for each in self.changes if each["type"] == kind]
 
-    def only(self, kind: str) -> Found:
+    def only(self, kind: str) -> JsonObject:
         """Return the only resource of a type."""
         (resource,) = self.all(kind)
         return resource

@@ -9,7 +9,7 @@ import pytest
 
 from tests.policy.tools import violations
 from tests.terraform.plans import Plan
-from tests.terraform.tools import ROOT, TERRAFORM, Found, Workspace
+from tests.terraform.tools import ROOT, TERRAFORM, JsonObject, Workspace
 
 DOCS = ROOT / "docs"
 PUBLIC = re.compile(r"^google_compute_((global_)?address|forwarding_rule|instance)|_router_nat$")
@@ -23,13 +23,13 @@ def plan(request: pytest.FixtureRequest) -> Plan:
     return selected
 
 
-def class_pools(plan: Plan) -> list[Found]:
+def class_pools(plan: Plan) -> list[JsonObject]:
     """Return the pools of the resource classes: all pools except the platform pool."""
     pools = plan.all("google_container_node_pool")
     return [each for each in pools if each["name"] != "platform"]
 
 
-def firewalls(plan: Plan) -> dict[str, Found]:
+def firewalls(plan: Plan) -> dict[str, JsonObject]:
     return {each["name"]: each for each in plan.all("google_compute_firewall")}
 
 

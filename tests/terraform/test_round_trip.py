@@ -15,7 +15,7 @@ import yaml
 from tests.policy.tools import build_overlay, violations
 from tests.terraform.compiled import Compiled, Pool, compile_flights
 from tests.terraform.plans import Plan
-from tests.terraform.tools import ROOT, Found
+from tests.terraform.tools import ROOT, JsonObject
 from workflows.argo.project_folder import ProjectFolder, add
 from workflows.installation.model import load_installation
 
@@ -35,7 +35,7 @@ def on_demand(example: Plan, tmp_path: Path) -> Compiled:
 
 
 def pools(plan: Plan) -> list[Pool]:
-    return [Pool.from_plan(found) for found in plan.all("google_container_node_pool")]
+    return [Pool.from_plan(resource) for resource in plan.all("google_container_node_pool")]
 
 
 def accounts(plan: Plan) -> dict[str, str]:
@@ -43,36 +43,38 @@ def accounts(plan: Plan) -> dict[str, str]:
     binding = "roles/iam.workloadIdentityUser"
     grants = plan.all("google_service_account_iam_member")
     return {
-        found["member"].rpartition("[")[2].rstrip("]"): found["service_account_id"].split("/")[-1]
-        for found in grants
-        if found["role"] == binding
+        resource["member"].rpartition("[")[2].rstrip("]"): resource["service_account_id"].split(
+            "/"
+        )[-1]
+        for resource in grants
+        if resource["role"] == binding
     }
 
 
 def created_accounts(plan: Plan) -> set[str]:
     """Return the emails of the planned accounts."""
     return {
-        f"{found['account_id']}@{found['project']}.iam.gserviceaccount.com"
-        for found in plan.all("google_service_account")
+        f"{resource['account_id']}@{resource['project']}.iam.gserviceaccount.com"
+        for resource in plan.all("google_service_account")
     }
 
 
 def repository(plan: Plan) -> str:
     """Return the image prefix of the planned repository."""
     (own,) = (
-        found
-        for found in plan.all("google_artifact_registry_repository")
-        if found["mode"] != "REMOTE_REPOSITORY"
+        resource
+        for resource in plan.all("google_artifact_registry_repository")
+        if resource["mode"] != "REMOTE_REPOSITORY"
     )
     return f"{own['location']}-docker.pkg.dev/{own['project']}/{own['repository_id']}/"
 
 
 def test_spot_pods_fit_only_the_spot_pool_of_their_class(example: Plan, spot: Compiled) -> None:
-    found = pools(example)
+    all_pools = pools(example)
     training = [pod for pod in spot.pods() if pod.template.startswith("train-")]
     assert {pod.resource_class for pod in training} == {"small", "medium", "large"}
     for pod in training:
-        assert [pool.name for pool in found if pool.accepts(pod)] == [
+        assert [pool.name for pool in all_pools if pool.accepts(pod)] == [
             f"{pod.resource_class}-spot"
         ], pod
 
@@ -80,14 +82,14 @@ def test_spot_pods_fit_only_the_spot_pool_of_their_class(example: Plan, spot: Co
 def test_on_demand_pods_fit_only_the_pool_of_their_class(
     example: Plan, on_demand: Compiled
 ) -> None:
-    found = pools(example)
+    all_pools = pools(example)
     pods = list(on_demand.pods())
     assert {pod.template for pod in pods} >= {"check", "split", "train-large", "collect", "finish"}
     assert len(pods) > len(
         on_demand.templates
     )  # includes pods of larger classes after out-of-memory retries
     for pod in pods:
-        assert [pool.name for pool in found if pool.accepts(pod)] == [pod.resource_class], pod
+        assert [pool.name for pool in all_pools if pool.accepts(pod)] == [pod.resource_class], pod
 
 
 def test_every_class_pool_gets_pods(example: Plan, spot: Compiled, on_demand: Compiled) -> None:
@@ -149,9 +151,9 @@ def test_pods_act_as_their_step_accounts(example: Plan, spot: Compiled) -> None:
 
 def test_step_accounts_can_write_the_artifact_root(example: Plan, spot: Compiled) -> None:
     writers = {
-        (found["bucket"], found["member"].removeprefix("serviceAccount:"))
-        for found in example.all("google_storage_bucket_iam_member")
-        if found["role"] == "roles/storage.objectUser"
+        (resource["bucket"], resource["member"].removeprefix("serviceAccount:"))
+        for resource in example.all("google_storage_bucket_iam_member")
+        if resource["role"] == "roles/storage.objectUser"
     }
     bucket = example.only("google_storage_bucket")["name"]
     project = spot.installation.projects["demo"]
@@ -162,9 +164,9 @@ def test_step_accounts_can_write_the_artifact_root(example: Plan, spot: Compiled
 def test_dataflow_workers_use_planned_subnetwork_and_account(example: Plan, spot: Compiled) -> None:
     dataflow = spot.platform("split")["dataflow"]
     (subnetwork,) = (
-        found
-        for found in example.all("google_compute_subnetwork")
-        if found["ip_cidr_range"] == "10.0.8.0/22"
+        resource
+        for resource in example.all("google_compute_subnetwork")
+        if resource["ip_cidr_range"] == "10.0.8.0/22"
     )
     path = f"regions/{subnetwork['region']}/subnetworks/{subnetwork['name']}"
     assert dataflow["subnetwork"] == path
@@ -180,9 +182,9 @@ def test_split_step_can_use_the_worker_account(example: Plan, spot: Compiled) ->
     worker = spot.platform("split")["dataflow"]["service_account"]
     email = accounts(example)[f"{spot.namespace}/refeed-split"]
     (grant,) = (
-        found
-        for found in example.all("google_service_account_iam_member")
-        if found["role"] == "roles/iam.serviceAccountUser"
+        resource
+        for resource in example.all("google_service_account_iam_member")
+        if resource["role"] == "roles/iam.serviceAccountUser"
     )
     assert grant["member"] == f"serviceAccount:{email}"
     assert grant["service_account_id"].endswith(f"/{worker}")
@@ -228,14 +230,14 @@ def test_installation_file_with_all_options_loads(full: Plan, tmp_path: Path) ->
 
 
 def test_platform_output_has_planned_accounts_and_mirrors(example: Plan) -> None:
-    platform: Found = yaml.safe_load(example.output("platform"))
+    platform: JsonObject = yaml.safe_load(example.output("platform"))
     argo = platform["argo"]
     (server,) = argo["service_accounts"]
     assert accounts(example)[f"{argo['namespace']}/{server}"] == argo["identity"]
     remote = [
-        found
-        for found in example.all("google_artifact_registry_repository")
-        if found["mode"] == "REMOTE_REPOSITORY"
+        resource
+        for resource in example.all("google_artifact_registry_repository")
+        if resource["mode"] == "REMOTE_REPOSITORY"
     ]
     mirrors = {each["remote_repository_config"][0]["description"]: each for each in remote}
     assert len(mirrors) == 3
@@ -244,7 +246,7 @@ def test_platform_output_has_planned_accounts_and_mirrors(example: Plan) -> None
 
 
 def test_gke_overlay_uses_planned_mirrors_and_accounts(example: Plan) -> None:
-    platform: Found = yaml.safe_load(example.output("platform"))
+    platform: JsonObject = yaml.safe_load(example.output("platform"))
     overlay = ROOT / "manifests" / "overlays" / "gke"
     text = "".join(path.read_text() for path in sorted(overlay.rglob("kustomization.yaml")))
     images = set(re.findall(r"[a-z0-9-]+-docker\.pkg\.dev/[a-z0-9-]+/[a-z0-9-]+", text))
@@ -255,7 +257,7 @@ def test_gke_overlay_uses_planned_mirrors_and_accounts(example: Plan) -> None:
 
 
 @pytest.fixture
-def folder(full: Plan, tmp_path: Path) -> list[Found]:
+def folder(full: Plan, tmp_path: Path) -> list[JsonObject]:
     """Return the objects that `refeed project add` generates for the project lab."""
     shutil.copytree(ROOT / "manifests", tmp_path / "manifests")
     gke = tmp_path / "manifests" / "overlays" / "gke"
@@ -266,27 +268,30 @@ def folder(full: Plan, tmp_path: Path) -> list[Found]:
 
 
 def test_service_account_annotations_match_planned_bindings(
-    full: Plan, folder: list[Found]
+    full: Plan, folder: list[JsonObject]
 ) -> None:
     annotated = {
-        f"{found['metadata']['namespace']}/{found['metadata']['name']}": email
-        for found in folder
-        for email in found["metadata"].get("annotations", {}).values()
-        if found["kind"] == "ServiceAccount"
+        f"{resource['metadata']['namespace']}/{resource['metadata']['name']}": email
+        for resource in folder
+        for email in resource["metadata"].get("annotations", {}).values()
+        if resource["kind"] == "ServiceAccount"
     }
     planned = {pod: email for pod, email in accounts(full).items() if pod.startswith("refeed-lab/")}
     assert annotated == planned
     assert len(planned) == 3
 
 
-def test_project_root_is_the_planned_bucket(full: Plan, folder: list[Found]) -> None:
-    (config,) = (found["data"] for found in folder if found["kind"] == "ConfigMap")
+def test_project_root_is_the_planned_bucket(full: Plan, folder: list[JsonObject]) -> None:
+    (config,) = (resource["data"] for resource in folder if resource["kind"] == "ConfigMap")
     buckets = {
-        found["labels"]["refeed-project"]: found for found in full.all("google_storage_bucket")
+        resource["labels"]["refeed-project"]: resource
+        for resource in full.all("google_storage_bucket")
     }
     assert config == {"project": "lab", "root": f"gs://{buckets['lab']['name']}"}
 
 
-def test_project_manifests_pass_policies(folder: list[Found]) -> None:
+def test_project_manifests_pass_policies(folder: list[JsonObject]) -> None:
     assert violations(folder) == []
-    assert {found["metadata"].get("namespace", "refeed-lab") for found in folder} == {"refeed-lab"}
+    assert {resource["metadata"].get("namespace", "refeed-lab") for resource in folder} == {
+        "refeed-lab"
+    }

@@ -20,7 +20,7 @@ ROOTS = sorted(
 )
 """The folders of all modules and environments."""
 Result = subprocess.CompletedProcess[str]
-Found = dict[str, Any]
+JsonObject = dict[str, Any]
 """A JSON object."""
 
 _EXCLUDED = shutil.ignore_patterns(
