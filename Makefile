@@ -14,7 +14,7 @@ IMAGE_PREFIX ?= docker.io/refeed
 IMAGE_TAG ?= dev
 # The builder, called with TAG CONTEXT DOCKERFILE [NAME=VALUE...]. Set it to build without Docker.
 IMAGE_BUILD ?= containers/build
-# The installation file of the gke overlay. Terraform generates yours.
+# The installation file of the overlay gke. Terraform writes yours.
 GKE_INSTALLATION ?= manifests/installation.example.yaml
 TOOLS := .tools/bin
 GO := $(shell command -v go || echo $(CURDIR)/.tools/go/bin/go)
@@ -102,7 +102,7 @@ check-code: install ## Format, lint, types, imports; generated docs and manifest
 	@$(MAKE) --no-print-directory compile-all RENDER=--check
 
 .PHONY: check-platform
-check-platform: install ## Check Terraform, manifests and policies; `make tools` installs the tools
+check-platform: install ## Check Terraform, manifests and policies (`make tools` installs the tools)
 	@PATH="$(CURDIR)/$(TOOLS):$$PATH" $(BIN)/pytest --numprocesses 2 --dist loadfile -rs tests/policy tests/terraform
 
 # Each tool has a fixed version from the Go module proxy. Without a Go installation, Go comes from PyPI.
@@ -116,7 +116,7 @@ $(TOOLS)/conftest $(TOOLS)/kustomize $(TOOLS)/tflint: | $(GO_HOME)
 	@echo "Building $(@F) ..."
 	@GOBIN="$(CURDIR)/$(TOOLS)" CGO_ENABLED=0 $(GO) install -trimpath -ldflags='-s -w' $(PACKAGE)
 
-# Do not use `go install`: it requests a list of versions, which a proxy may not have.
+# `go install` would ask for a list of versions, which a proxy may not have.
 $(TOOLS)/tflint-ruleset-google: | $(GO_HOME)
 	@echo "Building $(@F) ..."
 	@set -e; out="$(CURDIR)/$@"; folder=$$(mktemp -d); \
@@ -136,12 +136,12 @@ fix: install ## Format, mend what ruff can, write the generated docs
 	@$(BIN)/python -m workflows.docs
 
 .PHONY: compile-all
-compile-all: install ## Generate the manifests of all projects from installation files and specs
+compile-all: install ## Write the manifests of all projects from installation files and specs
 	@$(BIN)/refeed project render --overlay manifests/overlays/local --installation manifests/installation.local.yaml $(RENDER)
 	@$(BIN)/refeed project render --overlay manifests/overlays/gke --installation $(GKE_INSTALLATION) $(RENDER)
 
 .PHONY: images
-images: ## Build the container images, as IMAGE_PREFIX/<name>:IMAGE_TAG, with IMAGE_BUILD
+images: ## Build the container images IMAGE_PREFIX/<name>:IMAGE_TAG
 	@set -e; for name in $(IMAGES); do \
 	  $(IMAGE_BUILD) $(IMAGE_PREFIX)/$$name:$(IMAGE_TAG) . containers/Dockerfile IMAGE=$$name; done
 

@@ -1,4 +1,4 @@
-"""Read the IAM grants from a plan and from the table in docs/security.md."""
+"""Read the IAM grants from a plan and from the table in the security page."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from tests.terraform.plans import Plan
 from tests.terraform.tools import ROOT, JsonObject
 
 SECURITY = ROOT / "docs" / "security.md"
+PAGE = SECURITY.relative_to(ROOT)
 _RESOURCE_NAMES: dict[str, Callable[[JsonObject], str]] = {
     "google_storage_bucket_iam_member": lambda resource: f"bucket {resource['bucket']}",
     "google_bigquery_dataset_iam_member": lambda resource: (
@@ -101,7 +102,7 @@ def table_rows() -> list[Row]:
     """Return the rows of the table in order."""
     table = SECURITY.read_text(encoding="utf-8").partition("<!-- grants -->")[2]
     lines = table.partition("<!-- end -->")[0].strip().splitlines()[2:]
-    assert len(lines) > 10, "docs/security.md has no table of grants"
+    assert len(lines) > 10, f"{PAGE} has no table of grants"
     cells = [
         [cell.strip().replace("`", "") for cell in line.strip("|").split("|")] for line in lines
     ]
@@ -117,7 +118,7 @@ def documented_grants(*options: str) -> list[Grant]:
 
 
 def documented_conditions() -> dict[str, str]:
-    """Return the condition expressions in docs/security.md by title."""
+    """Return the condition expressions of the security page by title."""
     text = SECURITY.read_text(encoding="utf-8")
     return {
         title: " ".join(expression.split())
@@ -129,6 +130,6 @@ def differences(plan: Iterable[Grant], table: Iterable[Grant]) -> list[str]:
     """Return a sentence for each grant that only one of the two has."""
     planned, documented = set(plan), set(table)
     return [
-        *(f"docs/security.md does not list: {each}" for each in sorted(planned - documented)),
+        *(f"{PAGE} does not list: {each}" for each in sorted(planned - documented)),
         *(f"the plan does not contain: {each}" for each in sorted(documented - planned)),
     ]

@@ -1,4 +1,4 @@
-"""Check the guarantees in docs/security.md against plans of the example environment."""
+"""Check the guarantees of the security page against plans of the example environment."""
 
 from __future__ import annotations
 
@@ -230,7 +230,7 @@ def test_paths_in_docs_exist(page: str) -> None:
     text = (DOCS / page).read_text(encoding="utf-8")
     named = set(
         re.findall(
-            r"(?<![\w/.-])(?:\.\./)?((?:tests|manifests|terraform|examples)/[\w./-]*\w)", text
+            r"(?<![\w/.-])(?:\.\./)*((?:tests|manifests|terraform|examples)/[\w./-]*\w)", text
         )
     )
     created_later = {each for each in named if "/projects/" in each or each.endswith(".tfvars")}

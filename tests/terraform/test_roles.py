@@ -1,4 +1,4 @@
-"""Check that the grants of a plan equal the table in docs/security.md."""
+"""Check that the grants of a plan equal the table in the security page."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from dataclasses import replace
 import pytest
 
 from tests.terraform.grants import (
+    PAGE,
     Grant,
     differences,
     documented_conditions,
@@ -101,7 +102,7 @@ def test_differences_name_the_grant(example: Plan) -> None:
     extra = Grant("refeed-demo-train", "storage.admin", "bucket my-project-refeed-demo")
     table = documented_grants(*EXAMPLE_OPTIONS)
     assert differences([*planned_grants(example), extra], table) == [
-        "docs/security.md does not list: refeed-demo-train has storage.admin on bucket "
+        f"{PAGE} does not list: refeed-demo-train has storage.admin on bucket "
         "my-project-refeed-demo"
     ]
     (message,) = differences(planned_grants(example)[1:], table)
