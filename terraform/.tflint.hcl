@@ -39,7 +39,7 @@ rule "terraform_required_providers" {
   enabled = true
 }
 
-# A module may have a file for each concern beside main.tf.
+# A module may have further files in addition to main.tf, one per concern.
 rule "terraform_standard_module_structure" {
   enabled = true
 }

@@ -1,45 +1,45 @@
 # METADATA
-# title: What conftest asks for
+# title: The entry point for conftest
 # description: >
-#   Collects what the packages below data.refeed.rules refuse, of Refeed and of whoever adds one, and
-#   takes out what data.policy.exemptions excuses.
+#   Collects the violations of all packages below data.refeed.rules, including packages that users add, and removes
+#   those that data.policy.exemptions exempts.
 package main
 
-import data.refeed.lib.refusals
+import data.refeed.lib.violations
 
 # METADATA
-# title: Refusals without an exemption
-deny contains refusal if {
-	some refusal in refused
-	not excuse(refusal)
+# title: Violations without an exemption
+deny contains violation if {
+	some violation in violations_found
+	not exemption_reason(violation)
 }
 
 # METADATA
-# title: An exemption says which object, which field and why
-# description: Otherwise it would weaken the rule for whatever comes later.
-deny contains refusal if {
+# title: exemption-narrow
+# description: A broader exemption would weaken the rule for future objects.
+deny contains violation if {
 	some name, exemption in data.policy.exemptions
 	some key in ["rule", "object", "field", "reason"]
 	not narrow(object.get(exemption, key, ""))
 	field := sprintf("policy.exemptions.%s.%s", [name, key])
-	says := "is empty or holds a *: name one rule, one object, one field, and the reason"
-	refusal := refusals.refusal("exemption-narrow", "data", field, says)
+	message := "is empty or contains a *. Name one rule, one object, one field and the reason."
+	violation := violations.violation("exemption-narrow", "data", field, message)
 }
 
 # METADATA
-# title: What is exempt stays visible
-warn contains {"msg": sprintf("exempt, %s: %s", [reason, refusal.msg])} if {
-	some refusal in refused
-	reason := excuse(refusal)
+# title: Exempted violations are warnings
+warn contains {"msg": sprintf("exempt (%s): %s", [reason, violation.msg])} if {
+	some violation in violations_found
+	reason := exemption_reason(violation)
 }
 
-refused contains refusal if some refusal in data.refeed.rules[_].refuse
+violations_found contains violation if some violation in data.refeed.rules[_].deny
 
-excuse(refusal) := reason if {
+exemption_reason(violation) := reason if {
 	reasons := [exemption.reason |
 		some exemption in data.policy.exemptions
 		every key in ["rule", "object", "field"] {
-			exemption[key] == refusal[key]
+			exemption[key] == violation[key]
 		}
 	]
 	reason := reasons[0]

@@ -1,4 +1,4 @@
-# Dataflow's stand-in: it runs the jobs in processes inside the image of the real workers.
+# The fake of Dataflow for the tests: runs jobs as processes in the image of the real workers.
 FROM docker.io/refeed/worker:dev
 COPY dataflow.py dataflow_worker.py /opt/refeed/lib/python3.11/site-packages/tests/fakes/
 ENTRYPOINT ["python", "-m", "tests.fakes.dataflow"]

@@ -1,3 +1,3 @@
-# The faulty trainer of the tests as an image: what containers/README.md says of a plug-in, without pip.
+# The image of the tests' faulty trainer: a plug-in as in containers/README.md, copied instead of installed by pip.
 FROM docker.io/refeed/linear:dev
 COPY . /opt/refeed/lib/python3.11/site-packages/

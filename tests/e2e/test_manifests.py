@@ -10,7 +10,7 @@ import pytest
 import yaml
 
 from tests.e2e.kubectl import LOCAL, MANIFESTS, apply_local, build, must, needs_cluster
-from tests.policy.upstream import with_upstream
+from tests.policy.upstream import copy_with_upstream
 from workflows.argo.project_folder import ProjectFolder, add
 from workflows.installation.model import Installation
 
@@ -65,7 +65,7 @@ def test_the_api_server_accepts_what_argo_cd_brings(projects: None, folder: str)
 
 def test_the_api_server_accepts_argo_workflows(tmp_path: Path) -> None:
     """All but what Google's Prometheus reads, which only GKE knows."""
-    made = build(with_upstream(tmp_path) / "overlays" / "gke" / "argo-workflows")
+    made = build(copy_with_upstream(tmp_path) / "overlays" / "gke" / "argo-workflows")
     known = [found for found in made if found["kind"] != "PodMonitoring"]
     assert len(known) == len(made) - 1 > 20
     options = ("--server-side", "--force-conflicts", "--dry-run=server")

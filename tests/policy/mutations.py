@@ -1,4 +1,4 @@
-"""Good objects with one field broken, by the path that refusals name it with."""
+"""Change one field of a valid object and expect a violation of that field."""
 
 from __future__ import annotations
 
@@ -7,59 +7,59 @@ from copy import deepcopy
 from dataclasses import dataclass
 from typing import Any
 
-from tests.policy.tools import Refusal
+from tests.policy.tools import Violation
 
-ABSENT = object()
-"""In place of a value: the field is taken out."""
+REMOVED = object()
+"""The value of a mutation that removes the field."""
 
 
 @dataclass(frozen=True)
-class Broken:
-    """One field that a rule must refuse.
+class Mutation:
+    """A change of one field that a rule must reject.
 
     Attributes:
-        rule: that refuses it.
-        path: of the field, such as ``spec.templates[split].container.image``.
-        value: that it gets.
-        advice: part of the message.
-        field: that the message names, if it is another one.
-        object: that is broken, where there are several; an element of `Kind/namespace/name`.
-        named: what the message calls it, if the break itself renames it.
+        rule: the rule that rejects the change.
+        path: the path of the field, such as ``spec.templates[split].container.image``.
+        value: the new value.
+        remedy: a part of the message.
+        field: the field in the message, if it differs from the path.
+        object: the object to change, as `Kind/namespace/name` or a Terraform address.
+        reported_object: the object in the message, if the change renames it.
     """
 
     rule: str
     path: str
     value: Any
-    advice: str
+    remedy: str
     field: str = ""
     object: str = ""
-    named: str = ""
+    reported_object: str = ""
 
     def __str__(self) -> str:
-        """For pytest, which shows it as the case's name."""
-        value = "absent" if self.value is ABSENT else str(self.value)[:30]
+        """Return the test ID."""
+        value = "removed" if self.value is REMOVED else str(self.value)[:30]
         return f"{self.rule}: {self.path} {value}"
 
-    def seen_in(self, found: list[Refusal], object_: str) -> bool:
-        """Whether the rule refuses that object's field, and the message says all three."""
+    def is_reported(self, violations: list[Violation], object_: str) -> bool:
+        """Return true if a violation names the rule, object, field and remedy."""
         field = self.field or self.path
         return any(
-            (one.rule, one.object, one.field) == (self.rule, object_, field)
-            and one.message.startswith(f"{object_}: {field} ")
-            and self.advice in one.message
-            and one.message.endswith(f"[{self.rule}]")
-            for one in found
+            (each.rule, each.object, each.field) == (self.rule, object_, field)
+            and each.message.startswith(f"{object_}: {field} ")
+            and self.remedy in each.message
+            and each.message.endswith(f"[{self.rule}]")
+            for each in violations
         )
 
 
-def broken(thing: dict[str, Any], path: str, value: object) -> dict[str, Any]:
-    """A copy with one field changed, added or taken out."""
+def mutated(thing: dict[str, Any], path: str, value: object) -> dict[str, Any]:
+    """Return a copy with one field changed, added or removed."""
     copy = deepcopy(thing)
     *parents, last = re.findall(r"(?<=\[)[^\]]+|[^.\[\]]+", path)
     inner: Any = copy
     for parent in parents:
         inner = inner[_key(inner, parent)]
-    if value is ABSENT:
+    if value is REMOVED:
         del inner[_key(inner, last)]
     else:
         inner[_key(inner, last)] = deepcopy(value)
@@ -67,7 +67,7 @@ def broken(thing: dict[str, Any], path: str, value: object) -> dict[str, Any]:
 
 
 def _key(inner: dict[str, Any] | list[Any], step: str) -> str | int:
-    """A mapping's key; of a list's element its place, by its name or as it is."""
+    """Return the key in a mapping, or the index of a list element given by name or number."""
     if isinstance(inner, dict):
         return step
     names = [each.get("name") if isinstance(each, dict) else None for each in inner]

@@ -1,4 +1,4 @@
-"""Every overlay passes every rule, and with one field broken the rule for it refuses it."""
+"""Check the overlays: they pass every rule, and a changed field violates its rule."""
 
 from __future__ import annotations
 
@@ -7,11 +7,11 @@ from typing import Any
 
 import pytest
 
-from tests.policy.mutations import ABSENT, Broken, broken
-from tests.policy.tools import OVERLAYS, ROOT, overlay, refusals
+from tests.policy.mutations import REMOVED, Mutation, mutated
+from tests.policy.tools import OVERLAYS, ROOT, build_overlay, violations
 
 LOCAL = ROOT / "manifests" / "overlays" / "local"
-EXAMPLES = ["installation.example.yaml", "installation.local.yaml"]
+INSTALLATIONS = ["installation.example.yaml", "installation.local.yaml"]
 
 ROLE = "ClusterRole/refeed-analyst"
 BINDING = "RoleBinding/refeed-demo/refeed-analyst"
@@ -32,88 +32,98 @@ APP_PROJECT = {
     },
 }
 
-BROKEN_OBJECTS = [
-    Broken("rbac-no-wildcard", "rules[0].verbs", ["*"], "name what is needed", object=ROLE),
-    Broken("rbac-no-escalation", "rules[0].verbs", ["bind"], "leave it out", object=ROLE),
-    Broken(
+OBJECT_MUTATIONS = [
+    Mutation("rbac-no-wildcard", "rules[0].verbs", ["*"], "List the permissions", object=ROLE),
+    Mutation("rbac-no-escalation", "rules[0].verbs", ["bind"], "Remove it", object=ROLE),
+    Mutation(
         "rbac-cluster-binding",
         "kind",
         "ClusterRoleBinding",
-        "use a RoleBinding",
+        "Use a RoleBinding",
         field="roleRef.name",
         object=BINDING,
-        named="ClusterRoleBinding/refeed-demo/refeed-analyst",
+        reported_object="ClusterRoleBinding/refeed-demo/refeed-analyst",
     ),
-    Broken("rbac-cluster-role", "roleRef.name", "admin", "refeed-executor", object=BINDING),
-    Broken(
+    Mutation("rbac-cluster-role", "roleRef.name", "admin", "refeed-executor", object=BINDING),
+    Mutation(
         "rbac-subject",
         "subjects[0].name",
         "default",
-        "name one service account",
+        "Bind one service account",
         field="subjects[0]",
         object=BINDING,
     ),
-    Broken(
+    Mutation(
         "rbac-subject",
         "subjects[0].namespace",
         "refeed-lab",
-        "of another namespace",
+        "belongs to another namespace",
         field="subjects[0]",
         object=BINDING,
     ),
-    Broken(
+    Mutation(
         "namespace-restricted",
         "metadata.labels[pod-security.kubernetes.io/enforce]",
         "baseline",
-        "set it",
+        "Set it",
         object=NAMESPACE,
     ),
-    Broken(
+    Mutation(
         "label-part-of",
         "metadata.labels[app.kubernetes.io/part-of]",
-        ABSENT,
-        "set it",
+        REMOVED,
+        "Set it",
         object="ServiceAccount/refeed-demo/refeed-train",
     ),
-    Broken("app-project-bounded", "spec.destinations[0].namespace", "*", "name it", object=PROJECT),
-    Broken("app-project-bounded", "spec.sourceRepos[0]", "*", "name it", object=PROJECT),
+    Mutation(
+        "app-project-bounded",
+        "spec.destinations[0].namespace",
+        "*",
+        "Name each one",
+        object=PROJECT,
+    ),
+    Mutation("app-project-bounded", "spec.sourceRepos[0]", "*", "Name each one", object=PROJECT),
 ]
 
 
-def name(thing: dict[str, Any]) -> str:
-    about = thing["metadata"]
-    return "/".join(p for p in (thing["kind"], about.get("namespace", ""), about["name"]) if p)
+def object_id(thing: dict[str, Any]) -> str:
+    """Return `Kind/namespace/name`."""
+    metadata = thing["metadata"]
+    parts = (thing["kind"], metadata.get("namespace", ""), metadata["name"])
+    return "/".join(part for part in parts if part)
 
 
 @pytest.mark.parametrize("path", OVERLAYS, ids=[path.name for path in OVERLAYS])
-@pytest.mark.parametrize("installation", EXAMPLES)
-def test_an_overlay_is_accepted(path: Path, installation: str) -> None:
-    made = overlay(path)
-    assert len(made) > 10
-    assert refusals(made, ROOT / "manifests" / installation) == []
+@pytest.mark.parametrize("installation", INSTALLATIONS)
+def test_overlay_passes(path: Path, installation: str) -> None:
+    objects = build_overlay(path)
+    assert len(objects) > 10
+    assert violations(objects, ROOT / "manifests" / installation) == []
 
 
-def test_an_app_project_is_accepted() -> None:
-    assert refusals([APP_PROJECT]) == []
+def test_app_project_passes() -> None:
+    assert violations([APP_PROJECT]) == []
 
 
-@pytest.mark.parametrize("row", BROKEN_OBJECTS, ids=lambda row: f"{row.object} {row}")
-def test_a_broken_field_is_refused(row: Broken) -> None:
-    things = {name(thing): thing for thing in [*overlay(LOCAL), APP_PROJECT]}
-    things[row.object] = broken(things[row.object], row.path, row.value)
-    found = refusals(things.values())
-    assert row.seen_in(found, row.named or row.object), found
-    assert {one.rule for one in found} == {row.rule}
+@pytest.mark.parametrize(
+    "mutation", OBJECT_MUTATIONS, ids=lambda mutation: f"{mutation.object} {mutation}"
+)
+def test_changed_field_violates_its_rule(mutation: Mutation) -> None:
+    things = {object_id(thing): thing for thing in [*build_overlay(LOCAL), APP_PROJECT]}
+    things[mutation.object] = mutated(things[mutation.object], mutation.path, mutation.value)
+    reported = violations(things.values())
+    assert mutation.is_reported(reported, mutation.reported_object or mutation.object), reported
+    assert {each.rule for each in reported} == {mutation.rule}
 
 
-def test_a_pod_of_any_kind_is_judged() -> None:
+def test_pods_of_other_kinds_are_checked() -> None:
     job = {
         "apiVersion": "batch/v1",
         "kind": "Job",
         "metadata": {"name": "bare", "labels": {"app.kubernetes.io/part-of": "refeed"}},
         "spec": {"template": {"spec": {"containers": [{"name": "main", "image": "busybox"}]}}},
     }
-    assert {one.rule for one in refusals([job])} == {
+    assert {each.rule for each in violations([job])} == {
         "account-named",
         "capabilities-dropped",
         "image-pinned",

@@ -1,4 +1,4 @@
-"""A plan of Terraform passes every rule, and with one value broken the rule for it refuses it."""
+"""Check Terraform plans: a plan passes every rule, and a changed value violates its rule."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 
-from tests.policy.mutations import ABSENT, Broken, broken
-from tests.policy.tools import refusals
+from tests.policy.mutations import REMOVED, Mutation, mutated
+from tests.policy.tools import violations
 
 PLAN = Path(__file__).with_name("plan.json")
 BUCKET = 'module.storage.google_storage_bucket.root["demo"]'
@@ -20,68 +20,72 @@ POOL = 'module.node_pools.google_container_node_pool.this["small-spot"]'
 DATABASE = "module.firestore.google_firestore_database.this"
 DATASET = "module.bigquery.google_bigquery_dataset.staging"
 
-BROKEN_PLANS = [
-    Broken("bucket-not-public", "public_access_prevention", "inherited", "enforced", object=BUCKET),
-    Broken("bucket-not-public", "public_access_prevention", ABSENT, "enforced", object=BUCKET),
-    Broken("bucket-uniform", "uniform_bucket_level_access", False, "to true", object=BUCKET),
-    Broken("iam-not-public", "member", "allUsers", "name a service account", object=MEMBER),
-    Broken(
+PLAN_MUTATIONS = [
+    Mutation(
+        "bucket-not-public", "public_access_prevention", "inherited", "enforced", object=BUCKET
+    ),
+    Mutation("bucket-not-public", "public_access_prevention", REMOVED, "enforced", object=BUCKET),
+    Mutation("bucket-uniform", "uniform_bucket_level_access", False, "to true", object=BUCKET),
+    Mutation("iam-not-public", "member", "allUsers", "Name a service account", object=MEMBER),
+    Mutation(
         "iam-not-public",
         "access[0].special_group",
         "allAuthenticatedUsers",
-        "name a service account",
+        "Name a service account",
         field="access",
         object=DATASET,
     ),
-    Broken("iam-no-primitive-role", "role", "roles/editor", "grant the roles", object=MEMBER),
-    Broken(
+    Mutation("iam-no-primitive-role", "role", "roles/editor", "Grant the roles", object=MEMBER),
+    Mutation(
         "nodes-private",
         "private_cluster_config[0].enable_private_nodes",
         False,
         "to true",
         object=CLUSTER,
     ),
-    Broken(
+    Mutation(
         "nodes-private",
         "network_config[0].enable_private_nodes",
         False,
-        "leave it to the cluster",
+        "use the cluster's setting",
         object=POOL,
     ),
-    Broken("deletion-protected", "deletion_protection", False, "set it", object=CLUSTER),
-    Broken(
+    Mutation("deletion-protected", "deletion_protection", False, "Set it", object=CLUSTER),
+    Mutation(
         "deletion-protected",
         "delete_protection_state",
-        ABSENT,
+        REMOVED,
         "DELETE_PROTECTION_ENABLED",
         object=DATABASE,
     ),
-    Broken("deletion-protected", "force_destroy", True, "leave it out", object=BUCKET),
-    Broken("region-allowed", "location", "US", "policy.regions", object=BUCKET),
-    Broken("region-allowed", "location_id", "nam5", "policy.regions", object=DATABASE),
-    Broken("region-allowed", "node_locations", ["us-east1-b"], "policy.regions", object=CLUSTER),
+    Mutation("deletion-protected", "force_destroy", True, "Remove it", object=BUCKET),
+    Mutation("region-allowed", "location", "US", "policy.regions", object=BUCKET),
+    Mutation("region-allowed", "location_id", "nam5", "policy.regions", object=DATABASE),
+    Mutation("region-allowed", "node_locations", ["us-east1-b"], "policy.regions", object=CLUSTER),
 ]
 
 
 def plan() -> dict[str, Any]:
-    found: dict[str, Any] = json.loads(PLAN.read_text(encoding="utf-8"))
-    return found
+    content: dict[str, Any] = json.loads(PLAN.read_text(encoding="utf-8"))
+    return content
 
 
-def with_broken(row: Broken) -> dict[str, Any]:
-    """The plan, with one value of one resource changed."""
+def mutated_plan(mutation: Mutation) -> dict[str, Any]:
+    """Return the plan with one value of one resource changed."""
     copy = deepcopy(plan())
-    change = next(c["change"] for c in copy["resource_changes"] if c["address"] == row.object)
-    change["after"] = broken(change["after"], row.path, row.value)
+    change = next(c["change"] for c in copy["resource_changes"] if c["address"] == mutation.object)
+    change["after"] = mutated(change["after"], mutation.path, mutation.value)
     return copy
 
 
-def test_a_good_plan_is_accepted() -> None:
-    assert refusals([plan()]) == []
+def test_plan_passes() -> None:
+    assert violations([plan()]) == []
 
 
-@pytest.mark.parametrize("row", BROKEN_PLANS, ids=lambda row: f"{row.object} {row}")
-def test_a_broken_value_is_refused(row: Broken) -> None:
-    found = refusals([with_broken(row)])
-    assert row.seen_in(found, row.object), found
-    assert len(found) == 1
+@pytest.mark.parametrize(
+    "mutation", PLAN_MUTATIONS, ids=lambda mutation: f"{mutation.object} {mutation}"
+)
+def test_changed_value_violates_its_rule(mutation: Mutation) -> None:
+    reported = violations([mutated_plan(mutation)])
+    assert mutation.is_reported(reported, mutation.object), reported
+    assert len(reported) == 1

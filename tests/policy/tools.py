@@ -1,4 +1,4 @@
-"""conftest and kustomize, called as people and CI call them."""
+"""Run conftest and kustomize."""
 
 from __future__ import annotations
 
@@ -26,14 +26,14 @@ _INSTALL = {
 
 
 @dataclass(frozen=True, order=True)
-class Refusal:
-    """What conftest says against one object.
+class Violation:
+    """A violation that conftest reports.
 
     Attributes:
-        rule: its name.
-        object: kind, namespace and name, or Terraform's address.
-        field: the path in it.
-        message: all of that, and what to do.
+        rule: the name of the rule.
+        object: the kind, namespace and name, or the Terraform address.
+        field: the path in the object.
+        message: the full message, with the remedy.
     """
 
     rule: str
@@ -43,12 +43,12 @@ class Refusal:
 
 
 def tool(name: str) -> str:
-    """Where a tool is; without it the test is skipped, and fails in CI."""
+    """Return the path of a tool. If it is missing, skip the test, or fail it in CI."""
     return shutil.which(name) or absent(f"{name} is not on the PATH: {_INSTALL[name]}")
 
 
 def run(name: str, *arguments: str, stdin: str = "") -> subprocess.CompletedProcess[str]:
-    """Runs a tool of this module."""
+    """Run a tool in the repository root."""
     return subprocess.run(
         [tool(name), *arguments],
         input=stdin,
@@ -60,35 +60,35 @@ def run(name: str, *arguments: str, stdin: str = "") -> subprocess.CompletedProc
     )
 
 
-def refusals(
+def violations(
     things: Iterable[Any],
     installation: Path = INSTALLATION,
     policies: Sequence[Path] = (),
     data: Sequence[Path] = (),
-) -> list[Refusal]:
-    """What conftest has against objects, or against one plan, sorted.
+) -> list[Violation]:
+    """Return conftest's violations for objects or a plan, sorted.
 
     Raises:
-        AssertionError: conftest itself failed, or looked at nothing.
+        AssertionError: if conftest fails or checks no input.
     """
-    given = [f"--policy={path}" for path in (POLICY, *policies)]
-    given += [f"--data={path}" for path in (POLICY / "data", installation, *data)]
+    options = [f"--policy={path}" for path in (POLICY, *policies)]
+    options += [f"--data={path}" for path in (POLICY / "data", installation, *data)]
     text = yaml.safe_dump_all(things)
-    done = run("conftest", "test", *given, "--strict", "--output=json", "-", stdin=text)
-    assert done.stdout, done.stderr
-    results = json.loads(done.stdout)
-    assert results, "conftest looked at nothing"
-    failures = [found for result in results for found in result.get("failures", [])]
-    return sorted(_refusal(found["metadata"], found["msg"]) for found in failures)
+    result = run("conftest", "test", *options, "--strict", "--output=json", "-", stdin=text)
+    assert result.stdout, result.stderr
+    results = json.loads(result.stdout)
+    assert results, "conftest checked no input"
+    failures = [each for checked in results for each in checked.get("failures", [])]
+    return sorted(_violation(each["metadata"], each["msg"]) for each in failures)
 
 
-def _refusal(about: dict[str, str], message: str) -> Refusal:
-    return Refusal(about["rule"], about["object"], about["field"], message)
+def _violation(metadata: dict[str, str], message: str) -> Violation:
+    return Violation(metadata["rule"], metadata["object"], metadata["field"], message)
 
 
 @cache
-def overlay(path: Path) -> list[dict[str, Any]]:
-    """The objects that an overlay makes; not to be changed, for it is built once."""
-    done = run("kustomize", "build", str(path))
-    assert done.returncode == 0, done.stderr
-    return list(yaml.safe_load_all(done.stdout))
+def build_overlay(path: Path) -> list[dict[str, Any]]:
+    """Return the objects of an overlay. The result is cached: do not modify it."""
+    result = run("kustomize", "build", str(path))
+    assert result.returncode == 0, result.stderr
+    return list(yaml.safe_load_all(result.stdout))

@@ -1,4 +1,4 @@
-"""Upstream's manifests of Argo Workflows from Go's module proxy: no Git server is needed."""
+"""Get the upstream manifests of Argo Workflows from the Go module proxy, without a Git server."""
 
 from __future__ import annotations
 
@@ -20,24 +20,24 @@ _REFERENCE = re.compile(
 
 @cache
 def _module(version: str) -> Path:
-    """The folder of a version's module; without Go the test is skipped, and fails in CI."""
+    """Return the folder of a module version. Without Go, skip the test, or fail it in CI."""
     go = shutil.which("go") or str(ROOT / ".tools" / "go" / "bin" / "go")
     if not Path(go).is_file():
-        absent("there is no Go, by which upstream's manifests are had: make tools")
-    done = subprocess.run(
+        absent("Go is missing, which downloads the upstream manifests. Run: make tools")
+    result = subprocess.run(
         [go, "mod", "download", "-json", f"{_MODULE}@{version}"],
         capture_output=True,
         text=True,
         check=False,
         timeout=300,
     )
-    if done.returncode:
-        absent(f"upstream's manifests cannot be had: {done.stdout} {done.stderr}")
-    return Path(json.loads(done.stdout)["Dir"])
+    if result.returncode:
+        absent(f"cannot download the upstream manifests: {result.stdout} {result.stderr}")
+    return Path(json.loads(result.stdout)["Dir"])
 
 
-def with_upstream(folder: Path) -> Path:
-    """A copy of ``manifests/`` in which the reference to upstream leads to a folder beside it."""
+def copy_with_upstream(folder: Path) -> Path:
+    """Copy ``manifests/`` and replace the upstream URL with a local folder."""
     copied = folder / "manifests"
     shutil.copytree(ROOT / "manifests", copied)
     file = copied / "argo-workflows" / "kustomization.yaml"

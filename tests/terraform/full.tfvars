@@ -1,4 +1,4 @@
-# terraform.tfvars.example with all that may be switched on and gives somebody a role; and a project with little.
+# terraform.tfvars.example with all options that grant roles, and a second project with the defaults and no Dataflow.
 gcp_project         = "my-project"
 region              = "europe-west1"
 authorized_networks = { office = "203.0.113.0/24" }

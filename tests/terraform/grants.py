@@ -1,4 +1,4 @@
-"""Who may do what: as a plan gives it, and as docs/security.md tells it."""
+"""Read the IAM grants from a plan and from the table in the security page."""
 
 from __future__ import annotations
 
@@ -8,27 +8,28 @@ from dataclasses import dataclass
 from functools import cache
 
 from tests.terraform.plans import Plan
-from tests.terraform.tools import ROOT, Found
+from tests.terraform.tools import ROOT, JsonObject
 
 SECURITY = ROOT / "docs" / "security.md"
-_ON: dict[str, Callable[[Found], str]] = {
-    "google_storage_bucket_iam_member": lambda found: f"bucket {found['bucket']}",
-    "google_bigquery_dataset_iam_member": lambda found: (
-        f"dataset {found['project']}.{found['dataset_id']}"
+PAGE = SECURITY.relative_to(ROOT)
+_RESOURCE_NAMES: dict[str, Callable[[JsonObject], str]] = {
+    "google_storage_bucket_iam_member": lambda resource: f"bucket {resource['bucket']}",
+    "google_bigquery_dataset_iam_member": lambda resource: (
+        f"dataset {resource['project']}.{resource['dataset_id']}"
     ),
-    "google_project_iam_member": lambda found: f"project {found['project']}",
-    "google_service_account_iam_member": lambda found: (
-        f"account {_short(found['service_account_id'].rpartition('/')[2])}"
+    "google_project_iam_member": lambda resource: f"project {resource['project']}",
+    "google_service_account_iam_member": lambda resource: (
+        f"account {_short(resource['service_account_id'].rpartition('/')[2])}"
     ),
-    "google_artifact_registry_repository_iam_member": lambda found: (
-        f"repository {found['repository']}"
+    "google_artifact_registry_repository_iam_member": lambda resource: (
+        f"repository {resource['repository']}"
     ),
 }
-"""Each kind of grant that the table knows, and how it names the resource."""
-_GIVES = re.compile(
+"""The grant types that the table covers, with the name of their resource."""
+_GRANT_TYPES = re.compile(
     r"_iam_|_acl$|_access_control$|_dataset_access$|_billing_account_iam|_policy_data"
 )
-"""Types of resources that give somebody a right."""
+"""Matches all resource types that grant access."""
 
 
 @dataclass(frozen=True, order=True)
@@ -36,10 +37,10 @@ class Grant:
     """One role of one identity on one resource.
 
     Attributes:
-        who: an account by what is before its @, or a member as IAM writes it.
-        role: without `roles/`.
-        on: kind and name of the resource.
-        condition: its title; empty for none.
+        who: the name of an account of the project, or an IAM member.
+        role: the role, without `roles/`.
+        on: the type and name of the resource.
+        condition: the title of the condition; empty for none.
     """
 
     who: str
@@ -54,37 +55,40 @@ class Grant:
 
 @dataclass(frozen=True)
 class Row:
-    """A line of the table: a grant, and what it hangs on."""
+    """A row of the table: a grant and the options that it needs."""
 
     grant: Grant
     needs: frozenset[str]
 
 
-def planned(plan: Plan) -> list[Grant]:
-    """Every grant of a plan; more than one where somebody gets the same twice.
+def planned_grants(plan: Plan) -> list[Grant]:
+    """Return all grants of a plan, including duplicates.
 
     Raises:
-        AssertionError: something gives a right in a way that the table does not know.
+        AssertionError: if the plan has a grant type that the table does not cover.
     """
-    giving = {kind for kind in plan.types if _GIVES.search(kind)}
-    assert giving <= _ON.keys(), f"the table does not know {sorted(giving - _ON.keys())}"
-    return sorted(_grant(found, _ON[kind]) for kind in giving for found in plan.all(kind))
+    types = {kind for kind in plan.types if _GRANT_TYPES.search(kind)}
+    unknown = sorted(types - _RESOURCE_NAMES.keys())
+    assert not unknown, f"the table does not cover {unknown}"
+    return sorted(
+        _grant(resource, _RESOURCE_NAMES[kind]) for kind in types for resource in plan.all(kind)
+    )
 
 
-def conditions(plan: Plan) -> dict[str, str]:
-    """The expressions of all conditions by their titles, on one line each."""
+def planned_conditions(plan: Plan) -> dict[str, str]:
+    """Return the expressions of all conditions by title, each on one line."""
     return {
         each["title"]: " ".join(each["expression"].split())
-        for kind in _ON
-        for found in plan.all(kind)
-        for each in found["condition"]
+        for kind in _RESOURCE_NAMES
+        for resource in plan.all(kind)
+        for each in resource["condition"]
     }
 
 
-def _grant(found: Found, on: Callable[[Found], str]) -> Grant:
-    titles = [each["title"] for each in found["condition"]]
-    role = found["role"].removeprefix("roles/")
-    return Grant(_short(found["member"]), role, on(found), "".join(titles))
+def _grant(resource: JsonObject, on: Callable[[JsonObject], str]) -> Grant:
+    titles = [each["title"] for each in resource["condition"]]
+    role = resource["role"].removeprefix("roles/")
+    return Grant(_short(resource["member"]), role, on(resource), "".join(titles))
 
 
 def _short(member: str) -> str:
@@ -94,11 +98,11 @@ def _short(member: str) -> str:
 
 
 @cache
-def told() -> list[Row]:
-    """The table's lines, in their order."""
+def table_rows() -> list[Row]:
+    """Return the rows of the table in order."""
     table = SECURITY.read_text(encoding="utf-8").partition("<!-- grants -->")[2]
     lines = table.partition("<!-- end -->")[0].strip().splitlines()[2:]
-    assert len(lines) > 10, "docs/security.md has no table of grants"
+    assert len(lines) > 10, f"{PAGE} has no table of grants"
     cells = [
         [cell.strip().replace("`", "") for cell in line.strip("|").split("|")] for line in lines
     ]
@@ -108,13 +112,13 @@ def told() -> list[Row]:
     ]
 
 
-def told_for(*switched_on: str) -> list[Grant]:
-    """The grants that the table tells of where these switches are on."""
-    return sorted(row.grant for row in told() if row.needs <= {*switched_on})
+def documented_grants(*options: str) -> list[Grant]:
+    """Return the grants that the table lists for these options."""
+    return sorted(row.grant for row in table_rows() if row.needs <= {*options})
 
 
-def told_conditions() -> dict[str, str]:
-    """The expressions that the page gives, by title."""
+def documented_conditions() -> dict[str, str]:
+    """Return the condition expressions of the security page by title."""
     text = SECURITY.read_text(encoding="utf-8")
     return {
         title: " ".join(expression.split())
@@ -123,12 +127,9 @@ def told_conditions() -> dict[str, str]:
 
 
 def differences(plan: Iterable[Grant], table: Iterable[Grant]) -> list[str]:
-    """What one says and the other does not, in words."""
-    given, written = set(plan), set(table)
+    """Return a sentence for each grant that only one of the two has."""
+    planned, documented = set(plan), set(table)
     return [
-        *(f"docs/security.md does not tell that {each}" for each in sorted(given - written)),
-        *(
-            f"the plan does not give what docs/security.md tells: {each}"
-            for each in sorted(written - given)
-        ),
+        *(f"{PAGE} does not list: {each}" for each in sorted(planned - documented)),
+        *(f"the plan does not contain: {each}" for each in sorted(documented - planned)),
     ]

@@ -1,4 +1,4 @@
-"""A plan of the example environment, as `terraform show -json` writes it."""
+"""Plan the example environment and read `terraform show -json`."""
 
 from __future__ import annotations
 
@@ -6,55 +6,55 @@ import json
 from dataclasses import dataclass
 from pathlib import Path
 
-from tests.terraform.tools import EXAMPLE, Found, Workspace, last_words
+from tests.terraform.tools import EXAMPLE, JsonObject, Workspace, error_of
 
 EXAMPLE_VARIABLES = "terraform.tfvars.example"
 FULL_VARIABLES = Path(__file__).with_name("full.tfvars")
-"""Everything that gives somebody a role is switched on, and a second project has little."""
+"""All options that grant roles are on, and a second project has the defaults."""
 
 
 @dataclass(frozen=True)
 class Plan:
-    """What `terraform apply` would make.
+    """A Terraform plan.
 
     Attributes:
-        raw: the whole JSON.
+        raw: the whole JSON document.
     """
 
-    raw: Found
+    raw: JsonObject
 
     @classmethod
-    def of(cls, workspace: Workspace, variables: str) -> Plan:
-        """Plans the example environment, from nothing."""
+    def create(cls, workspace: Workspace, variables: str) -> Plan:
+        """Plan the example environment without existing state."""
         path = f"{Path(variables).name}.tfplan"
-        asked = ["-input=false", "-refresh=false", "-lock=false", f"-var-file={variables}"]
-        done = workspace.terraform(EXAMPLE, "plan", *asked, f"-out={path}")
-        assert done.returncode == 0, last_words(done)
+        options = ["-input=false", "-refresh=false", "-lock=false", f"-var-file={variables}"]
+        result = workspace.terraform(EXAMPLE, "plan", *options, f"-out={path}")
+        assert result.returncode == 0, error_of(result)
         shown = workspace.terraform(EXAMPLE, "show", "-json", path)
-        assert shown.returncode == 0, last_words(shown)
+        assert shown.returncode == 0, error_of(shown)
         return cls(json.loads(shown.stdout))
 
     @property
-    def changes(self) -> list[Found]:
-        """All resources, each with `type`, `address` and `change`."""
-        found: list[Found] = self.raw["resource_changes"]
-        return found
+    def changes(self) -> list[JsonObject]:
+        """The changes of all resources, each with `type`, `address` and `change`."""
+        changes: list[JsonObject] = self.raw["resource_changes"]
+        return changes
 
     @property
     def types(self) -> set[str]:
-        """Of all resources."""
+        """The types of all resources."""
         return {each["type"] for each in self.changes}
 
-    def all(self, kind: str) -> list[Found]:
-        """What is known of the resources of a type, in the order of their addresses."""
+    def all(self, kind: str) -> list[JsonObject]:
+        """Return the planned values of all resources of a type, ordered by address."""
         return [each["change"]["after"] for each in self.changes if each["type"] == kind]
 
-    def only(self, kind: str) -> Found:
-        """The one resource of a type."""
-        (found,) = self.all(kind)
-        return found
+    def only(self, kind: str) -> JsonObject:
+        """Return the only resource of a type."""
+        (resource,) = self.all(kind)
+        return resource
 
     def output(self, name: str) -> str:
-        """A text that `terraform output -raw` prints."""
+        """Return the text that `terraform output -raw` prints."""
         value: str = self.raw["planned_values"]["outputs"][name]["value"]
         return value

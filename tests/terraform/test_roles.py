@@ -1,4 +1,4 @@
-"""Every role of every identity in a plan is in the table of docs/security.md, and no other."""
+"""Check that the grants of a plan equal the table in the security page."""
 
 from __future__ import annotations
 
@@ -8,27 +8,28 @@ from dataclasses import replace
 import pytest
 
 from tests.terraform.grants import (
+    PAGE,
     Grant,
-    conditions,
     differences,
-    planned,
-    told,
-    told_conditions,
-    told_for,
+    documented_conditions,
+    documented_grants,
+    planned_conditions,
+    planned_grants,
+    table_rows,
 )
 from tests.terraform.plans import Plan
 
-OF_THE_EXAMPLE = ("analysts", "dataflow", "source_datasets")
-"""Switches of the table that terraform.tfvars.example has on."""
-SWITCHES = {*OF_THE_EXAMPLE, "image_pushers", "source_buckets", "uploads"}
-WITHOUT_DATA = {
+EXAMPLE_OPTIONS = ("analysts", "dataflow", "source_datasets")
+"""The options of the table that terraform.tfvars.example sets."""
+ALL_OPTIONS = {*EXAMPLE_OPTIONS, "image_pushers", "source_buckets", "uploads"}
+ROLES_WITHOUT_DATA = {
     "bigquery.jobUser",
     "bigquery.readSessionUser",
     "container.clusterViewer",
     "container.defaultNodeServiceAccount",
     "dataflow.developer",
 }
-"""Roles that hold for a whole Google Cloud project, since they give no data."""
+"""Roles granted on the whole Google Cloud project, since they give no access to data."""
 
 
 def renamed(grant: Grant, old: str, new: str) -> Grant:
@@ -36,49 +37,51 @@ def renamed(grant: Grant, old: str, new: str) -> Grant:
     return replace(grant, who=who, on=on, condition=grant.condition.replace(old, new))
 
 
-def test_the_plan_of_the_example_gives_what_the_table_tells(example: Plan) -> None:
-    assert differences(planned(example), told_for(*OF_THE_EXAMPLE)) == []
+def test_example_grants_match_table(example: Plan) -> None:
+    assert differences(planned_grants(example), documented_grants(*EXAMPLE_OPTIONS)) == []
 
 
-def test_with_everything_on_the_plan_gives_the_whole_table(full: Plan) -> None:
-    given = [each for each in planned(full) if "lab" not in f"{each}"]
-    assert differences(given, told_for(*SWITCHES)) == []
-    assert {switch for row in told() for switch in row.needs} == SWITCHES
+def test_all_options_grant_whole_table(full: Plan) -> None:
+    given = [each for each in planned_grants(full) if "lab" not in f"{each}"]
+    assert differences(given, documented_grants(*ALL_OPTIONS)) == []
+    assert {option for row in table_rows() for option in row.needs} == ALL_OPTIONS
 
 
-def test_a_project_with_nothing_on_has_the_rows_that_need_nothing(full: Plan) -> None:
-    given = [each for each in planned(full) if "lab" in f"{each}"]
-    written = [renamed(each, "demo", "lab") for each in told_for() if "demo" in f"{each}"]
+def test_project_without_options_has_rows_without_needs(full: Plan) -> None:
+    given = [each for each in planned_grants(full) if "lab" in f"{each}"]
+    written = [renamed(each, "demo", "lab") for each in documented_grants() if "demo" in f"{each}"]
     assert differences(given, written) == []
     assert len(given) > 10
 
 
-def test_nobody_gets_anything_twice(full: Plan) -> None:
-    given = planned(full)
-    assert len(set(given)) == len(given) > len(told())
-    assert len(set(told())) == len(told())
+def test_grants_are_unique(full: Plan) -> None:
+    given = planned_grants(full)
+    assert len(set(given)) == len(given) > len(table_rows())
+    assert len(set(table_rows())) == len(table_rows())
 
 
-def test_the_page_gives_each_condition_as_it_is(full: Plan) -> None:
-    of_demo = {title: text for title, text in conditions(full).items() if "lab" not in title}
-    assert told_conditions() == of_demo
+def test_page_shows_actual_conditions(full: Plan) -> None:
+    conditions = {
+        title: text for title, text in planned_conditions(full).items() if "lab" not in title
+    }
+    assert documented_conditions() == conditions
 
 
-def test_a_role_on_everything_gives_no_data(full: Plan) -> None:
-    everywhere = [each for each in planned(full) if each.on.startswith("project ")]
-    assert {each.role for each in everywhere if not each.condition} == WITHOUT_DATA
+def test_project_wide_roles_give_no_data(full: Plan) -> None:
+    everywhere = [each for each in planned_grants(full) if each.on.startswith("project ")]
+    assert {each.role for each in everywhere if not each.condition} == ROLES_WITHOUT_DATA
 
 
-def test_no_identity_of_a_project_has_anything_of_another(full: Plan) -> None:
+def test_identities_have_no_access_to_other_projects(full: Plan) -> None:
     for own, other in (("demo", "lab"), ("lab", "demo")):
-        mine = [each for each in planned(full) if f"refeed-{own}" in each.who]
-        assert len(mine) > 8
-        assert [each for each in mine if other in f"{each.on} {each.condition}"] == []
+        grants = [each for each in planned_grants(full) if f"refeed-{own}" in each.who]
+        assert len(grants) > 8
+        assert [each for each in grants if other in f"{each.on} {each.condition}"] == []
 
 
-def test_only_the_pod_of_a_step_acts_as_its_account(full: Plan) -> None:
-    acting = [each for each in planned(full) if each.role == "iam.workloadIdentityUser"]
-    pods = {each.who.rpartition("[")[2].rstrip("]"): each.on for each in acting}
+def test_only_step_pods_act_as_step_accounts(full: Plan) -> None:
+    bindings = [each for each in planned_grants(full) if each.role == "iam.workloadIdentityUser"]
+    pods = {each.who.rpartition("[")[2].rstrip("]"): each.on for each in bindings}
     steps = ("split", "train", "collect")
     assert pods == {"argo/argo-server": "account refeed-platform"} | {
         f"refeed-{project}/refeed-{step}": f"account refeed-{project}-{step}"
@@ -87,28 +90,28 @@ def test_only_the_pod_of_a_step_acts_as_its_account(full: Plan) -> None:
     }
 
 
-def test_whoever_is_given_a_role_is_made_here_or_named_by_the_user(full: Plan) -> None:
-    made = {each["account_id"] for each in full.all("google_service_account")}
+def test_members_are_created_or_named_by_the_user(full: Plan) -> None:
+    created = {each["account_id"] for each in full.all("google_service_account")}
     named = {"group:ci@example.com", "group:refeed-demo@example.com"}
-    others = {each.who for each in planned(full)} - made - named
+    others = {each.who for each in planned_grants(full)} - created - named
     assert all(".svc.id.goog[" in each for each in others)
-    assert made <= {each.who for each in planned(full)}
+    assert created <= {each.who for each in planned_grants(full)}
 
 
-def test_a_role_that_the_table_lacks_is_named(example: Plan) -> None:
-    more = Grant("refeed-demo-train", "storage.admin", "bucket my-project-refeed-demo")
-    table = told_for(*OF_THE_EXAMPLE)
-    assert differences([*planned(example), more], table) == [
-        "docs/security.md does not tell that refeed-demo-train has storage.admin on bucket "
+def test_differences_name_the_grant(example: Plan) -> None:
+    extra = Grant("refeed-demo-train", "storage.admin", "bucket my-project-refeed-demo")
+    table = documented_grants(*EXAMPLE_OPTIONS)
+    assert differences([*planned_grants(example), extra], table) == [
+        f"{PAGE} does not list: refeed-demo-train has storage.admin on bucket "
         "my-project-refeed-demo"
     ]
-    (said,) = differences(planned(example)[1:], table)
-    assert said.startswith("the plan does not give what docs/security.md tells: ")
+    (message,) = differences(planned_grants(example)[1:], table)
+    assert message.startswith("the plan does not contain: ")
 
 
 @pytest.mark.parametrize("kind", ["google_storage_bucket_acl", "google_project_iam_binding"])
-def test_a_right_that_is_given_otherwise_is_refused(example: Plan, kind: str) -> None:
+def test_unknown_grant_type_is_rejected(example: Plan, kind: str) -> None:
     raw = deepcopy(example.raw)
     raw["resource_changes"][0]["type"] = kind
     with pytest.raises(AssertionError, match=kind):
-        planned(Plan(raw))
+        planned_grants(Plan(raw))

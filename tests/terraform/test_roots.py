@@ -1,4 +1,4 @@
-"""Every module and environment: formatted, valid, and its own tests pass."""
+"""Check that every module and environment is formatted and valid and passes its tests."""
 
 from __future__ import annotations
 
@@ -8,49 +8,49 @@ from concurrent.futures import Future, ThreadPoolExecutor
 
 import pytest
 
-from tests.terraform.tools import EXAMPLE, ROOTS, TERRAFORM, Done, Workspace, last_words
+from tests.terraform.tools import EXAMPLE, ROOTS, TERRAFORM, Result, Workspace, error_of
 
-Tested = dict[str, Future[Done]]
+TestResults = dict[str, Future[Result]]
 every_root = pytest.mark.parametrize("root", ROOTS)
 
 
 @pytest.fixture(scope="module")
-def tested(request: pytest.FixtureRequest, workspace: Workspace) -> Iterator[Tested]:
-    """Tests of the roots that are asked for, two at a time."""
-    asked = [getattr(item, "callspec", None) for item in request.session.items]
-    roots = sorted({each.params["root"] for each in asked if each and "root" in each.params})
+def test_results(request: pytest.FixtureRequest, workspace: Workspace) -> Iterator[TestResults]:
+    """Run the tests of the selected roots, two at a time."""
+    selected = [getattr(item, "callspec", None) for item in request.session.items]
+    roots = sorted({each.params["root"] for each in selected if each and "root" in each.params})
     with ThreadPoolExecutor(max_workers=2) as pool:
         yield {root: pool.submit(workspace.terraform, root, "test") for root in roots}
         pool.shutdown(cancel_futures=True)
 
 
-def test_there_is_a_root_for_each_concern() -> None:
-    concerns = "network cluster node-pools registry storage bigquery firestore dataflow identities"
-    modules = {f"modules/{name}" for name in [*concerns.split(), "observability"]}
+def test_each_concern_has_a_module() -> None:
+    names = "network cluster node-pools registry storage bigquery firestore dataflow identities"
+    modules = {f"modules/{name}" for name in [*names.split(), "observability"]}
     assert set(ROOTS) == modules | {EXAMPLE}
 
 
-def test_all_is_formatted(workspace: Workspace) -> None:
-    done = workspace.terraform(".", "fmt", "-check", "-recursive")
-    assert (done.returncode, done.stdout) == (0, ""), last_words(done)
+def test_terraform_is_formatted(workspace: Workspace) -> None:
+    result = workspace.terraform(".", "fmt", "-check", "-recursive")
+    assert (result.returncode, result.stdout) == (0, ""), error_of(result)
 
 
 @every_root
-def test_a_root_is_valid(workspace: Workspace, root: str) -> None:
-    done = workspace.terraform(root, "validate")
-    assert done.returncode == 0, last_words(done)
-    assert "Warning" not in done.stdout
+def test_root_is_valid(workspace: Workspace, root: str) -> None:
+    result = workspace.terraform(root, "validate")
+    assert result.returncode == 0, error_of(result)
+    assert "Warning" not in result.stdout
 
 
 @every_root
-def test_the_tests_of_a_root_pass(tested: Tested, root: str) -> None:
-    done = tested[root].result()
+def test_root_tests_pass(test_results: TestResults, root: str) -> None:
+    result = test_results[root].result()
     files = (TERRAFORM / root / "tests").glob("*.tftest.hcl")
     runs = sum(len(re.findall(r'(?m)^run "', each.read_text())) for each in files)
-    assert f"{runs} passed, 0 failed" in done.stdout, last_words(done)
+    assert f"{runs} passed, 0 failed" in result.stdout, error_of(result)
     assert runs >= 5
 
 
-def test_tflint_finds_nothing(workspace: Workspace) -> None:
-    done = workspace.tflint()
-    assert (done.returncode, done.stdout.strip()) == (0, ""), last_words(done)
+def test_tflint_passes(workspace: Workspace) -> None:
+    result = workspace.tflint()
+    assert (result.returncode, result.stdout.strip()) == (0, ""), error_of(result)

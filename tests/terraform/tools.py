@@ -1,4 +1,4 @@
-"""terraform and tflint, called in a copy of terraform/ as people call them in the folder itself."""
+"""Run terraform and tflint in a copy of terraform/."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ EXAMPLE = "environments/example"
 ROOTS = sorted(
     str(each.parent.relative_to(TERRAFORM)) for each in TERRAFORM.glob("*/*/versions.tf")
 )
-"""Every module and environment."""
-Done = subprocess.CompletedProcess[str]
-Found = dict[str, Any]
-"""What JSON says of one thing."""
+"""The folders of all modules and environments."""
+Result = subprocess.CompletedProcess[str]
+JsonObject = dict[str, Any]
+"""A JSON object."""
 
-_LEFT_OUT = shutil.ignore_patterns(
+_EXCLUDED = shutil.ignore_patterns(
     ".terraform", ".terraform.lock.hcl", "*.tfstate*", "*.tfplan", "terraform.tfvars"
 )
 _INSTALL = {
@@ -34,70 +34,72 @@ _SECONDS = 300
 
 
 def tool(name: str) -> str:
-    """Where a tool is; without it the test is skipped, and fails in CI."""
+    """Return the path of a tool. If it is missing, skip the test, or fail it in CI."""
     return shutil.which(name) or absent(f"{name} is not on the PATH: {_INSTALL[name]}")
 
 
-def last_words(done: Done) -> str:
-    """What a tool said went wrong, in one line and without its frames."""
-    words = " ".join(re.sub(r"[│╷╵]", " ", f"{done.stdout}\n{done.stderr}").split())
-    return words[max(words.find("Error:"), 0) :][:300]
+def error_of(result: Result) -> str:
+    """Return the error message of a tool on one line, without box characters."""
+    text = " ".join(re.sub(r"[│╷╵]", " ", f"{result.stdout}\n{result.stderr}").split())
+    return text[max(text.find("Error:"), 0) :][:300]
 
 
 @dataclass(frozen=True)
 class Workspace:
-    """A copy of terraform/ without lock files, whose roots are ready.
+    """A copy of terraform/ without lock files, with all roots initialized.
 
     Attributes:
-        folder: the copy.
-        cache: where providers are kept, once for all roots.
+        folder: the path of the copy.
+        cache: the plugin cache that all roots share.
     """
 
     folder: Path
     cache: Path
 
     @classmethod
-    def copied(cls, into: Path) -> Workspace:
-        """A fresh copy; a root that can not be made ready skips the tests, and fails them in CI."""
-        made = cls(into / "terraform", into / "plugins")
-        made.cache.mkdir()
-        shutil.copytree(TERRAFORM, made.folder, ignore=_LEFT_OUT)
+    def create(cls, into: Path) -> Workspace:
+        """Copy terraform/ and initialize all roots. On failure, skip the tests; fail them in CI."""
+        workspace = cls(into / "terraform", into / "plugins")
+        workspace.cache.mkdir()
+        shutil.copytree(TERRAFORM, workspace.folder, ignore=_EXCLUDED)
         for root in ROOTS:
-            done = made.terraform(root, "init", "-backend=false", "-input=false")
-            if done.returncode != 0:
-                absent(f"terraform init of {root} fails: {last_words(done)}")
-        return made
+            result = workspace.terraform(root, "init", "-backend=false", "-input=false")
+            if result.returncode != 0:
+                absent(f"terraform init of {root} fails: {error_of(result)}")
+        return workspace
 
-    def terraform(self, root: str, *arguments: str) -> Done:
-        """A command of terraform in a root."""
-        given = {key: value for key, value in os.environ.items() if key != "TF_DATA_DIR"}
-        mine = {
+    def terraform(self, root: str, *arguments: str) -> Result:
+        """Run a terraform command in a root."""
+        inherited = {key: value for key, value in os.environ.items() if key != "TF_DATA_DIR"}
+        settings = {
             "TF_PLUGIN_CACHE_DIR": str(self.cache),
             "TF_IN_AUTOMATION": "1",
             "TF_CLI_ARGS": "-no-color",
-            # The published provider wants some credentials before it plans; it asks Google nothing.
+            # The published provider requires credentials to plan, but does not send requests.
             "GOOGLE_OAUTH_ACCESS_TOKEN": "none",
         }
-        return self._run([tool("terraform"), *arguments], self.folder / root, given | mine)
+        return self._run([tool("terraform"), *arguments], self.folder / root, inherited | settings)
 
-    def tflint(self) -> Done:
-        """tflint over all roots, with Google's rules as well."""
+    def tflint(self) -> Result:
+        """Run tflint with Google's rules in all roots."""
         config = self.folder / ".tflint.hcl"
         plugins = self.cache / "tflint"
-        where = {**os.environ, "TFLINT_PLUGIN_DIR": str(plugins)}
-        given = shutil.which("tflint-ruleset-google")
-        if given:  # a plugin without an origin is one that somebody installed
+        environment = {**os.environ, "TFLINT_PLUGIN_DIR": str(plugins)}
+        ruleset = shutil.which("tflint-ruleset-google")
+        if ruleset:  # tflint uses an installed plugin if its config has no source
             plugins.mkdir()
-            (plugins / "tflint-ruleset-google").symlink_to(given)
+            (plugins / "tflint-ruleset-google").symlink_to(ruleset)
             config.write_text(re.sub(r"(?m)^  (version|source) .*\n", "", config.read_text()))
-        done = self._run([tool("tflint"), "--init", f"--config={config}"], self.folder, where)
-        if done.returncode != 0:
-            absent(
-                f"tflint --init fails, and no tflint-ruleset-google is there: {last_words(done)}"
-            )
-        return self._run([tool("tflint"), "--recursive", f"--config={config}"], self.folder, where)
+        result = self._run(
+            [tool("tflint"), "--init", f"--config={config}"], self.folder, environment
+        )
+        if result.returncode != 0:
+            absent(f"tflint --init fails without tflint-ruleset-google: {error_of(result)}")
+        return self._run(
+            [tool("tflint"), "--recursive", f"--config={config}"], self.folder, environment
+        )
 
-    def _run(self, command: list[str], folder: Path, environment: dict[str, str]) -> Done:
+    def _run(self, command: list[str], folder: Path, environment: dict[str, str]) -> Result:
         return subprocess.run(
             command,
             capture_output=True,

@@ -1,11 +1,11 @@
 # METADATA
-# title: Good objects for tests
-# description: Each passes every rule; a test changes the one field that it is about.
+# title: Valid objects for tests
+# description: Each object passes every rule. A test changes the one field that it checks.
 package refeed.fixtures
 
 # METADATA
-# title: A copy with one field set
-# description: The path is a JSON pointer; ~1 stands for a slash. An element of a list is replaced.
+# title: A copy with one field changed
+# description: The path is a JSON pointer, in which ~1 is a slash. An existing list element is replaced.
 changed(thing, path, value) := json.patch(thing, [{"op": operation(path), "path": path, "value": value}])
 
 operation(path) := "replace" if regex.match(`/[0-9]+$`, path)
@@ -15,13 +15,13 @@ operation(path) := "add" if not regex.match(`/[0-9]+$`, path)
 without(thing, path) := json.patch(thing, [{"op": "remove", "path": path}])
 
 policy := {
-	"registries": {"docker.io/refeed": "the tests' own"},
+	"registries": {"docker.io/refeed": "for tests"},
 	"limits": {"deadline_seconds": 3600, "ttl_seconds": 7200, "parallelism": 10, "retries": 5},
 	"part_of": {"refeed": "this repository"},
 	"spot_labels": {"example.com/spot": "yes"},
-	"cluster_roles": {"refeed-analyst": "the tests' own"},
-	"cluster_role_bindings": {"argo-binding": "the tests' own"},
-	"regions": {"europe-west1": "the tests' own", "EU": "the tests' own"},
+	"cluster_roles": {"refeed-analyst": "for tests"},
+	"cluster_role_bindings": {"argo-binding": "for tests"},
+	"regions": {"europe-west1": "for tests", "EU": "for tests"},
 	"exemptions": {},
 }
 
@@ -60,7 +60,7 @@ experiment := object.union(
 	{"refeed/project": "demo", "refeed/experiment": "small", "refeed/spec": "1234"},
 )
 
-# Two templates: a fan-out, and the step that it starts.
+# Two templates: a DAG with a fan-out, and the step that it starts.
 workflow_template := {
 	"apiVersion": "argoproj.io/v1alpha1",
 	"kind": "WorkflowTemplate",

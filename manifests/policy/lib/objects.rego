@@ -1,11 +1,11 @@
 # METADATA
 # title: Kubernetes objects
-# description: What `kustomize build`, `refeed compile` and `kubectl get -o yaml` print.
+# description: Parses the output of `kustomize build`, `refeed compile` and `kubectl get -o yaml`.
 package refeed.lib.objects
 
 # METADATA
 # title: The objects of the input
-# description: The input is one, or a List of them.
+# description: The input is one object or a List.
 all contains input if {
 	input.apiVersion
 	input.kind
@@ -24,7 +24,7 @@ listed if {
 
 # METADATA
 # title: Kind/namespace/name
-# description: Without the namespace where there is none; a generated name ends with its dash.
+# description: Omits the namespace of cluster-scoped objects. A generateName keeps its trailing hyphen.
 id(object) := concat("/", [part | some part in [object.kind, namespace(object), name(object)]; part != ""])
 
 namespace(thing) := object.get(thing, ["metadata", "namespace"], "")
@@ -34,8 +34,8 @@ name(thing) := object.get(thing, ["metadata", "name"], object.get(thing, ["metad
 labels(thing) := object.get(thing, ["metadata", "labels"], {})
 
 # METADATA
-# title: A path as people write it
-# description: Of the keys and indices that `walk` gives; an element of a list goes by its index.
+# title: A path in dotted notation
+# description: Formats the keys and indices of `walk`, with list elements by index.
 dotted(path) := trim_prefix(concat("", [step(key) | some key in path]), ".")
 
 step(key) := sprintf(".%s", [key]) if is_string(key)
@@ -43,8 +43,8 @@ step(key) := sprintf(".%s", [key]) if is_string(key)
 step(key) := sprintf("[%d]", [key]) if is_number(key)
 
 # METADATA
-# title: An element of a list by its name
-# description: Names stay when something is put before; what has none goes by its index.
+# title: The path of a list element
+# description: Uses the element's name, which does not change if elements are inserted, or else its index.
 element(path, _, thing) := sprintf("%s[%s]", [path, thing.name]) if thing.name
 
 element(path, index, thing) := sprintf("%s[%d]", [path, index]) if not thing.name

@@ -1,13 +1,13 @@
 # METADATA
-# title: Plans of Terraform
-# description: What `terraform show -json PLAN` prints.
+# title: Terraform plans
+# description: Parses the output of `terraform show -json PLAN`.
 package refeed.lib.plans
 
 # METADATA
-# title: What will be there after the plan
+# title: Resources after the plan is applied
 # description: >
-#   As {object, type, after}: what is made, changed and left as it is. A value that is only known
-#   afterwards is missing in `after`, and rules take it for not set.
+#   The created, changed and unchanged resources, as {object, type, after}. `after` does not contain values that
+#   are known only after apply; rules treat them as not set.
 resources contains {"object": change.address, "type": change.type, "after": change.change.after} if {
 	some change in input.resource_changes
 	object.get(change, "mode", "managed") == "managed"

@@ -1,17 +1,17 @@
 # METADATA
 # title: Pods
 # description: >
-#   Whatever makes pods, seen alike: as {object, path, spec, security, host, containers, volumes,
-#   patches}. `spec` is the pod's; `security` and `host` are the paths of its security context and of
-#   what holds hostNetwork; `containers` are {path, container}, `volumes` {path, volume}, and `patches`,
-#   which Argo lays over the pod, {path, text}.
+#   Represents pod specs and Argo templates in one form: {object, path, spec, security, host, containers, volumes,
+#   patches}. `spec` is the pod spec. `security` and `host` are the paths of the security context and of the
+#   parent of hostNetwork. `containers` are {path, container}, `volumes` are {path, volume}, and `patches`, which
+#   Argo applies to the pod, are {path, text}.
 package refeed.lib.pods
 
 import data.refeed.lib.objects
 import data.refeed.lib.texts
 import data.refeed.lib.workflows
 
-# Any kind with a list of containers somewhere: what comes later is seen as well. Schemas have none.
+# Match any kind that has a list of containers, so that future kinds are included. Exclude schemas.
 all contains pod if {
 	some object in objects.all
 	not object.kind in (workflows.kinds | {"CustomResourceDefinition"})
@@ -48,7 +48,7 @@ all contains pod if {
 
 # METADATA
 # title: Containers of pods
-# description: As {pod, path, container}.
+# description: The containers as {pod, path, container}.
 containers contains object.union(own, {"pod": pod}) if {
 	some pod in all
 	some own in pod.containers
@@ -76,7 +76,7 @@ grouped(found) := listed(
 	["containers"],
 )
 
-# Argo takes these of the template where it has them, and else of the workflow: whole, not merged.
+# Argo uses the template's value of these fields, or else the workflow's. It does not merge them.
 effective(workflow, template) := object.union(
 	object.filter(workflow, inherited - object.keys(template)),
 	object.filter(template, inherited),
@@ -104,8 +104,8 @@ patches(found) := [{"path": sprintf("%s.podSpecPatch", [place.path]), "text": pl
 ]
 
 # METADATA
-# title: Patches of pods, read
-# description: As {pod, path, patch}; those of one text are its outcomes.
+# title: Parsed pod patches
+# description: The patches as {pod, path, patch}, one for each outcome of a text.
 readings contains {"pod": pod, "path": patch.path, "patch": read} if {
 	some pod in all
 	some patch in pod.patches
@@ -115,8 +115,8 @@ readings contains {"pod": pod, "path": patch.path, "patch": read} if {
 }
 
 # METADATA
-# title: Patches of pods that cannot be read
-# description: As {pod, path}.
+# title: Pod patches that cannot be parsed
+# description: The patches as {pod, path}.
 unreadable contains {"pod": pod, "path": patch.path} if {
 	some pod in all
 	some patch in pod.patches
@@ -130,7 +130,7 @@ readable(text) if {
 	}
 }
 
-# A tag within the JSON changes a value of it; an expression may be all of it.
+# Tags inside the JSON only change values. Only a text that is a single expression has several outcomes.
 outcomes(text) := [text] if not startswith(text, "{{")
 
 outcomes(text) := texts.outcomes(text) if startswith(text, "{{")

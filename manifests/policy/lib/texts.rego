@@ -1,8 +1,8 @@
 # METADATA
-# title: Texts that Argo evaluates
+# title: Texts with Argo expressions
 # description: >
-#   A policy cannot evaluate an expression, but it can tell all outcomes of one that only chooses:
-#   {{= a == 'b' ? 'one' : c == 'd' ? 'two' : 'three' }}. What it cannot read, rules refuse.
+#   A policy cannot evaluate an expression, but it can list all outcomes of a conditional between literals:
+#   {{= a == 'b' ? 'one' : c == 'd' ? 'two' : 'three' }}. Rules reject all other expressions.
 package refeed.lib.texts
 
 quoted := `'((?:[^'\\]|\\.)*)'`
@@ -10,8 +10,8 @@ quoted := `'((?:[^'\\]|\\.)*)'`
 choice := `^\{\{=\s*(?:[A-Za-z0-9_.]+ == Q \? Q : )*Q\s*\}\}$`
 
 # METADATA
-# title: All that a text may become
-# description: Undefined where that cannot be told before the run.
+# title: All possible values of a text
+# description: Undefined if they are not known before the run.
 outcomes(text) := [text] if not contains(text, "{{")
 
 outcomes(text) := chosen if {
@@ -20,7 +20,7 @@ outcomes(text) := chosen if {
 	chosen := [each | some index, each in found; is_outcome(index, count(found))]
 }
 
-# Texts that conditions compare with lie at even places, but for the last one of all.
+# Literals at even indices are operands of conditions, except the last literal, which is an outcome.
 is_outcome(index, _) if index % 2 == 1
 
 is_outcome(index, total) if index == total - 1

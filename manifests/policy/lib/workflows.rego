@@ -1,6 +1,6 @@
 # METADATA
-# title: Argo's workflows
-# description: Specs of workflows and the templates in them, wherever Argo lets one write them.
+# title: Argo workflows
+# description: Finds workflow specs and templates in all kinds that can contain them.
 package refeed.lib.workflows
 
 import data.refeed.lib.objects
@@ -8,8 +8,8 @@ import data.refeed.lib.objects
 kinds := {"Workflow", "WorkflowTemplate", "ClusterWorkflowTemplate", "CronWorkflow"}
 
 # METADATA
-# title: Specs of workflows
-# description: As {object, path, spec}.
+# title: Workflow specs
+# description: The specs as {object, path, spec}.
 specs contains found("spec", object, object.spec) if {
 	some object in objects.all
 	object.kind in kinds
@@ -24,8 +24,8 @@ specs contains found("spec.workflowSpec", object, object.spec.workflowSpec) if {
 found(path, object, spec) := {"object": objects.id(object), "path": path, "spec": spec}
 
 # METADATA
-# title: Specs that say themselves what runs
-# description: The others name a WorkflowTemplate, which says it for them.
+# title: Workflow specs that define their own templates
+# description: Other specs reference a WorkflowTemplate, which is checked itself.
 complete contains workflow if {
 	some workflow in specs
 	not workflow.spec.workflowTemplateRef
@@ -33,7 +33,7 @@ complete contains workflow if {
 
 # METADATA
 # title: Templates
-# description: As {workflow, path, template}, with the spec's defaults filled in.
+# description: The templates as {workflow, path, template}, merged with the spec's templateDefaults.
 templates contains merged(workflow, path, template) if {
 	some workflow in specs
 	some index, template in workflow.spec.templates
@@ -52,8 +52,8 @@ merged(workflow, path, template) := {
 }
 
 # METADATA
-# title: Tasks of a DAG and of steps
-# description: As [workflow, path, task].
+# title: Tasks of DAGs and steps
+# description: The tasks as [workflow, path, task].
 tasks contains [workflow, path, task] if {
 	some workflow in specs
 	some index, template in workflow.spec.templates
@@ -63,8 +63,8 @@ tasks contains [workflow, path, task] if {
 }
 
 # METADATA
-# title: A template's own tasks
-# description: As [path within the template, task].
+# title: Tasks of one template
+# description: The tasks as [path within the template, task].
 own_tasks(template) := in_dag | in_steps if {
 	in_dag := {[objects.element("dag.tasks", index, task), task] | some index, task in template.dag.tasks}
 	in_steps := {[objects.element(sprintf("steps[%d]", [group]), index, task), task] |

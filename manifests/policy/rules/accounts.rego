@@ -1,45 +1,45 @@
 # METADATA
 # title: Service accounts
-# description: Each step is somebody, with just the rights that it needs.
+# description: Each step has its own service account with only the permissions that it needs.
 package refeed.rules.accounts
 
 import data.refeed.lib.pods
-import data.refeed.lib.refusals
+import data.refeed.lib.violations
 import data.refeed.lib.workflows
 
 # METADATA
 # title: account-named
-# description: Rights that somebody gave to `default` would be everybody's.
-refuse contains refusals.refusal("account-named", pod.object, field, says) if {
+# description: All pods of a namespace would share the permissions of `default`.
+deny contains violations.violation("account-named", pod.object, field, message) if {
 	some pod in pods.all
 	object.get(pod.spec, "serviceAccountName", "default") in {"", "default"}
 	field := sprintf("%s.serviceAccountName", [pod.path])
-	says := "is missing or default, whose rights everybody has; name the step's own service account"
+	message := "is missing or default. All pods of the namespace share that account. Set the step's own service account."
 }
 
 # METADATA
 # title: workflow-without-token
-# description: A trainer runs whatever its author wrote; only Argo's own container talks to Kubernetes.
-refuse contains refusals.refusal("workflow-without-token", workflow.object, field, says) if {
+# description: Trainers run third-party code. Only Argo's executor needs the Kubernetes API.
+deny contains violations.violation("workflow-without-token", workflow.object, field, message) if {
 	some workflow in workflows.complete
 	not workflow.spec.automountServiceAccountToken == false
 	field := sprintf("%s.automountServiceAccountToken", [workflow.path])
-	says := "is not false: every step's code would hold a token of Kubernetes; set it to false"
+	message := "is not false, so the code of every step would get a Kubernetes token. Set it to false."
 }
 
-refuse contains refusals.refusal("workflow-without-token", found.workflow.object, field, says) if {
+deny contains violations.violation("workflow-without-token", found.workflow.object, field, message) if {
 	some found in workflows.templates
 	found.template.automountServiceAccountToken == true
 	field := sprintf("%s.automountServiceAccountToken", [found.path])
-	says := "is true: the step's code would hold a token of Kubernetes; leave it out"
+	message := "is true, so the step's code would get a Kubernetes token. Remove it."
 }
 
 # METADATA
 # title: executor-account
-# description: Without one of its own Argo's container acts as the step, which has no token.
-refuse contains refusals.refusal("executor-account", workflow.object, field, says) if {
+# description: Without its own account, Argo's executor uses the step's, which has no token.
+deny contains violations.violation("executor-account", workflow.object, field, message) if {
 	some workflow in workflows.complete
 	object.get(workflow.spec, ["executor", "serviceAccountName"], "default") in {"", "default"}
 	field := sprintf("%s.executor.serviceAccountName", [workflow.path])
-	says := "is missing or default: Argo's container would act as the step; name the executor's own account"
+	message := "is missing or default, so Argo's executor would use the step's account. Set the executor's own account."
 }

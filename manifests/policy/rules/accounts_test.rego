@@ -3,7 +3,7 @@ package refeed.rules.accounts_test
 import data.refeed.fixtures
 import data.refeed.rules.accounts
 
-names contains refusal.rule if some refusal in accounts.refuse
+names contains violation.rule if some violation in accounts.deny
 
 passes if {
 	count(names) == 0 with input as fixtures.deployment
@@ -13,14 +13,14 @@ passes if {
 
 template := fixtures.workflow_template
 
-test_account_named_accepts if passes
+test_account_named_allows if passes
 
-test_account_named_accepts_a_templates_own if {
+test_account_named_allows_account_of_template if {
 	own := fixtures.changed(template, "/spec/templates/1/serviceAccountName", "refeed-split")
 	count(names) == 0 with input as fixtures.without(own, "/spec/serviceAccountName")
 }
 
-test_account_named_refuses if {
+test_account_named_denies if {
 	every wrong in [
 		fixtures.without(fixtures.deployment, "/spec/template/spec/serviceAccountName"),
 		fixtures.without(template, "/spec/serviceAccountName"),
@@ -30,9 +30,9 @@ test_account_named_refuses if {
 	}
 }
 
-test_workflow_without_token_accepts if passes
+test_workflow_without_token_allows if passes
 
-test_workflow_without_token_refuses if {
+test_workflow_without_token_denies if {
 	every wrong in [
 		fixtures.without(template, "/spec/automountServiceAccountToken"),
 		fixtures.changed(template, "/spec/templates/1/automountServiceAccountToken", true),
@@ -41,9 +41,9 @@ test_workflow_without_token_refuses if {
 	}
 }
 
-test_executor_account_accepts if passes
+test_executor_account_allows if passes
 
-test_executor_account_refuses if {
+test_executor_account_denies if {
 	names == {"executor-account"} with input as fixtures.without(template, "/spec/executor")
 	names == {"executor-account"} with input as fixtures.changed(template, "/spec/executor/serviceAccountName", "default")
 }

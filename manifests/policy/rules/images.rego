@@ -1,42 +1,42 @@
 # METADATA
 # title: Images
-# description: What runs is what was reviewed, and comes from where the installation says.
+# description: Containers run reviewed images from the installation's registries.
 package refeed.rules.images
 
 import data.refeed.lib.pods
-import data.refeed.lib.refusals
 import data.refeed.lib.texts
+import data.refeed.lib.violations
 
 # METADATA
 # title: image-known
-# description: Which images may run is known before the run.
-refuse contains refusals.refusal("image-known", own.pod.object, field, says) if {
+# description: The possible images must be known before the run.
+deny contains violations.violation("image-known", own.pod.object, field, message) if {
 	some own in pods.containers
 	not known(own.container)
 	field := sprintf("%s.image", [own.path])
-	says := concat("", [
-		"cannot be told before the run: write the image, an expression that chooses among images ",
-		"(x == 'a' ? 'image' : 'image'), or a parameter beside REFEED_PLATFORM, which lists the trainers' images",
+	message := concat("", [
+		"is not known before the run. Write the image, a conditional between images ",
+		"(x == 'a' ? 'image' : 'image'), or a parameter together with REFEED_PLATFORM, which lists the trainers' images.",
 	])
 }
 
 # METADATA
 # title: image-pinned
-# description: Another image under the same name would change what runs, and with it the results.
-refuse contains refusals.refusal("image-pinned", found.object, found.field, says) if {
+# description: A different image under the same name would change the results.
+deny contains violations.violation("image-pinned", found.object, found.field, message) if {
 	some found in images
 	not pinned(found.image)
-	says := sprintf("is %q: it may be another one tomorrow; give it a tag (not latest) or a digest", [found.image])
+	message := sprintf("is %q, which can change between runs. Set a tag other than latest, or a digest.", [found.image])
 }
 
 # METADATA
 # title: image-registry
-# description: What comes from elsewhere was neither built nor scanned by whoever runs the platform.
-refuse contains refusals.refusal("image-registry", found.object, found.field, says) if {
+# description: Images from other registries were not built and scanned for this platform.
+deny contains violations.violation("image-registry", found.object, found.field, message) if {
 	some found in images
 	not allowed(repository(found.image))
-	says := sprintf(
-		"is %q: only %v hold images of this installation; push it there, or name its place in data (--data)",
+	message := sprintf(
+		"is %q, but this installation allows images from %v only. Push the image there, or add its registry to the data (--data).",
 		[found.image, sort(registries)],
 	)
 }
@@ -59,7 +59,7 @@ known(container) if {
 	count(listed(container)) > 0
 }
 
-# The images among which a run may choose; the check step takes no other.
+# The images that a run may select. The check step rejects all others.
 listed(container) := object.union(trainers, worker) if {
 	some variable in container.env
 	variable.name == "REFEED_PLATFORM"
@@ -75,7 +75,7 @@ pinned(image) if {
 	not endswith(image, ":latest")
 }
 
-# Only there a colon begins a tag; before, it begins a port.
+# Only after the last slash does a colon start a tag; before it, a colon starts a port.
 last(image) := regex.replace(image, `^.*/`, "")
 
 repository(image) := regex.replace(image, `:[^/]*$`, "") if not contains(image, "@")
@@ -90,8 +90,8 @@ allowed(repository) if {
 }
 
 # METADATA
-# title: Where images may come from
-# description: Registries, or one repository in them; of the data, and of an installation file given as data.
+# title: Allowed registries
+# description: Registries or single repositories, from the data and from an installation file passed as data.
 registries contains registry if some registry, _ in data.policy.registries
 
 registries contains parent(image) if some image in data.images

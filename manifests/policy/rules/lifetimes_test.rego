@@ -3,14 +3,14 @@ package refeed.rules.lifetimes_test
 import data.refeed.fixtures
 import data.refeed.rules.lifetimes
 
-names contains refusal.rule if some refusal in lifetimes.refuse
+names contains violation.rule if some violation in lifetimes.deny
 
 passes if {
 	count(names) == 0 with input as fixtures.workflow_template with data.policy as fixtures.policy
 	count(names) == 0 with input as fixtures.cron_workflow with data.policy as fixtures.policy
 }
 
-refused(name, path, values) if {
+denied(name, path, values) if {
 	absent := fixtures.without(fixtures.workflow_template, path)
 	names == {name} with input as absent with data.policy as fixtures.policy
 	every value in values {
@@ -19,26 +19,26 @@ refused(name, path, values) if {
 	}
 }
 
-test_run_deadline_accepts if passes
+test_run_deadline_allows if passes
 
-test_run_deadline_refuses if refused("run-deadline", "/spec/activeDeadlineSeconds", [0, -1, 3601, "{{workflow.parameters.d}}"])
+test_run_deadline_denies if denied("run-deadline", "/spec/activeDeadlineSeconds", [0, -1, 3601, "{{workflow.parameters.d}}"])
 
-test_run_deadline_refuses_a_cron_workflows_own_spec if {
+test_run_deadline_denies_spec_of_cron_workflow if {
 	own := fixtures.without(fixtures.workflow_template.spec, "/activeDeadlineSeconds")
 	cron := fixtures.changed(fixtures.cron_workflow, "/spec/workflowSpec", own)
-	fields := {refusal.field | some refusal in lifetimes.refuse} with input as cron with data.policy as fixtures.policy
+	fields := {violation.field | some violation in lifetimes.deny} with input as cron with data.policy as fixtures.policy
 	fields == {"spec.workflowSpec.activeDeadlineSeconds"}
 }
 
-test_run_ttl_accepts if {
+test_run_ttl_allows if {
 	passes
 	both := {"secondsAfterSuccess": 60, "secondsAfterFailure": 7200}
 	parted := fixtures.changed(fixtures.workflow_template, "/spec/ttlStrategy", both)
 	count(names) == 0 with input as parted with data.policy as fixtures.policy
 }
 
-test_run_ttl_refuses if refused("run-ttl", "/spec/ttlStrategy", [{}, {"secondsAfterSuccess": 60}, {"secondsAfterCompletion": 7201}])
+test_run_ttl_denies if denied("run-ttl", "/spec/ttlStrategy", [{}, {"secondsAfterSuccess": 60}, {"secondsAfterCompletion": 7201}])
 
-test_pod_gc_accepts if passes
+test_pod_gc_allows if passes
 
-test_pod_gc_refuses if refused("pod-gc", "/spec/podGC", [{}, {"strategy": "Never"}])
+test_pod_gc_denies if denied("pod-gc", "/spec/podGC", [{}, {"strategy": "Never"}])

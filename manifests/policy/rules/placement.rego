@@ -1,21 +1,21 @@
 # METADATA
 # title: Nodes
-# description: A pod that asks for nodes which it may not enter waits for ever.
+# description: A pod that selects nodes whose taint it does not tolerate stays pending forever.
 package refeed.rules.placement
 
 import data.refeed.lib.pods
-import data.refeed.lib.refusals
+import data.refeed.lib.violations
 
 # METADATA
 # title: spot-tolerated
-# description: Spot nodes have a taint of the same name as their label, so that nothing lands there unasked.
-refuse contains refusals.refusal("spot-tolerated", place.object, place.field, says) if {
+# description: Spot nodes have a taint with the key of their label, which keeps other pods away.
+deny contains violations.violation("spot-tolerated", place.object, place.field, message) if {
 	some place in places
 	some key, value in data.policy.spot_labels
 	place.selector[key] == value
 	not tolerates(place.tolerations, key, value)
-	says := sprintf(
-		"asks for nodes with %s=%s and does not tolerate their taint: it would wait for ever; add {key: %s, value: %q, effect: NoSchedule}",
+	message := sprintf(
+		"does not tolerate the taint of the selected nodes (%s=%s), so the pod would stay pending forever. Add {key: %s, value: %q, effect: NoSchedule}.",
 		[key, value, key, value],
 	)
 }
@@ -30,7 +30,7 @@ places contains place if {
 	}
 }
 
-# Labels are merged one by one, and null takes one out; tolerations are replaced.
+# A patch merges labels one by one, with null removing a label. It replaces tolerations.
 places contains place if {
 	some reading in pods.readings
 	spec := reading.pod.spec

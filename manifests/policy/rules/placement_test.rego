@@ -3,7 +3,7 @@ package refeed.rules.placement_test
 import data.refeed.fixtures
 import data.refeed.rules.placement
 
-names contains refusal.rule if some refusal in placement.refuse
+names contains violation.rule if some violation in placement.deny
 
 step(fields) := fixtures.changed(fixtures.workflow_template, "/spec/templates/1", object.union(fixtures.step, fields))
 
@@ -11,7 +11,7 @@ on_spot := {"example.com/spot": "yes"}
 
 tolerated := [{"key": "example.com/spot", "value": "yes", "effect": "NoSchedule"}]
 
-test_spot_tolerated_accepts if {
+test_spot_tolerated_allows if {
 	every fields in [
 		{},
 		{"tolerations": tolerated},
@@ -23,7 +23,7 @@ test_spot_tolerated_accepts if {
 	}
 }
 
-test_spot_tolerated_refuses if {
+test_spot_tolerated_denies if {
 	every tolerations in [
 		[],
 		[{"key": "example.com/other", "value": "yes"}],
@@ -35,14 +35,14 @@ test_spot_tolerated_refuses if {
 	}
 }
 
-test_spot_tolerated_accepts_a_patch_that_leaves_spot_nodes if {
+test_spot_tolerated_allows_patch_to_on_demand if {
 	patch := {"nodeSelector": {"example.com/spot": null}, "tolerations": []}
 	leaves := step({"nodeSelector": on_spot, "tolerations": tolerated, "podSpecPatch": json.marshal(patch)})
 	count(names) == 0 with input as leaves with data.policy as fixtures.policy
 }
 
-test_spot_tolerated_refuses_a_patch_that_forgets_the_toleration if {
+test_spot_tolerated_denies_patch_without_toleration if {
 	forgets := step({"nodeSelector": on_spot, "tolerations": tolerated, "podSpecPatch": `{"tolerations": []}`})
-	fields := {refusal.field | some refusal in placement.refuse} with input as forgets with data.policy as fixtures.policy
+	fields := {violation.field | some violation in placement.deny} with input as forgets with data.policy as fixtures.policy
 	fields == {"spec.templates[train].podSpecPatch.tolerations"}
 }

@@ -1,27 +1,27 @@
 # METADATA
-# title: Projects apart
-# description: What a project's folder may bring into the cluster, and under which standard its pods run.
+# title: Project isolation
+# description: Limits the objects that a project's folder may create and the privileges of its pods.
 package refeed.rules.projects
 
 import data.refeed.lib.objects
-import data.refeed.lib.refusals
+import data.refeed.lib.violations
 
 # METADATA
 # title: namespace-restricted
-# description: The API server then refuses pods that no policy here has seen.
-refuse contains refusals.refusal("namespace-restricted", objects.id(namespace), field, says) if {
+# description: The API server then also rejects pods that these policies did not check.
+deny contains violations.violation("namespace-restricted", objects.id(namespace), field, message) if {
 	some namespace in objects.all
 	namespace.kind == "Namespace"
 	key := "pod-security.kubernetes.io/enforce"
 	not objects.labels(namespace)[key] == "restricted"
 	field := sprintf("metadata.labels[%s]", [key])
-	says := "is not restricted: the API server would take pods that run as root; set it"
+	message := "is not restricted, so the API server would admit pods that run as root. Set it."
 }
 
 # METADATA
 # title: app-project-bounded
-# description: By a star Argo CD would let one project write into another.
-refuse contains refusals.refusal("app-project-bounded", objects.id(project), path, says) if {
+# description: With a wildcard, Argo CD would let one project write to another.
+deny contains violations.violation("app-project-bounded", objects.id(project), path, message) if {
 	some project in objects.all
 	project.kind == "AppProject"
 	walk(project.spec, [keys, value])
@@ -29,5 +29,5 @@ refuse contains refusals.refusal("app-project-bounded", objects.id(project), pat
 	is_string(value)
 	contains(value, "*")
 	path := objects.dotted(array.concat(["spec"], keys))
-	says := sprintf("is %q: the project could reach what is not its own; name it", [value])
+	message := sprintf("is %q, so the project could reach other projects' objects. Name each one.", [value])
 }

@@ -3,17 +3,17 @@ package refeed.rules.projects_test
 import data.refeed.fixtures
 import data.refeed.rules.projects
 
-names contains refusal.rule if some refusal in projects.refuse
+names contains violation.rule if some violation in projects.deny
 
-test_namespace_restricted_accepts if count(names) == 0 with input as fixtures.namespace
+test_namespace_restricted_allows if count(names) == 0 with input as fixtures.namespace
 
-test_namespace_restricted_refuses if {
+test_namespace_restricted_denies if {
 	path := "/metadata/labels/pod-security.kubernetes.io~1enforce"
 	names == {"namespace-restricted"} with input as fixtures.without(fixtures.namespace, path)
 	names == {"namespace-restricted"} with input as fixtures.changed(fixtures.namespace, path, "baseline")
 }
 
-test_app_project_bounded_accepts if {
+test_app_project_bounded_allows if {
 	count(names) == 0 with input as fixtures.app_project
 	described := fixtures.changed(fixtures.app_project, "/spec/description", "all of *")
 	count(names) == 0 with input as described
@@ -21,7 +21,7 @@ test_app_project_bounded_accepts if {
 	count(names) == 0 with input as fixtures.changed(application, "/spec/sourceRepos", ["*"])
 }
 
-test_app_project_bounded_refuses if {
+test_app_project_bounded_denies if {
 	every wrong in [
 		["/spec/sourceRepos/0", "*"],
 		["/spec/destinations/0/namespace", "*"],

@@ -1,15 +1,15 @@
 # METADATA
-# title: Who may do what
-# description: Rights are counted one by one, and given in one project.
+# title: RBAC
+# description: Roles list single permissions and are bound in one project.
 package refeed.rules.rbac
 
 import data.refeed.lib.objects
-import data.refeed.lib.refusals
+import data.refeed.lib.violations
 
 # METADATA
 # title: rbac-no-wildcard
-# description: A star also allows what the next version of a custom resource brings.
-refuse contains refusals.refusal("rbac-no-wildcard", objects.id(role), field, says) if {
+# description: A wildcard includes permissions that future versions add.
+deny contains violations.violation("rbac-no-wildcard", objects.id(role), field, message) if {
 	some role in objects.all
 	role.kind in {"Role", "ClusterRole"}
 	some index, rule in role.rules
@@ -17,67 +17,67 @@ refuse contains refusals.refusal("rbac-no-wildcard", objects.id(role), field, sa
 	some value in rule[key]
 	contains(value, "*")
 	field := sprintf("rules[%d].%s", [index, key])
-	says := sprintf("holds %q, which also allows what nobody thought of; name what is needed", [value])
+	message := sprintf("contains %q, which includes permissions that future versions add. List the permissions that are needed.", [value])
 }
 
 # METADATA
 # title: rbac-no-escalation
-# description: These verbs give whatever rights somebody else has.
-refuse contains refusals.refusal("rbac-no-escalation", objects.id(role), field, says) if {
+# description: These verbs allow a subject to obtain the permissions of others.
+deny contains violations.violation("rbac-no-escalation", objects.id(role), field, message) if {
 	some role in objects.all
 	role.kind in {"Role", "ClusterRole"}
 	some index, rule in role.rules
 	some verb in rule.verbs
 	verb in {"escalate", "bind", "impersonate"}
 	field := sprintf("rules[%d].verbs", [index])
-	says := sprintf("holds %q, by which one takes any right; leave it out", [verb])
+	message := sprintf("contains %q, with which a subject can obtain any permission. Remove it.", [verb])
 }
 
 # METADATA
 # title: rbac-cluster-binding
-# description: Such a binding reaches every project.
-refuse contains refusals.refusal("rbac-cluster-binding", objects.id(binding), "roleRef.name", says) if {
+# description: A ClusterRoleBinding applies to every project.
+deny contains violations.violation("rbac-cluster-binding", objects.id(binding), "roleRef.name", message) if {
 	some binding in objects.all
 	binding.kind == "ClusterRoleBinding"
 	not data.policy.cluster_role_bindings[objects.name(binding)]
-	says := sprintf(
-		"is %q for the whole cluster, every project included: use a RoleBinding, or say in policy.cluster_role_bindings why",
+	message := sprintf(
+		"is %q for the whole cluster, which includes every project. Use a RoleBinding, or add the binding to policy.cluster_role_bindings with a reason.",
 		[binding.roleRef.name],
 	)
 }
 
 # METADATA
 # title: rbac-cluster-role
-# description: Of the cluster's roles a project gets those made for it, not admin or edit.
-refuse contains refusals.refusal("rbac-cluster-role", objects.id(binding), "roleRef.name", says) if {
+# description: A project may bind only the ClusterRoles made for it, not admin or edit.
+deny contains violations.violation("rbac-cluster-role", objects.id(binding), "roleRef.name", message) if {
 	some binding in objects.all
 	binding.kind == "RoleBinding"
 	binding.roleRef.kind == "ClusterRole"
 	not data.policy.cluster_roles[binding.roleRef.name]
-	says := sprintf(
-		"is %q, more than a project needs: bind one of %v, or say in policy.cluster_roles why",
+	message := sprintf(
+		"is %q, which grants more than a project needs. Bind one of %v, or add the role to policy.cluster_roles with a reason.",
 		[binding.roleRef.name, sort(object.keys(data.policy.cluster_roles))],
 	)
 }
 
 # METADATA
 # title: rbac-subject
-# description: Rights of `default` or of a group of all are everybody's; those of another namespace cross projects.
-refuse contains refusals.refusal("rbac-subject", objects.id(binding), field, says) if {
+# description: The account `default` and system groups include many identities, and accounts of other namespaces cross projects.
+deny contains violations.violation("rbac-subject", objects.id(binding), field, message) if {
 	some binding in objects.all
 	binding.kind in {"RoleBinding", "ClusterRoleBinding"}
 	some index, subject in binding.subjects
 	why := unfit(binding, subject)
 	field := sprintf("subjects[%d]", [index])
-	says := sprintf("is %s %q, %s; name one service account of this namespace, or a group of people", [subject.kind, subject.name, why])
+	message := sprintf("is %s %q, %s. Bind one service account of this namespace, or a group of people.", [subject.kind, subject.name, why])
 }
 
-unfit(binding, subject) := "whom everybody in the namespace is" if {
+unfit(binding, subject) := "which all pods of the namespace use" if {
 	subject.kind == "ServiceAccount"
 	subject.name == "default"
-} else := "whom everybody is" if {
+} else := "which includes every user or service account" if {
 	regex.match(`^system:(anonymous|authenticated|unauthenticated|masters|serviceaccounts)`, subject.name)
-} else := "of another namespace" if {
+} else := "which belongs to another namespace" if {
 	subject.kind == "ServiceAccount"
 	objects.namespace(binding) != ""
 	object.get(subject, "namespace", "") != objects.namespace(binding)

@@ -1,21 +1,21 @@
 # METADATA
 # title: Requests and limits
-# description: A node is filled by what pods ask for, and a pod takes no more than it may.
+# description: The scheduler fills nodes by requests, and limits bound what a container uses.
 package refeed.rules.resources
 
 import data.refeed.lib.pods
-import data.refeed.lib.refusals
+import data.refeed.lib.violations
 
 # METADATA
 # title: resources-set
-# description: Without a request a pod lands on a full node; without a limit it takes what others need.
-refuse contains refusals.refusal("resources-set", own.pod.object, field, says) if {
+# description: Without a request, a pod can be placed on a full node. Without a limit, it can starve other pods.
+deny contains violations.violation("resources-set", own.pod.object, field, message) if {
 	some own in pods.containers
 	some kind in ["requests", "limits"]
 	some amount in ["cpu", "memory"]
 	not given(own.container, kind, amount)
 	field := sprintf("%s.resources.%s.%s", [own.path, kind, amount])
-	says := "is missing: the pod would crowd out others or be evicted first; set it"
+	message := "is missing, so the pod could starve others or be evicted first. Set it."
 }
 
 given(container, kind, amount) if {

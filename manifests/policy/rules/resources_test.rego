@@ -3,14 +3,14 @@ package refeed.rules.resources_test
 import data.refeed.fixtures
 import data.refeed.rules.resources
 
-fields contains refusal.field if some refusal in resources.refuse
+fields contains violation.field if some violation in resources.deny
 
-test_resources_set_accepts if {
+test_resources_set_allows if {
 	count(fields) == 0 with input as fixtures.deployment
 	count(fields) == 0 with input as fixtures.workflow_template
 }
 
-test_resources_set_refuses if {
+test_resources_set_denies if {
 	every amount in ["requests/cpu", "requests/memory", "limits/cpu", "limits/memory"] {
 		path := sprintf("/spec/template/spec/containers/0/resources/%s", [amount])
 		field := sprintf("spec.template.spec.containers[main].resources.%s", [replace(amount, "/", ".")])

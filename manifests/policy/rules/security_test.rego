@@ -3,7 +3,7 @@ package refeed.rules.security_test
 import data.refeed.fixtures
 import data.refeed.rules.security
 
-names contains refusal.rule if some refusal in security.refuse
+names contains violation.rule if some violation in security.deny
 
 set_in_pod(key, value) := fixtures.changed(
 	fixtures.deployment,
@@ -22,14 +22,14 @@ passes if {
 	count(names) == 0 with input as fixtures.workflow_template
 }
 
-test_run_as_non_root_accepts if passes
+test_run_as_non_root_allows if passes
 
-test_run_as_non_root_accepts_the_containers_own if {
+test_run_as_non_root_allows_container_setting if {
 	bare := fixtures.without(set_in_container("runAsNonRoot", true), "/spec/template/spec/securityContext/runAsNonRoot")
 	count(names) == 0 with input as bare
 }
 
-test_run_as_non_root_refuses if {
+test_run_as_non_root_denies if {
 	every wrong in [
 		set_in_pod("runAsNonRoot", false),
 		set_in_pod("runAsUser", 0),
@@ -43,9 +43,9 @@ test_run_as_non_root_refuses if {
 	}
 }
 
-test_seccomp_default_accepts if passes
+test_seccomp_default_allows if passes
 
-test_seccomp_default_refuses if {
+test_seccomp_default_denies if {
 	every wrong in [
 		set_in_pod("seccompProfile", {"type": "Unconfined"}),
 		set_in_container("seccompProfile", {"type": "Unconfined"}),
@@ -55,23 +55,23 @@ test_seccomp_default_refuses if {
 	}
 }
 
-test_read_only_root_accepts if passes
+test_read_only_root_allows if passes
 
-test_read_only_root_refuses if names == {"read-only-root"} with input as set_in_container("readOnlyRootFilesystem", false)
+test_read_only_root_denies if names == {"read-only-root"} with input as set_in_container("readOnlyRootFilesystem", false)
 
-test_no_privilege_escalation_accepts if passes
+test_no_privilege_escalation_allows if passes
 
-test_no_privilege_escalation_refuses if {
+test_no_privilege_escalation_denies if {
 	names == {"no-privilege-escalation"} with input as set_in_container("allowPrivilegeEscalation", true)
 }
 
-test_not_privileged_accepts if passes
+test_not_privileged_allows if passes
 
-test_not_privileged_refuses if names == {"not-privileged"} with input as set_in_container("privileged", true)
+test_not_privileged_denies if names == {"not-privileged"} with input as set_in_container("privileged", true)
 
-test_capabilities_dropped_accepts if passes
+test_capabilities_dropped_allows if passes
 
-test_capabilities_dropped_refuses if {
+test_capabilities_dropped_denies if {
 	every wrong in [{}, {"drop": ["NET_RAW"]}, {"drop": ["ALL"], "add": ["NET_BIND_SERVICE"]}] {
 		names == {"capabilities-dropped"} with input as set_in_container("capabilities", wrong)
 	}

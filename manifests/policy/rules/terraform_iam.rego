@@ -1,28 +1,28 @@
 # METADATA
-# title: Members and roles
-# description: Each grant names somebody, and just what they need.
+# title: IAM grants
+# description: Each grant names a specific member and a narrow role.
 package refeed.rules.terraform_iam
 
 import data.refeed.lib.plans
-import data.refeed.lib.refusals
+import data.refeed.lib.violations
 
 # METADATA
 # title: iam-not-public
-# description: allAuthenticatedUsers is whoever has a Google account.
-refuse contains refusals.refusal("iam-not-public", grant.object, grant.field, says) if {
+# description: allAuthenticatedUsers includes every Google account.
+deny contains violations.violation("iam-not-public", grant.object, grant.field, message) if {
 	some grant in grants
 	some member in grant.members
 	lower(member) in {"allusers", "allauthenticatedusers"}
-	says := sprintf("holds %s, which is anybody at all: name a service account or a group", [member])
+	message := sprintf("contains %s, which grants public access. Name a service account or a group.", [member])
 }
 
 # METADATA
 # title: iam-no-primitive-role
-# description: They reach every service of the project, and grow with each new one.
-refuse contains refusals.refusal("iam-no-primitive-role", grant.object, grant.role_field, says) if {
+# description: Primitive roles apply to every service of the project, including future ones.
+deny contains violations.violation("iam-no-primitive-role", grant.object, grant.role_field, message) if {
 	some grant in grants
 	grant.role in {"roles/owner", "roles/editor", "roles/viewer"}
-	says := sprintf("is %s, which reaches every service of the project; grant the roles that are needed", [grant.role])
+	message := sprintf("is %s, which applies to every service of the project. Grant the roles that are needed.", [grant.role])
 }
 
 grants contains grant("member", "role", resource, [resource.after.member], role(resource)) if {
@@ -38,7 +38,7 @@ grants contains grant("policy_data", "policy_data", resource, object.get(binding
 	some binding in json.unmarshal(resource.after.policy_data).bindings
 }
 
-# Buckets' and datasets' own lists, older than IAM.
+# Legacy access lists of buckets and datasets.
 grants contains grant("entity", "role", resource, [resource.after.entity], "") if {
 	some resource in plans.resources
 	contains(resource.type, "access_control")

@@ -3,7 +3,7 @@ package refeed.rules.terraform_iam_test
 import data.refeed.fixtures
 import data.refeed.rules.terraform_iam
 
-names contains refusal.rule if some refusal in terraform_iam.refuse
+names contains violation.rule if some violation in terraform_iam.deny
 
 member := {"role": "roles/storage.objectViewer", "member": "serviceAccount:split@example.iam.gserviceaccount.com"}
 
@@ -17,9 +17,9 @@ passes if {
 	count(names) == 0 with input as fixtures.plan("google_bigquery_dataset", owner)
 }
 
-test_iam_not_public_accepts if passes
+test_iam_not_public_allows if passes
 
-test_iam_not_public_refuses if {
+test_iam_not_public_denies if {
 	every wrong in [
 		["google_storage_bucket_iam_member", fixtures.changed(member, "/member", "allUsers")],
 		["google_cloud_run_v2_service_iam_binding", {"role": "roles/run.invoker", "members": ["allAuthenticatedUsers"]}],
@@ -33,9 +33,9 @@ test_iam_not_public_refuses if {
 	}
 }
 
-test_iam_no_primitive_role_accepts if passes
+test_iam_no_primitive_role_allows if passes
 
-test_iam_no_primitive_role_refuses if {
+test_iam_no_primitive_role_denies if {
 	every role in ["roles/owner", "roles/editor", "roles/viewer"] {
 		granted := fixtures.changed(member, "/role", role)
 		names == {"iam-no-primitive-role"} with input as fixtures.plan("google_project_iam_member", granted)

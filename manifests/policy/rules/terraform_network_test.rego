@@ -3,9 +3,9 @@ package refeed.rules.terraform_network_test
 import data.refeed.fixtures
 import data.refeed.rules.terraform_network
 
-names contains refusal.rule if some refusal in terraform_network.refuse
+names contains violation.rule if some violation in terraform_network.deny
 
-test_nodes_private_accepts if {
+test_nodes_private_allows if {
 	every good in [
 		["google_container_cluster", {"private_cluster_config": [{"enable_private_nodes": true}]}],
 		["google_container_node_pool", {"network_config": []}],
@@ -17,7 +17,7 @@ test_nodes_private_accepts if {
 	}
 }
 
-test_nodes_private_refuses if {
+test_nodes_private_denies if {
 	every wrong in [
 		["google_container_cluster", {}],
 		["google_container_cluster", {"private_cluster_config": [{"enable_private_nodes": false}]}],

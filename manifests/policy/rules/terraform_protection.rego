@@ -1,25 +1,25 @@
 # METADATA
 # title: Protection from deletion
-# description: What holds runs or data takes two steps to remove, so that one mistake does not.
+# description: Deleting resources that hold runs or data takes two steps, so that a single mistake cannot do it.
 package refeed.rules.terraform_protection
 
 import data.refeed.lib.plans
-import data.refeed.lib.refusals
+import data.refeed.lib.violations
 
 # METADATA
 # title: deletion-protected
-# description: One wrong plan would remove the cluster or all results.
-refuse contains refusals.refusal("deletion-protected", resource.object, field, says) if {
+# description: A wrong plan could delete the cluster or all results.
+deny contains violations.violation("deletion-protected", resource.object, field, message) if {
 	some resource in plans.resources
 	some field, wanted in protections[resource.type]
 	object.get(resource.after, field, null) != wanted
-	says := sprintf("is not %v: one wrong plan would remove it, and all in it; set it", [wanted])
+	message := sprintf("is not %v, so a wrong plan could delete the resource and its contents. Set it.", [wanted])
 }
 
-refuse contains refusals.refusal("deletion-protected", resource.object, "force_destroy", says) if {
+deny contains violations.violation("deletion-protected", resource.object, "force_destroy", message) if {
 	some resource in plans.resources
 	resource.after.force_destroy == true
-	says := "is true: one wrong plan would remove it with all that it holds; leave it out"
+	message := "is true, so a wrong plan could delete the resource and its contents. Remove it."
 }
 
 protections := {

@@ -3,9 +3,9 @@ package refeed.rules.terraform_protection_test
 import data.refeed.fixtures
 import data.refeed.rules.terraform_protection
 
-names contains refusal.rule if some refusal in terraform_protection.refuse
+names contains violation.rule if some violation in terraform_protection.deny
 
-test_deletion_protected_accepts if {
+test_deletion_protected_allows if {
 	every good in [
 		["google_container_cluster", {"deletion_protection": true}],
 		["google_firestore_database", {"delete_protection_state": "DELETE_PROTECTION_ENABLED"}],
@@ -17,7 +17,7 @@ test_deletion_protected_accepts if {
 	}
 }
 
-test_deletion_protected_refuses if {
+test_deletion_protected_denies if {
 	every wrong in [
 		["google_container_cluster", {"deletion_protection": false}],
 		["google_firestore_database", {"delete_protection_state": "DELETE_PROTECTION_DISABLED"}],

@@ -1,33 +1,33 @@
 # METADATA
 # title: Regions
-# description: Where data lies is a promise to those whose data it is; between regions it also costs.
+# description: The location of data is a commitment to its owners, and traffic between regions costs money.
 package refeed.rules.terraform_regions
 
 import data.refeed.lib.plans
-import data.refeed.lib.refusals
+import data.refeed.lib.violations
 
 # METADATA
 # title: region-allowed
-# description: A zone counts as its region. What Google places itself (global) is no matter of a region.
-refuse contains refusals.refusal("region-allowed", resource.object, key, says) if {
+# description: A zone counts as its region. Global resources are allowed.
+deny contains violations.violation("region-allowed", resource.object, key, message) if {
 	some resource in plans.resources
 	some key in ["location", "region", "zone", "location_id"]
 	place := resource.after[key]
 	is_string(place)
 	not region(place) in allowed
-	says := sprintf("is %q, none of %v: put it there, or say in policy.regions why it may be elsewhere", [place, sort(allowed)])
+	message := sprintf("is %q, which is not one of %v. Use one of them, or add the region to policy.regions with a reason.", [place, sort(allowed)])
 }
 
-refuse contains refusals.refusal("region-allowed", resource.object, "node_locations", says) if {
+deny contains violations.violation("region-allowed", resource.object, "node_locations", message) if {
 	some resource in plans.resources
 	some place in resource.after.node_locations
 	not region(place) in allowed
-	says := sprintf("holds %q, none of %v: put nodes there, or say in policy.regions why", [place, sort(allowed)])
+	message := sprintf("contains %q, which is not one of %v. Use one of them, or add the region to policy.regions with a reason.", [place, sort(allowed)])
 }
 
 allowed contains lower(name) if some name, _ in data.policy.regions
 
 allowed contains "global"
 
-# Some attributes hold the whole address of a region or zone.
+# Some attributes contain the URL of a region or zone.
 region(place) := regex.replace(regex.replace(lower(place), `^.*/`, ""), `^([a-z]+-[a-z]+[0-9]+)-[a-z]$`, "$1")

@@ -3,11 +3,11 @@ package refeed.rules.terraform_regions_test
 import data.refeed.fixtures
 import data.refeed.rules.terraform_regions
 
-fields contains refusal.field if some refusal in terraform_regions.refuse
+fields contains violation.field if some violation in terraform_regions.deny
 
 plan(after) := fixtures.plan("google_any", after)
 
-test_region_allowed_accepts if {
+test_region_allowed_allows if {
 	every after in [
 		{},
 		{"location": "europe-west1"},
@@ -22,7 +22,7 @@ test_region_allowed_accepts if {
 	}
 }
 
-test_region_allowed_refuses if {
+test_region_allowed_denies if {
 	every key in ["location", "region", "zone", "location_id"] {
 		fields == {key} with input as plan({key: "us-central1"}) with data.policy as fixtures.policy
 	}

@@ -1,27 +1,27 @@
 # METADATA
 # title: Buckets
-# description: Who reads a bucket is decided in one place, and never the whole world.
+# description: Access to a bucket is controlled in one place and is never public.
 package refeed.rules.terraform_storage
 
 import data.refeed.lib.plans
-import data.refeed.lib.refusals
+import data.refeed.lib.violations
 
 # METADATA
 # title: bucket-not-public
-# description: Prevention holds whatever anybody grants later.
-refuse contains refusals.refusal("bucket-not-public", bucket.object, "public_access_prevention", says) if {
+# description: Public access prevention overrides later grants.
+deny contains violations.violation("bucket-not-public", bucket.object, "public_access_prevention", message) if {
 	some bucket in plans.resources
 	bucket.type == "google_storage_bucket"
 	not bucket.after.public_access_prevention == "enforced"
-	says := "is not enforced: one grant could open the bucket to the world; set it to \"enforced\""
+	message := "is not enforced, so a single grant could make the bucket public. Set it to \"enforced\"."
 }
 
 # METADATA
 # title: bucket-uniform
-# description: With access lists of objects nobody can say who reads what.
-refuse contains refusals.refusal("bucket-uniform", bucket.object, "uniform_bucket_level_access", says) if {
+# description: With object ACLs, access cannot be reviewed in one place.
+deny contains violations.violation("bucket-uniform", bucket.object, "uniform_bucket_level_access", message) if {
 	some bucket in plans.resources
 	bucket.type == "google_storage_bucket"
 	not bucket.after.uniform_bucket_level_access == true
-	says := "is not true: each object could have readers of its own; set it to true"
+	message := "is not true, so objects could have their own ACLs. Set it to true."
 }

@@ -23,5 +23,5 @@ resource "google_project_service" "this" {
 
   project            = var.gcp_project
   service            = each.value
-  disable_on_destroy = false # others in the project may use it
+  disable_on_destroy = false # other applications in the project may use the API
 }

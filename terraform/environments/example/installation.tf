@@ -1,4 +1,5 @@
-# The installation file, as `refeed compile --installation` reads it: all that the code knows of the platform.
+# The installation file for `refeed compile --installation`. It is the code's only source of information about the
+# platform.
 
 locals {
   image = { for name in concat(["split", "collect", "worker"], tolist(var.trainers)) : name => "${module.registry.prefix}/${name}:${var.image_tag}" }
@@ -24,19 +25,19 @@ locals {
     )
   }
 
-  # Argo's images come through the mirror of quay.io, if there is one.
+  # Pull Argo's images through the mirror of quay.io, if there is one.
   installed_argo = merge(
     { account = module.identities.platform },
     { for registry, mirror in module.registry.mirrors : "images" => "${mirror}/argoproj" if registry == "quay.io" },
   )
 
-  # Terraform sorts the keys of what it encodes; classes come with the smallest memory first, one by one.
+  # Encode the classes one by one: yamlencode sorts keys, and the classes must be ordered by memory.
   installed_classes = join("", [
     for each in module.node_pools.classes : "  ${indent(2, trimspace(yamlencode({ (each.name) = each.class })))}\n"
   ])
 
   installation = join("", [
-    "# Written by `terraform output -raw installation`; change the variables there instead.\n",
+    "# Written by `terraform output -raw installation`. Do not edit: change the Terraform variables instead.\n",
     yamlencode({
       images   = { for name in ["split", "collect", "worker"] : name => local.image[name] }
       trainers = { for name in var.trainers : name => { image = local.image[name] } }

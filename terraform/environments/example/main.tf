@@ -1,5 +1,5 @@
 locals {
-  # What each Refeed project's things are called. Buckets' names are unique in all of Google Cloud.
+  # The resource names of each Refeed project. Bucket names are unique in all of Google Cloud.
   projects = {
     for name, project in var.projects : name => {
       namespace = coalesce(project.namespace, "refeed-${name}")

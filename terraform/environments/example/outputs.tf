@@ -1,10 +1,10 @@
 output "installation" {
-  description = "The installation file: `terraform output -raw installation > installation.yaml`. `refeed compile` reads it, and `refeed project add` makes a project's kustomization of it."
+  description = "The installation file for `refeed compile` and `refeed project add`. Write it with `terraform output -raw installation > installation.yaml`."
   value       = local.installation
 }
 
 output "platform" {
-  description = "What the kustomizations of Argo and Argo CD take, as YAML: Argo's namespace and the account that its service accounts act as, what stands for registries outside, and each project's groups of analysts."
+  description = "The values for the kustomizations of Argo and Argo CD, as YAML: Argo's namespace, service accounts and Google account, the registry mirrors, and the analyst groups by project."
   value = yamlencode({
     argo = {
       namespace        = var.argo.namespace
@@ -17,16 +17,16 @@ output "platform" {
 }
 
 output "image_prefix" {
-  description = "`make images IMAGE_PREFIX=$(terraform output -raw image_prefix) IMAGE_TAG=...` names the images that pods pull."
+  description = "The prefix of Refeed's image names. Build the images with `make images IMAGE_PREFIX=$(terraform output -raw image_prefix) IMAGE_TAG=...`."
   value       = module.registry.prefix
 }
 
 output "credentials" {
-  description = "Command that lets kubectl reach the cluster."
+  description = "The command that configures kubectl for the cluster."
   value       = module.cluster.credentials
 }
 
 output "dashboard" {
-  description = "Where the dashboard is shown."
+  description = "The URL of the Google Cloud project's dashboards."
   value       = module.observability.dashboard
 }

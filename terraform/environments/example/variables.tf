@@ -1,47 +1,47 @@
-# --- what you must say
+# --- required
 
 variable "gcp_project" {
   type        = string
-  description = "Id of an empty Google Cloud project with billing, in which everything is made."
+  description = "The ID of the Google Cloud project for all resources: an empty project with billing enabled."
   nullable    = false
 
   validation {
     condition     = can(regex("^[a-z][a-z0-9-]{4,28}[a-z0-9]$", var.gcp_project))
-    error_message = "gcp_project is a project's id, such as my-project: 6 to 30 lower-case letters, digits and hyphens."
+    error_message = "gcp_project must be a project ID such as my-project, with 6 to 30 lower-case letters, digits and hyphens."
   }
 }
 
 variable "region" {
   type        = string
-  description = "Region of cluster, buckets, images and Dataflow, such as europe-west1: where the data is."
+  description = "The region of the cluster, buckets, images and Dataflow jobs, such as europe-west1. Use the region of the data."
   nullable    = false
 
   validation {
     condition     = can(regex("^[a-z]+-[a-z]+[0-9]+$", var.region))
-    error_message = "region is a region such as europe-west1, not a zone or a multi-region."
+    error_message = "region must be a region such as europe-west1, not a zone or a multi-region."
   }
 }
 
 variable "authorized_networks" {
   type        = map(string)
-  description = "Whence the cluster's control plane may be asked: ranges (CIDR) by what they are, such as {office = \"203.0.113.0/24\"}."
+  description = "The networks that may reach the cluster's control plane, as CIDR ranges by name, such as {office = \"203.0.113.0/24\"}."
   nullable    = false
 }
 
 variable "alert_emails" {
   type        = set(string)
-  description = "Who is told of failed and late runs, of an Argo that is silent, and of the budget."
+  description = "The email addresses that receive alerts (failed and late runs, Argo's controller down) and budget notifications."
   nullable    = false
 }
 
 variable "image_tag" {
   type        = string
-  description = "Tag of Refeed's images, as `make images IMAGE_TAG=...` was given it. A new version is a new tag: tags do not move."
+  description = "The tag of Refeed's images, as passed to `make images IMAGE_TAG=...`. Tags are immutable, so each version needs a new tag."
   nullable    = false
 
   validation {
     condition     = can(regex("^[A-Za-z0-9_][A-Za-z0-9._-]{0,127}$", var.image_tag)) && var.image_tag != "latest"
-    error_message = "image_tag is a tag such as 0.1.0, and not latest: nobody could tell what a run ran."
+    error_message = "image_tag must be a tag such as 0.1.0. latest is not allowed, since it does not identify the version that a run used."
   }
 }
 
@@ -55,34 +55,35 @@ variable "projects" {
     dataflow        = optional(bool, true)
   }))
   description = <<-EOT
-    Refeed projects by the name that specs use, at most 15 letters: each gets a namespace, a bucket, a database, a
-    staging dataset and accounts of its own.
-    - `namespace`: in Kubernetes; default refeed-<name>. The same as in the project's folder of manifests/.
-    - `analysts`: e-mails of Google groups who may see its results.
-    - `source_datasets`: what it may read of BigQuery, project.dataset each. In `bigquery_location`.
-    - `source_buckets`: what it may read of Cloud Storage beside its own bucket.
+    The Refeed projects by the name that specs use. Each project has its own namespace, bucket, database, staging
+    dataset and service accounts.
+    - `namespace`: the Kubernetes namespace, by default refeed-<name>. Use the same one in the project's folder in manifests/.
+    - `analysts`: the emails of the Google groups that may see the project's results.
+    - `source_datasets`: the BigQuery datasets that the project may read, as project.dataset. They must be in
+      `bigquery_location`.
+    - `source_buckets`: the buckets that the project may read in addition to its own.
     - `uploads`: whether analysts may `refeed submit --upload`.
-    - `dataflow`: whether it may run jobs of Dataflow.
+    - `dataflow`: whether the project may run Dataflow jobs.
   EOT
   nullable    = false
 
   validation {
     condition     = length(var.projects) > 0
-    error_message = "There is at least one Refeed project: specs run in one."
+    error_message = "projects must contain at least one project, since every spec runs in one."
   }
 
   validation {
     condition     = alltrue([for name in keys(var.projects) : can(regex("^[a-z]([-a-z0-9]{0,13}[a-z0-9])?$", name))])
-    error_message = "A project's name has at most 15 lower-case letters, digits and hyphens: accounts' names, refeed-NAME-collect, have 30 characters at the most."
+    error_message = "A project name must consist of at most 15 lower-case letters, digits and hyphens: the account name refeed-NAME-collect has at most 30 characters."
   }
 
   validation {
     condition     = alltrue([for project in var.projects : project.namespace == null || can(regex("^[a-z]([-a-z0-9]{0,61}[a-z0-9])?$", project.namespace))])
-    error_message = "A namespace has at most 63 lower-case letters, digits and hyphens, and begins with a letter."
+    error_message = "A namespace must consist of at most 63 lower-case letters, digits and hyphens, and start with a letter."
   }
 }
 
-# --- what you may say
+# --- optional
 
 variable "classes" {
   type = map(object({
@@ -96,13 +97,13 @@ variable "classes" {
     internet     = optional(bool, false)
   }))
   description = <<-EOT
-    Resource classes by name: node pools and the installation file's `classes` are made of this one map. `cpu` and
-    `memory` are what one pod gets, which is less than the machine has; see modules/node-pools.
+    The resource classes by name. This map defines the node pools and the installation file's `classes`. `cpu` and
+    `memory` are the resources of one pod and must be less than the machine's; see modules/node-pools.
   EOT
   default = {
-    small  = { machine_type = "e2-standard-8", cpu = "2", memory = "8Gi" }    # three pods to a node
-    medium = { machine_type = "e2-standard-8", cpu = "7", memory = "26Gi" }   # one
-    large  = { machine_type = "e2-highmem-16", cpu = "15", memory = "110Gi" } # one
+    small  = { machine_type = "e2-standard-8", cpu = "2", memory = "8Gi" }    # three pods per node
+    medium = { machine_type = "e2-standard-8", cpu = "7", memory = "26Gi" }   # one pod per node
+    large  = { machine_type = "e2-highmem-16", cpu = "15", memory = "110Gi" } # one pod per node
   }
   nullable = false
 }
@@ -113,13 +114,13 @@ variable "steps" {
     split   = optional(string, "medium")
     collect = optional(string, "small")
   })
-  description = "Which of `classes` each step runs in that is no trainer; best ones with `on_demand`."
+  description = "The resource classes of the check, split and collect steps. Use classes with `on_demand`."
   default     = {}
   nullable    = false
 
   validation {
     condition     = alltrue([for class in values(var.steps) : contains(keys(var.classes), class)])
-    error_message = "steps names a class that is not among classes: ${join(", ", keys(var.classes))}."
+    error_message = "Each of steps must be a class in classes: ${join(", ", keys(var.classes))}."
   }
 }
 
@@ -128,19 +129,19 @@ variable "auto_provisioning" {
     max_cpu        = number
     max_memory_gib = number
   })
-  description = "Limits of the whole cluster (vCPU, GiB) up to which GKE makes node pools itself; null for a pool by class. See modules/cluster."
+  description = "The limits (vCPU, GiB) of node auto-provisioning for the whole cluster. Null creates a node pool per class instead. See modules/cluster."
   default     = null
 }
 
 variable "trainers" {
   type        = set(string)
-  description = "Trainers of the installation; each has an image of its name."
+  description = "The trainers of the installation. Each has an image of the same name."
   default     = ["lightgbm", "linear"]
   nullable    = false
 
   validation {
     condition     = length(var.trainers) > 0 && alltrue([for trainer in var.trainers : can(regex("^[a-z]([-a-z0-9]{0,43}[a-z0-9])?$", trainer))])
-    error_message = "There is at least one trainer; names have lower-case letters, digits and hyphens."
+    error_message = "trainers must contain at least one trainer. Names must consist of lower-case letters, digits and hyphens."
   }
 }
 
@@ -151,7 +152,7 @@ variable "ranges" {
     services = optional(string, "10.8.0.0/20")
     dataflow = optional(string, "10.0.8.0/22")
   })
-  description = "Address ranges (CIDR) of the network; change them where it is to be joined with another. See modules/network and modules/dataflow."
+  description = "The CIDR ranges of the network. Change them if they overlap a network that is peered with this one. See modules/network and modules/dataflow."
   default     = {}
   nullable    = false
 
@@ -164,60 +165,60 @@ variable "ranges" {
         ])) == 1, false
       )
     ])
-    error_message = "ranges.dataflow overlaps another of ranges."
+    error_message = "ranges.dataflow overlaps another range. Choose ranges without common addresses."
   }
 }
 
 variable "internet" {
   type        = bool
-  description = "Whether the platform's nodes reach the Internet, through Cloud NAT: needed where Argo CD reads a Git server outside. Nodes of classes stay closed unless a class says `internet`."
+  description = "Whether platform nodes can reach the Internet through Cloud NAT, which Argo CD needs to read an external Git server. Nodes of a class stay closed unless the class sets `internet`."
   default     = false
   nullable    = false
 
   validation {
     condition     = var.internet || !anytrue([for class in var.classes : class.internet])
-    error_message = "A class has internet, but the network has no way there: set internet."
+    error_message = "A class sets internet, but the network has no path to the Internet. Set internet = true."
   }
 }
 
 variable "mirrors" {
   type        = map(string)
-  description = "Registries whose images come through Artifact Registry, so that nodes need no Internet: those of Argo Workflows and Argo CD. See modules/registry."
+  description = "The registries to mirror in Artifact Registry, so that nodes need no Internet access: by default those of Argo Workflows and Argo CD. See modules/registry."
   default = {
     quay = "https://quay.io"        # Argo Workflows, Argo CD
-    ghcr = "https://ghcr.io"        # Dex, of Argo CD
-    ecr  = "https://public.ecr.aws" # Redis, of Argo CD
+    ghcr = "https://ghcr.io"        # Argo CD's Dex
+    ecr  = "https://public.ecr.aws" # Argo CD's Redis
   }
   nullable = false
 }
 
 variable "bigquery_location" {
   type        = string
-  description = "Where sources in BigQuery are, and so the staging datasets; null for `region`. It can not be changed later."
+  description = "The location of the BigQuery sources and the staging datasets. Null selects `region`. It cannot be changed later."
   default     = null
 }
 
 variable "firestore_location" {
   type        = string
-  description = "Where the databases are: a region, or eur3 or nam5; null for `region`. It can not be changed later."
+  description = "The location of the Firestore databases: a region, eur3 or nam5. Null selects `region`. It cannot be changed later."
   default     = null
 }
 
 variable "cache_days" {
   type        = number
-  description = "Days after which models and explanations go, which a run makes again where it needs them; null keeps them. See modules/storage."
+  description = "The number of days after which models and explanations are deleted; a run recreates those that it needs. Null keeps them. See modules/storage."
   default     = 180
 }
 
 variable "security_group" {
   type        = string
-  description = "Google group gke-security-groups@DOMAIN, of which the analysts' groups are members, so that RoleBindings may name these; null for none."
+  description = "The Google group gke-security-groups@DOMAIN. RoleBindings can name the groups that are members of it. Null for none."
   default     = null
 }
 
 variable "image_pushers" {
   type        = set(string)
-  description = "Who pushes Refeed's images, as IAM writes members, such as group:ci@example.com."
+  description = "The IAM members that push Refeed's images, such as group:ci@example.com."
   default     = []
   nullable    = false
 }
@@ -227,7 +228,7 @@ variable "argo" {
     namespace        = optional(string, "argo")
     service_accounts = optional(set(string), ["argo-server"])
   })
-  description = "Argo's namespace, and which of its Kubernetes service accounts read reports and logs; the same as in manifests/."
+  description = "The namespace of Argo, and its Kubernetes service accounts that read reports and logs. Use the values in manifests/."
   default     = {}
   nullable    = false
 }
@@ -239,7 +240,7 @@ variable "budget" {
     amount          = number
     currency        = optional(string)
   })
-  description = "A month's budget, which tells and stops nothing; null for none. See modules/observability."
+  description = "The monthly budget, which sends notifications and does not cap costs. Null for none. See modules/observability."
   default     = null
 }
 
@@ -249,12 +250,12 @@ variable "prices" {
     gib_hour = number
     currency = optional(string, "USD")
   })
-  description = "What a processor and a GiB of memory cost for an hour in `region`, so that `refeed profile` tells what a run will cost; null if it should tell hours only."
+  description = "The hourly prices of a CPU and a GiB of memory in `region`, with which `refeed profile` estimates costs. Null makes it estimate hours only."
   default     = null
 
   validation {
     condition     = try(var.prices.cpu_hour >= 0 && var.prices.gib_hour >= 0 && can(regex("^[A-Z]{3}$", var.prices.currency)), var.prices == null)
-    error_message = "prices are not negative, and currency is ISO 4217, such as EUR."
+    error_message = "prices must not be negative, and prices.currency must be an ISO 4217 code such as EUR."
   }
 }
 
@@ -265,22 +266,22 @@ variable "notify" {
     late_after = optional(string, "6h")
   })
   description = <<-EOT
-    Whom runs tell of failure: the Secret in each project's namespace with a webhook's URL, if it is there, and after
-    how long a run is late, which alerts follow too. A webhook outside needs `internet`, and a class of
-    `steps.collect` with `internet`.
+    The notification settings: the Secret and key in each project's namespace with the URL of a webhook for failed
+    runs (optional), and the duration after which a run counts as late, which alerts use too. An external webhook
+    needs `internet`, and `internet` in the class of `steps.collect`.
   EOT
   default     = {}
   nullable    = false
 
   validation {
     condition     = can(regex("^[1-9][0-9]{0,5}[smhd]$", var.notify.late_after))
-    error_message = "notify.late_after is a number and one of s, m, h, d, such as 6h."
+    error_message = "notify.late_after must be a whole number and a unit (s, m, h or d), such as 6h."
   }
 }
 
 variable "deletion_protection" {
   type        = bool
-  description = "Whether cluster and databases refuse to be deleted. Turn it off in an apply of its own."
+  description = "Whether the cluster and the databases are protected from deletion. To delete them, set this to false in a separate apply first."
   default     = true
   nullable    = false
 }

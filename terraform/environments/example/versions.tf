@@ -8,9 +8,9 @@ terraform {
     }
   }
 
-  # State holds no secret, but whoever may write it may change everything: a bucket of the platform's own, with
-  # versions. Make it once (gcloud storage buckets create gs://MY-PROJECT-terraform --uniform-bucket-level-access
-  # --public-access-prevention), then:
+  # The state holds no secrets, but write access to it gives control of all resources. Keep it in a separate bucket
+  # with versioning. Create the bucket once (gcloud storage buckets create gs://MY-PROJECT-terraform
+  # --uniform-bucket-level-access --public-access-prevention), then:
   #
   # backend "gcs" {
   #   bucket = "my-project-terraform"
@@ -22,7 +22,7 @@ provider "google" {
   project = var.gcp_project
   region  = var.region
 
-  # Requests count for this project: the API of budgets refuses those that count for nobody.
+  # Charge requests to this project: the Budget API rejects requests without a quota project.
   user_project_override = true
   billing_project       = var.gcp_project
 

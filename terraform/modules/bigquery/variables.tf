@@ -1,55 +1,55 @@
 variable "gcp_project" {
   type        = string
-  description = "Google Cloud project that holds the datasets, and pays for what lies there; the same in every module."
+  description = "The ID of the Google Cloud project that holds the datasets and pays for their storage. Use the same project in every module."
   nullable    = false
 }
 
 variable "location" {
   type        = string
-  description = "Where the datasets are: where the sources are, since BigQuery joins nothing across locations. A region, or EU or US. It can not be changed later."
+  description = "The location of the datasets: a region, EU or US. It must be the location of the sources, since BigQuery cannot join across locations. It cannot be changed later."
   nullable    = false
 
   validation {
     condition     = can(regex("^([a-z]+-[a-z]+[0-9]+|EU|US)$", var.location))
-    error_message = "location is a region such as europe-west1, or EU or US."
+    error_message = "location must be a region such as europe-west1, or EU or US."
   }
 }
 
 variable "projects" {
   type        = map(string)
-  description = "Ids of the staging datasets by Refeed project: letters, digits and underscores."
+  description = "The IDs of the staging datasets by Refeed project. An ID consists of letters, digits and underscores."
   nullable    = false
 
   validation {
     condition     = alltrue([for dataset in values(var.projects) : can(regex("^[A-Za-z0-9_]+$", dataset))])
-    error_message = "A dataset's id has letters, digits and underscores, no hyphens."
+    error_message = "A dataset ID may contain only letters, digits and underscores. Replace hyphens with underscores."
   }
 
   validation {
     condition     = length(distinct(values(var.projects))) == length(var.projects)
-    error_message = "Two Refeed projects have the same dataset: whoever may read one project's results of queries may not read the other's."
+    error_message = "Two Refeed projects share a dataset. Access is granted per dataset, so each project must have its own to keep its query results private."
   }
 }
 
 variable "expiration_hours" {
   type        = number
-  description = "Hours after which a table goes. The split step gives each an end of its own after 30, so that a session of six hours outlives a day's pin; this holds for what somebody else leaves there."
+  description = "The number of hours after which a table is deleted. The split step sets an expiration of 30 hours on the tables that it creates: a snapshot lasts a day, and a read session six hours more. This default applies to all other tables."
   default     = 30
   nullable    = false
 
   validation {
     condition     = var.expiration_hours >= 30
-    error_message = "expiration_hours is at least 30: a split may go on reading a result that long."
+    error_message = "expiration_hours must be at least 30: a split may read a query result for that long."
   }
 }
 
 variable "encryption_key" {
   type        = string
-  description = "Cloud KMS key (projects/.../cryptoKeys/...) in `location`, which BigQuery's service agent may use; null for Google's own encryption."
+  description = "The Cloud KMS key (projects/.../cryptoKeys/...) that encrypts the datasets. It must be in `location`, and BigQuery's service agent must be allowed to use it. Null selects Google-managed encryption."
   default     = null
 
   validation {
     condition     = var.encryption_key == null || can(regex("^projects/[^/]+/locations/[^/]+/keyRings/[^/]+/cryptoKeys/[^/]+$", var.encryption_key))
-    error_message = "encryption_key is projects/P/locations/L/keyRings/R/cryptoKeys/K."
+    error_message = "encryption_key must have the form projects/P/locations/L/keyRings/R/cryptoKeys/K."
   }
 }

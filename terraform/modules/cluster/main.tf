@@ -6,11 +6,12 @@ resource "google_container_cluster" "this" {
   description         = "Refeed: Argo Workflows, and training pods by resource class."
   deletion_protection = var.deletion_protection
 
-  # Pools are resources of their own, which change without the cluster; the one that GKE insists on goes.
+  # Node pools are separate resources, so that a change to a pool does not touch the cluster. GKE requires a
+  # default pool at creation, which is removed.
   remove_default_node_pool = true
   initial_node_count       = 1
 
-  node_config { # of the pool that goes: even for its minutes it is not Compute Engine's account
+  node_config { # the default pool never runs as Compute Engine's service account, not even until it is removed
     service_account = var.node_service_account
     oauth_scopes    = ["https://www.googleapis.com/auth/cloud-platform"]
 
@@ -28,8 +29,8 @@ resource "google_container_cluster" "this" {
   network           = var.network
   subnetwork        = var.subnetwork
   networking_mode   = "VPC_NATIVE"
-  datapath_provider = "ADVANCED_DATAPATH" # Dataplane V2: it enforces the projects' network policies
-  # A node of this load has few and large pods; by default GKE sets a /24 of addresses aside for each.
+  datapath_provider = "ADVANCED_DATAPATH" # Dataplane V2, which enforces the projects' network policies
+  # Nodes run a few large pods. With GKE's default of 110 pods, each node would reserve a /24.
   default_max_pods_per_node = 32
 
   ip_allocation_policy {
@@ -42,9 +43,9 @@ resource "google_container_cluster" "this" {
     enable_private_endpoint = !var.public_endpoint
   }
 
-  # Always there: without the block everybody may ask the control plane.
+  # Never omit this block: without it any address can reach the control plane.
   master_authorized_networks_config {
-    gcp_public_cidrs_access_enabled = false # Google Cloud's addresses are its customers' too
+    gcp_public_cidrs_access_enabled = false # Google Cloud's addresses include those of other customers
 
     dynamic "cidr_blocks" {
       for_each = var.authorized_networks
@@ -56,20 +57,20 @@ resource "google_container_cluster" "this" {
     }
   }
 
-  # --- who is who
+  # --- authentication
   enable_legacy_abac = false
 
   master_auth {
     client_certificate_config {
-      issue_client_certificate = false # a certificate can not be taken back
+      issue_client_certificate = false # a client certificate cannot be revoked
     }
   }
 
   anonymous_authentication_config {
-    mode = "LIMITED" # to health checks
+    mode = "LIMITED" # health checks only
   }
 
-  rbac_binding_config { # no ClusterRoleBinding can give rights to everybody
+  rbac_binding_config { # reject role bindings for all users
     enable_insecure_binding_system_authenticated   = false
     enable_insecure_binding_system_unauthenticated = false
   }
@@ -93,7 +94,7 @@ resource "google_container_cluster" "this" {
     node_config_defaults {
       insecure_kubelet_readonly_port_enabled = "FALSE"
 
-      gcfs_config { # image streaming: a pod starts before its image is there
+      gcfs_config { # image streaming: a pod starts before its image is fully pulled
         enabled = true
       }
     }
@@ -101,7 +102,7 @@ resource "google_container_cluster" "this" {
 
   cluster_autoscaling {
     enabled             = var.auto_provisioning != null
-    autoscaling_profile = "OPTIMIZE_UTILIZATION" # nodes go soon after their last training pod
+    autoscaling_profile = "OPTIMIZE_UTILIZATION" # remove nodes soon after their last training pod
 
     dynamic "resource_limits" {
       for_each = var.auto_provisioning == null ? {} : {
@@ -164,7 +165,7 @@ resource "google_container_cluster" "this" {
     }
   }
 
-  # --- what is kept and seen
+  # --- secrets, logs and metrics
   dynamic "database_encryption" {
     for_each = var.secrets_key[*]
 
@@ -175,7 +176,7 @@ resource "google_container_cluster" "this" {
   }
 
   logging_config {
-    enable_components = ["SYSTEM_COMPONENTS", "WORKLOADS"] # alerts read what the exit handler logs
+    enable_components = ["SYSTEM_COMPONENTS", "WORKLOADS"] # alerts match the exit handler's log lines
   }
 
   monitoring_config {
@@ -186,7 +187,7 @@ resource "google_container_cluster" "this" {
     }
   }
 
-  cost_management_config { # costs by namespace, which is a project
+  cost_management_config { # costs by namespace: one namespace per Refeed project
     enabled = true
   }
 
@@ -195,6 +196,6 @@ resource "google_container_cluster" "this" {
   }
 
   lifecycle {
-    ignore_changes = [node_config, initial_node_count] # of the pool that went
+    ignore_changes = [node_config, initial_node_count] # the removed default pool
   }
 }

@@ -1,5 +1,5 @@
 locals {
-  # Dataflow gives each of its workers this tag, and they talk on these ports.
+  # Dataflow tags its workers and uses these ports between them.
   # https://cloud.google.com/dataflow/docs/guides/routes-firewall
   tag   = "dataflow"
   ports = ["12345-12346"]
@@ -27,7 +27,7 @@ resource "google_compute_subnetwork" "workers" {
 resource "google_compute_firewall" "between_workers" {
   project     = var.gcp_project
   name        = "${var.name}-dataflow-workers"
-  description = "Workers of Dataflow hear each other, and nobody else."
+  description = "Dataflow workers accept connections from each other only."
   network     = var.network
   direction   = "INGRESS"
   priority    = 1000
@@ -43,7 +43,7 @@ resource "google_compute_firewall" "between_workers" {
 resource "google_compute_firewall" "to_google_and_workers" {
   project            = var.gcp_project
   name               = "${var.name}-dataflow-out"
-  description        = "Workers of Dataflow reach Google's APIs and each other."
+  description        = "Dataflow workers can reach Google APIs and each other."
   network            = var.network
   direction          = "EGRESS"
   priority           = 1000
@@ -59,7 +59,7 @@ resource "google_compute_firewall" "to_google_and_workers" {
 resource "google_compute_firewall" "closed" {
   project            = var.gcp_project
   name               = "${var.name}-dataflow-closed"
-  description        = "Workers of Dataflow reach nothing else: what they read, they can not send away."
+  description        = "Dataflow workers can reach nothing else, so they cannot exfiltrate data."
   network            = var.network
   direction          = "EGRESS"
   priority           = 2000

@@ -1,5 +1,5 @@
 output "place" {
-  description = "Where jobs run, for the installation file's `dataflow`: gcp_project, region, and the subnetwork as Dataflow wants it."
+  description = "The job settings for the installation file's `dataflow`: gcp_project, region, and the subnetwork in Dataflow's format."
   value = {
     gcp_project = var.gcp_project
     region      = var.region

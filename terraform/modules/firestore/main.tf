@@ -1,7 +1,7 @@
 locals {
   declared = jsondecode(var.indexes)
 
-  # One for each database and field, or index.
+  # One entry per database and field, and one per database and index.
   overrides = merge([
     for project in keys(var.projects) : {
       for field in local.declared.fieldOverrides :
@@ -49,7 +49,7 @@ resource "google_firestore_field" "override" {
   collection = each.value.field.collectionGroup
   field      = each.value.field.fieldPath
 
-  index_config { # without an index in it the field is exempt
+  index_config { # an empty list exempts the field from indexing
     dynamic "indexes" {
       for_each = each.value.field.indexes
 

@@ -1,7 +1,7 @@
-# The table of roles.tf, a grant for each identity, role and resource.
+# Expands the table in roles.tf to one grant per identity, role and resource.
 
 locals {
-  # What a row's `on` means for each project.
+  # The resources that each value of `on` stands for, by project.
   resources = {
     for name, project in var.projects : name => {
       bucket          = [project.bucket]
@@ -17,7 +17,7 @@ locals {
     }
   }
 
-  # Whom a row's `who` means for each project: members by what keys call them.
+  # The IAM members that each value of `who` stands for, by project. The keys name the members in resource addresses.
   who = {
     for name, project in var.projects : name => merge(
       { for step in local.steps : step => { "${name}-${step}" = local.members["${name}-${step}"] } },
@@ -39,7 +39,8 @@ locals {
     ]
   ])
 
-  # One grant where a group is the analysts of two projects: Google keeps one, and removing it would remove both.
+  # A group may be the analysts of two projects. IAM stores a single binding, so create the grant once: with two
+  # resources, destroying either would remove it for both.
   grants = {
     for grant in concat(local.project_roles, [for each in local.platform_roles : merge({ project = "" }, each)]) :
     "${grant.who} ${trimprefix(grant.role, "roles/")} ${grant.on}${grant.kind == "uploads" ? "/uploads" : ""}" => grant...

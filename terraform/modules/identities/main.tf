@@ -1,15 +1,15 @@
 locals {
   steps = ["split", "train", "collect"]
 
-  # Emails are made here rather than read from the accounts: a plan shows whom each role is given to.
+  # Compute emails here instead of reading them from the accounts, so that a plan shows the member of each grant.
   domain = "${var.gcp_project}.iam.gserviceaccount.com"
 
   accounts = merge(
-    { "node" = "Nodes of the cluster.", "platform" = "The Argo server, which shows reports and logs." },
+    { "node" = "The nodes of the cluster.", "platform" = "The Argo server, which reads reports and logs." },
     merge([
       for name, project in var.projects : merge(
-        { for step in local.steps : "${name}-${step}" => "The step ${step} of the project ${name}." },
-        { for worker in ["worker"] : "${name}-${worker}" => "Dataflow's workers of the project ${name}." if project.dataflow },
+        { for step in local.steps : "${name}-${step}" => "The ${step} step of the project ${name}." },
+        { for worker in ["worker"] : "${name}-${worker}" => "The Dataflow workers of the project ${name}." if project.dataflow },
       )
     ]...),
   )
@@ -27,7 +27,7 @@ resource "google_service_account" "this" {
   description  = each.value
 }
 
-# A pod acts as the account that its Kubernetes service account is bound to. There are no keys.
+# Workload Identity: a pod acts as the account that its Kubernetes service account is bound to. There are no keys.
 resource "google_service_account_iam_member" "pod" {
   for_each = merge(
     merge([

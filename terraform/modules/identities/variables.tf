@@ -1,58 +1,58 @@
 variable "gcp_project" {
   type        = string
-  description = "Google Cloud project of all accounts, and which pays for BigQuery and Dataflow; the same in every module."
+  description = "The ID of the Google Cloud project that holds the accounts and pays for BigQuery and Dataflow. Use the same project in every module."
   nullable    = false
 }
 
 variable "region" {
   type        = string
-  description = "Region of the repositories of images."
+  description = "The region of the image repositories."
   nullable    = false
 }
 
 variable "name" {
   type        = string
-  description = "What the names of all accounts begin with: <name>-node, <name>-platform, <name>-<project>-split."
+  description = "The prefix of all account names: <name>-node, <name>-platform, <name>-<project>-split."
   default     = "refeed"
   nullable    = false
 
   validation {
     condition     = can(regex("^[a-z][a-z0-9]{1,9}$", var.name))
-    error_message = "name has 2 to 10 lower-case letters and digits: accounts' names have 30 characters at the most."
+    error_message = "name must consist of 2 to 10 lower-case letters and digits: account names have at most 30 characters."
   }
 }
 
 variable "workload_pool" {
   type        = string
-  description = "Workload identity pool: the module cluster's `workload_pool`, so that accounts are bound when it is there."
+  description = "The workload identity pool: `workload_pool` of the cluster module. The reference makes Terraform bind accounts only after the pool exists."
   nullable    = false
 
   validation {
     condition     = endswith(var.workload_pool, ".svc.id.goog")
-    error_message = "workload_pool is GKE's, PROJECT.svc.id.goog."
+    error_message = "workload_pool must be GKE's pool, PROJECT.svc.id.goog."
   }
 }
 
 variable "repositories" {
   type        = list(string)
-  description = "Names of the repositories in Artifact Registry that nodes pull from: the module registry's `repositories`. The first holds Refeed's own images."
+  description = "The names of the Artifact Registry repositories that nodes pull from: `repositories` of the registry module. The first holds the Refeed images."
   nullable    = false
 
   validation {
     condition     = length(var.repositories) > 0
-    error_message = "repositories has at least Refeed's own: nodes pull from nowhere else."
+    error_message = "repositories must contain at least the Refeed repository: nodes pull images from nowhere else."
   }
 }
 
 variable "image_pushers" {
   type        = set(string)
-  description = "Who pushes Refeed's images, as IAM writes members: group:..., user:..., serviceAccount:..., principalSet://... of a CI."
+  description = "The IAM members that push Refeed images: group:..., user:..., serviceAccount:... or, for CI, principalSet://...."
   default     = []
   nullable    = false
 
   validation {
     condition     = alltrue([for member in var.image_pushers : can(regex("^((group|user|serviceAccount):[^@ ]+@[^@ ]+|principal(Set)?://.+)$", member))])
-    error_message = "image_pushers are such as group:ci@example.com; never allUsers or allAuthenticatedUsers."
+    error_message = "image_pushers must be IAM members such as group:ci@example.com. allUsers and allAuthenticatedUsers are not allowed."
   }
 }
 
@@ -62,8 +62,8 @@ variable "argo" {
     service_accounts = optional(set(string), ["argo-server"])
   })
   description = <<-EOT
-    Argo's namespace, and which of its Kubernetes service accounts act as the platform's account: the server
-    shows reports and logs. The controller reads no artifact, so it is not among them.
+    The namespace of Argo, and its Kubernetes service accounts that act as the platform account. The server needs it
+    to show reports and logs. The controller reads no artifacts and does not need it.
   EOT
   default     = {}
   nullable    = false
@@ -82,32 +82,32 @@ variable "projects" {
     dataflow        = optional(bool, true)
   }))
   description = <<-EOT
-    Refeed projects by name:
-    - `namespace`: its own in Kubernetes, with the service accounts refeed-split, refeed-train, refeed-collect.
-    - `bucket`: of its artifact root, the module storage's.
-    - `database`: of Firestore, the module firestore's, by its name; null for none.
-    - `staging`: BigQuery's dataset for results of queries and views, the module bigquery's, by its id; null for none.
-    - `source_datasets`: what it may read of BigQuery, project.dataset each.
-    - `source_buckets`: what it may read of Cloud Storage beside its own bucket.
-    - `analysts`: e-mails of Google groups, who may see its results and its cluster.
+    The Refeed projects by name:
+    - `namespace`: the project's Kubernetes namespace, with the service accounts refeed-split, refeed-train, refeed-collect.
+    - `bucket`: the bucket of the artifact root, from the storage module.
+    - `database`: the name of the Firestore database, from the firestore module; null for none.
+    - `staging`: the ID of the BigQuery dataset for query and view results, from the bigquery module; null for none.
+    - `source_datasets`: the BigQuery datasets that the project may read, as project.dataset.
+    - `source_buckets`: the buckets that the project may read in addition to its own.
+    - `analysts`: the emails of the Google groups that may see its results and reach the cluster.
     - `uploads`: whether analysts may add files to <bucket>/<project>/uploads/ (`refeed submit --upload`).
-    - `dataflow`: whether it may run jobs of Dataflow.
+    - `dataflow`: whether the project may run Dataflow jobs.
   EOT
   nullable    = false
 
   validation {
     condition     = alltrue([for name in keys(var.projects) : can(regex("^[a-z]([-a-z0-9]*[a-z0-9])?$", name)) && length("${var.name}-${name}-collect") <= 30])
-    error_message = "A project's name has lower-case letters, digits and hyphens, and so few that ${var.name}-NAME-collect has at most 30 characters, as accounts' names have."
+    error_message = "A project name must consist of lower-case letters, digits and hyphens. It must be short enough that the account name ${var.name}-NAME-collect has at most 30 characters."
   }
 
   validation {
     condition     = !anytrue([for name in keys(var.projects) : contains(["node", "platform"], name)])
-    error_message = "node and platform are accounts of the platform: name the project otherwise."
+    error_message = "A project must not be named node or platform: the platform uses these account names. Choose another name."
   }
 
   validation {
     condition     = length(distinct([for project in var.projects : project.namespace])) == length(var.projects) && !contains([for project in var.projects : project.namespace], var.argo.namespace)
-    error_message = "Two projects have the same namespace, or one has Argo's: a project is the unit of isolation, and its pods act as its accounts."
+    error_message = "Two projects share a namespace, or one uses Argo's. Pods of a namespace act as the project's accounts, so each project must have its own namespace."
   }
 
   validation {
@@ -115,21 +115,21 @@ variable "projects" {
       length(distinct([for project in var.projects : project.database if project.database != null]))
       == length([for project in var.projects : project.database if project.database != null])
     )
-    error_message = "Two projects have the same bucket or database: rights hold for the whole of it, so each has its own."
+    error_message = "Two projects share a bucket or a database. Access is granted per bucket and database, so each project must have its own."
   }
 
   validation {
     condition     = alltrue(flatten([for project in var.projects : [for dataset in project.source_datasets : can(regex("^[a-z][a-z0-9.:-]{3,98}[.][A-Za-z0-9_]+$", dataset))]]))
-    error_message = "source_datasets are such as my-project.sales: the Google Cloud project and the dataset, without a table."
+    error_message = "Each of source_datasets must be a Google Cloud project and a dataset without a table, such as my-project.sales."
   }
 
   validation {
     condition     = alltrue(flatten([for project in var.projects : [for bucket in project.source_buckets : can(regex("^[a-z0-9][a-z0-9._-]+$", bucket))]]))
-    error_message = "source_buckets are buckets' names, without gs:// and without a path."
+    error_message = "Each of source_buckets must be a bucket name, without gs:// and without a path."
   }
 
   validation {
     condition     = alltrue(flatten([for project in var.projects : [for group in project.analysts : can(regex("^[^@: ]+@[^@ ]+[.][a-z]+$", group))]]))
-    error_message = "analysts are e-mails of Google groups, such as sales-analysts@example.com, without group: before them."
+    error_message = "Each of analysts must be the email of a Google group, such as sales-analysts@example.com, without the prefix group:."
   }
 }

@@ -1,9 +1,9 @@
-# What leaves. Google's rule at the end lets everything out, so closed nodes have a rule before it.
+# Egress rules. The VPC's implied rule allows all egress, so closed nodes have a deny rule with higher precedence.
 
 resource "google_compute_firewall" "closed" {
   project            = var.gcp_project
   name               = "${var.name}-closed"
-  description        = "Nothing leaves closed nodes but what a rule of a smaller number lets out."
+  description        = "Denies all egress from closed nodes that no rule with a lower number allows."
   network            = google_compute_network.this.id
   direction          = "EGRESS"
   priority           = 2000
@@ -14,7 +14,7 @@ resource "google_compute_firewall" "closed" {
     protocol = "all"
   }
 
-  log_config { # a trainer that tries to reach outside is worth a look
+  log_config { # a trainer that tries to connect to the Internet needs attention
     metadata = "INCLUDE_ALL_METADATA"
   }
 }
@@ -22,7 +22,7 @@ resource "google_compute_firewall" "closed" {
 resource "google_compute_firewall" "closed_to_google" {
   project            = var.gcp_project
   name               = "${var.name}-closed-to-google"
-  description        = "Google's APIs, by the addresses that this network resolves their names to."
+  description        = "Allows Google APIs, at the addresses that this network resolves their names to."
   network            = google_compute_network.this.id
   direction          = "EGRESS"
   priority           = 1000
@@ -38,7 +38,7 @@ resource "google_compute_firewall" "closed_to_google" {
 resource "google_compute_firewall" "closed_to_cluster" {
   project            = var.gcp_project
   name               = "${var.name}-closed-to-cluster"
-  description        = "Nodes, pods, services and the control plane, whose address is one of the nodes' range."
+  description        = "Allows nodes, pods, services and the control plane, whose address is in the nodes' range."
   network            = google_compute_network.this.id
   direction          = "EGRESS"
   priority           = 1000
@@ -67,7 +67,7 @@ resource "google_compute_router_nat" "this" {
   name                               = var.name
   router                             = google_compute_router.this[0].name
   nat_ip_allocate_option             = "AUTO_ONLY"
-  source_subnetwork_ip_ranges_to_nat = "LIST_OF_SUBNETWORKS" # Dataflow's workers stay inside
+  source_subnetwork_ip_ranges_to_nat = "LIST_OF_SUBNETWORKS" # excludes the Dataflow workers
 
   subnetwork {
     name                    = google_compute_subnetwork.nodes.id

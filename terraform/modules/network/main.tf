@@ -18,7 +18,7 @@ resource "google_compute_subnetwork" "nodes" {
   name                     = "${var.name}-nodes"
   network                  = google_compute_network.this.id
   ip_cidr_range            = var.ranges.nodes
-  private_ip_google_access = true # the only way to Google's APIs for who has no public address
+  private_ip_google_access = true # without a public address, the only path to Google APIs
 
   secondary_ip_range {
     range_name    = "pods"

@@ -1,5 +1,4 @@
-# Names of Google's APIs lead to the addresses of private.googleapis.com, so that a firewall can tell
-# them from the rest of the Internet.
+# Resolve the names of Google APIs to private.googleapis.com, whose few addresses a firewall rule can allow.
 
 resource "google_dns_managed_zone" "google" {
   for_each = var.google_names
@@ -7,7 +6,7 @@ resource "google_dns_managed_zone" "google" {
   project     = var.gcp_project
   name        = "${var.name}-${replace(each.value, ".", "-")}"
   dns_name    = "${each.value}."
-  description = "Google's APIs by their private addresses."
+  description = "Resolves Google APIs to their private addresses."
   visibility  = "private"
 
   private_visibility_config {
@@ -22,7 +21,7 @@ resource "google_dns_record_set" "addresses" {
 
   project      = var.gcp_project
   managed_zone = each.value.name
-  # The zone of googleapis.com resolves private.googleapis.com itself, to which all its names lead.
+  # In the googleapis.com zone, all names are aliases of private.googleapis.com.
   name    = each.key == "googleapis.com" ? "private.${each.value.dns_name}" : each.value.dns_name
   type    = "A"
   ttl     = 300

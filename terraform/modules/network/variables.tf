@@ -1,34 +1,34 @@
 variable "gcp_project" {
   type        = string
-  description = "Google Cloud project that holds the network; the same in every module."
+  description = "The ID of the Google Cloud project that holds the network. Use the same project in every module."
   nullable    = false
 
   validation {
     condition     = can(regex("^[a-z][a-z0-9-]{4,28}[a-z0-9]$", var.gcp_project))
-    error_message = "gcp_project is a project's id, such as my-project: 6 to 30 lower-case letters, digits and hyphens."
+    error_message = "gcp_project must be a project ID such as my-project, with 6 to 30 lower-case letters, digits and hyphens."
   }
 }
 
 variable "region" {
   type        = string
-  description = "Region of the subnetwork, such as europe-west1; the same as the cluster's."
+  description = "The region of the subnetwork, such as europe-west1. It must be the cluster's region."
   nullable    = false
 
   validation {
     condition     = can(regex("^[a-z]+-[a-z]+[0-9]+$", var.region))
-    error_message = "region is a region such as europe-west1, not a zone or a multi-region."
+    error_message = "region must be a region such as europe-west1, not a zone or a multi-region."
   }
 }
 
 variable "name" {
   type        = string
-  description = "Name of the network, and what the names of all that is in it begin with."
+  description = "The name of the network, and the prefix of the names of its resources."
   default     = "refeed"
   nullable    = false
 
   validation {
     condition     = can(regex("^[a-z]([-a-z0-9]{0,30}[a-z0-9])?$", var.name))
-    error_message = "name has at most 32 lower-case letters, digits and hyphens, and begins with a letter."
+    error_message = "name must consist of at most 32 lower-case letters, digits and hyphens, and start with a letter."
   }
 }
 
@@ -39,23 +39,23 @@ variable "ranges" {
     services = optional(string, "10.8.0.0/20")
   })
   description = <<-EOT
-    Address ranges (CIDR) that overlap neither each other nor a network that this one is to be joined with.
-    Each node takes one address of `nodes` and, with 32 pods at the most, a /26 of `pods`: the /16 is
-    enough for 1,024 nodes, so `nodes` need not be larger than /22. They can not be made smaller later.
+    The CIDR ranges of nodes, pods and services. They must not overlap each other or a network that is peered with
+    this one. Each node uses one address of `nodes` and, with at most 32 pods, a /26 of `pods`: a /16 is enough
+    for 1,024 nodes, so `nodes` need not be larger than a /22. The ranges cannot be reduced later.
   EOT
   default     = {}
   nullable    = false
 
   validation {
     condition     = alltrue([for range in values(var.ranges) : can(cidrhost(range, 0)) && can(regex("^[0-9.]+/[0-9]+$", range))])
-    error_message = "Each of ranges is an IPv4 range such as 10.0.0.0/22."
+    error_message = "Each of ranges must be an IPv4 CIDR range such as 10.0.0.0/22."
   }
 
   validation {
     condition = alltrue([
       for range in values(var.ranges) : try(cidrhost(range, 0) == split("/", range)[0], true)
     ])
-    error_message = "Each of ranges begins at its own first address: 10.0.0.0/22, not 10.0.1.5/22."
+    error_message = "Each of ranges must start at its first address: 10.0.0.0/22, not 10.0.1.5/22."
   }
 
   validation {
@@ -67,21 +67,21 @@ variable "ranges" {
         ])) == 1, false
       )
     ])
-    error_message = "Two of ranges overlap."
+    error_message = "Two of ranges overlap. Choose ranges without common addresses."
   }
 
   validation {
     condition     = try(tonumber(split("/", var.ranges.pods)[1]) <= 21, true)
-    error_message = "ranges.pods is a /21 or larger: a node takes a /26 of it, so a smaller one ends at a few nodes."
+    error_message = "ranges.pods must be a /21 or larger: each node uses a /26, so a smaller range limits the cluster to a few nodes."
   }
 }
 
 variable "internet" {
   type        = bool
   description = <<-EOT
-    Whether nodes that are not closed (the platform's pool) reach the Internet, through Cloud NAT. Google's
-    APIs and images in Artifact Registry need none. Needed where Argo CD reads a Git server outside, or
-    where the installation's webhook is outside: it is called by a step, so see `closed_tag` too.
+    Whether nodes without the closed tag (the platform pool) can reach the Internet through Cloud NAT. Google APIs
+    and images in Artifact Registry do not need it. Argo CD needs it to read an external Git server. An external
+    webhook needs it too; a step calls the webhook, so see `closed_tag`.
   EOT
   default     = false
   nullable    = false
@@ -90,41 +90,41 @@ variable "internet" {
 variable "closed_tag" {
   type        = string
   description = <<-EOT
-    Network tag of nodes whose packets leave for Google's APIs and this network only, `internet` or not.
-    The node pools of training classes carry it: what a trainer reads, it can not send away.
+    The network tag of closed nodes, which can reach only Google APIs and this network, regardless of `internet`.
+    Node pools of resource classes have it, so that a trainer cannot exfiltrate data.
   EOT
   default     = "refeed-closed"
   nullable    = false
 
   validation {
     condition     = can(regex("^[a-z]([-a-z0-9]{0,61}[a-z0-9])?$", var.closed_tag))
-    error_message = "closed_tag is a network tag: lower-case letters, digits and hyphens."
+    error_message = "closed_tag must be a network tag: lower-case letters, digits and hyphens, starting with a letter."
   }
 }
 
 variable "google_names" {
   type        = set(string)
   description = <<-EOT
-    Domains of Google that the network resolves to private.googleapis.com, whose few addresses
-    (199.36.153.8/30) are all that closed nodes reach outside.
+    The Google domains that the network resolves to private.googleapis.com (199.36.153.8/30), the only external
+    addresses that closed nodes can reach.
   EOT
   default     = ["googleapis.com", "pkg.dev", "gcr.io"]
   nullable    = false
 
   validation {
     condition     = contains(var.google_names, "googleapis.com")
-    error_message = "google_names has at least googleapis.com: without it closed nodes reach no API."
+    error_message = "google_names must contain googleapis.com: without it, closed nodes cannot reach Google APIs."
   }
 }
 
 variable "flow_log_sampling" {
   type        = number
-  description = "Share of the connections that flow logs tell of, 0 to 1; 0 turns them off. Logs cost by volume."
+  description = "The share of connections that flow logs record, from 0 to 1. 0 turns flow logs off. Logs are billed by volume."
   default     = 0.1
   nullable    = false
 
   validation {
     condition     = var.flow_log_sampling >= 0 && var.flow_log_sampling <= 1
-    error_message = "flow_log_sampling is a share from 0 to 1."
+    error_message = "flow_log_sampling must be from 0 to 1."
   }
 }

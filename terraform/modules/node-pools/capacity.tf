@@ -1,8 +1,8 @@
-# What a node has left for pods, so that a class that no pod of it fits is refused here and not by a pod
-# that waits for ever. Formulas: https://cloud.google.com/kubernetes-engine/docs/concepts/plan-node-sizes
+# Compute the resources that a node has left for pods. A class whose pods fit no node then fails in the plan, instead
+# of leaving pods pending forever. Formulas: https://cloud.google.com/kubernetes-engine/docs/concepts/plan-node-sizes
 
 locals {
-  # GiB per vCPU of Google's machine series. Of others (custom, GPU) nothing is known, and nothing refused.
+  # GiB of memory per vCPU of Google's machine series. Other machine types (custom, GPU) are not checked.
   gib_per_cpu = {
     "c2-standard"  = 4, "c2d-highcpu" = 2, "c2d-standard" = 4, "c2d-highmem" = 8
     "c3-highcpu"   = 2, "c3-standard" = 4, "c3-highmem" = 8
@@ -23,8 +23,8 @@ locals {
     }, null)
   }
 
-  # What GKE's own pods on each node ask for (logging, metrics, metadata server, Dataplane V2) and Argo's
-  # executor beside each step; and 2 % of memory, which the kernel has.
+  # The requests of GKE's system pods on each node (logging, metrics, metadata server, Dataplane V2) and of Argo's
+  # executor in each pod, and the 2 % of memory that the kernel uses.
   system = { cores = 0.5, memory_mib = 1024, kernel = 0.02 }
 
   usable = {

@@ -1,8 +1,8 @@
 locals {
   class_label = "refeed/class"
-  # GKE gives spot nodes this label itself, and the taint too where it makes the pool itself.
+  # GKE adds this label to spot nodes. It adds the taint only to auto-provisioned pools.
   spot_label = "cloud.google.com/gke-spot"
-  scopes     = ["https://www.googleapis.com/auth/cloud-platform"] # what a node may do, its account's roles say
+  scopes     = ["https://www.googleapis.com/auth/cloud-platform"] # the roles of the node service account limit access
 
   pools = merge(
     { for name, class in var.classes : name => { class = name, spot = false } if class.on_demand && !var.auto_provisioning },
@@ -22,7 +22,7 @@ resource "google_container_node_pool" "class" {
   autoscaling {
     total_min_node_count = 0
     total_max_node_count = var.classes[each.value.class].max_nodes
-    location_policy      = "ANY" # wherever there are machines: training pods need no balance of zones
+    location_policy      = "ANY" # use any zone with capacity: training pods do not need balanced zones
   }
 
   management {
@@ -52,7 +52,7 @@ resource "google_container_node_pool" "class" {
     labels          = { (local.class_label) = each.value.class }
     metadata        = { disable-legacy-endpoints = "true" }
 
-    # Keeps everything else away, so that the pool can go to zero.
+    # Keep other pods away, so that the pool can scale to zero.
     taint {
       key    = local.class_label
       value  = each.value.class
@@ -82,7 +82,7 @@ resource "google_container_node_pool" "class" {
       enable_integrity_monitoring = true
     }
 
-    workload_metadata_config { # pods see their own account's tokens, never the node's
+    workload_metadata_config { # pods get tokens of their own account, never of the node's
       mode = "GKE_METADATA"
     }
   }
@@ -96,7 +96,7 @@ resource "google_container_node_pool" "class" {
         && local.memory_mib[each.value.class] <= local.usable[each.value.class].memory_mib, true
       )
       error_message = format(
-        "A pod of the class %s (cpu %s, memory %s) fits no %s, which has cpu %.2f and memory %dMi for one: give the class less, or a larger machine.",
+        "A pod of class %s (cpu %s, memory %s) does not fit on %s, which has cpu %.2f and memory %dMi available. Reduce the class's cpu or memory, or choose a larger machine_type.",
         each.value.class, var.classes[each.value.class].cpu, var.classes[each.value.class].memory, var.classes[each.value.class].machine_type,
         try(local.usable[each.value.class].cores, 0), try(floor(local.usable[each.value.class].memory_mib), 0),
       )
@@ -110,7 +110,7 @@ resource "google_container_node_pool" "platform" {
   cluster            = var.cluster
   name               = "platform"
   initial_node_count = 1
-  max_pods_per_node  = 64 # Argo CD, Argo and GKE's own are many small pods
+  max_pods_per_node  = 64 # Argo CD, Argo and GKE's system pods are many and small
 
   autoscaling {
     total_min_node_count = var.platform.min_nodes

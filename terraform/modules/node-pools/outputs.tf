@@ -16,8 +16,8 @@ locals {
 
 output "classes" {
   description = <<-EOT
-    The installation file's classes, a list with the smallest memory first: `name`, and `class` with cpu, memory
-    and where its pods run. Pods of a class without `on_demand` are on spot nodes whatever a spec says.
+    The resource classes for the installation file, as a list ordered by memory, smallest first: `name`, and `class`
+    with cpu, memory, node selector and tolerations. Pods of a class without `on_demand` always run on spot nodes.
   EOT
   value = [
     for name in local.by_memory : {

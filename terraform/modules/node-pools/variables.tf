@@ -1,35 +1,35 @@
 variable "gcp_project" {
   type        = string
-  description = "Google Cloud project that holds the cluster; the same in every module."
+  description = "The ID of the Google Cloud project that holds the cluster. Use the same project in every module."
   nullable    = false
 }
 
 variable "region" {
   type        = string
-  description = "Region of the cluster."
+  description = "The region of the cluster."
   nullable    = false
 }
 
 variable "cluster" {
   type        = string
-  description = "Name of the cluster: the module cluster's `name`."
+  description = "The name of the cluster: `name` of the cluster module."
   nullable    = false
 }
 
 variable "node_service_account" {
   type        = string
-  description = "E-mail of the service account that nodes run as: the module identities' `node`. Never Compute Engine's own, which may edit the project."
+  description = "The email of the service account that nodes run as: `node` of the identities module. Do not use Compute Engine's default account, which can edit the whole project."
   nullable    = false
 
   validation {
     condition     = can(regex("^[a-z0-9-]+@[a-z0-9.-]+[.]iam[.]gserviceaccount[.]com$", var.node_service_account))
-    error_message = "node_service_account is an account made for nodes (...@PROJECT.iam.gserviceaccount.com), not Compute Engine's own."
+    error_message = "node_service_account must be an account created for nodes (...@PROJECT.iam.gserviceaccount.com), not Compute Engine's default account."
   }
 }
 
 variable "closed_tag" {
   type        = string
-  description = "Network tag of nodes that reach Google's APIs and nothing else outside: the module network's `closed_tag`."
+  description = "The network tag of nodes that can reach only Google APIs outside the network: `closed_tag` of the network module."
   nullable    = false
 }
 
@@ -45,39 +45,39 @@ variable "classes" {
     internet     = optional(bool, false)
   }))
   description = <<-EOT
-    Resource classes by name, the same map that the installation file is written from:
-    - `machine_type`: of a node.
-    - `cpu`, `memory`: what one pod gets, as Kubernetes writes it ("2", "1500m"; "8Gi", "512Mi"). Less than the
-      machine has: GKE keeps a part for itself, and each node's system pods take some (README.md). A training
-      pod runs a process for each whole processor. No two classes have the same memory, since a pod
-      that ran out of it gets the next class.
-    - `spot`, `on_demand`: whether there is a pool of such nodes. The steps check, split and collect run on
-      demand, so the classes that `steps` of the installation names should have it.
-    - `max_nodes`: of each of its pools, in all zones together. All scale to zero.
-    - `disk_gb`: of a node's disk, which its pods' temporary files share.
-    - `internet`: whether its nodes leave for more than Google's APIs, where the network has a way. Needed of
-      the class of `steps.collect` if the installation's webhook is outside; off, what a trainer reads stays.
+    The resource classes by name. The installation file's classes are generated from the same map.
+    - `machine_type`: the machine type of the nodes.
+    - `cpu`, `memory`: the resources of one pod as Kubernetes quantities ("2", "1500m"; "8Gi", "512Mi"). They must be
+      less than the machine's, since GKE and system pods use a part of each node (see README.md). A training pod
+      runs one process per whole CPU. Classes must differ in memory, since a pod that runs out of memory is
+      retried in the next larger class.
+    - `spot`, `on_demand`: whether the class has a pool of such nodes. The check, split and collect steps run on
+      demand, so enable `on_demand` for the classes in the installation's `steps`.
+    - `max_nodes`: the maximum size of each pool, over all zones. All pools scale to zero.
+    - `disk_gb`: the disk size of a node. Its pods share the disk for temporary files.
+    - `internet`: whether the nodes can reach the Internet, if the network has a path to it. An external webhook
+      needs it for the class of `steps.collect`. If false, a trainer cannot exfiltrate data.
   EOT
   nullable    = false
 
   validation {
     condition     = length(var.classes) > 0
-    error_message = "There is at least one class: pods run in one."
+    error_message = "classes must contain at least one class, since every pod runs in one."
   }
 
   validation {
     condition     = alltrue([for name in keys(var.classes) : can(regex("^[a-z]([-a-z0-9]{0,28}[a-z0-9])?$", name)) && !endswith(name, "-spot") && name != "platform"])
-    error_message = "Names of classes have at most 30 lower-case letters, digits and hyphens (a pool's name has 40), do not end in -spot, and are not platform."
+    error_message = "A class name must consist of at most 30 lower-case letters, digits and hyphens (pool names have at most 40 characters), must not end in -spot, and must not be platform."
   }
 
   validation {
     condition     = alltrue([for class in var.classes : can(regex("^([0-9]+m|[0-9]+([.][0-9]+)?)$", class.cpu))])
-    error_message = "cpu of a class is such as \"2\" or \"1500m\"."
+    error_message = "The cpu of a class must be a quantity such as \"2\" or \"1500m\"."
   }
 
   validation {
     condition     = alltrue([for class in var.classes : can(regex("^[1-9][0-9]*(Gi|Mi)$", class.memory))])
-    error_message = "memory of a class is such as \"8Gi\" or \"512Mi\"."
+    error_message = "The memory of a class must be a quantity such as \"8Gi\" or \"512Mi\"."
   }
 
   validation {
@@ -85,28 +85,28 @@ variable "classes" {
       for class in var.classes :
       try(tonumber(regex("^[0-9]+", class.memory)) * (endswith(class.memory, "Gi") ? 1024 : 1), class.memory)
     ]))
-    error_message = "Two classes have the same memory: a pod that ran out of it gets the next class, so they grow."
+    error_message = "Two classes have the same memory. A pod that runs out of memory is retried in the next larger class, so each class needs a different amount."
   }
 
   validation {
     condition     = alltrue([for class in var.classes : class.spot || class.on_demand])
-    error_message = "A class is spot, on_demand or both: otherwise it has no nodes."
+    error_message = "A class must have spot, on_demand or both: otherwise it has no nodes."
   }
 
   validation {
     condition     = alltrue([for class in var.classes : class.max_nodes >= 1 && floor(class.max_nodes) == class.max_nodes && class.max_nodes <= 1000])
-    error_message = "max_nodes of a class is a whole number from 1 to 1,000: with 0 its pods would wait for ever."
+    error_message = "The max_nodes of a class must be a whole number from 1 to 1,000: with 0, its pods would stay pending forever."
   }
 
   validation {
     condition     = alltrue([for class in var.classes : class.disk_gb >= 30])
-    error_message = "disk_gb of a class is at least 30: the system and the images take some of it."
+    error_message = "The disk_gb of a class must be at least 30: the operating system and images use a part of the disk."
   }
 }
 
 variable "auto_provisioning" {
   type        = bool
-  description = "Whether GKE makes the classes' pools itself (the module cluster's `auto_provisioning` is not null), so that only the platform's pool is made here."
+  description = "Whether GKE creates the pools of the classes (`auto_provisioning` of the cluster module is not null). If true, this module creates only the platform pool."
   default     = false
   nullable    = false
 }
@@ -119,20 +119,20 @@ variable "platform" {
     disk_gb      = optional(number, 50)
   })
   description = <<-EOT
-    The pool that is always there, for Argo Workflows, Argo CD and GKE's own pods: all that has no toleration of
-    a class. `min_nodes` and `max_nodes` count all zones together. With one node Argo pauses for minutes when
-    that is upgraded or lost; runs go on afterwards.
+    The permanent pool for Argo Workflows, Argo CD and GKE's system pods: all pods that do not tolerate the taint of
+    a class. `min_nodes` and `max_nodes` count all zones together. With one node, Argo is unavailable for minutes
+    while the node is upgraded or replaced; runs resume afterwards.
   EOT
   default     = {}
   nullable    = false
 
   validation {
     condition     = var.platform.min_nodes >= 1 && var.platform.max_nodes >= var.platform.min_nodes
-    error_message = "platform.min_nodes is at least 1 (nothing else starts Argo), and max_nodes not less."
+    error_message = "platform.min_nodes must be at least 1, since Argo runs there, and max_nodes must not be less than min_nodes."
   }
 
   validation {
     condition     = var.platform.disk_gb >= 30
-    error_message = "platform.disk_gb is at least 30: the system and the images take some of it."
+    error_message = "platform.disk_gb must be at least 30: the operating system and images use a part of the disk."
   }
 }

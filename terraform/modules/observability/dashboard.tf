@@ -24,11 +24,11 @@ locals {
     ],
     [
       for title, query in {
-        "Partitions of each experiment's last run, by status" = "max by (project, experiment, status) (argo_workflows_refeed_partitions{cluster=\"${var.cluster}\"})"
-        "Hours of each experiment's last run"                 = "max by (project, experiment) (argo_workflows_refeed_run_seconds{cluster=\"${var.cluster}\"}) / 3600"
-        "Pods that ended early, by cause"                     = "sum by (cause) (increase(argo_workflows_refeed_pods_ended_total{cluster=\"${var.cluster}\"}[1h]))"
-        "Pods of projects, by namespace"                      = "count by (namespace_name) (avg_over_time(kubernetes_io:container_uptime{monitored_resource=\"k8s_container\",cluster_name=\"${var.cluster}\",container_name=\"main\",namespace_name=~\"${join("|", sort(values(var.namespaces)))}\"}[5m]))"
-        "Nodes of the cluster"                                = "count(avg_over_time(kubernetes_io:node_cpu_allocatable_cores{monitored_resource=\"k8s_node\",cluster_name=\"${var.cluster}\"}[5m]))"
+        "Partitions of the latest run, by experiment and status" = "max by (project, experiment, status) (argo_workflows_refeed_partitions{cluster=\"${var.cluster}\"})"
+        "Duration of the latest run in hours, by experiment"     = "max by (project, experiment) (argo_workflows_refeed_run_seconds{cluster=\"${var.cluster}\"}) / 3600"
+        "Pods that ended early, by cause"                        = "sum by (cause) (increase(argo_workflows_refeed_pods_ended_total{cluster=\"${var.cluster}\"}[1h]))"
+        "Pods, by namespace"                                     = "count by (namespace_name) (avg_over_time(kubernetes_io:container_uptime{monitored_resource=\"k8s_container\",cluster_name=\"${var.cluster}\",container_name=\"main\",namespace_name=~\"${join("|", sort(values(var.namespaces)))}\"}[5m]))"
+        "Nodes"                                                  = "count(avg_over_time(kubernetes_io:node_cpu_allocatable_cores{monitored_resource=\"k8s_node\",cluster_name=\"${var.cluster}\"}[5m]))"
         } : {
         title = title
         xyChart = {
@@ -40,7 +40,7 @@ locals {
       }
     ],
     [{
-      title     = "What exit handlers said"
+      title     = "Exit handler logs"
       logsPanel = { filter = local.finish, resourceNames = ["projects/${var.gcp_project}"] }
     }],
   )

@@ -1,7 +1,7 @@
 locals {
-  # The exit handler runs when a run failed or took longer than the installation's `notify.late_after`, and
-  # begins its log with "Run PROJECT/EXPERIMENT RUN failed." or "... took 7.3 h." (workflows/pods/finish.py). GKE may leave the
-  # line's end in it.
+  # The exit handler runs if a run fails or takes longer than the installation's `notify.late_after`. Its first log
+  # line is "Run PROJECT/EXPERIMENT RUN failed." or "... took 7.3 h." (workflows/pods/finish.py). GKE may keep the
+  # newline at the end of the line.
   finish = join("\n", [
     "resource.type=\"k8s_container\"",
     "resource.labels.cluster_name=\"${var.cluster}\"",
@@ -12,21 +12,21 @@ locals {
 
   outcomes = {
     failed = {
-      says = "textPayload=~\"^Run [^ ]+/[^ ]+ [^ ]+ failed[.][[:space:]]*$\""
-      text = <<-EOT
-        A run failed, or somebody stopped it.
+      filter        = "textPayload=~\"^Run [^ ]+/[^ ]+ [^ ]+ failed[.][[:space:]]*$\""
+      documentation = <<-EOT
+        A run failed or was stopped.
 
-        `refeed status RUN` says why and what to do, `refeed logs RUN` what the steps logged. After the cause is
-        gone `refeed retry RUN` goes on: what is finished is kept.
+        `refeed status RUN` shows the cause and what to do. `refeed logs RUN` shows the logs of the steps. After you
+        fix the cause, `refeed retry RUN` resumes the run and keeps finished work.
       EOT
     }
     late = {
-      says = "textPayload=~\"^Run [^ ]+/[^ ]+ [^ ]+ took [0-9.]+ h[.][[:space:]]*$\""
-      text = <<-EOT
-        A run ended well, but took longer than the installation's `notify.late_after`.
+      filter        = "textPayload=~\"^Run [^ ]+/[^ ]+ [^ ]+ took [0-9.]+ h[.][[:space:]]*$\""
+      documentation = <<-EOT
+        A run succeeded, but took longer than the installation's `notify.late_after`.
 
-        `refeed status RUN` says how many pods were lost or tried again. Often: spot machines were scarce (the dashboard's
-        nodes by pool), the project's quota was used up, or the table has grown.
+        `refeed status RUN` shows how many pods were lost or retried. Common causes: few spot machines were available
+        (see the nodes on the dashboard), the project used up its quota, or the table has grown.
       EOT
     }
   }
@@ -54,10 +54,10 @@ resource "google_logging_metric" "runs" {
 
   project     = var.gcp_project
   name        = "refeed/runs_${each.key}"
-  description = "Runs that were ${each.key}, by project and experiment."
-  filter      = "${local.finish}\n${each.value.says}"
+  description = "The number of ${each.key} runs, by project and experiment."
+  filter      = "${local.finish}\n${each.value.filter}"
 
-  # A run's id is no label of a metric: each would be a series for ever.
+  # Do not label the metric with the run ID: each run would create a new time series.
   label_extractors = { for key, extractor in local.labels : key => extractor if key != "run" }
 
   metric_descriptor {
@@ -79,7 +79,7 @@ resource "google_logging_metric" "runs" {
   }
 }
 
-# These match the log rather than the metrics above: they name the run, and do not wait for a first value.
+# Alert on the log instead of the metrics above: a log match includes the run ID and needs no earlier data point.
 resource "google_monitoring_alert_policy" "runs" {
   for_each = local.outcomes
 
@@ -90,10 +90,10 @@ resource "google_monitoring_alert_policy" "runs" {
   notification_channels = local.channels
 
   conditions {
-    display_name = "The exit handler says so"
+    display_name = "The exit handler reported it"
 
     condition_matched_log {
-      filter           = "${local.finish}\n${each.value.says}"
+      filter           = "${local.finish}\n${each.value.filter}"
       label_extractors = local.labels
     }
   }
@@ -101,14 +101,14 @@ resource "google_monitoring_alert_policy" "runs" {
   alert_strategy {
     auto_close = "86400s"
 
-    notification_rate_limit { # of a night in which everything fails, not a message for each
+    notification_rate_limit { # avoid one notification per run if many runs fail at once
       period = "900s"
     }
   }
 
   documentation {
     mime_type = "text/markdown"
-    content   = each.value.text
+    content   = each.value.documentation
   }
 }
 
@@ -120,7 +120,7 @@ resource "google_monitoring_alert_policy" "silent" {
   notification_channels = local.channels
 
   conditions {
-    display_name = "No sign of the controller for ${var.silent_minutes} minutes"
+    display_name = "No data from the controller for ${var.silent_minutes} minutes"
 
     condition_absent {
       duration = "${var.silent_minutes * 60}s"
@@ -147,10 +147,10 @@ resource "google_monitoring_alert_policy" "silent" {
   documentation {
     mime_type = "text/markdown"
     content   = <<-EOT
-      Nothing is scheduled, started or ended while Argo's controller is away, and the alerts about runs are silent too.
+      While Argo's controller is down, no workflow is scheduled, started or completed, and the run alerts do not fire.
 
-      `kubectl -n ${var.argo_namespace} get pods`, then `describe` and `logs` of workflow-controller. Runs go on where they were
-      when it is back; schedules that were missed for less than an hour are made up for.
+      Run `kubectl -n ${var.argo_namespace} get pods`, then `describe` and `logs` of workflow-controller. Runs resume when the
+      controller is back. It starts the latest run that a schedule missed if less than an hour has passed.
     EOT
   }
 }
@@ -182,12 +182,12 @@ resource "google_billing_budget" "this" {
     }
   }
 
-  threshold_rules { # before it is spent
+  threshold_rules { # forecast: alert before the money is spent
     threshold_percent = 1.0
     spend_basis       = "FORECASTED_SPEND"
   }
 
   all_updates_rule {
-    monitoring_notification_channels = slice(local.channels, 0, min(5, length(local.channels))) # more, a budget does not take
+    monitoring_notification_channels = slice(local.channels, 0, min(5, length(local.channels))) # a budget accepts at most five channels
   }
 }

@@ -1,4 +1,4 @@
 output "dashboard" {
-  description = "Where the dashboards of the Google Cloud project are shown; this one is named Refeed."
+  description = "The URL of the Google Cloud project's dashboards. Open the one named Refeed."
   value       = "https://console.cloud.google.com/monitoring/dashboards?project=${google_monitoring_dashboard.this.project}"
 }

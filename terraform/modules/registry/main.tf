@@ -2,7 +2,7 @@ resource "google_artifact_registry_repository" "images" {
   project                = var.gcp_project
   location               = var.region
   repository_id          = var.name
-  description            = "Images of Refeed's steps and trainers."
+  description            = "The images of Refeed's steps and trainers."
   format                 = "DOCKER"
   cleanup_policy_dry_run = false
 
@@ -20,7 +20,7 @@ resource "google_artifact_registry_repository" "images" {
     }
   }
 
-  cleanup_policies { # a keep wins over a delete
+  cleanup_policies { # KEEP policies override DELETE policies
     id     = "keep-newest"
     action = "KEEP"
 
@@ -30,7 +30,7 @@ resource "google_artifact_registry_repository" "images" {
   }
 
   vulnerability_scanning_config {
-    enablement_config = "INHERITED" # of the project: its API costs by image
+    enablement_config = "INHERITED" # the project's setting: scanning is billed per image
   }
 }
 
@@ -40,7 +40,7 @@ resource "google_artifact_registry_repository" "mirrors" {
   project                = var.gcp_project
   location               = var.region
   repository_id          = "${var.name}-${each.key}"
-  description            = "Images of ${each.value}, fetched when they are first pulled."
+  description            = "A pull-through cache of ${each.value}."
   format                 = "DOCKER"
   mode                   = "REMOTE_REPOSITORY"
   cleanup_policy_dry_run = false

@@ -9,9 +9,9 @@ resource "google_storage_bucket" "root" {
   name                        = each.value
   location                    = var.location
   storage_class               = "STANDARD"
-  uniform_bucket_level_access = true # rights are IAM's alone: no object has its own
+  uniform_bucket_level_access = true # IAM only, no object ACLs
   public_access_prevention    = "enforced"
-  force_destroy               = false # a bucket that holds something is not deleted
+  force_destroy               = false # never delete a bucket that contains objects
   labels                      = { refeed-project = each.key }
 
   versioning {
@@ -30,7 +30,7 @@ resource "google_storage_bucket" "root" {
     }
   }
 
-  dynamic "lifecycle_rule" { # caches expire
+  dynamic "lifecycle_rule" { # delete old cache entries
     for_each = var.cache_days[*]
 
     content {
@@ -46,7 +46,7 @@ resource "google_storage_bucket" "root" {
     }
   }
 
-  lifecycle_rule { # so does what killed jobs of Dataflow left
+  lifecycle_rule { # delete files left by killed Dataflow jobs
     action {
       type = "Delete"
     }
@@ -58,7 +58,7 @@ resource "google_storage_bucket" "root" {
     }
   }
 
-  lifecycle_rule { # old versions of what can be made again need no month
+  lifecycle_rule { # delete noncurrent versions of cache and work files after a day: they can be recreated
     action {
       type = "Delete"
     }
@@ -81,7 +81,7 @@ resource "google_storage_bucket" "root" {
     }
   }
 
-  lifecycle_rule { # parts of uploads that never ended are invisible, and cost
+  lifecycle_rule { # abort incomplete uploads: their parts are hidden but billed
     action {
       type = "AbortIncompleteMultipartUpload"
     }

@@ -12,27 +12,27 @@ variables {
   }
 }
 
-run "six_values" {
+run "required_variables" {
   command = plan
 
   assert {
     condition     = toset(keys(yamldecode(output.installation))) == toset(["images", "trainers", "classes", "steps", "projects", "argo", "notify"])
-    error_message = "The installation file is YAML, without prices unless they are said."
+    error_message = "The installation file must be YAML, and have no prices by default."
   }
   assert {
     condition     = join(" ", flatten(regexall("(?m)^  \"(\\w+)\":\n    \"cpu\"", output.installation))) == "small medium large"
-    error_message = "Classes come with the smallest memory first."
+    error_message = "Classes must be ordered by memory."
   }
   assert {
     condition     = yamldecode(output.installation).images.worker == "europe-west1-docker.pkg.dev/my-project/refeed/worker:0.1.0"
-    error_message = "Images of the registry, with the tag."
+    error_message = "Images must have the registry's prefix and the tag."
   }
   assert {
     condition = yamldecode(output.installation).argo == {
       account = "refeed-platform@my-project.iam.gserviceaccount.com"
       images  = "europe-west1-docker.pkg.dev/my-project/refeed-quay/argoproj"
     }
-    error_message = "Argo's images through the mirror, and who its server is."
+    error_message = "Argo must have the mirror and the server's account."
   }
   assert {
     condition = jsonencode(yamldecode(output.installation).projects.demo) == jsonencode({
@@ -54,18 +54,18 @@ run "six_values" {
       }
       analysts = ["refeed-demo@example.com"]
     })
-    error_message = "All that belongs to a project."
+    error_message = "The project must have all its settings."
   }
   assert {
     condition     = yamldecode(output.installation).projects.lab.namespace == "laboratory" && !can(yamldecode(output.installation).projects.lab.dataflow)
-    error_message = "A namespace of its own, and no Dataflow."
+    error_message = "The project must have its own namespace and no Dataflow."
   }
   assert {
     condition = (
       yamldecode(output.installation).classes.small.node_selector == { "refeed/class" = "small" }
       && yamldecode(output.installation).classes.small.spot.tolerations[0].key == "cloud.google.com/gke-spot"
     )
-    error_message = "Pods find the pools."
+    error_message = "Node selectors and tolerations must match the pools."
   }
   assert {
     condition = (
@@ -73,19 +73,19 @@ run "six_values" {
       && yamldecode(output.platform).mirrors["quay.io"] == "europe-west1-docker.pkg.dev/my-project/refeed-quay"
       && yamldecode(output.platform).analysts.demo == ["refeed-demo@example.com"]
     )
-    error_message = "What Argo's kustomization takes."
+    error_message = "The output must have the values for Argo's kustomization."
   }
   assert {
     condition     = contains(keys(google_project_service.this), "containerfilesystem.googleapis.com") && !contains(keys(google_project_service.this), "billingbudgets.googleapis.com")
-    error_message = "APIs that are used."
+    error_message = "Only the APIs in use must be enabled."
   }
   assert {
     condition     = output.credentials == "gcloud container clusters get-credentials refeed --region=europe-west1 --project=my-project"
-    error_message = "How kubectl reaches the cluster."
+    error_message = "The output must be the gcloud command for kubectl."
   }
 }
 
-run "everything_that_may_be_said" {
+run "optional_variables" {
   command = plan
 
   variables {
@@ -108,19 +108,19 @@ run "everything_that_may_be_said" {
       && yamldecode(output.installation).notify.late_after == "2h"
       && keys(yamldecode(output.installation).trainers) == ["lightgbm"]
     )
-    error_message = "Prices, lateness, trainers."
+    error_message = "The installation file must have the prices, late_after and trainers."
   }
   assert {
     condition     = yamldecode(output.installation).classes.ten.node_selector == { "refeed/class" = "ten", "cloud.google.com/gke-spot" = "true" }
-    error_message = "All pods of a class without on_demand are on spot nodes."
+    error_message = "All pods of a class without on_demand must run on spot nodes."
   }
   assert {
     condition     = contains(keys(google_project_service.this), "billingbudgets.googleapis.com")
-    error_message = "A budget's API."
+    error_message = "The Budget API must be enabled."
   }
 }
 
-run "node_auto_provisioning_and_no_dataflow" {
+run "auto_provisioning_without_dataflow" {
   command = plan
 
   variables {
@@ -130,63 +130,63 @@ run "node_auto_provisioning_and_no_dataflow" {
 
   assert {
     condition     = length(module.dataflow) == 0
-    error_message = "No subnetwork for jobs that nobody runs."
+    error_message = "There must be no subnetwork for Dataflow."
   }
   assert {
     condition     = yamldecode(output.installation).classes.small.node_selector == { "refeed/class" = "small" }
-    error_message = "Pods ask for the same nodes, whoever makes them."
+    error_message = "Pods must request the same nodes with auto-provisioning."
   }
 }
 
-run "refuses_latest" {
+run "rejects_latest_tag" {
   command = plan
   variables { image_tag = "latest" }
   expect_failures = [var.image_tag]
 }
 
-run "refuses_no_projects" {
+run "rejects_empty_projects" {
   command = plan
   variables { projects = {} }
   expect_failures = [var.projects]
 }
 
-run "refuses_a_namespace_in_capitals" {
+run "rejects_upper_case_namespace" {
   command = plan
   variables { projects = { demo = { namespace = "Demo" } } }
   expect_failures = [var.projects]
 }
 
-run "refuses_a_step_in_no_class" {
+run "rejects_step_in_unknown_class" {
   command = plan
   variables { steps = { split = "huge" } }
   expect_failures = [var.steps]
 }
 
-run "refuses_a_class_with_internet_where_there_is_none" {
+run "rejects_internet_class_without_internet" {
   command = plan
   variables { classes = { small = { machine_type = "e2-standard-4", cpu = "2", memory = "4Gi", internet = true }, medium = { machine_type = "e2-standard-8", cpu = "4", memory = "16Gi" } } }
   expect_failures = [var.internet]
 }
 
-run "refuses_ranges_that_overlap" {
+run "rejects_overlapping_ranges" {
   command = plan
   variables { ranges = { dataflow = "10.0.2.0/24" } }
   expect_failures = [var.ranges]
 }
 
-run "refuses_a_duration_in_words" {
+run "rejects_duration_in_words" {
   command = plan
   variables { notify = { late_after = "6 hours" } }
   expect_failures = [var.notify]
 }
 
-run "refuses_negative_prices" {
+run "rejects_negative_prices" {
   command = plan
   variables { prices = { cpu_hour = -1, gib_hour = 0 } }
   expect_failures = [var.prices]
 }
 
-run "refuses_no_trainers" {
+run "rejects_empty_trainers" {
   command = plan
   variables { trainers = [] }
   expect_failures = [var.trainers]

@@ -11,7 +11,7 @@ run "defaults" {
 
   assert {
     condition     = output.staging == { demo = "refeed_demo", lab = "refeed_lab" }
-    error_message = "A dataset for each project."
+    error_message = "Each project must have a staging dataset."
   }
   assert {
     condition = alltrue([
@@ -20,45 +20,45 @@ run "defaults" {
       && dataset.default_partition_expiration_ms == 108000000 && dataset.max_time_travel_hours == "48"
       && length(dataset.default_encryption_configuration) == 0
     ])
-    error_message = "Tables go after 30 hours."
+    error_message = "Tables must expire after 30 hours."
   }
 }
 
-run "key" {
+run "encryption_key" {
   command = plan
   variables { encryption_key = "projects/my-project/locations/europe/keyRings/refeed/cryptoKeys/data" }
 
   assert {
     condition     = google_bigquery_dataset.staging["demo"].default_encryption_configuration[0].kms_key_name == var.encryption_key
-    error_message = "The key."
+    error_message = "The dataset must use the encryption key."
   }
 }
 
-run "refuses_an_end_before_the_reader" {
+run "rejects_expiration_before_reader_ends" {
   command = plan
   variables { expiration_hours = 24 }
   expect_failures = [var.expiration_hours]
 }
 
-run "refuses_hyphens" {
+run "rejects_hyphen_in_dataset_id" {
   command = plan
   variables { projects = { demo = "refeed-demo" } }
   expect_failures = [var.projects]
 }
 
-run "refuses_a_dataset_for_two" {
+run "rejects_shared_dataset" {
   command = plan
   variables { projects = { demo = "refeed", lab = "refeed" } }
   expect_failures = [var.projects]
 }
 
-run "refuses_a_zone" {
+run "rejects_zone" {
   command = plan
   variables { location = "europe-west1-b" }
   expect_failures = [var.location]
 }
 
-run "refuses_what_is_no_key" {
+run "rejects_malformed_key" {
   command = plan
   variables { encryption_key = "data" }
   expect_failures = [var.encryption_key]

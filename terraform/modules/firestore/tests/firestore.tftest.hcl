@@ -18,11 +18,11 @@ run "defaults" {
       && database.delete_protection_state == "DELETE_PROTECTION_ENABLED"
       && database.deletion_policy == "ABANDON"
     ])
-    error_message = "Protected, and can be restored."
+    error_message = "Databases must be protected from deletion and have point-in-time recovery."
   }
   assert {
     condition     = output.databases == { demo = "refeed-demo", lab = "refeed-lab" }
-    error_message = "A database for each project."
+    error_message = "Each project must have a database."
   }
   assert {
     condition = toset([for field in google_firestore_field.override : "${field.database} ${field.collection}.${field.field}"]) == toset(flatten([
@@ -30,19 +30,19 @@ run "defaults" {
         for field in jsondecode(var.indexes).fieldOverrides : "${database} ${field.collectionGroup}.${field.fieldPath}"
       ]
     ])) && length(google_firestore_field.override) == 2 * length(jsondecode(var.indexes).fieldOverrides)
-    error_message = "Each exemption of the file, in each database."
+    error_message = "Each database must have every exemption of the file."
   }
   assert {
     condition     = alltrue([for field in google_firestore_field.override : length(field.index_config) == 1 && length(field.index_config[0].indexes) == 0])
-    error_message = "An exempt field has no index."
+    error_message = "An exempt field must not have an index."
   }
   assert {
     condition     = length(google_firestore_index.composite) == 2 * length(jsondecode(var.indexes).indexes)
-    error_message = "Each composite index of the file."
+    error_message = "Each database must have every composite index of the file."
   }
   assert {
     condition     = alltrue([for schedule in google_firestore_backup_schedule.daily : schedule.retention == "1209600s"]) && length(google_firestore_backup_schedule.daily) == 2
-    error_message = "Daily backups for two weeks."
+    error_message = "Daily backups must be kept for two weeks."
   }
 }
 
@@ -66,14 +66,14 @@ run "composite_indexes_and_overrides_that_index" {
     condition = [for field in one(values(google_firestore_index.composite)).fields : "${field.field_path} ${field.order}"] == [
       "status ASCENDING", "rows DESCENDING"
     ]
-    error_message = "Fields of an index, in order."
+    error_message = "An index must keep the order of its fields."
   }
   assert {
     condition = (
       one(google_firestore_field.override["demo runs.run"].index_config[0].indexes).query_scope == "COLLECTION_GROUP"
       && one(google_firestore_field.override["demo runs.labels"].index_config[0].indexes).array_config == "CONTAINS"
     )
-    error_message = "Indexes of an override."
+    error_message = "An override must have its indexes."
   }
 }
 
@@ -93,47 +93,47 @@ run "switched_off" {
       && database.delete_protection_state == "DELETE_PROTECTION_DISABLED" && database.deletion_policy == "DELETE"
       && database.cmek_config[0].kms_key_name == var.encryption_key
     ]) && length(google_firestore_backup_schedule.daily) == 0
-    error_message = "Each switch."
+    error_message = "Each option must be off."
   }
 }
 
-run "refuses_the_default_database" {
+run "rejects_default_database" {
   command = plan
   variables { projects = { demo = "(default)" } }
   expect_failures = [var.projects]
 }
 
-run "refuses_a_short_name" {
+run "rejects_short_name" {
   command = plan
   variables { projects = { lab = "lab" } }
   expect_failures = [var.projects]
 }
 
-run "refuses_a_database_for_two" {
+run "rejects_shared_database" {
   command = plan
   variables { projects = { demo = "refeed", lab = "refeed" } }
   expect_failures = [var.projects]
 }
 
-run "refuses_a_path_for_the_indexes" {
+run "rejects_path_as_indexes" {
   command = plan
   variables { indexes = "firestore.indexes.json" }
   expect_failures = [var.indexes]
 }
 
-run "refuses_backups_for_a_year" {
+run "rejects_backups_for_a_year" {
   command = plan
   variables { backup_days = 365 }
   expect_failures = [var.backup_days]
 }
 
-run "refuses_bigquerys_locations" {
+run "rejects_bigquery_location" {
   command = plan
   variables { location = "EU" }
   expect_failures = [var.location]
 }
 
-run "refuses_what_is_no_key" {
+run "rejects_malformed_key" {
   command = plan
   variables { encryption_key = "data" }
   expect_failures = [var.encryption_key]

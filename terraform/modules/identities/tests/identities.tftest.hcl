@@ -34,7 +34,7 @@ run "defaults" {
       "refeed-demo-split", "refeed-demo-train", "refeed-demo-collect", "refeed-demo-worker",
       "refeed-lab-split", "refeed-lab-train", "refeed-lab-collect",
     ])
-    error_message = "An account for each step of each project, and no worker without Dataflow."
+    error_message = "Each project must have an account per step, and a worker account only with Dataflow."
   }
   assert {
     condition = (
@@ -44,7 +44,7 @@ run "defaults" {
       && length(google_service_account_iam_member.pod) == 7
       && alltrue([for each in google_service_account_iam_member.pod : each.role == "roles/iam.workloadIdentityUser"])
     )
-    error_message = "Pods act as their step's account, and nobody else does."
+    error_message = "Only the pods of a step may act as the step's account."
   }
   assert {
     condition = { for each in google_storage_bucket_iam_member.this : "${each.member} ${each.bucket}" => each.role... } == {
@@ -62,13 +62,13 @@ run "defaults" {
       "serviceAccount:refeed-platform@my-project.iam.gserviceaccount.com my-project-refeed-lab"      = ["roles/storage.objectViewer"]
       "group:analysts@example.com my-project-refeed-lab"                                             = ["roles/storage.objectCreator", "roles/storage.objectViewer"]
     }
-    error_message = "Each identity reaches its own project's bucket, and sources."
+    error_message = "Each identity must have access to its project's bucket and sources only."
   }
   assert {
     condition = [for each in google_storage_bucket_iam_member.this : each.condition[0].expression if each.role == "roles/storage.objectCreator"] == [
       "resource.name.startsWith(\"projects/_/buckets/my-project-refeed-lab/objects/lab/uploads/\")"
     ]
-    error_message = "Analysts add below uploads/ only."
+    error_message = "Analysts must be able to write to uploads/ only."
   }
   assert {
     condition = toset([for each in google_project_iam_member.this : "${each.role} ${split("@", each.member)[0]}"]) == toset([
@@ -81,11 +81,11 @@ run "defaults" {
       "roles/bigquery.readSessionUser serviceAccount:refeed-lab-split", "roles/bigquery.jobUser serviceAccount:refeed-lab-split",
       "roles/datastore.viewer group:analysts", "roles/container.clusterViewer group:analysts",
     ])
-    error_message = "Roles on the Google Cloud project."
+    error_message = "The identities must have exactly these roles on the Google Cloud project."
   }
   assert {
     condition     = length([for each in google_project_iam_member.this : each if each.role == "roles/container.clusterViewer"]) == 1
-    error_message = "A group of two projects has a role of the whole once: removing it twice would take it from both."
+    error_message = "A group of two projects must get a project-wide role once: removing either of two would remove it for both."
   }
   assert {
     condition = alltrue([
@@ -94,7 +94,7 @@ run "defaults" {
       ? each.condition[0].expression == "resource.name == \"projects/my-project/databases/refeed-demo\""
       : each.role == "roles/dataflow.worker" ? strcontains(each.condition[0].expression, "my-project-refeed-demo") && startswith(each.condition[0].expression, "resource.service != ") : length(each.condition) == 0
     ])
-    error_message = "Roles that would reach other projects' data have a condition."
+    error_message = "Roles that would reach other projects' data must have a condition."
   }
   assert {
     condition = {
@@ -106,13 +106,13 @@ run "defaults" {
       "serviceAccount:refeed-demo-split my-project.refeed_demo"  = "roles/bigquery.dataEditor"
       "serviceAccount:refeed-demo-worker my-project.refeed_demo" = "roles/bigquery.dataViewer"
     }
-    error_message = "Datasets."
+    error_message = "The identities must have exactly these roles on datasets."
   }
   assert {
     condition = [for each in google_service_account_iam_member.this : "${each.role} ${each.service_account_id} ${each.member}"] == [
       "roles/iam.serviceAccountUser projects/my-project/serviceAccounts/refeed-demo-worker@my-project.iam.gserviceaccount.com serviceAccount:refeed-demo-split@my-project.iam.gserviceaccount.com"
     ]
-    error_message = "Only the split step starts workers."
+    error_message = "Only the split step may start workers."
   }
   assert {
     condition = toset([for each in google_artifact_registry_repository_iam_member.this : "${each.role} ${split("@", each.member)[0]} ${each.repository}"]) == toset([
@@ -120,7 +120,7 @@ run "defaults" {
       "roles/artifactregistry.reader serviceAccount:refeed-node refeed-quay",
       "roles/artifactregistry.reader serviceAccount:refeed-demo-worker refeed",
     ])
-    error_message = "Who pulls images."
+    error_message = "Nodes and workers must be able to pull images."
   }
   assert {
     condition = alltrue([
@@ -129,7 +129,7 @@ run "defaults" {
         [for each in google_bigquery_dataset_iam_member.this : each.role], [for each in google_service_account_iam_member.this : each.role],
       ) : !contains(["roles/owner", "roles/editor", "roles/viewer"], role) && !strcontains(lower(role), "admin")
     ])
-    error_message = "No primitive role, no administrator."
+    error_message = "No identity may have a primitive or administrator role."
   }
   assert {
     condition = (
@@ -138,11 +138,11 @@ run "defaults" {
       && output.projects["demo"].worker == "refeed-demo-worker@my-project.iam.gserviceaccount.com"
       && output.projects["lab"].worker == null
     )
-    error_message = "E-mails are known before anything is made."
+    error_message = "Emails must be known in the plan."
   }
 }
 
-run "no_projects_but_pushers_and_another_argo" {
+run "pushers_and_other_argo_without_projects" {
   command = plan
   variables {
     projects      = {}
@@ -155,87 +155,87 @@ run "no_projects_but_pushers_and_another_argo" {
       "roles/artifactregistry.reader serviceAccount:refeed-node@my-project.iam.gserviceaccount.com",
       "roles/artifactregistry.writer group:ci@example.com",
     ])
-    error_message = "CI pushes images."
+    error_message = "CI must be able to push images."
   }
   assert {
     condition     = google_service_account_iam_member.pod["platform-server"].member == "serviceAccount:my-project.svc.id.goog[workflows/server]"
-    error_message = "Argo's own names."
+    error_message = "The binding must use Argo's namespace and service accounts."
   }
 }
 
-run "refuses_everybody_as_a_pusher" {
+run "rejects_public_pusher" {
   command = plan
   variables { image_pushers = ["allUsers"] }
   expect_failures = [var.image_pushers]
 }
 
-run "refuses_a_long_name" {
+run "rejects_long_project_name" {
   command = plan
   variables { projects = { sixteen-letters-x = { namespace = "x", bucket = "bucket" } } }
   expect_failures = [var.projects]
 }
 
-run "refuses_the_platforms_name" {
+run "rejects_reserved_project_name" {
   command = plan
   variables { projects = { node = { namespace = "x", bucket = "bucket" } } }
   expect_failures = [var.projects]
 }
 
-run "refuses_a_namespace_for_two" {
+run "rejects_shared_namespace" {
   command = plan
   variables { projects = { a = { namespace = "x", bucket = "bucket-a" }, b = { namespace = "x", bucket = "bucket-b" } } }
   expect_failures = [var.projects]
 }
 
-run "refuses_argos_namespace" {
+run "rejects_argo_namespace" {
   command = plan
   variables { projects = { a = { namespace = "argo", bucket = "bucket-a" } } }
   expect_failures = [var.projects]
 }
 
-run "refuses_a_bucket_for_two" {
+run "rejects_shared_bucket" {
   command = plan
   variables { projects = { a = { namespace = "a", bucket = "bucket" }, b = { namespace = "b", bucket = "bucket" } } }
   expect_failures = [var.projects]
 }
 
-run "refuses_a_database_for_two" {
+run "rejects_shared_database" {
   command = plan
   variables { projects = { a = { namespace = "a", bucket = "bucket-a", database = "refeed" }, b = { namespace = "b", bucket = "bucket-b", database = "refeed" } } }
   expect_failures = [var.projects]
 }
 
-run "refuses_a_table_for_a_dataset" {
+run "rejects_table_as_dataset" {
   command = plan
   variables { projects = { a = { namespace = "a", bucket = "bucket", source_datasets = ["sales"] } } }
   expect_failures = [var.projects]
 }
 
-run "refuses_a_uri_for_a_bucket" {
+run "rejects_uri_as_bucket" {
   command = plan
   variables { projects = { a = { namespace = "a", bucket = "bucket", source_buckets = ["gs://files"] } } }
   expect_failures = [var.projects]
 }
 
-run "refuses_a_member_for_a_group" {
+run "rejects_member_as_group" {
   command = plan
   variables { projects = { a = { namespace = "a", bucket = "bucket", analysts = ["allAuthenticatedUsers"] } } }
   expect_failures = [var.projects]
 }
 
-run "refuses_another_pool" {
+run "rejects_other_workload_pool" {
   command = plan
   variables { workload_pool = "my-project" }
   expect_failures = [var.workload_pool]
 }
 
-run "refuses_no_repositories" {
+run "rejects_empty_repositories" {
   command = plan
   variables { repositories = [] }
   expect_failures = [var.repositories]
 }
 
-run "refuses_a_long_prefix" {
+run "rejects_long_prefix" {
   command = plan
   variables { name = "refeed-platform" }
   expect_failures = [var.name]

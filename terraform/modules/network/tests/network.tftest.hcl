@@ -10,25 +10,25 @@ run "defaults" {
 
   assert {
     condition     = !google_compute_network.this.auto_create_subnetworks
-    error_message = "No subnetworks but those that are named."
+    error_message = "Subnetworks must not be created automatically."
   }
   assert {
     condition     = google_compute_subnetwork.nodes.private_ip_google_access
-    error_message = "Nodes without public addresses reach Google's APIs."
+    error_message = "Nodes without public addresses must reach Google APIs."
   }
   assert {
     condition = [for each in google_compute_subnetwork.nodes.secondary_ip_range : each.ip_cidr_range] == [
       "10.4.0.0/16", "10.8.0.0/20"
     ]
-    error_message = "Ranges of pods and services."
+    error_message = "Pods and services must have the default ranges."
   }
   assert {
     condition     = google_compute_subnetwork.nodes.log_config[0].flow_sampling == 0.1
-    error_message = "Flow logs are on."
+    error_message = "Flow logs must be on."
   }
   assert {
     condition     = length(google_compute_router.this) == 0 && length(google_compute_router_nat.this) == 0
-    error_message = "No way to the Internet."
+    error_message = "There must be no path to the Internet."
   }
   assert {
     condition = (
@@ -38,17 +38,17 @@ run "defaults" {
       && google_compute_firewall.closed.priority > google_compute_firewall.closed_to_google.priority
       && google_compute_firewall.closed.priority > google_compute_firewall.closed_to_cluster.priority
     )
-    error_message = "Closed nodes reach nothing but what earlier rules allow."
+    error_message = "Closed nodes must be denied all egress that no other rule allows."
   }
   assert {
     condition     = google_compute_firewall.closed_to_google.destination_ranges == toset(["199.36.153.8/30"])
-    error_message = "Closed nodes reach private.googleapis.com."
+    error_message = "Closed nodes must reach private.googleapis.com."
   }
   assert {
     condition = alltrue([
       for zone in google_dns_managed_zone.google : zone.visibility == "private"
     ]) && google_dns_record_set.names["pkg.dev"].rrdatas == tolist(["pkg.dev."])
-    error_message = "Names of images resolve to private addresses."
+    error_message = "Image hosts must resolve to private addresses."
   }
   assert {
     condition = (
@@ -56,7 +56,7 @@ run "defaults" {
       && google_dns_record_set.names["googleapis.com"].rrdatas == tolist(["private.googleapis.com."])
       && length(google_dns_record_set.addresses["googleapis.com"].rrdatas) == 4
     )
-    error_message = "Names of APIs resolve to private addresses."
+    error_message = "API hosts must resolve to private addresses."
   }
 }
 
@@ -66,11 +66,11 @@ run "internet" {
 
   assert {
     condition     = google_compute_router_nat.this[0].source_subnetwork_ip_ranges_to_nat == "LIST_OF_SUBNETWORKS"
-    error_message = "Only the nodes' subnetwork gets out."
+    error_message = "Only the nodes' subnetwork may use NAT."
   }
   assert {
     condition     = one(google_compute_firewall.closed.deny).protocol == "all"
-    error_message = "Closed nodes stay closed."
+    error_message = "Closed nodes must stay closed."
   }
 }
 
@@ -80,65 +80,65 @@ run "no_flow_logs" {
 
   assert {
     condition     = length(google_compute_subnetwork.nodes.log_config) == 0
-    error_message = "Flow logs are off."
+    error_message = "Flow logs must be off."
   }
 }
 
-run "refuses_a_zone" {
+run "rejects_zone" {
   command = plan
   variables { region = "europe-west1-b" }
   expect_failures = [var.region]
 }
 
-run "refuses_a_project_number" {
+run "rejects_project_number" {
   command = plan
   variables { gcp_project = "123456789" }
   expect_failures = [var.gcp_project]
 }
 
-run "refuses_what_is_no_range" {
+run "rejects_address_without_prefix" {
   command = plan
   variables { ranges = { nodes = "10.0.0.0" } }
   expect_failures = [var.ranges]
 }
 
-run "refuses_a_range_that_begins_elsewhere" {
+run "rejects_range_with_host_bits" {
   command = plan
   variables { ranges = { nodes = "10.0.1.5/22" } }
   expect_failures = [var.ranges]
 }
 
-run "refuses_ranges_that_overlap" {
+run "rejects_overlapping_ranges" {
   command = plan
   variables { ranges = { nodes = "10.4.8.0/22" } }
   expect_failures = [var.ranges]
 }
 
-run "refuses_too_few_pods" {
+run "rejects_small_pod_range" {
   command = plan
   variables { ranges = { pods = "10.4.0.0/24" } }
   expect_failures = [var.ranges]
 }
 
-run "refuses_names_without_apis" {
+run "rejects_names_without_googleapis" {
   command = plan
   variables { google_names = ["pkg.dev"] }
   expect_failures = [var.google_names]
 }
 
-run "refuses_sampling_in_percent" {
+run "rejects_sampling_in_percent" {
   command = plan
   variables { flow_log_sampling = 10 }
   expect_failures = [var.flow_log_sampling]
 }
 
-run "refuses_a_tag_in_capitals" {
+run "rejects_upper_case_tag" {
   command = plan
   variables { closed_tag = "Closed" }
   expect_failures = [var.closed_tag]
 }
 
-run "refuses_a_name_in_capitals" {
+run "rejects_upper_case_name" {
   command = plan
   variables { name = "Refeed" }
   expect_failures = [var.name]

@@ -18,21 +18,21 @@ run "defaults" {
 
   assert {
     condition     = toset(keys(google_container_node_pool.class)) == toset(["small", "small-spot", "medium-spot", "large"])
-    error_message = "A pool for each class and kind of node that it has."
+    error_message = "Each class must have a pool per node type."
   }
   assert {
     condition = alltrue([
       for pool in google_container_node_pool.class :
       pool.autoscaling[0].total_min_node_count == 0 && pool.initial_node_count == 0
     ])
-    error_message = "Pools of classes scale to zero."
+    error_message = "Pools of classes must scale to zero."
   }
   assert {
     condition = (
       google_container_node_pool.class["medium-spot"].autoscaling[0].total_max_node_count == 7
       && google_container_node_pool.class["small"].autoscaling[0].total_max_node_count == 20
     )
-    error_message = "Nodes at the most."
+    error_message = "Pools must have the maximum size of their class."
   }
   assert {
     condition = alltrue([
@@ -45,7 +45,7 @@ run "defaults" {
       && pool.node_config[0].kubelet_config[0].insecure_kubelet_readonly_port_enabled == "FALSE"
       && pool.management[0].auto_repair && pool.management[0].auto_upgrade
     ])
-    error_message = "Private, shielded, upgraded, with image streaming; pods see their own account only."
+    error_message = "Nodes must be private, shielded, upgraded automatically and stream images, and pods must get only their own account."
   }
   assert {
     condition = alltrue([
@@ -57,18 +57,18 @@ run "defaults" {
         endswith(name, "-spot") ? ["cloud.google.com/gke-spot=true:NO_SCHEDULE"] : [],
       )
     ])
-    error_message = "Labels and taints are the class's and the spot nodes' own."
+    error_message = "Nodes must have the labels and taints of their class, and spot nodes the spot taint."
   }
   assert {
     condition = (
       google_container_node_pool.class["small-spot"].node_config[0].tags == tolist(["refeed-closed"])
       && length(google_container_node_pool.class["large"].node_config[0].tags) == 0
     )
-    error_message = "Nodes are closed unless a class says otherwise."
+    error_message = "Nodes must be closed unless the class has internet."
   }
   assert {
     condition     = google_container_node_pool.class["large"].node_config[0].disk_size_gb == 200
-    error_message = "Disk."
+    error_message = "Nodes must have the disk size of their class."
   }
   assert {
     condition = (
@@ -76,11 +76,11 @@ run "defaults" {
       && length(google_container_node_pool.platform.node_config[0].taint) == 0
       && !coalesce(google_container_node_pool.platform.node_config[0].spot, false)
     )
-    error_message = "The platform's pool is always there, for whatever has no class, and not spot."
+    error_message = "The platform pool must have at least one node, no taints and no spot nodes."
   }
   assert {
     condition     = output.classes[*].name == ["small", "medium", "large"]
-    error_message = "The smallest memory first."
+    error_message = "Classes must be ordered by memory."
   }
   assert {
     condition = jsonencode(output.classes[0].class) == jsonencode({
@@ -93,22 +93,22 @@ run "defaults" {
         tolerations   = [{ key = "cloud.google.com/gke-spot", value = "true" }]
       }
     })
-    error_message = "What the installation says of a class with both kinds of nodes."
+    error_message = "A class with both node types must have a spot selector and tolerations."
   }
   assert {
     condition = (
       jsonencode(output.classes[1].class.node_selector) == jsonencode({ "refeed/class" = "medium", "cloud.google.com/gke-spot" = "true" })
       && !can(output.classes[1].class.spot)
     )
-    error_message = "All pods of a class without on_demand are on spot nodes."
+    error_message = "All pods of a class without on_demand must run on spot nodes."
   }
   assert {
     condition     = !can(output.classes[2].class.spot) && jsonencode(output.classes[2].class.node_selector) == jsonencode({ "refeed/class" = "large" })
-    error_message = "A class without spot."
+    error_message = "A class without spot nodes must have no spot settings."
   }
-  assert { # by hand from GKE's formulas: 32 x 0.98 - (1 + 0.8 + 0.8 + 0.96) = 27.8 GiB, - 1,124 MiB
+  assert { # computed by hand from GKE's formulas: 32 x 0.98 - (1 + 0.8 + 0.8 + 0.96) = 27.8 GiB, - 1,124 MiB
     condition     = floor(local.usable["small"].memory_mib) == 27343 && format("%.2f", local.usable["small"].cores) == "7.41"
-    error_message = "What e2-standard-8 has left: ${jsonencode(local.usable["small"])}."
+    error_message = "The usable resources of e2-standard-8 are ${jsonencode(local.usable["small"])}."
   }
 }
 
@@ -118,15 +118,15 @@ run "auto_provisioning" {
 
   assert {
     condition     = length(google_container_node_pool.class) == 0
-    error_message = "GKE makes the pools of classes."
+    error_message = "Only the platform pool must be created."
   }
   assert {
     condition     = jsonencode(output.classes[0].class.node_selector) == jsonencode({ "refeed/class" = "small" }) && jsonencode(output.classes[0].class.spot.node_selector) == jsonencode({ "cloud.google.com/gke-spot" = "true" })
-    error_message = "Pods ask for the same labels."
+    error_message = "Pods must request the same labels."
   }
 }
 
-run "machines_that_nobody_knows" {
+run "unknown_machine_types" {
   command = plan
   variables {
     classes = { gpu = { machine_type = "a2-highgpu-1g", cpu = "11", memory = "80Gi" }, own = { machine_type = "n2-custom-6-20480", cpu = "5500m", memory = "15Gi" } }
@@ -134,7 +134,7 @@ run "machines_that_nobody_knows" {
 
   assert {
     condition     = local.usable["gpu"] == null && local.usable["own"] == null && length(google_container_node_pool.class) == 4
-    error_message = "Nothing is refused of what is not known."
+    error_message = "Unknown machine types must not be checked."
   }
 }
 
@@ -148,23 +148,23 @@ run "platform" {
       && google_container_node_pool.platform.autoscaling[0].total_max_node_count == 5
       && google_container_node_pool.platform.node_config[0].machine_type == "e2-standard-8"
     )
-    error_message = "The platform's nodes."
+    error_message = "The platform pool must have the given settings."
   }
 }
 
-run "refuses_a_pod_that_fits_no_node" {
+run "rejects_pod_larger_than_node" {
   command = plan
   variables { classes = { small = { machine_type = "e2-standard-4", cpu = "4", memory = "8Gi", spot = false } } }
   expect_failures = [google_container_node_pool.class["small"]]
 }
 
-run "refuses_all_of_a_machines_memory" {
+run "rejects_pod_with_all_memory" {
   command = plan
   variables { classes = { small = { machine_type = "e2-standard-4", cpu = "3", memory = "16Gi", spot = false } } }
   expect_failures = [google_container_node_pool.class["small"]]
 }
 
-run "refuses_the_same_memory_twice" {
+run "rejects_equal_memory" {
   command = plan
   variables {
     classes = {
@@ -175,61 +175,61 @@ run "refuses_the_same_memory_twice" {
   expect_failures = [var.classes]
 }
 
-run "refuses_a_class_without_nodes" {
+run "rejects_class_without_nodes" {
   command = plan
   variables { classes = { small = { machine_type = "e2-standard-4", cpu = "2", memory = "4Gi", spot = false, on_demand = false } } }
   expect_failures = [var.classes]
 }
 
-run "refuses_no_nodes_at_the_most" {
+run "rejects_max_nodes_zero" {
   command = plan
   variables { classes = { small = { machine_type = "e2-standard-4", cpu = "2", memory = "4Gi", max_nodes = 0 } } }
   expect_failures = [var.classes]
 }
 
-run "refuses_a_class_named_like_a_spot_pool" {
+run "rejects_spot_suffix_in_class_name" {
   command = plan
   variables { classes = { small-spot = { machine_type = "e2-standard-4", cpu = "2", memory = "4Gi" } } }
   expect_failures = [var.classes]
 }
 
-run "refuses_memory_in_bytes" {
+run "rejects_memory_in_bytes" {
   command = plan
   variables { classes = { small = { machine_type = "e2-standard-4", cpu = "2", memory = "4G" } } }
   expect_failures = [var.classes]
 }
 
-run "refuses_cpu_in_words" {
+run "rejects_cpu_in_words" {
   command = plan
   variables { classes = { small = { machine_type = "e2-standard-4", cpu = "two", memory = "4Gi" } } }
   expect_failures = [var.classes]
 }
 
-run "refuses_a_small_disk" {
+run "rejects_small_disk" {
   command = plan
   variables { classes = { small = { machine_type = "e2-standard-4", cpu = "2", memory = "4Gi", disk_gb = 10 } } }
   expect_failures = [var.classes]
 }
 
-run "refuses_no_classes" {
+run "rejects_empty_classes" {
   command = plan
   variables { classes = {} }
   expect_failures = [var.classes]
 }
 
-run "refuses_a_platform_without_nodes" {
+run "rejects_platform_without_nodes" {
   command = plan
   variables { platform = { min_nodes = 0 } }
   expect_failures = [var.platform]
 }
 
-run "refuses_a_platform_with_a_small_disk" {
+run "rejects_small_platform_disk" {
   command = plan
   variables { platform = { disk_gb = 10 } }
   expect_failures = [var.platform]
 }
 
-run "refuses_compute_engines_account" {
+run "rejects_compute_engine_account" {
   command = plan
   variables { node_service_account = "123456789-compute@developer.gserviceaccount.com" }
   expect_failures = [var.node_service_account]

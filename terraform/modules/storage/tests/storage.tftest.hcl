@@ -11,7 +11,7 @@ run "defaults" {
 
   assert {
     condition     = output.buckets == { demo = "my-project-refeed-demo", lab = "my-project-refeed-lab" }
-    error_message = "A bucket for each project."
+    error_message = "Each project must have a bucket."
   }
   assert {
     condition = alltrue([
@@ -20,7 +20,7 @@ run "defaults" {
       && bucket.versioning[0].enabled && !bucket.force_destroy
       && bucket.soft_delete_policy[0].retention_duration_seconds == 604800
     ])
-    error_message = "Never public, uniform access, versions, soft delete; not deleted with what it holds."
+    error_message = "Buckets must be private, with uniform access, versioning and soft delete, and without force_destroy."
   }
   assert {
     condition = [
@@ -33,22 +33,22 @@ run "defaults" {
       "Delete null 30",
       "AbortIncompleteMultipartUpload null 7",
     ]
-    error_message = "Caches expire, results stay."
+    error_message = "Lifecycle rules must expire caches and keep results."
   }
   assert {
     condition = alltrue([
       for rule in google_storage_bucket.root["lab"].lifecycle_rule :
       one(rule.action).type == "Delete" ? one(rule.condition).with_state == "ARCHIVED" || one(rule.condition).matches_prefix != null : true
     ])
-    error_message = "Nothing that is live goes but below a named prefix."
+    error_message = "Live objects must be deleted only below a named prefix."
   }
   assert {
     condition     = length(google_storage_bucket.root["demo"].encryption) == 0
-    error_message = "No key unless named."
+    error_message = "There must be no encryption key by default."
   }
 }
 
-run "models_stay_with_a_key" {
+run "keep_models_with_encryption_key" {
   command = plan
   variables {
     cache_days       = null
@@ -61,37 +61,37 @@ run "models_stay_with_a_key" {
       for rule in google_storage_bucket.root["demo"].lifecycle_rule :
       one(rule.action).type == "Delete" ? one(rule.condition).with_state == "ARCHIVED" || try(!contains(one(rule.condition).matches_prefix, "demo/cache/"), true) : true
     ])
-    error_message = "Models stay."
+    error_message = "Models must be kept."
   }
   assert {
     condition     = google_storage_bucket.root["demo"].encryption[0].default_kms_key_name == var.encryption_key
-    error_message = "The key."
+    error_message = "Buckets must use the encryption key."
   }
   assert {
     condition     = google_storage_bucket.root["demo"].soft_delete_policy[0].retention_duration_seconds == 0
-    error_message = "No soft delete."
+    error_message = "Soft delete must be off."
   }
 }
 
-run "refuses_a_bucket_for_two" {
+run "rejects_shared_bucket" {
   command = plan
   variables { projects = { demo = "my-bucket", lab = "my-bucket" } }
   expect_failures = [var.projects]
 }
 
-run "refuses_a_domain" {
+run "rejects_bucket_name_with_dots" {
   command = plan
   variables { projects = { demo = "refeed.example.com" } }
   expect_failures = [var.projects]
 }
 
-run "refuses_googles_name" {
+run "rejects_google_in_bucket_name" {
   command = plan
   variables { projects = { demo = "google-refeed" } }
   expect_failures = [var.projects]
 }
 
-run "refuses_days_that_would_lose_something" {
+run "rejects_short_retention" {
   command = plan
   variables {
     cache_days       = 1
@@ -102,13 +102,13 @@ run "refuses_days_that_would_lose_something" {
   expect_failures = [var.cache_days, var.work_days, var.noncurrent_days, var.soft_delete_days]
 }
 
-run "refuses_a_zone" {
+run "rejects_zone" {
   command = plan
   variables { location = "europe-west1-b" }
   expect_failures = [var.location]
 }
 
-run "refuses_what_is_no_key" {
+run "rejects_malformed_key" {
   command = plan
   variables { encryption_key = "data" }
   expect_failures = [var.encryption_key]
