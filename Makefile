@@ -11,8 +11,6 @@ BIN := $(VENV)/bin
 UV := $(shell command -v uv || echo .uv/bin/uv)
 STAMP := $(VENV)/.synced
 EXTRAS := --extra local --extra argo --extra google --extra beam
-# test-python keeps one environment for each interpreter.
-PYTHON_VENV = .venvs/$(notdir $(PYTHON))
 SPEC ?= examples/flights/spec.yaml
 IMAGES := split worker collect lightgbm linear
 IMAGE_PREFIX ?= docker.io/refeed
@@ -85,21 +83,19 @@ data/penguins.csv: examples/penguins/prepare.py | install
 
 .PHONY: test
 test: install data ## Run all tests that need no cluster
-	@$(BIN)/pytest --numprocesses 2 --dist loadfile --no-loadscope-reorder --ignore=tests/e2e --ignore=tests/policy --ignore=tests/terraform
+	@$(BIN)/pytest --numprocesses 2 --dist loadfile --no-loadscope-reorder --ignore=tests/e2e --ignore=tests/github --ignore=tests/policy --ignore=tests/terraform
 
 # The fast tests: the command line, trainers, numbers, report, compiler, pods and documentation.
 FAST_TESTS := tests/argo tests/cli tests/cluster tests/docs tests/report tests/science tests/split tests/trainers
 
 .PHONY: test-fast
 test-fast: install data ## Run the fast tests: no emulator, no killed processes, no Terraform
+	@$(BIN)/python --version
 	@$(BIN)/pytest --numprocesses 2 --dist loadfile -m "not slow" $(FAST_TESTS)
 
 .PHONY: test-python
-test-python: install data | check-system ## Run the fast tests on PYTHON=python3.13, in an environment of its own
-	@echo "Installing into $(PYTHON_VENV) ..."
-	@UV_PROJECT_ENVIRONMENT=$(PYTHON_VENV) $(UV) sync --quiet --python "$$(command -v $(PYTHON))" --frozen $(EXTRAS) --all-groups
-	@$(PYTHON_VENV)/bin/python --version
-	@$(PYTHON_VENV)/bin/pytest --numprocesses 2 --dist loadfile -m "not slow" $(FAST_TESTS)
+test-python: ## Run the fast tests on PYTHON=python3.13, in an environment of its own
+	@$(MAKE) --no-print-directory test-fast VENV=.venvs/$(notdir $(PYTHON))
 
 .PHONY: soak
 soak: install data ## Kill SOAK=10 times as many processes as the tests do, and split larger tables
@@ -127,7 +123,7 @@ check-code: install ## Check format, lint, types, imports, documentation and gen
 
 .PHONY: check-platform
 check-platform: install ## Check Terraform, manifests and policies (`make tools` installs the tools)
-	@PATH="$(CURDIR)/$(TOOLS):$$PATH" $(BIN)/pytest --numprocesses 2 --dist loadfile -rs tests/policy tests/terraform
+	@PATH="$(CURDIR)/$(TOOLS):$$PATH" $(BIN)/pytest --numprocesses 2 --dist loadfile -rs tests/github tests/policy tests/terraform
 
 # Pinned versions from Go's module proxy. Without Go on the PATH, Go itself comes from PyPI.
 .PHONY: tools
@@ -178,6 +174,15 @@ compile-all: install ## Write the manifests of all projects from installation fi
 images: ## Build the container images IMAGE_PREFIX/<name>:IMAGE_TAG
 	@set -e; for name in $(IMAGES); do \
 	  $(IMAGE_BUILD) $(IMAGE_PREFIX)/$$name:$(IMAGE_TAG) . containers/$$name/Dockerfile; done
+
+.PHONY: version
+version: ## Print the version
+	@awk -F '"' '/^version = / {print $$2; exit}' pyproject.toml
+
+.PHONY: dist
+dist: install ## Build the wheel and the source distribution in dist/
+	@$(UV) build --quiet --out-dir dist
+	@ls dist/*
 
 .PHONY: bench
 bench: install ## Measure speed and memory against peers and limits; writes benchmarks/results.md

@@ -10,7 +10,7 @@ from functools import cache
 from tests.terraform.plans import Plan
 from tests.terraform.tools import ROOT, Found
 
-SECURITY = ROOT / "docs" / "security.md"
+SECURITY = ROOT / "docs" / "platform" / "security.md"
 _ON: dict[str, Callable[[Found], str]] = {
     "google_storage_bucket_iam_member": lambda found: f"bucket {found['bucket']}",
     "google_bigquery_dataset_iam_member": lambda found: (

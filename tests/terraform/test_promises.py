@@ -11,7 +11,7 @@ from tests.policy.tools import refusals
 from tests.terraform.plans import Plan
 from tests.terraform.tools import ROOT, TERRAFORM, Found, Workspace
 
-DOCS = ROOT / "docs"
+DOCS = ROOT / "docs" / "platform"
 PUBLIC = re.compile(r"^google_compute_((global_)?address|forwarding_rule|instance)|_router_nat$")
 """Types of resources that have, or give, a public address."""
 DAY = 86_400
@@ -234,7 +234,7 @@ def test_what_a_page_names_in_this_repository_is_there(page: str) -> None:
     text = (DOCS / page).read_text(encoding="utf-8")
     named = set(
         re.findall(
-            r"(?<![\w/.-])(?:\.\./)?((?:tests|manifests|terraform|examples)/[\w./-]*\w)", text
+            r"(?<![\w/.-])(?:\.\./)*((?:tests|manifests|terraform|examples)/[\w./-]*\w)", text
         )
     )
     made_later = {each for each in named if "/projects/" in each or each.endswith(".tfvars")}
