@@ -8,6 +8,7 @@ import tomllib
 from pathlib import Path
 
 from sphinx.application import Sphinx
+from sphinx.ext.napoleon import Config, GoogleDocstring
 
 DOCS = Path(__file__).parent
 ROOT = DOCS.parent
@@ -19,13 +20,12 @@ project = "Refeed"
 author = "The Refeed authors"
 version = release = PROJECT["version"]
 
-extensions = ["myst_parser", "sphinx.ext.autodoc", "sphinx.ext.napoleon", "sphinx_copybutton"]
+extensions = ["myst_parser", "sphinx.ext.autodoc", "sphinx_copybutton"]
 exclude_patterns = ["conf.py", "screenshots.py"]
 myst_heading_anchors = 4
 smartquotes = False  # `--set` stays `--set`
 autodoc_typehints = "description"
 autodoc_member_order = "bysource"
-napoleon_use_ivar = True
 copybutton_prompt_text = "$ "
 copybutton_line_continuation_character = "\\"
 
@@ -43,7 +43,7 @@ html_theme_options = {
 def setup(app: Sphinx) -> None:
     """Register the hooks."""
     app.connect("source-read", link_to_source)
-    app.connect("autodoc-process-docstring", read_markdown_code)
+    app.connect("autodoc-process-docstring", read_docstring)
 
 
 def link_to_source(_app: Sphinx, page: str, source: list[str]) -> None:
@@ -61,8 +61,13 @@ def link_to_source(_app: Sphinx, page: str, source: list[str]) -> None:
     source[0] = re.sub(r"\]\(((?:\.\./)+[^)\s]*)\)", on_the_web, source[0])
 
 
-def read_markdown_code(  # the signature is Sphinx's
-    _app: Sphinx, _what: str, _name: str, _object: object, _options: object, lines: list[str]
+def read_docstring(
+    _app: Sphinx, what: str, _name: str, _object: object, _options: object, lines: list[str]
 ) -> None:
-    """Let `code` in docstrings mean code, as in Markdown; in reStructuredText it takes ``two``."""
+    """Read Google's sections, and `code` as in Markdown; reStructuredText needs two backticks.
+
+    The docstring of an attribute has no sections: napoleon would take "Name: ..." for a type.
+    """
     lines[:] = [re.sub(r"(?<![`:])`([^`]+)`(?![`_])", r"``\1``", line) for line in lines]
+    if what not in {"attribute", "data", "property"}:
+        lines[:] = GoogleDocstring(lines, Config(napoleon_use_ivar=True), what=what).lines()
