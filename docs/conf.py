@@ -6,9 +6,11 @@ import os
 import re
 import tomllib
 from pathlib import Path
+from typing import Any
 
 from sphinx.application import Sphinx
-from sphinx.ext.napoleon import Config, GoogleDocstring
+from sphinx.ext.napoleon import Config
+from sphinx.ext.napoleon.docstring import GoogleDocstring
 
 DOCS = Path(__file__).parent
 ROOT = DOCS.parent
@@ -62,7 +64,12 @@ def link_to_source(_app: Sphinx, page: str, source: list[str]) -> None:
 
 
 def read_docstring(
-    _app: Sphinx, what: str, _name: str, _object: object, _options: object, lines: list[str]
+    _app: Sphinx,
+    what: Any,  # noqa: ANN401 - Sphinx has no public name for its type
+    _name: str,
+    _object: object,
+    _options: object,
+    lines: list[str],
 ) -> None:
     """Read Google's sections, and `code` as in Markdown; reStructuredText needs two backticks.
 
@@ -70,4 +77,5 @@ def read_docstring(
     """
     lines[:] = [re.sub(r"(?<![`:])`([^`]+)`(?![`_])", r"``\1``", line) for line in lines]
     if what not in {"attribute", "data", "property"}:
-        lines[:] = GoogleDocstring(lines, Config(napoleon_use_ivar=True), what=what).lines()
+        settings: Any = Config(napoleon_use_ivar=True)
+        lines[:] = GoogleDocstring(lines, settings, what=what).lines()

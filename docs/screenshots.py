@@ -29,7 +29,8 @@ def main() -> None:
     chromium = shutil.which("chromium") or shutil.which("chromium-browser")
     if chromium is None:
         sys.exit("Chromium is missing. Install it with: sudo apt-get install chromium")
-    command = [ROOT / ".venv/bin/refeed", "run", ROOT / "examples/flights/spec.yaml", "--json"]
+    spec = ROOT / "examples" / "flights" / "spec.yaml"
+    command = [str(ROOT / ".venv" / "bin" / "refeed"), "run", str(spec), "--json"]
     done = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True)
     report = Path(json.loads(done.stdout)["report"]).read_text(encoding="utf-8")
     for name, (section, width, height) in SHOTS.items():
