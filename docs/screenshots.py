@@ -17,8 +17,8 @@ ROOT = Path(__file__).parent.parent
 IMAGES = ROOT / "docs" / "images"
 SHOTS = {
     "report.png": ("", 1280, 1120),
-    "report-importance.png": ("importance", 1280, 660),
-    "report-dependence.png": ("dependence", 1280, 490),
+    "report-importance.png": ("importance", 1280, 630),
+    "report-dependence.png": ("dependence", 1280, 510),
     "report-data.png": ("data", 1080, 560),
 }
 """Section of the report (empty: its first screen), width and height in pixels, by image."""
@@ -43,7 +43,7 @@ def only(report: str, section: str) -> str:
     if not section:
         return report
     hidden = f'header, section:not([aria-labelledby="{section}"])'
-    rule = f"{hidden} {{ display: none }} section {{ margin: 0; border: 0 }}"
+    rule = f"{hidden} {{ display: none }} h2 {{ margin: 0; padding: 0; border: 0 }}"
     return report.replace("</head>", f"<style>{rule}</style></head>")
 
 

@@ -29,20 +29,20 @@ TRAINERS = ("lightgbm", "linear")
 
 _GENERATED = "<!-- Generated from the code by `make fix`. Do not edit. -->\n\n"
 _SPEC_HEAD = """\
-# Experiment spec
+# Experiment spec: all fields
 
 All fields of the [experiment spec](../analysts/spec.md), which is a YAML file. The
 [JSON Schema](../experiment.schema.json) also holds the exact pattern of each text field. Override
 any field on the command line with `--set`, for example `--set evaluate.folds=10`.
 """
 _INSTALLATION_HEAD = """\
-# Installation file
+# Installation file: all fields
 
 All fields of the [installation file](../platform/installation-file.md), which describes a cluster
 to Refeed: its images, resource classes and projects.
 """
 _TABLES_HEAD = f"""\
-# Tables
+# Tables: all columns
 
 All columns of the result tables (schema version {SCHEMA_VERSION}) and of the tables of a dataset.
 [Result tables](../analysts/tables.md) describes the files and how to use them.
