@@ -8,6 +8,7 @@ import shutil
 import subprocess
 import sys
 import sysconfig
+from collections.abc import Sequence
 from pathlib import Path
 
 import pyarrow.compute as pc
@@ -18,6 +19,7 @@ from tests.docs.markdown import ROOT
 URL = "https://github.com/YOUR-ORGANISATION/refeed.git"
 _DESTINATIONS = ["HOU", "JAX", "STT"]
 _MARK = "=== command"
+WHO = ("AUTHOR", "COMMITTER")
 
 
 class Session:
@@ -35,11 +37,11 @@ class Session:
         self._prepare_environment()
         self._prepare_origin()
 
-    def run(self, commands: list[str]) -> list[str]:
-        """Execute commands in one shell and return what each printed."""
+    def run(self, commands: list[str], setup: Sequence[str] = ()) -> list[str]:
+        """Execute commands in one shell, after those of `setup`, and return what each printed."""
         penguins = f"cp {ROOT}/data/penguins.csv data/"
         start = [f"git clone --quiet {URL}", "cd refeed", penguins]
-        start = [] if "git clone" in commands[0] else start
+        start = [] if "git clone" in commands[0] else [*start, *setup]
         lines = ["set -e -o pipefail", *start]
         for command in commands:
             lines += [f"echo '{_MARK}'", command]
@@ -67,6 +69,7 @@ class Session:
             **kept,
             "PATH": f"{tools}:{self._folder / 'environment' / 'bin'}:{kept['PATH']}",
             "GIT_TEMPLATE_DIR": str(self._folder / "template"),
+            **{f"GIT_{who}_{what}": "t@example.com" for who in WHO for what in ("NAME", "EMAIL")},
             "GIT_CONFIG_COUNT": "1",
             "GIT_CONFIG_KEY_0": f"url.{self._origin}.insteadOf",
             "GIT_CONFIG_VALUE_0": URL,
@@ -116,21 +119,14 @@ class Session:
             if (ROOT / name).is_file():
                 (self._origin / name).parent.mkdir(parents=True, exist_ok=True)
                 shutil.copy2(ROOT / name, self._origin / name)
-        git = [
-            "git",
-            "-c",
-            "user.name=t",
-            "-c",
-            "user.email=t@example.com",
-            "-c",
-            "commit.gpgsign=false",
-        ]
+        environment = self._environment()
         for arguments in (
             ["init", "--quiet"],
             ["add", "--all"],
-            ["commit", "--quiet", "-m", "all"],
+            ["-c", "commit.gpgsign=false", "commit", "--quiet", "-m", "all"],
+            ["config", "receive.denyCurrentBranch", "ignore"],
         ):
-            subprocess.run([*git, *arguments], cwd=self._origin, check=True)
+            subprocess.run(["git", *arguments], cwd=self._origin, env=environment, check=True)
         hook = self._folder / "template" / "hooks" / "post-checkout"
         hook.parent.mkdir(parents=True)
         hook.write_text(

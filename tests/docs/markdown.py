@@ -24,6 +24,11 @@ LAPTOP = {
     "examples/custom_trainer/README.md",
 }
 """Pages whose commands are executed; those of all others are parsed."""
+LOCAL = {"docs/platform/install.md", "manifests/policy/README.md"}
+"""Pages whose commands are executed unless they call Google Cloud or a cluster."""
+_REMOTE = re.compile(
+    r"\b(?:gcloud|terraform|kubectl|docker|bq)\b|make (?:images|submit)|refeed (?:status|submit)"
+)
 _MARK = re.compile(r"<!-- test: parse \(.+\) -->")
 
 
@@ -83,8 +88,7 @@ def commands(page: Path) -> list[Command]:
     parse_only = False
     for token in _tokens(page):
         if token.type == "fence" and token.info in {"console", "shell"}:
-            executed = name in LAPTOP and not parse_only
-            found += _commands_in(name, token, executed=executed)
+            found += _commands_in(name, token, executed=name in LAPTOP | LOCAL and not parse_only)
         parse_only = token.type == "html_block" and bool(_MARK.match(token.content))
     mentioned = [t.content for t in _inline(page) if t.type == "code_inline"]
     return found + [
@@ -109,7 +113,9 @@ def _command(page: str, lines: list[str], *, executed: bool) -> Command:
     taken = 1
     while taken < len(lines) and not _complete("\n".join(lines[:taken])):
         taken += 1
-    return Command(page, "\n".join(lines[:taken]), tuple(lines[taken:]), executed=executed)
+    text = "\n".join(lines[:taken])
+    here = executed and not (page in LOCAL and _REMOTE.search(text))
+    return Command(page, text, tuple(lines[taken:]), executed=here)
 
 
 def _complete(text: str) -> bool:
