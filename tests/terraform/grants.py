@@ -1,4 +1,4 @@
-"""Who may do what: as a plan gives it, and as docs/security.md tells it."""
+"""Who may do what: as a plan gives it, and as docs/platform/security.md tells it."""
 
 from __future__ import annotations
 
@@ -98,7 +98,7 @@ def told() -> list[Row]:
     """The table's lines, in their order."""
     table = SECURITY.read_text(encoding="utf-8").partition("<!-- grants -->")[2]
     lines = table.partition("<!-- end -->")[0].strip().splitlines()[2:]
-    assert len(lines) > 10, "docs/security.md has no table of grants"
+    assert len(lines) > 10, "docs/platform/security.md has no table of grants"
     cells = [
         [cell.strip().replace("`", "") for cell in line.strip("|").split("|")] for line in lines
     ]
@@ -126,9 +126,12 @@ def differences(plan: Iterable[Grant], table: Iterable[Grant]) -> list[str]:
     """What one says and the other does not, in words."""
     given, written = set(plan), set(table)
     return [
-        *(f"docs/security.md does not tell that {each}" for each in sorted(given - written)),
         *(
-            f"the plan does not give what docs/security.md tells: {each}"
+            f"docs/platform/security.md does not tell that {each}"
+            for each in sorted(given - written)
+        ),
+        *(
+            f"the plan does not give what docs/platform/security.md tells: {each}"
             for each in sorted(written - given)
         ),
     ]

@@ -1,4 +1,4 @@
-"""Every role of every identity in a plan is in the table of docs/security.md, and no other."""
+"""Every role of every identity in a plan is in the table of docs/platform/security.md, and no other."""
 
 from __future__ import annotations
 
@@ -99,11 +99,11 @@ def test_a_role_that_the_table_lacks_is_named(example: Plan) -> None:
     more = Grant("refeed-demo-train", "storage.admin", "bucket my-project-refeed-demo")
     table = told_for(*OF_THE_EXAMPLE)
     assert differences([*planned(example), more], table) == [
-        "docs/security.md does not tell that refeed-demo-train has storage.admin on bucket "
+        "docs/platform/security.md does not tell that refeed-demo-train has storage.admin on bucket "
         "my-project-refeed-demo"
     ]
     (said,) = differences(planned(example)[1:], table)
-    assert said.startswith("the plan does not give what docs/security.md tells: ")
+    assert said.startswith("the plan does not give what docs/platform/security.md tells: ")
 
 
 @pytest.mark.parametrize("kind", ["google_storage_bucket_acl", "google_project_iam_binding"])
