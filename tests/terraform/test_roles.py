@@ -1,4 +1,4 @@
-"""Every role of every identity in a plan is in the table of docs/platform/security.md, and no other."""
+"""The roles in a plan are exactly those in the table of docs/platform/security.md."""
 
 from __future__ import annotations
 
@@ -99,8 +99,8 @@ def test_a_role_that_the_table_lacks_is_named(example: Plan) -> None:
     more = Grant("refeed-demo-train", "storage.admin", "bucket my-project-refeed-demo")
     table = told_for(*OF_THE_EXAMPLE)
     assert differences([*planned(example), more], table) == [
-        "docs/platform/security.md does not tell that refeed-demo-train has storage.admin on bucket "
-        "my-project-refeed-demo"
+        "docs/platform/security.md does not tell that refeed-demo-train has storage.admin on "
+        "bucket my-project-refeed-demo"
     ]
     (said,) = differences(planned(example)[1:], table)
     assert said.startswith("the plan does not give what docs/platform/security.md tells: ")
