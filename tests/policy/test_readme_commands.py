@@ -8,7 +8,7 @@ import pytest
 
 from tests.docs.laptop import Session
 from tests.docs.markdown import commands
-from tests.docs.test_commands import execute
+from tests.docs.test_documented_commands import execute
 from tests.policy.test_own import blocks
 from tests.policy.tools import POLICY, tool
 
