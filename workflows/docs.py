@@ -1,73 +1,81 @@
-"""Makes what of the docs follows from the code: the spec, its JSON Schema, tables, errors.
+"""Generate the reference pages of the documentation from the code.
 
-python -m workflows.docs            # write
-python -m workflows.docs --check    # fail if what is committed is out of date
+python -m workflows.docs            # write them
+python -m workflows.docs --check    # fail if a committed page is out of date
 """
 
 from __future__ import annotations
 
+import inspect
 import json
 import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import typer
 from pydantic import BaseModel
 from pydantic_core import PydanticUndefined
 
+import refeed
 from steps.results.schema import DATASET_TABLES, SCHEMA_VERSION, TABLES, ResultTable
 from steps.train.registry import load_class
+from workflows.cli.app import app
 from workflows.installation.model import Installation
 from workflows.spec.model import ExperimentSpec
 
 DOCS = Path(__file__).parent.parent / "docs"
 TRAINERS = ("lightgbm", "linear")
 
+_GENERATED = "<!-- Generated from the code by `make fix`. Do not edit. -->\n\n"
 _SPEC_HEAD = """\
-# The experiment spec
+# Experiment spec: all fields
 
-Made from the code by `make fix`; do not edit. An editor that knows YAML schemas completes a spec
-that begins with `# yaml-language-server: $schema=<path to>/docs/experiment.schema.json`.
-Any field can be overridden on the command line: `--set evaluate.folds=10`.
+All fields of the [experiment spec](../analysts/spec.md), which is a YAML file. The
+[JSON Schema](../experiment.schema.json) also holds the exact pattern of each text field. Override
+any field on the command line with `--set`, for example `--set evaluate.folds=10`.
 """
 _INSTALLATION_HEAD = """\
-# The installation file
+# Installation file: all fields
 
-Made from the code by `make fix`; do not edit. Written once by the engineer who runs the platform,
-and read by every command about a cluster: `--installation FILE`, or `REFEED_INSTALLATION` in the
-environment. [manifests/installation.example.yaml](../manifests/installation.example.yaml) is one to
-begin with.
+All fields of the [installation file](../platform/installation-file.md), which describes a cluster
+to Refeed: its images, resource classes and projects.
 """
 _TABLES_HEAD = f"""\
-# Result tables
+# Tables: all columns
 
-Made from the code by `make fix`; do not edit. Schema version {SCHEMA_VERSION}. Every table is
-written to `tables/` twice: as Parquet, and as CSV (RFC 4180: one header line, commas, CRLF, quoted
-text; UTF-8; ISO 8601; an empty cell is an undefined value).
+All columns of the result tables (schema version {SCHEMA_VERSION}) and of the tables of a dataset.
+[Result tables](../analysts/tables.md) describes the files and how to use them.
 
-**Formulas.** A CSV cell of text that a spreadsheet would run is made harmless: if it begins (after
-white space) with one of `= + - @ | %`, their full-width forms, a tab, a line end or an apostrophe,
-and is not a plain number, it gets an apostrophe in front. To undo it, remove one leading
-apostrophe. NUL is written as U+2400. Parquet holds every value as it is.
-
-`tables/` are a function of the rows, the resolved spec (without URIs and execution) and the
-versions of the libraries: two runs give the same bytes, whatever the order of rows, the number of
-workers or what was cached. What differs from run to run is in `operations/`.
+## Tables of a run
 """
 _DATASET_TABLES_HEAD = """\
 
-# Tables of the data set
+## Tables of a dataset
 
-They lie beside the data set, in `datasets/<hash>/statistics/`, with the same formats. So does
-`column_statistics`, of which every run has a copy. The CSV files of these two hold only the rows
-about the whole table (`scope` is `table`), which would else be long; the Parquet files hold all.
-`tfdv.pb` beside them is the same of the whole table in the format of TensorFlow Data Validation;
-`refeed profile SPEC --tfdv FOLDER` writes one of each partition.
+These tables are in `datasets/<hash>/statistics/`.
+"""
+_CLI_HEAD = """\
+# Command line
+
+All commands of `refeed`. Each has `--help`. Results go to standard output; messages and progress go
+to standard error. With `--json` a command prints its result as JSON, for scripts.
+`refeed --install-completion` sets up tab completion. [Exit codes](../analysts/exit-codes.md) lists
+what the exit codes mean.
+"""
+_PYTHON_HEAD = """\
+# Python API
+
+Everything that `import refeed` offers; no other module is public. Importing `refeed` is cheap: a
+name is loaded on first use.
+
+| name | description |
+|---|---|
 """
 
 
 def main(arguments: list[str]) -> int:
-    """Write or check; returns the exit code."""
+    """Write or check the pages and return the exit code."""
     stale = []
     for name, text in pages().items():
         path = DOCS / name
@@ -77,25 +85,96 @@ def main(arguments: list[str]) -> int:
         elif not path.is_file() or path.read_text(encoding="utf-8") != text:
             stale.append(name)
     if stale:
-        sys.stderr.write(f"Out of date: {', '.join(stale)} in docs/. Run `make fix`.\n")
+        sys.stderr.write(f"Out of date in docs/: {', '.join(stale)}. Run `make fix`.\n")
     return 1 if stale else 0
 
 
 def pages() -> dict[str, str]:
-    """Text by file name."""
+    """Return the text of each generated file, by its path in docs/."""
     schema = json.dumps(ExperimentSpec.model_json_schema(), indent=2, ensure_ascii=False)
-    return {
-        "experiment.schema.json": f"{schema}\n",
+    texts = {
+        "cli.md": _CLI_HEAD + "\n".join(_cli_sections()),
+        "installation-file.md": _INSTALLATION_HEAD + "\n".join(_model_sections(Installation, "")),
+        "python.md": _PYTHON_HEAD + "\n".join(_python_sections()),
         "spec.md": _SPEC_HEAD + "\n".join(_spec_sections()),
-        "installation.md": _INSTALLATION_HEAD + "\n".join(_model_sections(Installation, "")),
         "tables.md": _TABLES_HEAD + "\n".join(_table_sections()),
     }
+    made = {f"reference/{name}": _GENERATED + _tidy(text) for name, text in texts.items()}
+    return {"experiment.schema.json": f"{schema}\n", **made}
+
+
+def _tidy(text: str) -> str:
+    """Collapse runs of empty lines and end with one newline."""
+    lines = text.rstrip().splitlines()
+    kept = [line for i, line in enumerate(lines) if line or (i and lines[i - 1])]
+    return "\n".join(kept) + "\n"
+
+
+def _cli_sections() -> Iterator[str]:
+    root: Any = typer.main.get_command(app)
+    context = typer.Context(root, info_name="refeed")
+    for name, command in root.commands.items():
+        if not command.hidden:
+            yield from _command_section(command, context, f"refeed {name}")
+
+
+def _command_section(command: Any, context: Any, name: str) -> Iterator[str]:  # noqa: ANN401
+    """Yield the section of a command, and those of its subcommands; typer has no public types."""
+    yield f"\n## `{name}`\n"
+    yield f"{command.help}\n"
+    if subcommands := getattr(command, "commands", None):
+        for each, subcommand in subcommands.items():
+            yield from _command_section(subcommand, context, f"{name} {each}")
+        return
+    usage = " ".join(command.collect_usage_pieces(context))
+    yield f"```text\n{name} {usage}\n```\n"
+    yield "| argument or option | meaning |\n|---|---|"
+    for parameter in command.params:
+        written, meaning = parameter.get_help_record(context)
+        cells = [" ".join(text.split()).replace("|", "\\|") for text in (written, meaning)]
+        yield f"| `{cells[0]}` | {cells[1]} |"
+    examples = (command.epilog or "").partition(":")[2].strip().split("    ")
+    yield "\n```console\n" + "\n".join(f"$ {example}" for example in examples) + "\n```"
+
+
+def _python_sections() -> Iterator[str]:
+    names = {name: getattr(refeed, name) for name in refeed.__all__}
+    kinds = {
+        "Functions": ("autofunction", [n for n, v in names.items() if inspect.isfunction(v)]),
+        "Classes": ("autoclass", [n for n, v in names.items() if _is_class(v, error=False)]),
+        "Types": (
+            "autodata",
+            [n for n, v in names.items() if not inspect.isroutine(v) and not inspect.isclass(v)],
+        ),
+        "Errors": ("autoexception", [n for n, v in names.items() if _is_class(v, error=True)]),
+    }
+    for name in (name for _, listed in kinds.values() for name in listed):
+        yield f"| `{name}` | {_summary(names[name])} |"
+    for kind, (directive, listed) in kinds.items():
+        if listed:
+            yield f"\n## {kind}\n"
+        for name in listed:
+            members = (
+                "\n   :members:\n   :show-inheritance:" if inspect.isclass(names[name]) else ""
+            )
+            yield f"```{{eval-rst}}\n.. {directive}:: refeed.{name}{members}\n```\n"
+
+
+def _summary(value: Any) -> str:  # noqa: ANN401 - any public name
+    """Return the first line of a docstring; of a type alias, the type."""
+    documented = inspect.isclass(value) or inspect.isroutine(value)
+    text = (inspect.getdoc(value) or "").splitlines()[0] if documented else f"`{value}`"
+    return text.replace("``", "`").replace("|", "\\|")
+
+
+def _is_class(value: Any, *, error: bool) -> bool:  # noqa: ANN401 - any public name
+    return inspect.isclass(value) and issubclass(value, Exception) == error
 
 
 def _spec_sections() -> Iterator[str]:
     yield from _model_sections(ExperimentSpec, "")
     for name in TRAINERS:
-        yield f"\n## trainer.params of `{name}`\n"
+        yield f"\n## `trainer.params` of {name}\n"
         yield _field_table(load_class(name).Params)
 
 
@@ -103,10 +182,16 @@ def _model_sections(model: type[BaseModel], where: str) -> Iterator[str]:
     yield f"\n## {f'`{where}`' if where else 'Top level'}\n"
     yield " ".join((model.__doc__ or "").split()) + "\n"
     yield _field_table(model)
-    for name, field in model.model_fields.items():
+    for name, field in _own_first(model):
         for inner in _models_in(field.annotation):
             named = f"{name}.<name>" if "dict[" in str(field.annotation) else name
             yield from _model_sections(inner, f"{where}.{named}" if where else named)
+
+
+def _own_first(model: type[BaseModel]) -> list[tuple[str, Any]]:
+    """Return the fields: those of the class before those that it inherits."""
+    own = inspect.get_annotations(model)
+    return sorted(model.model_fields.items(), key=lambda item: item[0] not in own)
 
 
 def _models_in(annotation: Any) -> Iterator[type[BaseModel]]:  # noqa: ANN401 - any annotation
@@ -119,8 +204,9 @@ def _models_in(annotation: Any) -> Iterator[type[BaseModel]]:  # noqa: ANN401 - 
 def _field_table(model: type[BaseModel]) -> str:
     properties = model.model_json_schema()["properties"]
     rows = ["| field | allowed | default | meaning |", "|---|---|---|---|"]
-    for name, field in model.model_fields.items():
-        meaning = " ".join((field.description or "").split())
+    for name, field in _own_first(model):
+        inner = "".join(each.__doc__ or "" for each in _models_in(field.annotation))
+        meaning = " ".join((field.description or inner).split()).replace("|", "\\|")
         default = _default(field.get_default(call_default_factory=True, validated_data={}))
         allowed = _allowed(properties[name]).replace("|", "\\|")
         rows.append(f"| `{name}` | {allowed} | {default} | {meaning} |")
@@ -136,7 +222,7 @@ def _default(value: Any) -> str:  # noqa: ANN401 - any default
 
 
 def _allowed(schema: dict[str, Any]) -> str:
-    """The values that a JSON Schema allows, in a few words."""
+    """Describe the values that a JSON Schema allows in a few words."""
     if "anyOf" in schema:
         return " or ".join(_allowed(branch) for branch in schema["anyOf"])
     if "enum" in schema:
@@ -147,7 +233,7 @@ def _allowed(schema: dict[str, Any]) -> str:
 
 
 def _compound(schema: dict[str, Any]) -> str:
-    """Mappings and lists; empty for a plain value."""
+    """Describe a mapping or a list; return an empty text for a plain value."""
     if "$ref" in schema:
         return "mapping"
     if isinstance(schema.get("additionalProperties"), dict):
@@ -161,11 +247,7 @@ def _compound(schema: dict[str, Any]) -> str:
 
 
 def _bounded(schema: dict[str, Any]) -> str:
-    bounds = [
-        f"{sign} {schema[key]}"
-        for key, sign in _BOUNDS.items()
-        if key in schema and not (key == "minLength" and schema[key] == 0)
-    ]
+    bounds = [f"{sign} {schema[key]}" for key, sign in _BOUNDS.items() if key in schema]
     return " ".join([schema.get("type", "any"), *([f"({', '.join(bounds)})"] if bounds else [])])
 
 
@@ -174,9 +256,7 @@ _BOUNDS = {
     "exclusiveMinimum": ">",
     "maximum": "≤",
     "exclusiveMaximum": "<",
-    "minLength": "length ≥",
     "maxLength": "length ≤",
-    "pattern": "like",
 }
 
 
@@ -190,7 +270,7 @@ def _table_sections() -> Iterator[str]:
 
 def _table_section(table: ResultTable) -> str:
     rows = [f"| `{c.name}` | {c.type} | {c.meaning} |" for c in table.columns]
-    head = f"\n## `{table.name}`\n\nOne row is {table.grain}.\n"
+    head = f"\n### `{table.name}`\n\nOne row is {table.grain}.\n"
     return "\n".join([head, "| column | type | meaning |", "|---|---|---|", *rows, ""])
 
 

@@ -1,4 +1,4 @@
-"""What the documents of an experiment store hold, and how large they are; see docs/firestore.md.
+"""Documents of the experiment store in Firestore, and their sizes; see docs/platform/firestore.md.
 
 No client is here, so that all of it can be measured without one. Nothing from the data becomes the
 name of a document or of a field: keys and column names are values only.

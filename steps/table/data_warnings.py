@@ -2,7 +2,7 @@
 
 They follow from the tables of statistics, exact whatever the size, and for leakage from the data
 set's sample; so they are a function of the rows and of the columns' roles. Every threshold has its
-name here, and its reason in docs/science.md.
+name here, and its reason in docs/analysts/science.md.
 """
 
 from __future__ import annotations

@@ -59,7 +59,7 @@ def argocd() -> None:
 def git(
     argocd: None, projects: None, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Repository]:
-    """The repository, which Argo CD has been told of by the one command of docs/install.md."""
+    """The repository, registered in Argo CD by the command of docs/platform/install.md."""
     _forget()
     made = repository(tmp_path_factory.mktemp("git"))
     must("apply", "-k", str(made.overlay / "argocd"))

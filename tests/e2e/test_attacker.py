@@ -1,7 +1,7 @@
 """Hostile code in a training pod of one project reaches nothing of another, and not the cluster.
 
 The pod is the one that a compiled template makes: its image, account, security and environment are
-taken from there. What the storage itself refuses, only real buckets show: docs/security.md.
+taken from there. Only real buckets show what storage itself denies: docs/platform/security.md.
 """
 
 from __future__ import annotations

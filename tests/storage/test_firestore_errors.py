@@ -23,7 +23,7 @@ from tests.fakes import free_port
 from tests.fakes.firestore import database_of, refusing
 from tests.storage.results import some_results
 
-DOCS = Path(__file__).parents[2] / "docs" / "firestore.md"
+DOCS = Path(__file__).parents[2] / "docs" / "platform" / "firestore.md"
 URI = "firestore://acme-refeed/demo"
 PROJECT = ProjectLayout("somewhere", "lab")
 RECORD = RunRecord("lab", "trial", "20260102T030405-aaaa", "s", "d", "running", "2026-01-02")

@@ -10,7 +10,7 @@ from functools import cache
 from tests.terraform.plans import Plan
 from tests.terraform.tools import ROOT, JsonObject
 
-SECURITY = ROOT / "docs" / "security.md"
+SECURITY = ROOT / "docs" / "platform" / "security.md"
 PAGE = SECURITY.relative_to(ROOT)
 _RESOURCE_NAMES: dict[str, Callable[[JsonObject], str]] = {
     "google_storage_bucket_iam_member": lambda resource: f"bucket {resource['bucket']}",

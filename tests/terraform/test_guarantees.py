@@ -11,7 +11,7 @@ from tests.policy.tools import violations
 from tests.terraform.plans import Plan
 from tests.terraform.tools import ROOT, TERRAFORM, JsonObject, Workspace
 
-DOCS = ROOT / "docs"
+DOCS = ROOT / "docs" / "platform"
 PUBLIC = re.compile(r"^google_compute_((global_)?address|forwarding_rule|instance)|_router_nat$")
 """Matches resource types that have or provide a public address."""
 DAY = 86_400

@@ -1,4 +1,4 @@
-"""The experiment spec: composes the config of the steps. See docs/spec.md, made from this."""
+"""The experiment spec, composed of the config models of the steps. See docs/analysts/spec.md."""
 
 from __future__ import annotations
 

@@ -238,7 +238,7 @@ class BigQuerySource:
         if self.wanted.staging is None:
             kind = "a query" if self.wanted.table is None else f"{self.wanted.table}, a view,"
             message = f"{kind} needs a dataset in which its result can lie for a day"
-            hint = "Name one as dataset.staging: project.dataset; see docs/bigquery.md."
+            hint = "Name one as dataset.staging: project.dataset; see docs/platform/bigquery.md."
             raise SpecError("the spec", [Problem("dataset.staging", message, hint)])
         return Result(staging_of(self.wanted.staging), self.pin.name, self.pin.micros)
 
