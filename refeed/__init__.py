@@ -1,38 +1,45 @@
-"""Refeed: one model per partition of a table, hundreds at once, laid side by side.
+"""Refeed trains one model per partition of a table and compares the models.
 
-The only documented Python API. Names are loaded on first use, so that importing this package costs
-nothing; a trainer plug-in imports from here and nowhere else.
+This is the only documented Python API. Names are loaded on first use, so that importing the package
+costs nothing. A trainer plug-in imports from here and nowhere else.
 """
 
 from __future__ import annotations
 
 from importlib import import_module
+from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from steps.collect.outcome import Outcome
     from steps.errors import DataError, RefeedError, SpecError, TrainerError, TransientError
-    from steps.train.trainer import (
-        Features,
-        ShapValues,
-        Task,
-        Trainer,
-        TrainerParams,
-        TrainingData,
-    )
-    from workflows.local import RunSummary, run
-    from workflows.spec.load import load_spec
+    from steps.records import RunRecord
+    from steps.train.trainer import Features, ShapValues, Task, Trainer, TrainerParams, TrainingData
+    from workflows.api.charts import Chart
+    from workflows.api.model import Model
+    from workflows.api.partition import PartitionResult
+    from workflows.api.run import Run, open_run, run, runs
+    from workflows.api.tables import Tables
+    from workflows.local import RunSummary
+    from workflows.spec.load import LoadedSpec, load_spec
     from workflows.spec.model import ExperimentSpec
 
-__version__ = "0.1.0"
-
 _HOMES = {
+    "Chart": "workflows.api.charts",
     "DataError": "steps.errors",
     "ExperimentSpec": "workflows.spec.model",
     "Features": "steps.train.trainer",
+    "LoadedSpec": "workflows.spec.load",
+    "Model": "workflows.api.model",
+    "Outcome": "steps.collect.outcome",
+    "PartitionResult": "workflows.api.partition",
     "RefeedError": "steps.errors",
+    "Run": "workflows.api.run",
+    "RunRecord": "steps.records",
     "RunSummary": "workflows.local",
     "ShapValues": "steps.train.trainer",
     "SpecError": "steps.errors",
+    "Tables": "workflows.api.tables",
     "Task": "steps.train.trainer",
     "Trainer": "steps.train.trainer",
     "TrainerError": "steps.errors",
@@ -40,17 +47,28 @@ _HOMES = {
     "TrainingData": "steps.train.trainer",
     "TransientError": "steps.errors",
     "load_spec": "workflows.spec.load",
-    "run": "workflows.local",
+    "open_run": "workflows.api.run",
+    "run": "workflows.api.run",
+    "runs": "workflows.api.run",
 }
+"""The module that defines each public name."""
 
 __all__ = [
+    "Chart",
     "DataError",
     "ExperimentSpec",
     "Features",
+    "LoadedSpec",
+    "Model",
+    "Outcome",
+    "PartitionResult",
     "RefeedError",
+    "Run",
+    "RunRecord",
     "RunSummary",
     "ShapValues",
     "SpecError",
+    "Tables",
     "Task",
     "Trainer",
     "TrainerError",
@@ -58,11 +76,17 @@ __all__ = [
     "TrainingData",
     "TransientError",
     "load_spec",
+    "open_run",
     "run",
+    "runs",
 ]
+
+__version__: str
 
 
 def __getattr__(name: str) -> Any:  # noqa: ANN401 - any of the names above
+    if name == "__version__":
+        return version("refeed")
     if name not in _HOMES:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     value = getattr(import_module(_HOMES[name]), name)

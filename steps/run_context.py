@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Self
 
 from steps.contract import CacheLayout, DatasetLayout, ProjectLayout, RunAddress, RunLayout
-from steps.records import RunRequest
+from steps.records import PartitionRecord, RunRequest
 from steps.storage.base import Storage, read_parsed, storage_for
 from steps.stores.base import ExperimentStore, open_store
 
@@ -56,6 +56,16 @@ class RunContext:
             DamagedError: the request cannot be parsed.
         """
         return read_parsed(self.storage, self.run.request, RunRequest.from_json)
+
+    def record(self, partition_id: str) -> PartitionRecord:
+        """Read how training ended for one partition.
+
+        Raises:
+            MissingInputError: the partition has no record.
+            DamagedError: the record cannot be parsed.
+        """
+        uri = self.run.record(partition_id)
+        return read_parsed(self.storage, uri, PartitionRecord.from_json)
 
     def dataset(self, request: RunRequest) -> DatasetLayout:
         """Return the paths of the run's dataset."""

@@ -7,8 +7,8 @@ from pathlib import Path
 import pyarrow.parquet as pq
 import pytest
 
-from refeed import RunSummary, run
 from tests.compat.digests import differences, same_digits
+from workflows.local import RunSummary, run
 
 ROOT = Path(__file__).parent.parent
 SPECS = sorted(ROOT.glob("examples/*/spec.yaml"))

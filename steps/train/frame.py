@@ -36,8 +36,16 @@ class LevelCodes:
     codes: dict[str, int]
 
     def code(self, level: str) -> int:
-        """Code of a level; ``len(names)`` for one that the partition does not have."""
+        """Return the code of a level; ``len(names)`` for one that the partition does not have."""
         return self.codes.get(level, len(self.names))
+
+    def encode(self, texts: pa.DictionaryArray) -> Floats:
+        """Return the codes of ``level_texts``; NaN where the level is missing."""
+        names = texts.dictionary.to_pylist()
+        positions = texts.indices.fill_null(len(names)).to_numpy(zero_copy_only=False)
+        table = np.array([*(self.code(level) for level in names), np.nan])
+        codes: Floats = table[positions]
+        return codes
 
 
 @dataclass(frozen=True)
@@ -74,6 +82,21 @@ class Frame:
         """
         nth = np.arange(len(self.hashes)) - np.searchsorted(self.hashes, self.hashes)
         return np.where(nth == 0, self.hashes, mix(self.hashes ^ mix(nth.astype(np.uint64))))
+
+    def encode(self, batch: pa.RecordBatch) -> Features:
+        """Encode the features of other rows as this partition encodes its own.
+
+        Args:
+            batch: has all features, with the dataset's types.
+        """
+        columns = [
+            codes.encode(level_texts(batch.column(name)))
+            if codes
+            else numbers_of(batch.column(name))
+            for name, codes in zip(self.features.names, self.codes, strict=True)
+        ]
+        matrix = np.ascontiguousarray(np.column_stack(columns))
+        return Features(self.features.names, matrix, self.features.levels)
 
     def points(self, column: int, grid: FeatureGrid) -> Floats:
         """The grid's values as this partition codes them; shape (points,)."""
@@ -144,8 +167,7 @@ def _code(
     levels = level_codes(
         Counter(names[p] for p in positions if p < len(names)), column.type, max_levels
     )
-    table = np.array([*(levels.code(level) for level in names), np.nan])
-    return table[positions], levels
+    return levels.encode(texts), levels
 
 
 def level_codes(counts: Counter[str], kind: pa.DataType, max_levels: int) -> LevelCodes:

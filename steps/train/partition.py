@@ -125,7 +125,7 @@ def train_partition(work: TrainContext, entry: PartitionEntry) -> tuple[Partitio
     if settled is not None:
         return settled
     fit_key, explanation_key = keys_of(work, entry)
-    frame = _read(work, entry)
+    frame = read_frame(work, entry)
     folds = make_folds(frame, work.evaluation)
     reason = _skip_after_reading(frame, folds)
     if reason is not None:
@@ -209,7 +209,12 @@ def keys_of(work: TrainContext, entry: PartitionEntry) -> tuple[str, str]:
 # --- work -----------------------------------------------------------------------------------
 
 
-def _read(work: TrainContext, entry: PartitionEntry) -> Frame:
+def read_frame(work: TrainContext, entry: PartitionEntry) -> Frame:
+    """Read the rows of a partition that have a target.
+
+    Raises:
+        LostArtifactError: a part file was deleted or damaged.
+    """
     with rebuild_if_lost(work.dataset, work.storage):
         table = _read_parts(work, entry)
     request = work.request

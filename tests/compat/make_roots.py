@@ -33,9 +33,9 @@ from typing import Any
 import pytest
 import yaml
 
-from refeed import run
 from tests.fakes import gcs_server, make_bucket
 from tests.pods.fake_project import Argo, FakeProject
+from workflows.local import run
 
 ROOTS = Path(__file__).parent / "roots"
 TABLE = ROOTS / "table.csv"

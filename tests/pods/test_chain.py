@@ -8,10 +8,10 @@ from typing import Any
 import pyarrow as pa
 import pytest
 
-from refeed import run
 from steps.errors import TooManyFailuresError
 from tests.pods.fake_project import FakeProject
 from tests.workspace import Workspace, small_table
+from workflows.local import run
 from workflows.planning import packing
 
 

@@ -12,8 +12,8 @@ from pathlib import Path
 import pyarrow as pa
 import pytest
 
-from refeed import run
 from tests.workspace import Workspace, small_table
+from workflows.local import run
 
 MAIN = "from workflows.cli.app import main; main()"
 

@@ -12,9 +12,8 @@ import pyarrow.csv as pa_csv
 import pyarrow.parquet as pq
 import pytest
 
-from refeed import run
 from tests.workspace import Workspace, small_table
-from workflows.local import RunSummary
+from workflows.local import RunSummary, run
 
 TYPES = {
     "key": "string", "number": "float64", "level": "string", "whole": "int64", "flag": "bool",

@@ -9,10 +9,10 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from refeed import run
 from steps.errors import TooManyFailuresError
 from steps.results.schema import TABLES
 from tests.workspace import Workspace, small_table
+from workflows.local import run
 
 ROWS = 60
 CODES = {

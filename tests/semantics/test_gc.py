@@ -7,7 +7,6 @@ from pathlib import Path
 
 import pytest
 
-import refeed
 from steps.contract import ProjectLayout
 from steps.errors import TransientError, UsageError
 from steps.split.step import SplitResult
@@ -50,22 +49,22 @@ def test_gc_waits_for_a_split_in_progress(
         return built
 
     monkeypatch.setattr(local, "split", during)
-    refeed.run(spec, overrides=[f"split.engine={engine}"])
+    local.run(spec, overrides=[f"split.engine={engine}"])
     assert len(refused) == 1
     assert not collect_garbage(spec).runs
 
 
 def test_run_waits_for_gc(spec: Path) -> None:
-    refeed.run(spec)
+    local.run(spec)
     with (
         gc.exclusive(loaded(spec)),
         pytest.raises(TransientError, match="`refeed gc` is running"),
     ):
-        refeed.run(spec)
+        local.run(spec)
 
 
 def test_removed_run_leaves_the_store(lab: Workspace, spec: Path) -> None:
-    first, second = refeed.run(spec), refeed.run(spec)
+    first, second = local.run(spec), local.run(spec)
     found = collect_garbage(spec, keep=1)
     assert [run.run for run in found.runs] == [first.run]
     store = open_store(ProjectLayout(str(lab.folder / "runs"), "lab"))
@@ -73,7 +72,7 @@ def test_removed_run_leaves_the_store(lab: Workspace, spec: Path) -> None:
 
 
 def test_intermediate_output_of_killed_jobs_is_removed(lab: Workspace, spec: Path) -> None:
-    run = refeed.run(spec)
+    run = local.run(spec)
     project = ProjectLayout(str(lab.folder / "runs"), "lab")
     left = Path(project.work("abandoned").first_pass("job"))
     left.parent.mkdir(parents=True)
@@ -84,7 +83,7 @@ def test_intermediate_output_of_killed_jobs_is_removed(lab: Workspace, spec: Pat
     assert not left.exists()
     assert not parts.exists()
     assert Path(run.layout.request).is_file()
-    assert refeed.run(spec).trained.cached["full"] == 2
+    assert local.run(spec).trained.cached["full"] == 2
 
 
 def test_gc_leaves_a_remote_root_alone(spec: Path) -> None:

@@ -13,10 +13,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from refeed import run
 from steps.records import PartitionKey
 from steps.results.writer import escape_formula
 from tests.workspace import Workspace, small_table
+from workflows.local import run
 
 KEYS = [
     "../../x", "/", ".", "..", "", "two words", "a\nnewline", "a\x00nul", "x" * 300, "🦆 emoji",

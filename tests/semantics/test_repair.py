@@ -9,8 +9,6 @@ from pathlib import Path
 
 import pytest
 
-import refeed
-from refeed import RunSummary
 from steps.errors import (
     DamagedError,
     LostArtifactError,
@@ -22,6 +20,7 @@ from steps.errors import (
 )
 from tests.workspace import Workspace, small_table
 from workflows import local
+from workflows.local import RunSummary
 
 Lose = Callable[[Path], None]
 
@@ -57,7 +56,7 @@ def spec(lab: Workspace) -> Path:
 
 @pytest.fixture
 def before(spec: Path) -> RunSummary:
-    return refeed.run(spec)
+    return local.run(spec)
 
 
 def lose(lab: Workspace, pattern: str, how: Lose) -> None:
@@ -70,8 +69,8 @@ def test_lost_part_of_a_dataset_is_built_again(
     lab: Workspace, spec: Path, before: RunSummary, pattern: str, how: Lose
 ) -> None:
     lose(lab, pattern, how)
-    again = refeed.run(spec, overrides=["evaluate.seed=9"])
-    fresh = refeed.run(spec, overrides=["evaluate.seed=9", f"output={lab.folder / 'fresh'}"])
+    again = local.run(spec, overrides=["evaluate.seed=9"])
+    fresh = local.run(spec, overrides=["evaluate.seed=9", f"output={lab.folder / 'fresh'}"])
     assert lab.tables(again.layout.base) == lab.tables(fresh.layout.base)
     assert not list(lab.folder.glob("runs/lab/datasets/*/rebuild.json"))
     assert before.outcome.counts == again.outcome.counts
@@ -80,10 +79,10 @@ def test_lost_part_of_a_dataset_is_built_again(
 def test_csv_part_that_ends_at_a_line_is_built_again(lab: Workspace) -> None:
     lab.write_table(small_table())
     spec = lab.write_spec(trainer={"name": "linear"}, dataset__format="csv")
-    refeed.run(spec)
+    local.run(spec)
     lose(lab, "datasets/*/parts/*/*.csv", cut_at_a_line)
-    again = refeed.run(spec, overrides=["evaluate.seed=9"])
-    fresh = refeed.run(spec, overrides=["evaluate.seed=9", f"output={lab.folder / 'fresh'}"])
+    again = local.run(spec, overrides=["evaluate.seed=9"])
+    fresh = local.run(spec, overrides=["evaluate.seed=9", f"output={lab.folder / 'fresh'}"])
     assert lab.tables(again.layout.base) == lab.tables(fresh.layout.base)
 
 
@@ -93,7 +92,7 @@ def test_lost_cache_entry_is_computed_again_by_the_next_run(
     lab: Workspace, spec: Path, before: RunSummary, name: str, how: Lose
 ) -> None:
     lose(lab, f"cache/*/*/{name}", how)
-    again = refeed.run(spec)
+    again = local.run(spec)
     assert lab.tables(again.layout.base) == lab.tables(before.layout.base)
     assert again.outcome.counts == before.outcome.counts
 
@@ -131,8 +130,8 @@ def test_artifact_lost_between_train_and_collect_is_computed_again(
     how: Lose,
 ) -> None:
     between_train_and_collect(lambda: lose(lab, pattern, how))
-    run = refeed.run(spec)
-    fresh = refeed.run(spec, overrides=[f"output={lab.folder / 'fresh'}"])
+    run = local.run(spec)
+    fresh = local.run(spec, overrides=[f"output={lab.folder / 'fresh'}"])
     assert lab.tables(run.layout.base) == lab.tables(fresh.layout.base)
 
 
@@ -147,7 +146,7 @@ def test_run_ends_when_its_artifacts_are_deleted_every_time(
 
     monkeypatch.setattr(local, "collect", losing)
     with pytest.raises(LostArtifactError, match="Results of 1 of 5 partitions were deleted"):
-        refeed.run(spec)
+        local.run(spec)
 
 
 @pytest.mark.parametrize(

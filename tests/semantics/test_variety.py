@@ -12,9 +12,9 @@ import pyarrow.compute as pc
 import pyarrow.csv as pa_csv
 import pytest
 
-from refeed import run
 from steps.results.schema import TABLES
 from tests.workspace import Workspace, small_table
+from workflows.local import run
 
 TASKS = {"regression": "target", "binary": "flag", "multiclass": "level"}
 EVALUATE: dict[str, dict[str, Any]] = {

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -32,6 +32,29 @@ class LoadedSpec:
     spec: ExperimentSpec
     places: dict[str, SourcePosition]
     overridden: tuple[str, ...] = ()
+
+    def edit(self, changes: Mapping[str, Any]) -> LoadedSpec:
+        """Return a copy with other values, which can be run.
+
+        Args:
+            changes: values by dotted path, such as ``{"evaluate.folds": 10}``.
+
+        Raises:
+            SpecError: a path or value is not valid.
+        """
+        raw = self.spec.model_dump(mode="json")
+        for path, value in changes.items():
+            *parents, last = path.split(".")
+            inner = raw
+            for parent in parents:
+                inner = inner.setdefault(parent, {})
+            inner[last] = value
+        try:
+            spec = ExperimentSpec.model_validate(raw)
+        except ValidationError as error:
+            raise SpecError("the edited spec", problems_of(ExperimentSpec, error)) from None
+        edited = tuple(dict.fromkeys([*self.overridden, *changes]))
+        return LoadedSpec(self.path, spec, self.places, edited)
 
     def locate(self, error: SpecError) -> SpecError:
         """The same error, with file, line and column."""

@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from jinja2 import Environment, PackageLoader, StrictUndefined
+from jinja2 import ChoiceLoader, Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 from steps.charts import dependence, text
@@ -108,9 +108,11 @@ def build_report(read: Reader, run: RunInfo) -> str:
 
 
 def environment() -> Environment:
-    """Of all pages: what they print is made visible and escaped."""
+    """Return the environment of all pages; it escapes all text and shows control characters."""
     found = Environment(
-        loader=PackageLoader("steps.collect.report", "."),
+        loader=ChoiceLoader(
+            [PackageLoader("steps.collect.report", "."), PackageLoader("steps.charts", ".")]
+        ),
         autoescape=True,
         undefined=StrictUndefined,
         finalize=_shown,

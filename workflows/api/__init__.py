@@ -1,0 +1,1 @@
+"""The Python API for notebooks: runs, their partitions, models, tables and charts."""

@@ -1,0 +1,27 @@
+"""Tables about one partition that a notebook shows as a chart."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import pyarrow as pa
+
+from steps.charts.standalone import data_image
+
+
+@dataclass(frozen=True)
+class Chart:
+    """Rows of a result table with their chart.
+
+    Attributes:
+        title: of the chart.
+        table: the rows that it shows.
+        svg: the chart as an SVG file.
+    """
+
+    title: str
+    table: pa.Table
+    svg: str = field(repr=False)
+
+    def _repr_html_(self) -> str:
+        return str(data_image(self.svg, self.title))

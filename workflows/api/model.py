@@ -1,0 +1,102 @@
+"""The final model of a partition, which predicts for new rows."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+
+from steps.errors import DataError, MissingInputError
+from steps.records import PartitionEntry, PartitionIndex
+from steps.run_context import RunContext
+from steps.storage.base import read_parsed
+from steps.table.types import canonical_batch
+from steps.train.evaluation.metrics import inverse_link
+from steps.train.frame import Frame
+from steps.train.partition import TrainContext, keys_of, read_frame
+from steps.train.trainer import Features, Floats
+from steps.train.workers.worker import open_context
+
+
+class Model:
+    """The model that was fitted on all rows of a partition.
+
+    Args:
+        context: of the run.
+        partition_id: of the partition.
+
+    Raises:
+        MissingInputError: the model or the partition's rows were deleted.
+        SpecError: the trainer is not installed.
+        TrainerError: the installed libraries have other versions than the run.
+
+    Attributes:
+        features: names of the columns that ``predict`` needs.
+        classes: in the order of the columns that ``predict`` returns for a multiclass task.
+        native: the model object of the trainer's own library.
+    """
+
+    def __init__(self, context: RunContext, partition_id: str) -> None:
+        self._train: TrainContext = open_context(context.address)
+        entry = _entry(self._train.index, partition_id)
+        self._frame: Frame = read_frame(self._train, entry)
+        fit_key, _ = keys_of(self._train, entry)
+        uri = self._train.cache.final_model(fit_key, self._train.trainer.suffix)
+        self.native: Any = read_parsed(context.storage, uri, self._train.trainer.load)
+        self.features: tuple[str, ...] = self._train.request.roles.features
+        self.classes: tuple[str, ...] = self._frame.classes
+
+    def predict(self, rows: pa.Table | Mapping[str, Sequence[Any]] | Any) -> Floats:  # noqa: ANN401 - a DataFrame too
+        """Predict the target of new rows.
+
+        Args:
+            rows: a pyarrow table, a pandas DataFrame, or a mapping of column names to values, with
+                at least the columns in ``features``. None and NaN are missing values. A level that
+                the partition does not have counts as one that it has not seen.
+
+        Returns:
+            Shape (rows,): values of the target for a regression, probabilities of the positive
+            class for a binary task. Shape (rows, classes): probabilities for a multiclass task.
+
+        Raises:
+            DataError: a feature is missing, or has another type than in the dataset.
+        """
+        features = self._encode(_as_table(rows))
+        raw = self._train.trainer.predict(self.native, features)
+        predictions = inverse_link(self._train.task, raw)
+        return predictions if self._train.task == "multiclass" else predictions[:, 0]
+
+    def _encode(self, table: pa.Table) -> Features:
+        missing = [name for name in self.features if name not in table.column_names]
+        if missing:
+            raise DataError(
+                f"The rows have no column {missing[0]!r}. The model needs {list(self.features)}.",
+                hint="Add the column; its values may be missing (None).",
+            )
+        known = {column.name: column.type for column in self._train.index.columns}
+        types = {name: known[name] for name in self.features}
+        try:
+            (rows,) = table.select(list(types)).combine_chunks().to_batches()
+            batch = canonical_batch(rows, types)
+        except (pa.ArrowException, ValueError) as error:
+            raise DataError(
+                f"The rows cannot be converted to the dataset's types: {error}."
+            ) from error
+        return self._frame.encode(batch)
+
+
+def _entry(index: PartitionIndex, partition_id: str) -> PartitionEntry:
+    for entry in index.entries:
+        if entry.key.partition_id == partition_id:
+            return entry
+    raise MissingInputError(f"The dataset has no partition {partition_id!r}.")
+
+
+def _as_table(rows: Any) -> pa.Table:  # noqa: ANN401 - see Model.predict
+    if isinstance(rows, pa.Table):
+        return rows
+    if isinstance(rows, Mapping):
+        return pa.table({name: np.asarray(values, object) for name, values in rows.items()})
+    return pa.Table.from_pandas(rows, preserve_index=False)
