@@ -18,7 +18,8 @@ def standalone_svg(chart: Markup) -> str:
     """Return a chart as an SVG file that needs no style sheet, in light and dark mode."""
     head, _, rest = str(chart).partition(">")
     head = head.replace("<svg", '<svg xmlns="http://www.w3.org/2000/svg"', 1)
-    return f"{head}><style>{_style()}</style>{rest}"
+    ground = "svg{background:var(--paper)}"  # a notebook may be light where the browser is dark
+    return f"{head}><style>{_style()}{ground}</style>{rest}"
 
 
 def data_image(svg: str, description: str) -> Markup:

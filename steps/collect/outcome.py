@@ -7,7 +7,6 @@ from collections import Counter
 from dataclasses import asdict, dataclass, field
 
 from steps.collect.ranking import PartitionRow, ranked, worst_first
-from steps.collect.report import RunInfo
 from steps.errors import TooManyFailuresError
 from steps.records import RunRequest, canonical_json
 
@@ -59,9 +58,10 @@ class Outcome:
         request: RunRequest,
         partitions: list[PartitionRow],
         rows: int,
-        info: RunInfo,
         *,
+        seconds: float,
         report: str,
+        tables: str,
         cached: dict[str, int],
         attempts: dict[str, int],
     ) -> Outcome:
@@ -71,8 +71,9 @@ class Outcome:
             request: of the run.
             partitions: one row each.
             rows: of the dataset.
-            info: when the run was made.
+            seconds: see ``Outcome``.
             report: see ``Outcome``.
+            tables: see ``Outcome``.
             cached: see ``Outcome``.
             attempts: see ``Outcome``.
         """
@@ -92,8 +93,8 @@ class Outcome:
             best=best,
             worst=worst,
             too_many_failed=counts["failed"] > request.max_failed_fraction * len(partitions),
-            seconds=info.seconds,
-            tables=info.tables,
+            seconds=seconds,
+            tables=tables,
             report=report,
             cached=cached,
             attempts=attempts,

@@ -64,8 +64,9 @@ def collect(context: RunContext, source: str, progress: Progress) -> CollectResu
             request,
             rows,
             index.rows,
-            info,
+            seconds=info.seconds,
             report=context.run.report,
+            tables=info.tables,
             cached=count_by_cache(attempts),
             attempts=count_pods(context.run, context.storage),
         )

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 import pyarrow as pa
+from markupsafe import Markup
 
 from steps.charts.standalone import data_image
 
@@ -24,4 +25,7 @@ class Chart:
     svg: str = field(repr=False)
 
     def _repr_html_(self) -> str:
-        return str(data_image(self.svg, self.title))
+        image = data_image(self.svg, self.title)
+        return str(
+            Markup("<figure><figcaption>{}</figcaption>{}</figure>").format(self.title, image)
+        )
