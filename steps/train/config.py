@@ -1,4 +1,4 @@
-"""The parts of the spec that say how models are fitted, evaluated and explained."""
+"""The spec's parts about trainer, evaluation and explanation."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from steps.config import SpecPart
 
 
 class TrainerConfig(SpecPart):
-    """Which plug-in fits the models, with which parameters."""
+    """The plug-in that fits the models, and its parameters."""
 
     name: str = "lightgbm"
     """Name of an installed trainer; `refeed trainers` lists them."""
@@ -19,7 +19,7 @@ class TrainerConfig(SpecPart):
 
 
 class EvaluateConfig(SpecPart):
-    """How rows are held out, so that every number is about rows that a model has not seen."""
+    """How rows are held out, so that every metric is about rows that the model has not seen."""
 
     method: Literal["kfold", "time", "holdout"] = "kfold"
     """kfold: every row is held out once. time: folds are ordered blocks of the column `time`, each
@@ -27,10 +27,10 @@ class EvaluateConfig(SpecPart):
     folds: int = Field(default=5, ge=2, le=50)
     """Folds of kfold, or predicted blocks of time."""
     seed: int = Field(default=0, ge=0, le=2**31 - 1)
-    """Another seed deals the rows to other folds, and seeds the trainer."""
+    """Seed of the folds and of the trainer."""
     group: str | None = None
-    """Rows that share a value of this column share a fold, such as the readings of one day; the
-    standard errors are clustered by it too."""
+    """Rows with the same value of this column, such as the readings of one day, are in the same
+    fold. The standard errors are clustered by it too."""
     time: str | None = None
     """The column that orders the blocks of method time."""
     fraction: float = Field(default=0.2, gt=0, lt=1)
@@ -49,21 +49,21 @@ class PartialDependenceConfig(SpecPart):
     """Partial dependence of the predictions on each feature."""
 
     features: Literal["all"] | list[str] = "all"
-    """Features to draw curves of, or all."""
+    """Features with a curve, or all."""
     grid: int = Field(default=20, ge=2, le=100)
-    """Values per feature at the most; one grid for all partitions."""
+    """Values per feature, at most; all partitions share the grid."""
     scale: Literal["probability", "raw"] = "probability"
-    """Of a classifier: the mean probability per class, or the mean raw margin (log-odds)."""
+    """For a classifier: the mean probability per class, or the mean raw margin (log-odds)."""
 
 
 class ExplainConfig(SpecPart):
-    """What is told of each model, on rows that it has not seen."""
+    """Explanations of each model, computed on rows that it has not seen."""
 
     partial_dependence: PartialDependenceConfig | Literal[False] = PartialDependenceConfig()
     """Partial dependence, or false for none."""
     shap: bool = True
     """SHAP values: per feature, and against the feature's value."""
     permutation_importance: int = Field(default=1, ge=0, le=100)
-    """Shuffles per feature and fold; 0 for none. More of them make the importance steadier."""
+    """Shuffles per feature and fold; 0 for none. More shuffles make importance more stable."""
     rows: int = Field(default=1000, ge=10, le=1_000_000)
-    """Held-out rows explained per partition at the most: those with the smallest row hashes."""
+    """Held-out rows to explain per partition, at most: those with the smallest row hashes."""

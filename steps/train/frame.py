@@ -1,4 +1,4 @@
-"""One partition as a trainer sees it: canonical order, codes for levels, rows with a target."""
+"""A partition as a trainer sees it: canonical order, codes for levels, rows with a target."""
 
 from __future__ import annotations
 
@@ -17,18 +17,18 @@ from steps.table.part_codec import in_canonical_order
 from steps.train.trainer import Features, Floats
 
 OTHER_LEVELS = "(other levels)"
-"""What stands for the levels of a category that were merged since they are rare."""
+"""Name of the rare levels of a category that are merged into one."""
 
 Integers = NDArray[np.intp]
 
 
 @dataclass(frozen=True)
 class LevelCodes:
-    """How the levels of one category are coded in one partition.
+    """The codes of one category's levels in one partition.
 
     Attributes:
-        names: the levels that have a code of their own, in order of their value, and maybe
-            ``OTHER_LEVELS`` last.
+        names: the levels that have a code of their own, in order of their value; possibly
+            ``OTHER_LEVELS`` as the last one.
         codes: code of each level that the partition has, merged ones included.
     """
 
@@ -54,13 +54,13 @@ class Frame:
 
     Attributes:
         features: of all rows.
-        codes: per feature, how its levels are coded; None where it is numeric.
+        codes: codes of the levels per feature; None if it is numeric.
         target: shape (rows,); the value, or the position in ``classes``.
         weight: shape (rows,), or None.
         hashes: the row hashes; equal rows have equal ones.
-        groups: a hash of each row's group; of the row itself where there are no groups.
-        time: rank of each row's time among the distinct times, from 1; 0 where it is missing. None
-            where no column orders.
+        groups: a hash of each row's group; of the row itself if there are no groups.
+        time: rank of each row's time among the distinct times, from 1; 0 if it is missing. None
+            without a time column.
         classes: of the partition, in order of their value.
     """
 
@@ -75,10 +75,10 @@ class Frame:
 
     @cached_property
     def keys(self) -> Hashes:
-        """The row hashes, but the second and later ones of equal rows have others.
+        """The row hashes, changed for the second and later of equal rows.
 
-        What is sampled or shuffled by them is rows: by the hashes alone, a row that occurs a
-        thousand times would be drawn a thousand times or not at all.
+        They sample and shuffle rows. By the hashes alone, a row that occurs a thousand times would
+        be drawn a thousand times or not at all.
         """
         nth = np.arange(len(self.hashes)) - np.searchsorted(self.hashes, self.hashes)
         return np.where(nth == 0, self.hashes, mix(self.hashes ^ mix(nth.astype(np.uint64))))
@@ -99,17 +99,17 @@ class Frame:
         return Features(self.features.names, matrix, self.features.levels)
 
     def points(self, column: int, grid: FeatureGrid) -> Floats:
-        """The grid's values as this partition codes them; shape (points,)."""
+        """Return the grid's values as this partition codes them; shape (points,)."""
         codes = self.codes[column]
         if codes is None:
             return np.asarray(grid.numbers, np.float64)
         return np.array([codes.code(level) for level in grid.values], np.float64)
 
     def cells(self, column: int, grid: FeatureGrid) -> Integers:
-        """Position of each row's grid cell, -1 where the feature is missing or in no cell.
+        """Return the position of each row's grid cell; -1 if the feature is missing or in no cell.
 
-        Numbers lie in the cell of the nearest grid value. A level lies in its own cell; where the
-        partition merged it with others, it cannot be told apart and lies in none.
+        A number is in the cell of the nearest grid value. A level is in its own cell; if the
+        partition merged it with others, it is in none.
         """
         values = self.features.values[:, column]
         codes = self.codes[column]
@@ -125,12 +125,12 @@ class Frame:
 
 
 def make_frame(table: pa.Table, roles: Roles, classes: tuple[str, ...], max_levels: int) -> Frame:
-    """Read a partition's rows.
+    """Return the rows of a partition as a trainer gets them.
 
     Args:
         table: all rows of the partition, in any order, with canonical types.
         roles: of the columns.
-        classes: of the data set; empty for a regression.
+        classes: of the dataset; empty for a regression.
         max_levels: levels per category before the rarest are merged.
     """
     batch, hashes = in_canonical_order(table)
@@ -171,7 +171,7 @@ def _code(
 
 
 def level_codes(counts: Counter[str], kind: pa.DataType, max_levels: int) -> LevelCodes:
-    """Codes in order of value; beyond ``max_levels`` the rarest levels share the last code."""
+    """Return codes in order of value; beyond ``max_levels`` the rarest levels share the last."""
     kept = sorted(counts, key=lambda level: (-counts[level], _value_order(kind, level)))
     if len(kept) > max_levels:
         kept = kept[: max_levels - 1]
@@ -193,7 +193,7 @@ def _value_order(kind: pa.DataType, level: str) -> tuple[float, str]:
 
 
 def _target(column: pa.Array, classes: tuple[str, ...]) -> tuple[Floats, tuple[str, ...]]:
-    """Target as numbers; for classes, positions among those that the partition has."""
+    """Return the target as numbers; for classes, positions among the partition's classes."""
     if not classes:
         return numbers_of(column), ()
     texts = level_texts(column)
@@ -213,7 +213,7 @@ def _groups(batch: pa.RecordBatch, group: str | None, hashes: Hashes) -> Hashes:
 
 
 def _ranks(column: pa.Array) -> Integers:
-    """Rank of each value among the distinct ones, from 1; a missing time has 0."""
+    """Return the rank of each value among the distinct ones, from 1; 0 for a missing time."""
     encoded = column.dictionary_encode()
     order = pa.compute.sort_indices(encoded.dictionary).to_numpy()
     rank = np.empty(len(order) + 1, np.intp)

@@ -1,4 +1,4 @@
-"""The model card that lies beside a final model: what it is, for whoever finds it."""
+"""The model card: a description that is stored next to the final model."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ The target's relation to the features may be no cause: the model tells what goes
 
 
 def model_card(request: RunRequest, entry: PartitionEntry, frame: Frame, metrics: Rows) -> str:
-    """The card of one final model, as Markdown; depends on nothing but content."""
+    """Return the card of a final model as Markdown. It depends on content only."""
     roles = request.roles
     classes = f"; classes {', '.join(map(_plain, frame.classes))}" if frame.classes else ""
     return _CARD.format(
@@ -76,7 +76,7 @@ def _number(value: float | None) -> str:
 
 
 def _inputs(frame: Frame) -> list[str]:
-    """One line per column: its position, name, and for a category the level of each code."""
+    """Return a line per column: position, name and, for a category, the level of each code."""
     lines = []
     for i, (name, codes) in enumerate(zip(frame.features.names, frame.codes, strict=True)):
         if codes is None:
@@ -88,6 +88,6 @@ def _inputs(frame: Frame) -> list[str]:
 
 
 def _plain(text: str) -> str:
-    """Text that cannot break out of its place in a Markdown table, nor be read as HTML."""
+    """Return text that cannot break out of a Markdown table, and is not read as HTML."""
     shown = "".join(c if c.isprintable() else f"\\u{ord(c):04x}" for c in text)
     return shown.replace("|", "\\|").replace("<", "&lt;").replace("`", "'")

@@ -1,7 +1,8 @@
-"""One partition, from its part files to its record: fit, judge, explain, each found again by key.
+"""Training of one partition, from its part files to its record: fit, evaluate, explain.
 
-Order of writes: fold models, final model and card, then ``fit.json``; ``explanation.json``; and
-last, by the caller, the record. Killed in between, whatever is there already is used again.
+Fits and explanations are cached by key. Order of writes: fold models, final model and card, then
+``fit.json``; ``explanation.json``; and last, by the caller, the record. If the process is killed in
+between, existing results are used again.
 """
 
 from __future__ import annotations
@@ -46,19 +47,19 @@ Cached = Literal["full", "fit", "none"]
 
 @dataclass(frozen=True)
 class TrainContext:
-    """What all partitions of a run have in common.
+    """Inputs that all partitions of a run share.
 
     Attributes:
         request: of the run.
-        index: of the data set.
+        index: of the dataset.
         grid: shared by all partitions.
         trainer: the plug-in.
-        dataset: where the part files lie.
-        cache: where work is found again.
+        dataset: paths of the part files.
+        cache: paths of models and explanations.
         storage: of all of them.
         schema: of the part files.
-        evaluation: how rows are held out.
-        explanation: what is told.
+        evaluation: settings of the folds.
+        explanation: settings of the explanations.
     """
 
     request: RunRequest
@@ -79,7 +80,7 @@ class TrainContext:
 
     @property
     def task(self) -> Task:
-        """What is predicted."""
+        """Kind of target."""
         task: Task = self.request.task  # type: ignore[assignment]
         return task
 
@@ -93,60 +94,60 @@ class Models:
 
 
 def settle_untrained(
-    work: TrainContext, entry: PartitionEntry
+    context: TrainContext, entry: PartitionEntry
 ) -> tuple[PartitionRecord, Cached] | None:
-    """The record of a partition for which nothing need be computed, or None.
+    """Return the record of a partition that needs no computation; None for any other.
 
-    Its rows are not read: the index and the cache tell.
+    It does not read rows: the index and the cache are enough.
     """
-    reason = skip_before_reading(work, entry)
+    reason = skip_before_reading(context, entry)
     if reason is not None:
         return PartitionRecord(entry.key, "skipped", *reason), "none"
-    fit_key, explanation_key = keys_of(work, entry)
-    if work.storage.exists(work.cache.explanation(explanation_key)):
-        if work.storage.exists(work.cache.fit(fit_key)):
+    fit_key, explanation_key = keys_of(context, entry)
+    if context.storage.exists(context.cache.explanation(explanation_key)):
+        if context.storage.exists(context.cache.fit(fit_key)):
             return PartitionRecord(entry.key, "trained", "", "", fit_key, explanation_key), "full"
-    elif skipped := _cached_fit(work, fit_key).get("skipped"):
+    elif skipped := _cached_fit(context, fit_key).get("skipped"):
         why, message = skipped
         return PartitionRecord(entry.key, "skipped", why, message, fit_key), "full"
     return None
 
 
-def train_partition(work: TrainContext, entry: PartitionEntry) -> tuple[PartitionRecord, Cached]:
-    """Fit, judge and explain one partition, or find that done.
+def train_partition(context: TrainContext, entry: PartitionEntry) -> tuple[PartitionRecord, Cached]:
+    """Fit, evaluate and explain one partition, as far as the cache does not have it.
 
     Returns:
         Its record, and how much of it was found in the cache.
 
     Raises:
-        Exception: whatever the trainer raises.
+        Exception: any exception of the trainer.
     """
-    settled = settle_untrained(work, entry)
+    settled = settle_untrained(context, entry)
     if settled is not None:
         return settled
-    fit_key, explanation_key = keys_of(work, entry)
-    frame = read_frame(work, entry)
-    folds = make_folds(frame, work.evaluation)
+    fit_key, explanation_key = keys_of(context, entry)
+    frame = read_frame(context, entry)
+    folds = make_folds(frame, context.evaluation)
     reason = _skip_after_reading(frame, folds)
     if reason is not None:
-        _write_json(work, work.cache.fit(fit_key), {"skipped": reason})
+        _write_json(context, context.cache.fit(fit_key), {"skipped": reason})
         return PartitionRecord(entry.key, "skipped", *reason, fit_key), "none"
-    models = _load(work, fit_key)
+    models = _load(context, fit_key)
     has_fit = models is not None
-    models = models or _fit(work, entry, frame, folds, fit_key)
-    _explain(work, frame, folds, models, explanation_key)
+    models = models or _fit(context, entry, frame, folds, fit_key)
+    _explain(context, frame, folds, models, explanation_key)
     record = PartitionRecord(entry.key, "trained", "", "", fit_key, explanation_key)
     return record, "fit" if has_fit else "none"
 
 
-def _write_json(work: TrainContext, uri: str, value: Json) -> None:
-    write_text(work.storage, uri, canonical_json(value))
+def _write_json(context: TrainContext, uri: str, value: Json) -> None:
+    write_text(context.storage, uri, canonical_json(value))
 
 
-def _cached_fit(work: TrainContext, key: str) -> dict[str, Any]:
+def _cached_fit(context: TrainContext, key: str) -> dict[str, Any]:
     """Return a fit from the cache; empty if there is none that can be read."""
     try:
-        fit: dict[str, Any] = read_parsed(work.storage, work.cache.fit(key), json.loads)
+        fit: dict[str, Any] = read_parsed(context.storage, context.cache.fit(key), json.loads)
     except (MissingInputError, DamagedError):
         return {}
     return fit
@@ -155,20 +156,20 @@ def _cached_fit(work: TrainContext, key: str) -> dict[str, Any]:
 # --- reasons to skip ------------------------------------------------------------------------
 
 
-def skip_before_reading(work: TrainContext, entry: PartitionEntry) -> tuple[Reason, str] | None:
-    """A reason that the partition index alone tells, with words for it."""
-    rows = rows_with_target(work.index, entry, work.request.roles.target)
+def skip_before_reading(context: TrainContext, entry: PartitionEntry) -> tuple[Reason, str] | None:
+    """Return a reason that follows from the partition index, and its message."""
+    rows = rows_with_target(context.index, entry, context.request.roles.target)
     if entry.key.kind == "null":
         return "null_key", "The partition column is missing in these rows."
     if not rows:
         return "target_missing", "No row has a target."
-    if rows < work.request.min_rows:
-        return "too_few_rows", f"{rows} rows have a target, min_rows is {work.request.min_rows}."
+    if rows < context.request.min_rows:
+        return "too_few_rows", f"{rows} rows have a target, min_rows is {context.request.min_rows}."
     return None
 
 
 def rows_with_target(index: PartitionIndex, entry: PartitionEntry, target: str) -> int:
-    """Rows of a partition that can be trained on."""
+    """Return the number of rows that can be trained on."""
     return entry.rows - entry.missing[index.column_position(target)]
 
 
@@ -187,9 +188,9 @@ def _skip_after_reading(frame: Frame, folds: list[Fold]) -> tuple[Reason, str] |
 # --- keys -----------------------------------------------------------------------------------
 
 
-def keys_of(work: TrainContext, entry: PartitionEntry) -> tuple[str, str]:
-    """Keys of fit and explanation: digests of all that decides them. Content, not name."""
-    request = work.request
+def keys_of(context: TrainContext, entry: PartitionEntry) -> tuple[str, str]:
+    """Return the cache keys of fit and explanation: digests of all inputs."""
+    request = context.request
     roles = request.roles
     fit_key = digest(
         {
@@ -198,33 +199,34 @@ def keys_of(work: TrainContext, entry: PartitionEntry) -> tuple[str, str]:
             "features": [roles.features, sorted(roles.categorical), request.max_levels],
             "weight": roles.weight,
             "folds": [roles.group, roles.time, request.evaluate],
-            "trainer": [request.trainer, work.trainer.version],
+            "trainer": [request.trainer, context.trainer.version],
             "versions": request.versions,
             "train": TRAIN_VERSION,
         }
     )
-    return fit_key, digest([fit_key, request.explain, work.grid.digest_of(roles.features)])
+    return fit_key, digest([fit_key, request.explain, context.grid.digest_of(roles.features)])
 
 
-# --- work -----------------------------------------------------------------------------------
+# --- fit and explain ---------------------------------------------------------------------
 
 
-def read_frame(work: TrainContext, entry: PartitionEntry) -> Frame:
+def read_frame(context: TrainContext, entry: PartitionEntry) -> Frame:
     """Read the rows of a partition that have a target.
 
     Raises:
         LostArtifactError: a part file was deleted or damaged.
     """
-    with rebuild_if_lost(work.dataset, work.storage):
-        table = _read_parts(work, entry)
-    request = work.request
+    with rebuild_if_lost(context.dataset, context.storage):
+        table = _read_parts(context, entry)
+    request = context.request
     return make_frame(table, request.roles, request.classes, request.max_levels)
 
 
-def _read_parts(work: TrainContext, entry: PartitionEntry) -> pa.Table:
-    uris = [f"{work.dataset.base}/{part}" for part in entry.parts]
+def _read_parts(context: TrainContext, entry: PartitionEntry) -> pa.Table:
+    uris = [f"{context.dataset.base}/{part}" for part in entry.parts]
     tables = [
-        decode_part(work.storage.read(uri), work.index.format, work.schema, uri) for uri in uris
+        decode_part(context.storage.read(uri), context.index.format, context.schema, uri)
+        for uri in uris
     ]
     table = pa.concat_tables(tables)
     if table.num_rows != entry.rows:  # a CSV file that ends early can be read without an error
@@ -232,66 +234,68 @@ def _read_parts(work: TrainContext, entry: PartitionEntry) -> pa.Table:
     return table
 
 
-def _training_data(work: TrainContext, frame: Frame, rows: Any) -> TrainingData:  # noqa: ANN401 - index
+def _training_data(context: TrainContext, frame: Frame, rows: Any) -> TrainingData:  # noqa: ANN401 - index
     return TrainingData(
         features=frame.features.take(rows),
         target=frame.target[rows],
         weight=None if frame.weight is None else frame.weight[rows],
-        task=work.task,
+        task=context.task,
         classes=frame.classes,
-        seed=work.evaluation.seed,
+        seed=context.evaluation.seed,
     )
 
 
 def _fit(
-    work: TrainContext, entry: PartitionEntry, frame: Frame, folds: list[Fold], key: str
+    context: TrainContext, entry: PartitionEntry, frame: Frame, folds: list[Fold], key: str
 ) -> Models:
-    models = [work.trainer.fit(_training_data(work, frame, fold.train)) for fold in folds]
+    models = [context.trainer.fit(_training_data(context, frame, fold.train)) for fold in folds]
     predictions = [
-        _predict(work, frame, model, fold) for model, fold in zip(models, folds, strict=True)
+        _predict(context, frame, model, fold) for model, fold in zip(models, folds, strict=True)
     ]
-    metrics = evaluate(frame, folds, predictions, work.task, work.evaluation)
-    final = work.trainer.fit(_training_data(work, frame, slice(None)))
-    storage, cache = work.storage, work.cache
-    storage.write(cache.fold_models(key), _zip([work.trainer.save(model) for model in models]))
-    storage.write(cache.final_model(key, work.trainer.suffix), work.trainer.save(final))
-    storage.write(cache.model_card(key), model_card(work.request, entry, frame, metrics).encode())
-    _write_json(work, cache.fit(key), {"folds": len(folds), "metrics": metrics})
+    metrics = evaluate(frame, folds, predictions, context.task, context.evaluation)
+    final = context.trainer.fit(_training_data(context, frame, slice(None)))
+    storage, cache = context.storage, context.cache
+    storage.write(cache.fold_models(key), _zip([context.trainer.save(model) for model in models]))
+    storage.write(cache.final_model(key, context.trainer.suffix), context.trainer.save(final))
+    storage.write(
+        cache.model_card(key), model_card(context.request, entry, frame, metrics).encode()
+    )
+    _write_json(context, cache.fit(key), {"folds": len(folds), "metrics": metrics})
     return Models(models, final)
 
 
-def _predict(work: TrainContext, frame: Frame, model: Any, fold: Fold) -> Floats:  # noqa: ANN401
-    raw = work.trainer.predict(model, frame.features.take(fold.held_out))
-    outputs = len(frame.classes) if work.task == "multiclass" else 1
+def _predict(context: TrainContext, frame: Frame, model: Any, fold: Fold) -> Floats:  # noqa: ANN401
+    raw = context.trainer.predict(model, frame.features.take(fold.held_out))
+    outputs = len(frame.classes) if context.task == "multiclass" else 1
     shape = (len(fold.held_out), outputs)
     if raw.shape != shape:
         raise ValueError(f"predict returned an array of shape {raw.shape} instead of {shape}")
     if not np.isfinite(raw).all():
         raise ValueError("predict returned a value that is not finite")
-    prediction = inverse_link(work.task, raw)
-    if work.task == "regression":
+    prediction = inverse_link(context.task, raw)
+    if context.task == "regression":
         return prediction
     weight = weights_of(frame)[fold.train]
     target = frame.target[fold.train]
     return with_possible_classes(prediction, target, weight, len(frame.classes))
 
 
-def _load(work: TrainContext, key: str) -> Models | None:
-    """The fold models of the cache; None where there are none, or none that can be read."""
-    if not _cached_fit(work, key):
+def _load(context: TrainContext, key: str) -> Models | None:
+    """Return the fold models from the cache; None if there are none that can be read."""
+    if not _cached_fit(context, key):
         return None
     try:
-        archive = zipfile.ZipFile(io.BytesIO(work.storage.read(work.cache.fold_models(key))))
-        models = [work.trainer.load(archive.read(name)) for name in sorted(archive.namelist())]
+        archive = zipfile.ZipFile(io.BytesIO(context.storage.read(context.cache.fold_models(key))))
+        models = [context.trainer.load(archive.read(name)) for name in sorted(archive.namelist())]
     except (MemoryError, TransientError):
-        raise  # the models may be whole: the partition is tried again, not fitted again
-    except Exception:  # noqa: BLE001 - whatever a trainer makes of damaged bytes: fit again
+        raise  # the models may be intact: retry the partition instead of fitting it again
+    except Exception:  # noqa: BLE001 - a trainer may raise anything for damaged bytes: fit again
         return None
     return Models(models, None)
 
 
 def _zip(contents: list[bytes]) -> bytes:
-    """A zip archive that depends on nothing but its contents (no clock, no owner)."""
+    """Return a zip archive that depends on its contents only (no clock, no owner)."""
     sink = io.BytesIO()
     with zipfile.ZipFile(sink, "w", zipfile.ZIP_DEFLATED, compresslevel=1) as archive:
         for number, content in enumerate(contents):
@@ -299,15 +303,17 @@ def _zip(contents: list[bytes]) -> bytes:
     return sink.getvalue()
 
 
-def _explain(work: TrainContext, frame: Frame, folds: list[Fold], models: Models, key: str) -> None:
-    config = work.explanation
+def _explain(
+    context: TrainContext, frame: Frame, folds: list[Fold], models: Models, key: str
+) -> None:
+    config = context.explanation
     explained = ExplainContext(
-        trainer=work.trainer,
-        task=work.task,
+        trainer=context.trainer,
+        task=context.task,
         frame=frame,
         folds=seen_rows(frame, folds, models.folds, config.rows),
-        grid=work.grid,
+        grid=context.grid,
         config=config,
-        seed=work.evaluation.seed,
+        seed=context.evaluation.seed,
     )
-    _write_json(work, work.cache.explanation(key), explain(explained))
+    _write_json(context, context.cache.explanation(key), explain(explained))

@@ -1,4 +1,4 @@
-"""Trainers by name: Python entry points, loaded on use."""
+"""Trainers by name: Python entry points that are loaded on use."""
 
 from __future__ import annotations
 
@@ -16,16 +16,16 @@ GROUP = "refeed.trainers"
 
 
 def installed() -> dict[str, EntryPoint]:
-    """Entry points of all installed trainers, by name; nothing is loaded."""
+    """Return the entry points of all installed trainers by name, without loading them."""
     return {point.name: point for point in sorted(entry_points(group=GROUP))}
 
 
 def load_class(name: str) -> type[Trainer[Any, Any]]:
-    """The class of a trainer.
+    """Return the class of a trainer.
 
     Raises:
         SpecError: no such trainer is installed.
-        TrainerError: it cannot be imported, or is no trainer.
+        TrainerError: it cannot be imported, or is not a trainer.
     """
     found = installed()
     if name not in found:
@@ -35,7 +35,7 @@ def load_class(name: str) -> type[Trainer[Any, Any]]:
             f"{meant}Installed are {', '.join(found)}. A trainer is a package with an entry point "
             f"in the group {GROUP}."
         )
-        problem = Problem("trainer.name", f"no trainer {name!r} is installed", hint)
+        problem = Problem("trainer.name", f"the trainer {name!r} is not installed", hint)
         raise SpecError("the spec", [problem])
     try:
         loaded = found[name].load()
@@ -43,18 +43,20 @@ def load_class(name: str) -> type[Trainer[Any, Any]]:
         last = traceback.format_exception_only(error)[-1].strip()
         raise TrainerError(
             f"The trainer {name!r} ({found[name].value}) cannot be imported: {last}.",
-            hint="Install what it needs, such as its extra: pip install 'refeed[lightgbm]'.",
+            hint="Install its libraries, such as its extra: pip install 'refeed[lightgbm]'.",
         ) from error
     if not (isinstance(loaded, type) and issubclass(loaded, Trainer)):
-        raise TrainerError(f"The trainer {name!r} ({found[name].value}) is no subclass of Trainer.")
+        raise TrainerError(
+            f"The trainer {name!r} ({found[name].value}) is not a subclass of Trainer."
+        )
     return loaded
 
 
 def check_params(name: str, params: dict[str, Any]) -> BaseModel:
-    """The trainer's parameters with all defaults.
+    """Return the trainer's parameters with all defaults.
 
     Raises:
-        SpecError: a parameter that the trainer does not have, or with a value it does not take.
+        SpecError: the trainer has no such parameter, or rejects its value.
     """
     model = load_class(name).Params
     try:
@@ -70,19 +72,19 @@ def _problem(model: type[BaseModel], error: dict[str, Any]) -> Problem:
         near = difflib.get_close_matches(name, model.model_fields, n=1)
         meant = f"Did you mean {near[0]!r}? " if near else ""
         known = ", ".join(model.model_fields)
-        return Problem(where, "there is no such parameter", f"{meant}Known are {known}.")
+        return Problem(where, "unknown parameter", f"{meant}Known are {known}.")
     field = model.model_fields.get(name)
-    message = f"{error['input']!r} will not do: {error['msg'][:1].lower()}{error['msg'][1:]}"
+    message = f"{error['input']!r} is not valid: {error['msg'][:1].lower()}{error['msg'][1:]}"
     return Problem(where, message, (field.description or "") if field else "")
 
 
 def make_trainer(name: str, params: dict[str, Any]) -> Trainer[Any, Any]:
-    """A trainer with checked parameters; raises as ``check_params`` and ``load_class`` do."""
+    """Return a trainer with checked parameters. Raises like ``check_params`` and ``load_class``."""
     return load_class(name)(check_params(name, params))
 
 
 def library_versions(trainer: type[Trainer[Any, Any]]) -> dict[str, str]:
-    """Versions of whatever shapes a number that this trainer yields."""
+    """Return the versions of all libraries that can change the trainer's numbers."""
     names = ("numpy", "pyarrow", "scipy", *trainer.libraries)
     return {name: _version(name) for name in names}
 

@@ -1,4 +1,4 @@
-"""The train step: all partitions of one shard, in a pool of warm workers."""
+"""The train step: trains the partitions of one shard in a pool of warm workers."""
 
 from __future__ import annotations
 
@@ -24,8 +24,8 @@ from steps.train.workers.worker import (
     OUT_OF_MEMORY,
     TaskResult,
     WorkerTask,
-    note_attempt,
     open_context,
+    record_task,
     write_record,
 )
 
@@ -34,14 +34,14 @@ _READERS = 16
 
 @dataclass(frozen=True)
 class TrainLimits:
-    """What a pod has to train a shard, and what another one could have. A laptop has no other.
+    """Resources of this pod, and those that a later pod may have. A laptop has no later pod.
 
     Attributes:
-        workers: processes at once; None for one per processor.
-        class_offset: by how many resource classes this pod is larger than the shard's own.
-        largest_class_offset: the largest such step there is.
-        may_wait: a later pod may try again what failed for a passing reason.
-        killed_for_memory: the pod before this one was killed since it ran out of memory.
+        workers: processes at the same time; None for one per CPU.
+        class_offset: how many resource classes larger than the shard's own this pod is.
+        largest_class_offset: the largest such offset.
+        can_retry_later: a later pod may retry after a transient error.
+        killed_for_memory: the previous pod of the shard was killed because it ran out of memory.
     """
 
     workers: int | None = None
@@ -53,12 +53,12 @@ class TrainLimits:
 
 @dataclass
 class TrainResult:
-    """What the step did.
+    """Result of the step.
 
     Attributes:
-        statuses: partitions by status; those that an earlier try had finished are not counted.
+        statuses: partitions by status, without those that an earlier attempt finished.
         cached: the same partitions by how much of them was found in the cache.
-        finished: partitions that an earlier try of this run had finished.
+        finished: partitions that an earlier attempt of this run finished.
     """
 
     statuses: Counter[str] = field(default_factory=Counter)
@@ -69,7 +69,7 @@ class TrainResult:
 def train(
     address: RunAddress,
     shard: str,
-    means: TrainLimits,
+    limits: TrainLimits,
     progress: Progress,
     log: RunLog,
     stop: Stop | None = None,
@@ -79,31 +79,32 @@ def train(
     Args:
         address: names the run.
         shard: file name of the shard, such as ``small-00003``.
-        means: what there is to train with.
-        progress: told of every partition.
-        log: told of every partition.
-        stop: says when the pod has to stop.
+        limits: resources of this pod and of later ones.
+        progress: advances with each partition.
+        log: receives an event per partition.
+        stop: is set when the pod has to stop.
 
     Raises:
-        MissingInputError: the run is not there.
+        MissingInputError: the run does not exist.
+        LostArtifactError: part of the dataset was deleted or damaged.
         SpecError: the trainer is not installed here.
         PreemptedError: the pod had to stop.
-        MoreMemoryError: all is done but what needs a larger resource class.
-        TransientError: all is done but what failed for a passing reason.
+        MoreMemoryError: the remaining partitions need a larger resource class.
+        TransientError: the remaining partitions failed with transient errors.
     """
-    work = open_context(address)
-    step = _Step(work, address, shard, means, progress, log)
+    context = open_context(address)
+    step = _Step(context, address, shard, limits, progress, log)
     uri = f"{address.run_layout.shards}/{shard}.json"
-    ids: list[str] = read_parsed(work.storage, uri, json.loads)
+    ids: list[str] = read_parsed(context.storage, uri, json.loads)
     wanted = set(ids)
-    entries = {e.key.partition_id: e for e in work.index.entries if e.key.partition_id in wanted}
+    entries = {e.key.partition_id: e for e in context.index.entries if e.key.partition_id in wanted}
     progress.begin("train", "partitions", len(ids))
     tasks = list(step.tasks([entries[partition_id] for partition_id in ids]))
     if tasks:
-        module = load_class(work.request.trainer["name"]).__module__
+        module = load_class(context.request.trainer["name"]).__module__
         remote = ["steps.storage.gcs"] if "://" in address.root else []
-        preload = [module, *work.trainer.preload, "steps.train.workers.worker", *remote]
-        size = means.workers or os.cpu_count() or 1
+        preload = [module, *context.trainer.preload, "steps.train.workers.worker", *remote]
+        size = limits.workers or os.cpu_count() or 1
         pool = Pool(
             address, preload, size, step.on_result, step.on_death, step.on_drop, stop or Stop()
         )
@@ -114,36 +115,36 @@ def train(
 
 
 class _Step:
-    """Keeps count, and writes what no worker can: records of what needs none, or has lost its."""
+    """Counts results, and writes the records of partitions that no worker writes."""
 
     def __init__(
         self,
-        work: TrainContext,
+        context: TrainContext,
         address: RunAddress,
         shard: str,
-        means: TrainLimits,
+        limits: TrainLimits,
         progress: Progress,
         log: RunLog,
     ) -> None:
-        self.work, self.progress, self.log = work, progress, log
-        self.run, self.shard, self.means = address.run_layout, shard, means
+        self.context, self.progress, self.log = context, progress, log
+        self.run, self.shard, self.limits = address.run_layout, shard, limits
         self.result = TrainResult()
-        self._keys = {entry.key.partition_id: entry.key for entry in work.index.entries}
+        self._keys = {entry.key.partition_id: entry.key for entry in context.index.entries}
         self._kills = memory_kills()
         self._larger: list[int] = []
         self._later: list[str] = []
 
     def tasks(self, entries: Sequence[PartitionEntry]) -> Iterator[WorkerTask]:
-        """Orders for what must be computed; all else is settled on the way."""
+        """Yield the partitions that must be computed, and record all others."""
         finished = {
-            name.removesuffix(".json") for name in self.work.storage.names(self.run.records)
+            name.removesuffix(".json") for name in self.context.storage.names(self.run.records)
         }
-        killed = self.means.killed_for_memory
-        history = History(self.run, self.work.storage, killed_for_memory=killed)
+        killed = self.limits.killed_for_memory
+        history = History(self.run, self.context.storage, killed_for_memory=killed)
         left = [entry for entry in entries if entry.key.partition_id not in finished]
-        self._pass_over(len(entries) - len(left))
-        with ThreadPoolExecutor(_READERS) as pool:  # asking a far storage takes its time
-            settled = pool.map(lambda entry: settle_untrained(self.work, entry), left)
+        self._count_finished(len(entries) - len(left))
+        with ThreadPoolExecutor(_READERS) as pool:  # in object storage each lookup is a request
+            settled = pool.map(lambda entry: settle_untrained(self.context, entry), left)
             for entry, untrained in zip(left, settled, strict=True):
                 task = self._task(entry.key.partition_id, history)
                 if untrained is not None:
@@ -151,7 +152,7 @@ class _Step:
                 elif self._fits(task, history):
                     yield task
 
-    def _pass_over(self, finished: int) -> None:
+    def _count_finished(self, finished: int) -> None:
         self.result.finished += finished
         self.progress.advance(finished)
 
@@ -160,33 +161,33 @@ class _Step:
             partition_id,
             history.last_attempt(partition_id) + 1,
             self.shard,
-            self.means.class_offset,
+            self.limits.class_offset,
             alone=history.suspect(partition_id),
-            can_use_larger_class=self.means.class_offset < self.means.largest_class_offset,
-            can_retry_later=self.means.can_retry_later,
+            can_use_larger_class=self.limits.class_offset < self.limits.largest_class_offset,
+            can_retry_later=self.limits.can_retry_later,
         )
 
     def _fits(self, task: WorkerTask, history: History) -> bool:
-        """Whether the partition can be tried here; if not, a larger pod does it, or it failed."""
-        largest = self.means.largest_class_offset
+        """Return whether the partition fits this pod; else defer it, or record its failure."""
+        largest = self.limits.largest_class_offset
         if history.ran_out_alone(task.partition_id, largest):
             self._fail(task, "out_of_memory", OUT_OF_MEMORY)
             return False
         needed = min(history.class_offset(task.partition_id), largest)
-        if needed > self.means.class_offset:
+        if needed > self.limits.class_offset:
             self._larger.append(needed)
-        return needed <= self.means.class_offset
+        return needed <= self.limits.class_offset
 
     def _settle(self, task: WorkerTask, record: PartitionRecord, cached: Cached) -> None:
-        note_attempt(self.work, self.run, task, record.status, cached, 0.0)
-        write_record(self.work, self.run, record)
+        record_task(self.context, self.run, task, record.status, cached, 0.0)
+        write_record(self.context, self.run, record)
         self._count(task, record.status, cached, record.reason, record.message)
 
     def on_result(self, result: TaskResult) -> None:
-        """A worker is done with a partition, as far as this pod can be."""
+        """Count the result of a worker, or defer the partition to a later pod."""
         task = result.task
         if result.retry and result.reason == "out_of_memory":
-            self._larger.append(self.means.class_offset + 1)
+            self._larger.append(self.limits.class_offset + 1)
         elif result.retry:
             self._later.append(result.message)
         else:
@@ -194,28 +195,28 @@ class _Step:
             self._count(task, result.status, *fields, seconds=result.seconds)
 
     def on_death(self, task: WorkerTask, exit_code: int) -> None:
-        """A worker died under a partition; if it was alone, that partition has failed."""
+        """Record that a worker died. A partition that was alone then has failed."""
         kills = memory_kills()
         memory, self._kills = kills > self._kills, kills
         outcome = "out_of_memory" if memory else "lost"
-        note_attempt(self.work, self.run, task, outcome, "none", 0.0)
+        record_task(self.context, self.run, task, outcome, "none", 0.0)
         self.log.event("worker died", partition=task.partition_id, exit_code=exit_code)
         if not task.alone:
             return
         if memory and task.can_use_larger_class:
-            self._larger.append(self.means.class_offset + 1)
+            self._larger.append(self.limits.class_offset + 1)
         elif memory:
             self._fail(task, "out_of_memory", OUT_OF_MEMORY)
         else:
             self._fail(task, "worker_died", death_message(exit_code))
 
     def on_drop(self, task: WorkerTask) -> None:
-        """The pod has to stop while a partition is in hand: that is not the partition's fault."""
-        note_attempt(self.work, self.run, task, "dropped", "none", 0.0)
+        """Record that the pod had to stop during an attempt, which is not the partition's fault."""
+        record_task(self.context, self.run, task, "dropped", "none", 0.0)
 
     def _fail(self, task: WorkerTask, reason: str, message: str) -> None:
         key = self._keys[task.partition_id]
-        write_record(self.work, self.run, PartitionRecord(key, "failed", reason, message))  # type: ignore[arg-type]
+        write_record(self.context, self.run, PartitionRecord(key, "failed", reason, message))  # type: ignore[arg-type]
         self._count(task, "failed", "none", reason, message)
 
     def _count(
@@ -245,11 +246,16 @@ class _Step:
         self.progress.advance(1, f"failed: {reason}" if status == "failed" else "")
 
     def raise_for_deferred(self) -> None:
-        """Say what is left for another pod."""
+        """Raise if partitions are left for a later pod.
+
+        Raises:
+            MoreMemoryError: some need a larger resource class.
+            TransientError: some failed with a transient error.
+        """
         if self._larger:
             raise MoreMemoryError(min(self._larger))
         if self._later:
             raise TransientError(
-                f"{len(self._later)} partitions failed for a passing reason, such as: "
+                f"{len(self._later)} partitions failed with a transient error, such as: "
                 f"{self._later[0]}"
             )

@@ -1,8 +1,8 @@
-"""What a trainer plug-in is: a class with two abstract members, ``fit`` and ``predict``.
+"""The interface of a trainer plug-in: a class with two abstract methods, ``fit`` and ``predict``.
 
 A plug-in registers its class under the entry-point group ``refeed.trainers`` and imports it from
-the public API: ``from refeed import Trainer``. All else (folds, metrics, explanations, storage)
-is Refeed's.
+the public API: ``from refeed import Trainer``. Refeed does the rest: folds, metrics, explanations
+and storage.
 """
 
 from __future__ import annotations
@@ -19,13 +19,13 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 Floats: TypeAlias = "NDArray[np.float64]"
-"""An array of float64; the alias is a text, so that numpy is not imported for it."""
+"""An array of float64. The alias is a string, so that numpy is not imported."""
 
 Task = Literal["regression", "binary", "multiclass"]
 
 
 class TrainerParams(BaseModel):
-    """Base of a trainer's parameters: unknown keys are errors, values are never guessed at."""
+    """Base of a trainer's parameters: unknown keys are errors, and values are not coerced."""
 
     model_config = ConfigDict(
         extra="forbid", frozen=True, strict=True, use_attribute_docstrings=True
@@ -43,8 +43,8 @@ class Features:
     Attributes:
         names: one per column.
         values: shape (rows, columns). NaN is missing. A categorical column holds codes 0, 1, ...
-            into ``levels``; the code ``len(levels)`` stands for a level that the partition does
-            not have (it occurs in grids only, never in training).
+            into ``levels``; the code ``len(levels)`` is a level that the partition does not have
+            (it occurs in grids and predictions, never in training).
         levels: per column, the levels in order of their value, or None where it is numeric.
     """
 
@@ -63,11 +63,11 @@ class Features:
         return tuple(i for i, levels in enumerate(self.levels) if levels is not None)
 
     def take(self, rows: Any) -> Features:  # noqa: ANN401 - whatever numpy accepts as an index
-        """The rows that a numpy index names."""
+        """Return the rows of a numpy index."""
         return replace(self, values=self.values[rows])
 
     def with_column(self, column: int, values: Any) -> Features:  # noqa: ANN401 - scalar or array
-        """A copy in which one column holds ``values``."""
+        """Return a copy with other values in one column."""
         changed = self.values.copy()
         changed[:, column] = values
         return replace(self, values=changed)
@@ -75,16 +75,16 @@ class Features:
 
 @dataclass(frozen=True)
 class TrainingData:
-    """What ``fit`` gets: rows in canonical order, so that equal data gives equal models.
+    """The input of ``fit``: rows in canonical order, so that equal data gives equal models.
 
     Attributes:
         features: of the rows to train on.
         target: shape (rows,). The value, or for classes the position in ``classes``.
-        weight: shape (rows,), or None where all rows count alike.
-        task: what is predicted.
+        weight: shape (rows,), or None if all rows count the same.
+        task: kind of target.
         classes: the partition's classes in order of their value; empty for a regression. For a
             binary task the second one is the positive class.
-        seed: for whatever is random in the trainer.
+        seed: for all randomness in the trainer.
     """
 
     features: Features
@@ -96,7 +96,7 @@ class TrainingData:
 
     @property
     def outputs(self) -> int:
-        """Columns of ``predict``: one, or one per class where there are more than two."""
+        """Number of columns of ``predict``: one, or one per class if there are more than two."""
         return len(self.classes) if self.task == "multiclass" else 1
 
 
@@ -145,7 +145,7 @@ class Trainer(ABC, Generic[ParamsT, ModelT]):
 
     @abstractmethod
     def predict(self, model: ModelT, features: Features) -> Floats:
-        """Raw scores, shape (rows, outputs).
+        """Return raw scores, shape (rows, outputs).
 
         A regression predicts the target itself. A binary task predicts the log-odds of the
         positive class, one output. With more classes there is one margin per class, whose softmax
@@ -155,7 +155,7 @@ class Trainer(ABC, Generic[ParamsT, ModelT]):
     def response_curves(
         self, model: ModelT, features: Features, column: int, points: Floats
     ) -> Floats:
-        """Raw scores of every row with one column set to each point in turn.
+        """Return the raw scores of every row with one column set to each point in turn.
 
         Args:
             model: as fitted.
@@ -172,17 +172,17 @@ class Trainer(ABC, Generic[ParamsT, ModelT]):
         return np.stack(curves, axis=1)
 
     def shap_values(self, model: ModelT, features: Features) -> ShapValues | None:
-        """SHAP values on the raw scale, or None where the trainer has no way to tell them."""
+        """Return SHAP values on the raw scale, or None if the trainer cannot compute them."""
         del model, features
         return None
 
     def gain(self, model: ModelT) -> Floats | None:
-        """Total gain of each column, shape (columns,), or None where there is no such thing."""
+        """Return the total gain of each column, shape (columns,), or None if there is none."""
         del model
         return None
 
     def save(self, model: ModelT) -> bytes:
-        """The model in its library's own format; the default pickles it."""
+        """Return the model in its library's own format; the default pickles it."""
         return pickle.dumps(model)
 
     def load(self, content: bytes) -> ModelT:

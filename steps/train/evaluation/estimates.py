@@ -1,4 +1,4 @@
-r"""Estimates with influence values: one calculus for every metric and its standard error.
+r"""Estimates with influence values: one method for every metric and its standard error.
 
 A metric of n held-out rows is an estimate v with an influence value u_i per row, such that
 v(data) - v(truth) is nearly sum_i u_i. Then, with rows that come in independent groups g,
@@ -26,7 +26,7 @@ CONFIDENCE = 0.90
 
 
 _NOTHING = float(np.finfo(np.float64).eps)
-"""Share of a loss that is no more than rounding error."""
+"""Share of a loss that counts as rounding error."""
 
 
 @dataclass(frozen=True)
@@ -44,20 +44,20 @@ class Estimate:
     reason: str = ""
 
     def mapped(self, value: float, slope: float) -> Estimate:
-        """A function of this estimate: its value, and its derivative at ``self.value``."""
+        """Return a function of this estimate, given its value and derivative at ``self.value``."""
         influence = None if self.influence is None else slope * self.influence
         return Estimate(value, influence, self.reason)
 
 
 def mean(losses: Floats, weight: Floats) -> Estimate:
-    """The weighted mean of row losses; both of shape (rows,)."""
+    """Return the weighted mean of row losses; both of shape (rows,)."""
     total = weight.sum()
     value = float((weight * losses).sum() / total)
     return Estimate(value, weight * (losses - value) / total)
 
 
 def ratio(above: Estimate, below: Estimate) -> Estimate:
-    """The ratio of two losses of the same rows; undefined where ``below`` is nothing beside it."""
+    """Return the ratio of two losses of the same rows; undefined if ``below`` is negligible."""
     if above.value is None or below.value is None:
         return Estimate(None, None, above.reason or below.reason)
     if below.value <= _NOTHING * above.value:
@@ -69,7 +69,7 @@ def ratio(above: Estimate, below: Estimate) -> Estimate:
 
 
 def standard_error(estimate: Estimate, groups: Hashes) -> float | None:
-    """The cluster-robust standard error; None where it is undefined (as with one group).
+    """Return the cluster-robust standard error; None where it is undefined (as with one group).
 
     Args:
         estimate: of rows.
@@ -86,6 +86,6 @@ def standard_error(estimate: Estimate, groups: Hashes) -> float | None:
 
 
 def interval(value: float, error: float, groups: int) -> tuple[float, float]:
-    """The 90 % interval: value -/+ error times Student's t with groups - 1 degrees of freedom."""
+    """Return the 90 % interval: value -/+ error * Student's t of groups - 1 degrees of freedom."""
     reach = float(stats.t.ppf(0.5 + CONFIDENCE / 2, groups - 1)) * error
     return value - reach, value + reach

@@ -23,7 +23,7 @@ Rows = dict[str, list[Any]]
 
 @dataclass(frozen=True)
 class Judged:
-    """Held-out rows with what was predicted for them.
+    """Held-out rows with their predictions.
 
     Attributes:
         target: shape (rows,).
@@ -43,7 +43,7 @@ class Judged:
 def evaluate(
     frame: Frame, folds: list[Fold], predictions: list[Floats], task: str, config: EvaluateConfig
 ) -> Rows:
-    """The metrics of the held-out rows, fold by fold and pooled.
+    """Return the metrics of the held-out rows, per fold and pooled.
 
     Args:
         frame: the partition.
@@ -67,7 +67,7 @@ def evaluate(
 
 
 def weights_of(frame: Frame) -> Floats:
-    """The row weights, all ones where the spec names none; shape (rows,)."""
+    """Return the row weights, all 1 without a weight column; shape (rows,)."""
     return np.ones(len(frame.target)) if frame.weight is None else frame.weight
 
 
@@ -95,7 +95,7 @@ def _constant(frame: Frame, metric: Metric, train: Integers) -> Floats:
 def _common_constants(
     frame: Frame, folds: list[Fold], metrics: tuple[Metric, ...]
 ) -> dict[str, Floats]:
-    """Of the metrics that are not additive: one constant, fitted on all training rows."""
+    """Return the constants of metrics that are not additive, fitted on all training rows."""
     train = np.unique(np.concatenate([fold.train for fold in folds]))
     return {
         metric.name: _constant(frame, metric, train) for metric in metrics if not metric.additive
@@ -131,7 +131,7 @@ def _append(rows: Rows, metric: Metric, scope: str, fold: int | None, part: Judg
 
 
 def _skill(metric: Metric, value: Estimate, constant: Estimate) -> Estimate:
-    """1 - loss / loss of the constant."""
+    """Return 1 - loss / loss of the constant prediction."""
     share = ratio(metric.loss(value), metric.loss(constant))
     if share.value is None:
         return share

@@ -1,4 +1,4 @@
-"""Which rows are held out together. Follows from content and seed, never from row position."""
+"""Folds: rows that are held out together. They follow from content and seed, not from position."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ from steps.train.frame import Frame, Integers
 
 @dataclass(frozen=True)
 class Fold:
-    """Positions of the rows that a fold's model is trained on, and of those it is judged on."""
+    """Positions of the rows that a fold's model is trained on, and of its held-out rows."""
 
     train: Integers
     held_out: Integers
 
 
 def make_folds(frame: Frame, config: EvaluateConfig) -> list[Fold]:
-    """The folds of a partition; folds without rows on either side are left out.
+    """Return the folds of a partition; folds without rows on either side are left out.
 
     Returns an empty list where there are fewer groups (or distinct rows, or times) than folds.
     """
@@ -43,7 +43,7 @@ def make_folds(frame: Frame, config: EvaluateConfig) -> list[Fold]:
 
 
 def _stratified_rank(frame: Frame, groups: np.ndarray, members: Integers, seed: int) -> Integers:
-    """Rank of each group in the order of its seeded hash, class by class.
+    """Return the rank of each group in the order of its seeded hash, class by class.
 
     Dealt round robin, the ranks give every fold its share of each class. The class of a group is
     the one of which it holds the largest share: where the positive rows are few, their groups are
@@ -61,7 +61,7 @@ def _stratified_rank(frame: Frame, groups: np.ndarray, members: Integers, seed: 
 
 
 def _time_folds(frame: Frame, folds: int) -> list[Fold]:
-    """Ordered blocks, ``folds + 1`` of them, of about equally many rows.
+    """Return ``folds + 1`` ordered blocks with about equally many rows.
 
     Each but the first is predicted from all blocks before it. Rows of one time share a block.
     Rows without a time are in none: nobody knows whether they come from the future.
@@ -74,7 +74,7 @@ def _time_folds(frame: Frame, folds: int) -> list[Fold]:
     before = np.cumsum(counts) - counts
     shares = counts.sum() * np.arange(1, folds + 1)
     starts = np.searchsorted(before * (folds + 1), shares)  # at the first time at or after a share
-    # A time with more rows than a block has would leave a block empty: each has one time at least.
+    # A time with more rows than a block would leave a block empty: each has at least one time.
     block = np.arange(folds)
     starts = np.minimum(np.maximum.accumulate(starts - block) + block, times - folds + block)
     block = np.searchsorted(starts, frame.time - 1, side="right")

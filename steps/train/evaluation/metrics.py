@@ -1,4 +1,4 @@
-"""Metrics out of fold, each beside the best constant for it. Values are scikit-learn's."""
+"""Out-of-fold metrics, each with its constant prediction. The values equal scikit-learn's."""
 
 from __future__ import annotations
 
@@ -14,15 +14,15 @@ Score = Callable[[Floats, Floats, Floats], Estimate]
 """(target, prediction, weight) -> estimate. Prediction has shape (rows, outputs)."""
 
 Constant = Callable[[Floats, Floats, int], Floats]
-"""(training target, weight, classes) -> the constant prediction, shape (outputs,)."""
+"""(training target, weight, classes) -> constant prediction, shape (outputs,)."""
 
 _EPSILON = float(np.finfo(np.float64).eps)
-"""Probabilities are kept this far from 0 and 1, as ``sklearn.metrics.log_loss`` does."""
+"""Distance that probabilities keep from 0 and 1, as in ``sklearn.metrics.log_loss``."""
 
 
 @dataclass(frozen=True)
 class Metric:
-    """A metric, and the constant that is best for it.
+    """A metric and its constant prediction.
 
     Attributes:
         name: as in ``sklearn.metrics``, shortened.
@@ -41,14 +41,14 @@ class Metric:
     additive: bool = True
 
     def loss(self, estimate: Estimate) -> Estimate:
-        """The metric as a loss, 0 at best."""
+        """Return the metric as a loss, 0 at best."""
         if not self.gain or estimate.value is None:
             return estimate
         return estimate.mapped(1 - estimate.value, -1.0)
 
 
 def metrics_of(task: str, quantile: float) -> tuple[Metric, ...]:
-    """All metrics of a task; the first one is the headline.
+    """Return all metrics of a task; the first one is the headline.
 
     Args:
         task: regression, binary or multiclass.
@@ -77,7 +77,7 @@ def _mae(target: Floats, prediction: Floats, weight: Floats) -> Estimate:
 
 
 def _r2(target: Floats, prediction: Floats, weight: Floats) -> Estimate:
-    """1 - squared error / squared distance from the mean of the same rows."""
+    """Return 1 - squared error / squared distance from the mean of the same rows."""
     centre = float(_mean_constant(target, weight, 0)[0])
     spread = mean((target - centre) ** 2, weight)
     error = mean(_squared(target, prediction), weight)
@@ -96,13 +96,13 @@ def _pinball(quantile: float) -> Score:
 
 
 def _mean_constant(target: Floats, weight: Floats, _classes: int) -> Floats:
-    if np.ptp(target) == 0:  # a mean of equal numbers is off by a rounding error, no perfect one
+    if np.ptp(target) == 0:  # the mean of equal numbers may be off by a rounding error
         return target[:1]
     return np.array([(weight * target).sum() / weight.sum()])
 
 
 def _quantile_constant(quantile: float) -> Constant:
-    """The weighted lower quantile: the smallest value with at least that share at or below it.
+    """Return the weighted lower quantile: the smallest value with at least that share at or below.
 
     It minimises the pinball loss; at 0.5 it is the (lower) median, which minimises the MAE.
     """
@@ -140,7 +140,7 @@ def _positive_prior(target: Floats, weight: Floats, classes: int) -> Floats:
 
 
 def _possible_prior(target: Floats, weight: Floats, classes: int) -> Floats:
-    """The prior; a class without training rows gets half an average row's share.
+    """Return the prior; a class without training rows gets half an average row's share.
 
     The log loss of a probability of 0 is infinite, or whatever the clipping makes of it: any
     trainer that leaves a little to what it has not seen would shine beside such a constant.
@@ -154,7 +154,7 @@ def _possible_prior(target: Floats, weight: Floats, classes: int) -> Floats:
 def with_possible_classes(
     prediction: Floats, target: Floats, weight: Floats, classes: int
 ) -> Floats:
-    """Probabilities that give a class without training rows what the constant gives it.
+    """Return probabilities that give a class without training rows its share of the constant.
 
     No trainer can know of such a class: LightGBM's margin for it is -34.5, and one held-out row of
     it would outweigh all others. The other probabilities keep their proportions.
@@ -181,7 +181,7 @@ def _possible_positive_prior(target: Floats, weight: Floats, classes: int) -> Fl
 
 
 def _majority(target: Floats, weight: Floats, classes: int) -> Floats:
-    """All probability on the most frequent class.
+    """Return all probability on the most frequent class.
 
     It is the best constant for accuracy and for macro F1: the F1 of always predicting a class of
     share p is 2p / (1 + p), which grows with p, and the F1 of every other class is 0.
@@ -200,7 +200,7 @@ def _brier(target: Floats, prediction: Floats, weight: Floats) -> Estimate:
 
 
 def _auc(target: Floats, prediction: Floats, weight: Floats) -> Estimate:
-    """Probability that a positive row scores above a negative one, ties counting half.
+    """Return the probability that a positive row scores above a negative one; ties count half.
 
     The influence values are DeLong's structural components.
     """
@@ -217,7 +217,7 @@ def _auc(target: Floats, prediction: Floats, weight: Floats) -> Estimate:
 
 
 def _share_below(score: Floats, weight: Floats) -> Floats:
-    """Per row the share of ``weight`` with a smaller score, ties counting half."""
+    """Return, per row, the share of ``weight`` with a smaller score; ties count half."""
     _, members = np.unique(score, return_inverse=True)
     totals = np.bincount(members, weights=weight)
     below = np.cumsum(totals) - totals / 2
@@ -226,7 +226,7 @@ def _share_below(score: Floats, weight: Floats) -> Floats:
 
 
 def _average_precision(target: Floats, prediction: Floats, weight: Floats) -> Estimate:
-    """Sum over thresholds of (recall step) * precision; no interpolation, as scikit-learn does."""
+    """Return the sum of (recall step) * precision over thresholds, as scikit-learn does."""
     positive = target > 0
     if not positive.any():
         return Estimate(None, None, "one_class")
@@ -248,7 +248,7 @@ def _accuracy(target: Floats, prediction: Floats, weight: Floats) -> Estimate:
 
 
 def _macro_f1(target: Floats, prediction: Floats, weight: Floats) -> Estimate:
-    """Mean over the classes that occur or are predicted of F1 = 2 TP / (2 TP + FP + FN)."""
+    """Return the mean F1 = 2 TP / (2 TP + FP + FN) over classes that occur or are predicted."""
     guess = prediction.argmax(axis=1)
     classes = np.union1d(target.astype(np.intp), guess)
     value, influence = 0.0, np.zeros(len(target))
@@ -276,7 +276,7 @@ _MULTICLASS = (
 
 
 def inverse_link(task: str, raw: Floats) -> Floats:
-    """Predictions of raw scores; the last axis is the outputs.
+    """Return the predictions of raw scores; the last axis is the outputs.
 
     Identity for a regression, the logistic function for a binary task (the probability of the
     positive class), the softmax over the outputs for more classes.
@@ -284,7 +284,7 @@ def inverse_link(task: str, raw: Floats) -> Floats:
     if task == "regression":
         return raw
     if task == "binary":
-        # Each branch overflows nowhere: exp of a number that is not positive.
+        # No branch overflows: exp of a number that is not positive.
         small = np.exp(-np.abs(raw))
         return np.where(raw >= 0, 1 / (1 + small), small / (1 + small))
     grown = np.exp(raw - raw.max(axis=-1, keepdims=True))

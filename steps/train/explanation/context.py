@@ -1,4 +1,4 @@
-"""A partition ready to be explained, and how values of several folds become one.
+"""Inputs of an explanation, and how values of several folds become one.
 
 Each value is the mean over the folds; ``fold_sd`` is the standard deviation between them (n - 1).
 It is a spread, not a standard error, and never divided by the square root of the number of folds:
@@ -25,7 +25,7 @@ AnyTrainer = Trainer[Any, Any]
 
 @dataclass(frozen=True)
 class ExplainedFold:
-    """One fold's model with the held-out rows that it explains.
+    """A fold's model with the held-out rows that it explains.
 
     Attributes:
         model: of the fold.
@@ -42,7 +42,7 @@ class ExplainedFold:
 
 @dataclass(frozen=True)
 class ExplainContext:
-    """A partition and its fold models, ready to be explained.
+    """A partition with its fold models, as explanations use them.
 
     Attributes:
         trainer: the plug-in.
@@ -64,14 +64,14 @@ class ExplainContext:
 
     @property
     def classes(self) -> tuple[str, ...]:
-        """The classes that outputs are about; one empty text for a regression."""
+        """Classes of the outputs; one empty text for a regression."""
         if self.task == "multiclass":
             return self.frame.classes
         return self.frame.classes[1:] if self.task == "binary" else ("",)
 
     @property
     def margin(self) -> str:
-        """The unit of raw scores."""
+        """Unit of the raw scores."""
         return "target" if self.task == "regression" else "log_odds"
 
 
@@ -98,7 +98,7 @@ def put(rows: Rows, /, **cells: Any) -> None:  # noqa: ANN401 - cells of any col
 
 
 def mean_and_sd(values: Floats) -> tuple[Floats, list[float | None]]:
-    """Mean over the first axis (folds) and standard deviation between folds; NaN is left out.
+    """Return mean and standard deviation over the first axis (folds), ignoring NaN.
 
     Args:
         values: shape (folds, items).
@@ -117,11 +117,11 @@ def mean_and_sd(values: Floats) -> tuple[Floats, list[float | None]]:
 
 
 def cell_of(value: float) -> float | None:
-    """A cell of a result table: NaN is empty."""
+    """Return a cell of a result table; NaN is empty."""
     return None if np.isnan(value) else float(value)
 
 
 def row_mean(work: ExplainContext, fold: int, values: Floats) -> Floats:
-    """Weighted mean over a fold's explained rows (the first axis)."""
+    """Return the weighted mean over a fold's explained rows (the first axis)."""
     weight = weights_of(work.frame)[work.folds[fold].rows]
     return np.asarray(np.tensordot(weight, values, axes=1) / weight.sum())

@@ -16,12 +16,11 @@ from steps.train.frame import Frame, Integers
 from steps.train.trainer import Floats
 
 _ROWS_AT_ONCE = 512
-"""Rows whose response curves are held at once; few enough for a trainer to keep what it has worked
-out for them in the processor's cache."""
+"""Rows whose response curves are computed together; few enough for the CPU's cache."""
 
 
 def partial_dependence(work: ExplainContext, config: PartialDependenceConfig) -> Rows:
-    """Mean prediction with a feature set to each grid value (Friedman, Ann. Statist. 29, 2001)."""
+    """Add the mean prediction per grid value of a feature (Friedman, Ann. Statist. 29, 2001)."""
     drawn = [
         (column, work.grid[name])
         for column, name in enumerate(work.frame.features.names)
@@ -38,7 +37,7 @@ def partial_dependence(work: ExplainContext, config: PartialDependenceConfig) ->
 def _fold_curves(
     work: ExplainContext, seen: ExplainedFold, drawn: list[tuple[int, FeatureGrid]], scale: str
 ) -> list[Floats]:
-    """One fold's curve of each drawn feature, shape (points, outputs).
+    """Return a fold's curve of each feature, shape (points, outputs).
 
     Blocks of rows are the outer loop: a trainer may share work between the columns of one block.
     """
@@ -87,7 +86,7 @@ def _add_curves(
 
 
 def support_of(frame: Frame, column: int, grid: FeatureGrid) -> tuple[Integers, NDArray[np.bool_]]:
-    """Rows of the partition in each grid cell, and where a curve is extrapolated.
+    """Return the rows in each grid cell, and where a curve is extrapolated.
 
     A grid value is extrapolated where no row lies in its cell, or where it is outside the range
     of the partition's own values.

@@ -1,4 +1,4 @@
-"""Explanations of one partition: from the fold models, on rows that they have not seen."""
+"""Explanations of a partition by its fold models, on rows that they have not seen."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from steps.train.explanation.shap_values import shap_by_value, shap_summary, sha
 
 
 def explain(work: ExplainContext) -> dict[str, Rows]:
-    """Rows for the tables importance, partial_dependence, shap_summary and shap_by_value."""
+    """Return rows of importance, partial_dependence, shap_summary and shap_by_value."""
     tables: dict[str, Rows] = {"importance": defaultdict(list)}
     shap = shap_values_of(work)
     add_importance(tables["importance"], work, shap)

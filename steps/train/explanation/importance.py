@@ -66,7 +66,7 @@ def _importance_rows(
 
 
 def _permutation_shares(work: ExplainContext) -> Floats:
-    """Growth of the loss when a feature's values are shuffled, in shares of the constant's loss.
+    """Return the growth of the loss when a feature is shuffled, in shares of the constant's loss.
 
     Breiman, "Random forests", Machine Learning 45, 2001; dividing by the loss of the best constant
     is what makes partitions of different size and spread comparable. The loss is the squared
@@ -82,7 +82,7 @@ def _permutation_shares(work: ExplainContext) -> Floats:
 
 
 def _growth(work: ExplainContext, seen: ExplainedFold) -> Floats:
-    """How much a fold's loss grows per feature, mean over the shuffles.
+    """Return how much a fold's loss grows per feature, averaged over shuffles.
 
     Returns:
         Shape (features,); NaN where one row alone leaves nothing to shuffle.
@@ -106,7 +106,7 @@ def _growth(work: ExplainContext, seen: ExplainedFold) -> Floats:
 def _shuffled_losses(
     work: ExplainContext, seen: ExplainedFold, jobs: list[tuple[int, int]]
 ) -> list[float]:
-    """The loss with a feature's values shuffled, for each (column, repeat); one prediction."""
+    """Return the loss with a shuffled feature per (column, repeat), in one prediction."""
     rows, columns = seen.features.values.shape
     stacked = np.tile(seen.features.values, (len(jobs), 1))
     blocks = stacked.reshape(len(jobs), rows, columns)
@@ -120,7 +120,7 @@ def _shuffled_losses(
 def _shuffle(
     work: ExplainContext, seen: ExplainedFold, column: int, repeat: int
 ) -> NDArray[np.intp]:
-    """A permutation that follows from the rows' content, the feature's name and the seed.
+    """Return a permutation that follows from row content, feature name and seed.
 
     It is one random cycle, so no row keeps its own value: each gets that of any other row with
     equal chance. Among all permutations, one in n rows would stay as it was, and importance would
@@ -135,7 +135,7 @@ def _shuffle(
 
 
 def _loss(work: ExplainContext, seen: ExplainedFold, prediction: Floats) -> float:
-    """Squared error of a regression, log loss of classes, of a fold's explained rows."""
+    """Return squared error or log loss of a fold's explained rows."""
     target = work.frame.target[seen.rows]
     weight = weights_of(work.frame)[seen.rows]
     if work.task == "regression":

@@ -1,4 +1,4 @@
-"""SHAP values of one partition: per feature, and against the feature's value."""
+"""SHAP values of a partition: per feature, and by the feature's value."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from steps.train.trainer import Floats, ShapValues
 
 
 def shap_values_of(work: ExplainContext) -> list[ShapValues]:
-    """SHAP values per fold, or none at all where the trainer has none to give."""
+    """Return SHAP values per fold; none if the trainer cannot compute them."""
     if not work.config.shap:
         return []
     parts = [work.trainer.shap_values(seen.model, seen.features) for seen in work.folds]
@@ -22,7 +22,7 @@ def shap_values_of(work: ExplainContext) -> list[ShapValues]:
 
 
 def shap_summary(work: ExplainContext, shap: list[ShapValues]) -> Rows:
-    """Rows of the table ``shap_summary``."""
+    """Add rows of the table ``shap_summary``."""
     rows: Rows = defaultdict(list)
     signed = np.array([row_mean(work, i, part.values) for i, part in enumerate(shap)])
     size = np.array([row_mean(work, i, np.abs(part.values)) for i, part in enumerate(shap)])
@@ -46,7 +46,7 @@ def shap_summary(work: ExplainContext, shap: list[ShapValues]) -> Rows:
 
 
 def shap_by_value(work: ExplainContext, shap: list[ShapValues]) -> Rows:
-    """Rows of the table ``shap_by_value``."""
+    """Add rows of the table ``shap_by_value``."""
     rows: Rows = defaultdict(list)
     for column, name in enumerate(work.frame.features.names):
         grid = work.grid[name]
@@ -88,7 +88,7 @@ def _add_cells(
 def _cell_means(
     work: ExplainContext, fold: int, values: Floats, cells: Integers, count: int
 ) -> Floats:
-    """Mean SHAP value per cell; NaN in cells without rows."""
+    """Return the mean SHAP value per cell; NaN in cells without rows."""
     inside = cells >= 0
     weight = weights_of(work.frame)[work.folds[fold].rows][inside]
     total = np.bincount(cells[inside], weights=weight, minlength=count)

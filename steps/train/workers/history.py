@@ -1,4 +1,4 @@
-"""What earlier pods of a run tried, and how that ended: who is suspect, who needs more memory."""
+"""Attempts of earlier pods: which partitions are suspect, and which need more memory."""
 
 from __future__ import annotations
 

@@ -29,7 +29,7 @@ _ONE_THREAD = dict.fromkeys(
     ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMBA_NUM_THREADS"), "1"
 )
 _GONE = (BrokenPipeError, ConnectionResetError)
-"""What a message to a worker that has died comes to."""
+"""Errors of sending a message to a worker that has died."""
 
 
 @dataclass
@@ -40,7 +40,7 @@ class _Worker:
 
     def give(self, task: WorkerTask) -> None:
         self.task = task
-        with suppress(*_GONE):  # its death is noticed at the next look
+        with suppress(*_GONE):  # its death is noticed at the next poll
             self.connection.send(task)
 
     def dismiss(self) -> None:
@@ -87,7 +87,7 @@ class Pool:
         self._suspects: list[WorkerTask] = []
 
     def run(self, tasks: Iterable[WorkerTask]) -> None:
-        """Train all partitions, in the given order; suspects, old and new, last and alone.
+        """Train all partitions in the given order; suspects, old and new, last and alone.
 
         Raises:
             PreemptedError: the pod has to stop; what is finished is recorded.
@@ -118,7 +118,7 @@ class Pool:
             raise PreemptedError("The pod was told to stop; all that is finished is recorded.")
 
     def _check_stop(self, tasks: deque[WorkerTask], workers: list[_Worker]) -> None:
-        """No new partition once the pod has to stop; what is in hand is dropped at the end."""
+        """Start no partition once the pod has to stop; drop the running ones at the end."""
         if self.stop.asked:
             tasks.clear()
         if self.stop.over:
@@ -139,7 +139,7 @@ class Pool:
         return _Worker(process, ours)
 
     def _serve(self, worker: _Worker, tasks: deque[WorkerTask], workers: list[_Worker]) -> None:
-        """Take a message, or notice a death; then hand out the next partition."""
+        """Receive a message, or notice a death; then hand out the next partition."""
         try:
             self._take(worker.connection.recv())
             worker.task = None
@@ -156,7 +156,7 @@ class Pool:
             worker.dismiss()
 
     def _take(self, result: TaskResult | RefeedError | None) -> None:
-        """A report; None says that the worker is ready, an error that the step cannot go on."""
+        """Receive a result; None means that the worker is ready, an error ends the step."""
         if isinstance(result, RefeedError):
             raise result
         if result is not None and result.retry and not result.task.alone:
@@ -182,7 +182,7 @@ _POLL_SECONDS = 0.5
 
 
 class Stop:
-    """Whether the pod has to stop: SIGTERM says so, and then there are a few seconds left.
+    """A request to stop: after SIGTERM the pod has a few seconds left.
 
     Args:
         seconds: between the signal and the moment when all work is dropped.
@@ -193,22 +193,22 @@ class Stop:
         self._deadline: float | None = None
 
     def ask(self, *_: object) -> None:
-        """The pod has to stop; fit to be a signal handler."""
+        """Request the stop; can be a signal handler."""
         self._deadline = self._deadline or time.monotonic() + self._seconds
 
     @property
     def asked(self) -> bool:
-        """No new partition is to be begun."""
+        """No new partition may start."""
         return self._deadline is not None
 
     @property
     def over(self) -> bool:
-        """The partitions in hand are to be dropped."""
+        """The running partitions must be dropped."""
         return self._deadline is not None and time.monotonic() > self._deadline
 
 
 def _ready(workers: list[_Worker]) -> Iterator[_Worker]:
-    """Workers that have a report, or are dead; maybe none yet."""
+    """Yield workers that have a result or are dead; possibly none yet."""
     by_connection = {worker.connection: worker for worker in workers}
     for connection in wait(list(by_connection), _POLL_SECONDS):
         yield by_connection[connection]  # type: ignore[index]
@@ -216,7 +216,7 @@ def _ready(workers: list[_Worker]) -> Iterator[_Worker]:
 
 @contextmanager
 def _worker_env() -> Iterator[None]:
-    """Processes started inside compute in one thread, since the pool is the parallelism.
+    """Start processes that compute in one thread, since the pool itself is parallel.
 
     And with the same instructions everywhere.
     """
@@ -235,13 +235,13 @@ def _worker_env() -> Iterator[None]:
 
 @contextmanager
 def _signals_withheld() -> Iterator[None]:
-    """Processes started inside never get Ctrl-C or SIGTERM; this one gets them afterwards.
+    """Start processes that never get Ctrl-C or SIGTERM; this process gets them afterwards.
 
     Both are ours to handle, and a pod's or terminal's reach all processes at once. Blocked signals
     are inherited by new processes and programs, and wait for whoever unblocks them; ignoring them
     here would lose a SIGTERM that comes while the workers' server loads its libraries.
     """
-    resource_tracker.ensure_running()  # first: where it is started, it unblocks both
+    resource_tracker.ensure_running()  # first, since starting it unblocks both
     before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT, signal.SIGTERM})
     try:
         yield
@@ -250,7 +250,7 @@ def _signals_withheld() -> Iterator[None]:
 
 
 def death_message(exit_code: int) -> str:
-    """What to say of a partition whose worker died twice."""
+    """Return the message for a partition whose worker died twice."""
     if exit_code < 0:
         name = signal.Signals(-exit_code).name
         cause = " Often the system ran out of memory." if name == "SIGKILL" else ""

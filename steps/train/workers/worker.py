@@ -1,4 +1,4 @@
-"""A warm worker process: trains the partitions it is handed, one after the other, in one thread."""
+"""A warm worker process: trains one partition after the other in one thread."""
 
 from __future__ import annotations
 
@@ -46,12 +46,12 @@ class WorkerTask:
 
     Attributes:
         partition_id: which one.
-        attempt: which try this is within the run, from 1.
+        attempt: number of the attempt within the run, from 1.
         shard: that it belongs to.
-        class_offset: by how many resource classes this pod is larger than the shard's own.
-        alone: no other partition is being trained at the same time: the last chance in this pod.
-        may_grow: a later pod may try again with more memory.
-        may_wait: a later pod may try again what failed for a passing reason.
+        class_offset: how many resource classes larger than the shard's own this pod is.
+        alone: no other partition is trained at the same time; the last attempt in this pod.
+        can_use_larger_class: a later pod may retry with more memory.
+        can_retry_later: a later pod may retry after a transient error.
     """
 
     partition_id: str
@@ -63,15 +63,15 @@ class WorkerTask:
     can_retry_later: bool = False
 
     def again(self) -> WorkerTask:
-        """The next try, alone."""
+        """Return the next attempt, alone."""
         return replace(self, attempt=self.attempt + 1, alone=True)
 
 
 @dataclass(frozen=True)
 class TaskResult:
-    """What became of an order; ``retry`` asks for another try, alone in a fresh process.
+    """Result of a task; ``retry`` requests another attempt, alone in a fresh process.
 
-    ``detail`` is for the log: where in its code a trainer raised.
+    ``detail`` is for the log: the traceback of the trainer's exception.
     """
 
     task: WorkerTask
@@ -85,13 +85,13 @@ class TaskResult:
 
 
 def open_context(address: RunAddress) -> TrainContext:
-    """Read what all partitions of a run have in common.
+    """Read the inputs that all partitions of a run share.
 
     Raises:
         MissingInputError: the run does not exist.
         LostArtifactError: its dataset was deleted or damaged.
         SpecError: the trainer is not installed here.
-        TrainerError: the run was begun with other versions.
+        TrainerError: the run began with other versions.
     """
     storage = storage_for(address.root)
     request = read_parsed(storage, address.run_layout.request, RunRequest.from_json)
@@ -112,7 +112,7 @@ def open_context(address: RunAddress) -> TrainContext:
 
 
 def _check_versions(request: RunRequest) -> None:
-    """Refuse to train with other libraries than the run was begun with: keys and tables name them.
+    """Check that the libraries are those of the run, whose keys and tables name their versions.
 
     Raises:
         TrainerError: with both versions.
@@ -122,58 +122,58 @@ def _check_versions(request: RunRequest) -> None:
         begun = request.versions.get(name)
         if begun != version:
             raise TrainerError(
-                f"The run was begun with {name} {begun}, and this is {version}: its models would "
+                f"The run began with {name} {begun}, and {version} is installed: its models would "
                 "not be comparable.",
-                hint="Begin a new run; what the cache holds for these versions is found again.",
+                hint="Start a new run. It uses what the cache has for the installed versions.",
             )
 
 
 def worker_main(address: RunAddress, connection: Connection) -> None:
-    """The main function of a worker process: orders in, reports out, until None comes."""
+    """Main function of a worker process: receives tasks and sends results until None comes."""
     _die_with_parent()
-    for number in (signal.SIGINT, signal.SIGTERM):  # both are the supervisor's affair
+    for number in (signal.SIGINT, signal.SIGTERM):  # the supervisor handles both
         signal.signal(number, signal.SIG_IGN)
-    with contextlib.suppress(BrokenPipeError):  # nobody listens any more
+    with contextlib.suppress(BrokenPipeError):  # the supervisor has ended
         try:
             _work(address, connection)
-        except (*_OURS, TransientError) as error:  # of the storage; a trainer's is a try's affair
+        except (*_OURS, TransientError) as error:  # of storage; an attempt handles the trainer's
             connection.send(error)
 
 
 def _work(address: RunAddress, connection: Connection) -> None:
-    work = open_context(address)
+    context = open_context(address)
     connection.send(None)  # ready
-    entries = {entry.key.partition_id: entry for entry in work.index.entries}
-    for task in _orders(connection):
-        connection.send(_carry_out(work, address.run_layout, entries[task.partition_id], task))
+    entries = {entry.key.partition_id: entry for entry in context.index.entries}
+    for task in _tasks(connection):
+        connection.send(_run_task(context, address.run_layout, entries[task.partition_id], task))
 
 
-def _orders(connection: Connection) -> Iterator[WorkerTask]:
+def _tasks(connection: Connection) -> Iterator[WorkerTask]:
     with contextlib.suppress(EOFError, ConnectionResetError):
         while (task := connection.recv()) is not None:
             yield task
 
 
 def _die_with_parent() -> None:
-    """Linux: be killed when the parent is, so that no orphan goes on training."""
+    """On Linux, have this process killed with its parent, so that no orphan keeps training."""
     if sys.platform == "linux":
         prctl_set_death_signal = 1  # PR_SET_PDEATHSIG, <sys/prctl.h>
         ctypes.CDLL(None).prctl(prctl_set_death_signal, signal.SIGKILL)
 
 
-def _carry_out(
-    work: TrainContext, run: RunLayout, entry: PartitionEntry, task: WorkerTask
+def _run_task(
+    context: TrainContext, run: RunLayout, entry: PartitionEntry, task: WorkerTask
 ) -> TaskResult:
-    """Train one partition; that it was begun is written down first, for if the pod is killed."""
+    """Train one partition. The start is recorded first, so that a killed pod leaves a trace."""
     began = time.monotonic()
-    note_attempt(work, run, task, BEGUN, "none", 0.0)
-    outcome = _try(work, entry, task)
+    record_task(context, run, task, BEGUN, "none", 0.0)
+    outcome = _attempt(context, entry, task)
     seconds = time.monotonic() - began
     record = outcome.record
-    told = record.reason if outcome.retry else record.status
-    note_attempt(work, run, task, told, outcome.cached, seconds)
+    outcome_name = record.reason if outcome.retry else record.status
+    record_task(context, run, task, outcome_name, outcome.cached, seconds)
     if not outcome.retry:
-        write_record(work, run, record)
+        write_record(context, run, record)
     return TaskResult(
         task,
         record.status,
@@ -186,15 +186,15 @@ def _carry_out(
     )
 
 
-def note_attempt(
-    work: TrainContext,
+def record_task(
+    context: TrainContext,
     run: RunLayout,
     task: WorkerTask,
     outcome: str,
     cached: Cached,
     seconds: float,
 ) -> None:
-    """Write down one try at a partition, for ``operations/``."""
+    """Record an attempt at a partition, for ``operations/``."""
     attempt = Attempt(
         partition_id=task.partition_id,
         attempt=task.attempt,
@@ -208,17 +208,17 @@ def note_attempt(
         class_offset=task.class_offset,
         alone=task.alone,
     )
-    record_attempt(work.storage, run, attempt)
+    record_attempt(context.storage, run, attempt)
 
 
-def write_record(work: TrainContext, run: RunLayout, record: PartitionRecord) -> None:
-    """The commit marker of a partition: written after everything it refers to."""
-    write_text(work.storage, run.record(record.key.partition_id), record.to_json())
+def write_record(context: TrainContext, run: RunLayout, record: PartitionRecord) -> None:
+    """Write the commit marker of a partition, after everything that it refers to."""
+    write_text(context.storage, run.record(record.key.partition_id), record.to_json())
 
 
 @dataclass(frozen=True)
 class _Outcome:
-    """Of one try; ``retry`` says that another one is worth it."""
+    """Outcome of one attempt; ``retry`` means that another one may succeed."""
 
     record: PartitionRecord
     cached: Cached = "none"
@@ -226,28 +226,28 @@ class _Outcome:
     detail: str = ""
 
 
-def _try(work: TrainContext, entry: PartitionEntry, task: WorkerTask) -> _Outcome:
+def _attempt(context: TrainContext, entry: PartitionEntry, task: WorkerTask) -> _Outcome:
     try:
-        return _Outcome(*train_partition(work, entry))
+        return _Outcome(*train_partition(context, entry))
     except MemoryError:
         failed = _failed(entry, "out_of_memory", OUT_OF_MEMORY)
         return _Outcome(failed, retry=not task.alone or task.can_use_larger_class)
     except _OURS:
         raise
-    except TransientError as error:  # passes by itself, or not: again, after all others
+    except TransientError as error:  # it may pass: retry after all other partitions
         failed = _failed(entry, "trainer_error", describe(error))
         return _Outcome(failed, retry=not task.alone or task.can_retry_later)
-    except Exception as error:  # noqa: BLE001 - a trainer may raise anything; the others go on
+    except Exception as error:  # noqa: BLE001 - a trainer may raise anything; the others continue
         failed = _failed(entry, "trainer_error", describe(error))
         return _Outcome(failed, detail=traceback.format_exc())
 
 
 _OURS = (OutputError, MissingInputError, DamagedError, LostArtifactError)
-"""A full disk or a damaged artifact is no fault of the partition: the step ends, nothing is
-recorded, and the next try goes on from there."""
+"""A full disk or a damaged artifact is not the partition's fault: the step ends without a record,
+and the next attempt resumes."""
 
 POD_VARIABLE = "REFEED_POD"
-"""Names the environment variable with the pod's name; it is not set on a laptop."""
+"""The environment variable with the pod's name; not set on a laptop."""
 
 OUT_OF_MEMORY = "The trainer ran out of memory, also when it was tried again alone."
 
@@ -262,12 +262,12 @@ _LONGEST_MESSAGE = 500
 
 
 def describe(error: BaseException) -> str:
-    """Type and message of an exception, without what differs from run to run: paths, addresses."""
+    """Return type and message of an exception without paths and addresses, which differ per run."""
     text = traceback.format_exception_only(error)[-1].strip()
     text = _PATH.sub("<path>", _ADDRESS.sub("<address>", text))
     return text if len(text) <= _LONGEST_MESSAGE else text[: _LONGEST_MESSAGE - 1] + "…"
 
 
 def _peak() -> float:
-    """Largest resident set of this process so far, in MiB."""
+    """Return the largest resident set of this process so far, in MiB."""
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
