@@ -1,1 +1,1 @@
-"""One folder per image: a Dockerfile and at most one trainer plug-in."""
+"""Container images: one Dockerfile with targets, and one folder per trainer plug-in."""

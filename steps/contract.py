@@ -388,8 +388,8 @@ class ProjectLayout:
         return join(self.base, LOCK)
 
     def uploaded(self, name: str) -> str:
-        """A place for a source that a user copies to the artifact root."""
-        return join(self.base, "sources", name)
+        """A location for a source that a user copies to the bucket."""
+        return join(self.root, "sources", name)
 
     def upload(self, digest: str, name: str) -> str:
         """A source that was copied from the submitter's machine; the digest is of its content."""

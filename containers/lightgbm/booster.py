@@ -68,7 +68,7 @@ class LightGBMModel:
         return int(self.booster.num_model_per_iteration())
 
     def walk(self, values: Floats) -> Walk:
-        """The trees walked for these rows; the last answer is kept.
+        """Return the trees walked for these rows; the last answer is kept.
 
         Columns are asked for one after the other on the same matrix, hence the test for identity.
         """

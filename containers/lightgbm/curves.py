@@ -125,7 +125,7 @@ class Walk:
 
 
 def _change(block: _Block, own: slice, right: Bools, inside: Bools, nested: int) -> Floats:
-    """The sum over a column's nodes; shape (points, rows).
+    """Return the sum over a column's nodes; shape (points, rows).
 
     Args:
         block: the rows.
@@ -156,7 +156,7 @@ def _inside(forest: Forest, nodes: slice, right: Bools) -> Bools:
 
 
 def decide(forest: Forest, values: Floats) -> Bools:
-    """Whether each row would go right at each node, shape (nodes, rows)."""
+    """Return whether each row would go right at each node, shape (nodes, rows)."""
     right = np.empty((forest.nodes, len(values)), dtype=np.bool_)
     for column in range(forest.columns):
         nodes = forest.nodes_of(column)

@@ -58,7 +58,7 @@ class Splits:
     members: Bools
 
     def right(self, nodes: slice, values: Floats) -> Bools:
-        """Whether each value of one column goes right.
+        """Return whether each value of one column goes right.
 
         Args:
             nodes: nodes that all split on this column.
@@ -150,7 +150,7 @@ class Forest:
         return len(self.bounds) - 1
 
     def nodes_of(self, column: int, output: int | None = None) -> slice:
-        """The nodes that split on a column, in the trees of one output or of all."""
+        """Return the nodes that split on a column, in the trees of one output or of all."""
         flat = self.bounds.ravel()
         if output is None:
             return slice(int(self.bounds[column, 0]), int(self.bounds[column + 1, 0]))
@@ -312,7 +312,7 @@ def _same_column(column: Ints, parent: Ints, is_right: Bools) -> tuple[Ints, Boo
 
 
 def _depths(ancestor: Ints) -> Ints:
-    """How often one can go to the ancestor, which is -1 at the end."""
+    """Return how often one can go to the ancestor, which is -1 at the end."""
     depth = np.zeros(len(ancestor), dtype=np.int64)
     at = ancestor.copy()
     while (above := at >= 0).any():

@@ -83,14 +83,14 @@ class Shapley:
         self._paths = _paths(forest)
 
     def worthwhile(self, rows: int) -> bool:
-        """Whether the tables cost less than they save, compared with LightGBM's own TreeSHAP."""
+        """Return whether the tables cost less than they save against LightGBM's own TreeSHAP."""
         count = self._paths.features.astype(np.float64)
         operations = (count * 2.0**count * np.ceil(count / 2)).sum()
         affordable = operations <= _MAX_OPERATIONS_PER_LOOK_UP * rows * count.sum()
         return bool(affordable and count.max() <= _MAX_FEATURES)
 
     def base(self) -> Floats:
-        """The mean over the training rows of each tree, summed up by output; shape (outputs,)."""
+        """Return each tree's mean over the training rows, summed by output; shape (outputs,)."""
         forest = self._forest
         value = forest.leaf_value * forest.leaf_cover
         base = np.zeros(forest.outputs)
@@ -98,7 +98,7 @@ class Shapley:
         return base
 
     def values(self, values: Floats) -> Floats:
-        """SHAP values, shape (rows, columns) to (rows, columns, outputs)."""
+        """Return SHAP values, shape (rows, columns) to (rows, columns, outputs)."""
         forest = self._forest
         phi = np.zeros((forest.columns, forest.outputs, len(values)))
         blocks = [slice(at, at + _BLOCK_ROWS) for at in range(0, len(values), _BLOCK_ROWS)]
@@ -140,7 +140,7 @@ class Shapley:
         return self._paths.first[leaves, None] + np.arange(count)
 
     def _cases(self, leaves: Ints, right: Bools) -> Ints:
-        """The bits of each row as a number, shape (leaves, rows).
+        """Return the bits of each row as a number, shape (leaves, rows).
 
         Args:
             leaves: of equally many features.
@@ -152,7 +152,7 @@ class Shapley:
         return cases
 
     def _met(self, pairs: Ints, right: Bools) -> Bools:
-        """The o of each pair and row: whether all conditions on the pair's feature are met."""
+        """Return, per pair and row, whether all conditions on the pair's feature are met."""
         paths = self._paths
         at, stop = paths.start[pairs], paths.start[pairs + 1]
         met: Bools = right[paths.node[at]] == paths.right[at, None]

@@ -99,7 +99,7 @@ class Encoding:
 
 
 def learn_encoding(features: Features, weight: Floats) -> Encoding:
-    """Medians and scales of the training rows; a row of weight 2 counts as two rows.
+    """Return medians and scales of the training rows; a row of weight 2 counts as two rows.
 
     Args:
         features: of the training rows.

@@ -49,7 +49,7 @@ class LinearModel:
         return others[:, None, :] + self.effect(column, points)[None, :, :]
 
     def contributions(self, values: Floats) -> tuple[Floats, Floats]:
-        """SHAP values, and the score at the background.
+        """Return SHAP values, and the score at the background.
 
         Of a sum of one effect per feature, with features taken as independent, the Shapley value is
         the effect less its mean over the background (Lundberg & Lee 2017, corollary 1). Effects are

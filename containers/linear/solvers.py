@@ -46,7 +46,7 @@ def fit(data: TrainingData, params: LinearParams) -> LinearModel:
 
 
 def _weighted(data: TrainingData) -> tuple[TrainingData, Floats]:
-    """The rows that count, and their weights: a class whose rows weigh nothing is absent."""
+    """Return the rows that count, and their weights: a class whose rows weigh nothing is absent."""
     if data.weight is None:
         return data, np.ones(data.features.rows)
     rows = data.weight > 0
@@ -105,7 +105,7 @@ def _classification(
 def _margins(
     terms: Floats, data: TrainingData, weight: Floats, params: LinearParams, present: int
 ) -> tuple[Floats, Floats]:
-    """One margin per present class, which add up to 0: shapes (terms, present) and (present,)."""
+    """Return one margin per present class, adding up to 0: shapes (terms, present), (present,)."""
     if present == 1:
         return np.zeros((terms.shape[1], 1)), np.zeros(1)
     solver = LogisticRegression(**_logistic_options(params, weight, data.seed))

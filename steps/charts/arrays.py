@@ -16,15 +16,15 @@ Codes: TypeAlias = NDArray[np.int64]
 
 
 class Identified(Protocol):
-    """What has rows in the tables."""
+    """An item with rows in the tables."""
 
     @property
     def identifier(self) -> str:
-        """As in the column ``partition_id``."""
+        """Value of the column ``partition_id``."""
 
 
 class Names:
-    """The different texts of a column, in the order in which they come."""
+    """The distinct texts of a column, in order of appearance."""
 
     def __init__(self) -> None:
         self._codes: dict[str, int] = {}
@@ -33,14 +33,14 @@ class Names:
         return iter(self._codes)
 
     def codes(self, rows: pa.Table, column: str) -> Codes:
-        """For each row the number of its text; shape (rows,)."""
+        """Return the number of each row's text; shape (rows,)."""
         for name in distinct(rows, column):
             self._codes.setdefault(name, len(self._codes))
         return codes_of(rows, column, list(self._codes))
 
 
 class Layers:
-    """One array for each of some columns; NaN where no row has been.
+    """One array per column; NaN where there is no row.
 
     Args:
         partitions: that are laid out, in this order.
@@ -61,14 +61,14 @@ class Layers:
         return int(next(iter(self._arrays.values())).shape[1])
 
     def widen(self, width: int) -> None:
-        """Make room for so many cells, if there is not."""
+        """Make room for more cells if needed."""
         more = width - self.width
         if more > 0:
             for name, array in self._arrays.items():
                 self._arrays[name] = np.pad(array, ((0, 0), (0, more)), constant_values=np.nan)
 
     def put(self, rows: pa.Table, cells: Codes) -> None:
-        """Lay out rows of these partitions.
+        """Put rows into the arrays.
 
         Args:
             rows: with ``partition_id``, ``scale`` and the columns.
@@ -85,7 +85,7 @@ class Layers:
 
 
 def numbers_of(table: pa.Table, name: str) -> Floats:
-    """A column as floats, NaN where it is empty."""
+    """Return a column as floats, NaN where it is empty."""
     column = table[name]
     if pa.types.is_boolean(column.type):
         column = pc.cast(column, pa.int8())
@@ -94,34 +94,34 @@ def numbers_of(table: pa.Table, name: str) -> Floats:
 
 
 def texts_of(table: pa.Table, name: str) -> list[str]:
-    """A column as text, the empty string where it is empty."""
+    """Return a column as text, the empty string where it is empty."""
     result: list[str] = _filled(table, name).to_pylist()
     return result
 
 
 def codes_of(table: pa.Table, name: str, values: Sequence[str]) -> Codes:
-    """For each row the position of its text among ``values``."""
+    """Return the position of each row's text among ``values``."""
     return _codes(table, name, pa.array(values, pa.string()))
 
 
 def distinct(table: pa.Table, name: str) -> list[str]:
-    """The different texts of a column, in order of appearance."""
+    """Return the distinct texts of a column, in order of appearance."""
     result: list[str] = pc.unique(_filled(table, name)).to_pylist()
     return result
 
 
 def where(table: pa.Table, name: str, value: str) -> pa.Table:
-    """The rows that have one text in a column."""
+    """Return the rows that have one text in a column."""
     return table.filter(pc.equal(_filled(table, name), value))
 
 
 def among(table: pa.Table, name: str, values: Sequence[str]) -> pa.Table:
-    """The rows that have one of some texts in a column."""
+    """Return the rows that have one of some texts in a column."""
     return table.filter(pc.is_in(_filled(table, name), value_set=pa.array(values, pa.string())))
 
 
 def known(table: pa.Table, partitions: Sequence[Identified]) -> pa.Table:
-    """The rows of some partitions."""
+    """Return the rows of some partitions."""
     return among(table, "partition_id", [each.identifier for each in partitions])
 
 

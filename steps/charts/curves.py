@@ -1,4 +1,4 @@
-"""How far a partition's curve lies from the consensus, in units of the spread between folds.
+"""Distance of a partition's curve from the consensus, in units of the spread between folds.
 
 Curves are rows of an array of shape (partitions, cells); the cells of a feature's grid are the same
 in all partitions. A partial-dependence curve says nothing where a partition has no rows, so two
@@ -16,20 +16,20 @@ Floats: TypeAlias = NDArray[np.float64]
 Bools: TypeAlias = NDArray[np.bool_]
 
 MINIMUM_COVERAGE = 0.5
-"""Share of a partition's rows that must lie in common cells for it to be judged at all."""
+"""Share of a partition's rows that must be in common cells for a distance to be computed."""
 
 MINIMUM_CELLS = 2
 """With one common cell, re-centring leaves nothing to compare."""
 
 
 def usable_cells(centred: Floats, support: Floats, extrapolated: Bools) -> Bools:
-    """Cells in which a partition's curve may be read: rows in it, within range, a value."""
+    """Return cells in which a partition's curve may be read: rows in it, within range, a value."""
     result: Bools = (support > 0) & ~extrapolated & np.isfinite(centred)
     return result
 
 
 def common_cells(usable: Bools) -> Bools:
-    """Cells that partition p shares with enough others.
+    """Return cells that partition p shares with enough others.
 
     Enough is at least half of the *other* partitions that have a curve at all, and at least one:
     then the median over them cannot be the view of a minority, and p has no vote on its own case.
@@ -41,7 +41,7 @@ def common_cells(usable: Bools) -> Bools:
 
 
 def consensus(centred: Floats, usable: Bools) -> Floats:
-    """Median over the partitions that can be read in a cell; NaN where none can.
+    """Return median over the partitions that can be read in a cell; NaN where none can.
 
     A median, so that the unusual do not move what they are measured against.
     """
@@ -52,7 +52,7 @@ def consensus(centred: Floats, usable: Bools) -> Floats:
 
 
 def spread_floor(fold_sd: Floats, usable: Bools) -> float:
-    """The feature's typical spread between folds: the median over all readable cells.
+    """Return the feature's typical spread between folds: the median over all readable cells.
 
     It keeps a fold_sd that is tiny by accident (five folds are few) from making a discovery. Where
     most models ignore the feature the median is 0; then it is the median of those above 0. NaN if
@@ -66,7 +66,7 @@ def spread_floor(fold_sd: Floats, usable: Bools) -> float:
 
 
 def distances(centred: Floats, fold_sd: Floats, support: Floats, usable: Bools) -> Floats:
-    """Weighted distance of each partition's curve to the consensus, in units of fold_sd.
+    """Return weighted distance of each partition's curve to the consensus, in units of fold_sd.
 
     For partition p and its common cells j (``common_cells``), with n_pj rows in a cell::
 

@@ -1,4 +1,4 @@
-"""Section 4: partial dependence on the most important features, over all partitions."""
+"""Partial dependence on the most important features, over all partitions."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ MOST_FEATURES = 6
 MOST_CLASSES = 3
 
 UNUSUAL = 3.0
-"""Distance to the consensus from which a partition is called unusual (see ``curves.distances``)."""
+"""Distance to the consensus from which a partition counts as unusual (see ``curves.distances``)."""
 
 MOST_UNUSUAL = 4
 """Unusual partitions named in a panel: as many as there are colours to tell apart."""
@@ -31,7 +31,7 @@ MOST_LINES = 6000
 
 @dataclass(frozen=True)
 class DependencePanel:
-    """One chart and what its caption says."""
+    """A chart and the facts of its caption."""
 
     chart: Markup
     feature: str
@@ -43,7 +43,7 @@ class DependencePanel:
 
 
 def classes_to_show(curves: Sequence[Curves], positive: str) -> list[str]:
-    """The positive class of a binary task; else the classes predicted most, at most three.
+    """Return the positive class of a binary task; else the classes predicted most, at most three.
 
     The mean prediction, weighted by rows, is how often a calibrated model expects the class.
     """
@@ -68,7 +68,7 @@ def dependence_panels(
     classes: Sequence[str],
     trained: Sequence[Partition],
 ) -> list[DependencePanel]:
-    """A panel for each feature and class, in the given order of the features."""
+    """Return a panel for each feature and class, in the given order of the features."""
     found: Mapping[tuple[str, str], Curves] = {(each.feature, each.class_): each for each in curves}
     chosen = [
         found[feature, class_]
@@ -119,13 +119,13 @@ def curve_distances(curves: Curves) -> Floats:
 
 
 def unusual_partitions(away: Floats) -> list[int]:
-    """Positions of the partitions at ``UNUSUAL`` or further, the furthest first."""
+    """Return positions of the partitions at ``UNUSUAL`` or further, the furthest first."""
     order = np.argsort(-np.nan_to_num(away, nan=-1.0), kind="stable")
     return [int(index) for index in order if away[index] >= UNUSUAL]
 
 
 def shown_consensus(centred: Floats, usable: Bools) -> Floats:
-    """The consensus in cells that at least half of the partitions with a curve can be read in."""
+    """Return the consensus in cells that can be read for at least half of the partitions."""
     enough = usable.sum(axis=0) * 2 >= usable.any(axis=1).sum()
     return np.where(enough, consensus(centred, usable), np.nan)
 

@@ -1,4 +1,4 @@
-"""The section on the data: each feature's values in a line, with what one should know of them."""
+"""The data section: one line per feature with its values, and warnings."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ Row = Mapping[str, Any]
 
 @dataclass(frozen=True)
 class FeatureLine:
-    """A feature as the section shows it; all of it is text but the chart."""
+    """A feature as the section shows it: all text, except for the chart."""
 
     name: str
     type: str
@@ -67,7 +67,7 @@ class Section:
 
 
 def data_section(read: Reader, features: Sequence[str], ranking: Sequence[str]) -> Section:
-    """The section on the data, from the tables about all rows.
+    """Return the section on the data, from the tables about all rows.
 
     Args:
         read: returns columns of a table, by its name.
@@ -100,7 +100,7 @@ def _by_column(read: Reader, name: str, columns: Sequence[str]) -> dict[str, lis
 
 
 def _chosen(features: list[str], warned: list[str], ranking: Sequence[str]) -> list[str]:
-    """All in the spec's order, or the first of those that matter most."""
+    """Return all in the spec's order, or the most important ones."""
     if len(features) <= MOST_FEATURES:
         return features
     there = set(features)
@@ -127,7 +127,7 @@ def _line(
 
 
 def share_text(part: float, whole: float) -> str:
-    """A share in per cent: 0 only if it is none, 100 only if it is all."""
+    """Return a share in per cent: 0 only if it is none, 100 only if it is all."""
     if not whole:
         return text.NONE
     share = part / whole
@@ -139,7 +139,7 @@ def share_text(part: float, whole: float) -> str:
 
 
 def value_text(kind: str, value: float | None) -> str:
-    """A number of the tables as the column has it: days and seconds since 1970 are dates again."""
+    """Return a number in the column's own form: days and seconds since 1970 as dates."""
     if value is None or not math.isfinite(value):
         return text.NONE
     try:
@@ -175,7 +175,7 @@ def _range(row: Row) -> str:
 
 
 def _chart(ident: str, row: Row, top: Sequence[Row], buckets: Sequence[Row]) -> Markup:
-    """Ten buckets of equal width, or the most frequent levels; empty where there is neither."""
+    """Return ten buckets of equal width, or the most frequent levels; empty without either."""
     name, levels = row["column"] or "", row["type"] in {"string", "bool"}
     heights = (
         [each["share"] or 0 for each in top] if levels else [each["count"] for each in buckets]

@@ -1,4 +1,4 @@
-"""Section 3: which feature matters in which partition."""
+"""Heat map of importance: features by partitions."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from steps.charts.tables import Importance, Partition
 from steps.charts.text import count, fixed, number
 
 MOST_FEATURES = 40
-"""Features that are drawn, by the median over partitions."""
+"""Number of features that are drawn, by the median over partitions."""
 
 COLOURS = 8
 """Colours above 0; a ninth is for 0 and below."""
@@ -39,7 +39,7 @@ class HeatMap:
 
 
 def heat_map(importance: Importance, trained: Sequence[Partition]) -> HeatMap:
-    """Features as rows and partitions as columns, both in clustered order; medians on the right."""
+    """Draw features as rows and partitions as columns, both clustered; medians on the right."""
     chosen = importance.ranking[:MOST_FEATURES]
     values = importance.values[:, chosen]
     edges = colour_edges(values)
@@ -55,7 +55,7 @@ def heat_map(importance: Importance, trained: Sequence[Partition]) -> HeatMap:
 
 
 def colour_edges(values: NDArray[np.float64]) -> list[float]:
-    """Lower edges of the colours above 0, spaced by square root up to the 99th percentile.
+    """Return lower edges of the colours above 0, spaced by square root up to the 99th percentile.
 
     Importance has a long tail: with even steps all but one feature would have the first colour.
     """
@@ -65,13 +65,13 @@ def colour_edges(values: NDArray[np.float64]) -> list[float]:
 
 
 def colour_cells(values: NDArray[np.float64], edges: Sequence[float]) -> NDArray[np.int64]:
-    """Colour of each cell: 0 for 0 and below, 1 to ``COLOURS`` above, -1 for no value."""
+    """Return colour of each cell: 0 for 0 and below, 1 to ``COLOURS`` above, -1 for no value."""
     found = np.searchsorted(np.asarray(edges), np.nan_to_num(values), side="left").astype(np.int64)
     return np.where(np.isfinite(values), found, -1)
 
 
 def colour_path(cells: NDArray[np.int64], colour: int) -> str:
-    """All cells of one colour as one path in cell units; neighbours in a row are merged."""
+    """Return all cells of one colour as one path in cell units; neighbours in a row are merged."""
     parts: list[str] = []
     for y, row in enumerate(cells == colour):
         edges = np.flatnonzero(np.diff(np.concatenate(([False], row, [False])).astype(np.int8)))
@@ -152,7 +152,7 @@ def _column(each: Partition, x: float, step: float, bottom: float, named: bool) 
 
 
 def _bars(medians: Sequence[float], left: float) -> Markup:
-    """Medians over partitions; a negative one is a bar of no length with its number."""
+    """Return medians over partitions; a negative one is a bar of no length with its number."""
     top = max([value for value in medians if np.isfinite(value)] + [1e-12])
     decimals = max(0, 2 - math.floor(math.log10(top)))
     bars = []
@@ -173,7 +173,7 @@ MOST_CLUSTERED = 4000
 
 
 def clustered_order(matrix: Floats) -> list[int]:
-    """Row numbers of ``matrix`` in the order of an average-linkage dendrogram's leaves.
+    """Return row numbers of ``matrix`` in the order of an average-linkage dendrogram's leaves.
 
     A missing value counts as 0, no importance. Of the two directions, the one is taken that has
     the larger sums first. Beyond ``MOST_CLUSTERED`` rows it is the order of the sums alone.

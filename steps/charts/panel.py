@@ -1,4 +1,4 @@
-"""Many curves over one grid in a small chart: thin ones, a bold middle, a few named."""
+"""A small chart of many curves over one grid: thin lines, a bold middle, a few named."""
 
 from __future__ import annotations
 
@@ -36,11 +36,11 @@ _NAME = 12
 
 @dataclass(frozen=True)
 class Panel:
-    """What a panel draws; ``lines`` is (partitions, cells) with NaN where a curve is not read.
+    """Content of a panel; ``lines`` is (partitions, cells) with NaN where a curve is not read.
 
     Attributes:
         ident: unique in the page.
-        title: of the chart, for those who do not see it.
+        title: text alternative of the chart.
         labels: the cells' values as text.
         numbers: the same as numbers, NaN for levels.
         lines: the curves.
@@ -63,7 +63,7 @@ class Panel:
     high: Floats | None = None
 
     def values(self) -> list[float]:
-        """What the scale spans: all that is named, and the lines without the outermost if many."""
+        """Return the values that the scale spans: named lines, and the others without outliers."""
         finite = self.lines[np.isfinite(self.lines)]
         trim = 0.002 if len(self.lines) > _TRIMMED else 0.0
         ends = np.quantile(finite, [trim, 1 - trim]).tolist() if finite.size else []
@@ -73,7 +73,7 @@ class Panel:
 
 
 def line_panel(panel: Panel) -> Markup:
-    """Lines over a numeric grid whose points stand at even steps, labelled in data units."""
+    """Draw lines over a numeric grid with points at even steps, labelled in data units."""
     across, top, bottom, left = 400, 8, 218, 52
     right = across - (name_room((name for _, name in panel.named), _NAME) if panel.named else 12)
     scale = scale_over(panel.values(), bottom, top)
@@ -86,7 +86,7 @@ def line_panel(panel: Panel) -> Markup:
         panel.ident,
         (across, bottom + 24),
         panel.title,
-        _description(panel, "The grid's points stand at even steps from left to right."),
+        _description(panel, "The grid's points are at even steps from left to right."),
         axis_y(scale, left, right, 5),
         _zero(f"M{left} {coordinate(scale(0))}H{coordinate(right)}"),
         _clipped(
@@ -107,7 +107,7 @@ def line_panel(panel: Panel) -> Markup:
 
 
 def level_panel(panel: Panel) -> Markup:
-    """A strip for each level, the highest consensus first; a tick for each partition."""
+    """Return a strip for each level, the highest consensus first; a tick for each partition."""
     levels = _levels(panel)
     across, top, row = 400, 8, 18
     left = name_room((panel.labels[level] for level in levels), 14)
@@ -154,7 +154,7 @@ def _zero(path: str) -> Markup:
 
 
 def _clipped(box: tuple[float, float, float, float], *children: Markup) -> Markup:
-    """A nested svg clips what leaves it, without the ``url()`` that a clip path needs."""
+    """Return a nested svg clips what leaves it, without ``url()``, which a clip path would need."""
     x, y, across, down = (coordinate(side) for side in box)
     return element(
         "svg", *children, x=x, y=y, width=across, height=down, viewBox=f"{x} {y} {across} {down}"
@@ -183,7 +183,7 @@ def _thin(panel: Panel, paths: Sequence[str]) -> Markup:
 
 
 def _band(panel: Panel, xs: Sequence[float], scale: Scale) -> Markup:
-    """The band between ``low`` and ``high``, piece by piece where both are there."""
+    """Return the band between ``low`` and ``high``, piece by piece where both are there."""
     if panel.low is None or panel.high is None:
         return Markup("")
     edges = list(zip(xs, panel.low.tolist(), panel.high.tolist(), strict=True))
@@ -213,7 +213,7 @@ def _grid_labels(panel: Panel, xs: Sequence[float], bottom: float) -> Markup:
 
 
 def _grid_text(text: str, value: float) -> str:
-    """A number in few digits; a date as its day; a level as it is."""
+    """Return a number in few digits; a date as its day; a level unchanged."""
     try:
         return plain(float(text))
     except ValueError:
@@ -221,7 +221,7 @@ def _grid_text(text: str, value: float) -> str:
 
 
 def _end_names(panel: Panel, xs: Sequence[float], scale: Scale, right: float) -> Markup:
-    """Each name at the right, at the height of its curve's last point, joined to it by a line."""
+    """Draw each name on the right at its curve's last point, joined to it by a line."""
     ends = [_last(panel.lines[index], xs, scale) for index, _ in panel.named]
     ys = spread([y for _, y in ends], 14, scale.end + 6, scale.start - 2)
     names = []
@@ -238,7 +238,7 @@ def _last(line: Floats, xs: Sequence[float], scale: Scale) -> Point:
 
 
 def _levels(panel: Panel) -> list[int]:
-    """The levels that most partitions have, in falling order of the consensus."""
+    """Return the levels that most partitions have, in falling order of the consensus."""
     having = np.isfinite(panel.lines).sum(axis=0) + np.isfinite(panel.middle)
     common = np.argsort(-having, kind="stable")[:MOST_LEVELS]
     common = common[having[common] > 0]
@@ -256,7 +256,7 @@ def _ticks(line: Floats, ys: dict[int, float], scale: Scale, within: tuple[int, 
 
 
 def _spans(panel: Panel, ys: dict[int, float], scale: Scale) -> Markup:
-    """A bar from ``low`` to ``high`` in each strip, if the panel has them."""
+    """Return a bar from ``low`` to ``high`` in each strip, if the panel has them."""
     if panel.low is None or panel.high is None:
         return Markup("")
     low, high = panel.low.tolist(), panel.high.tolist()

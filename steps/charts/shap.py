@@ -1,4 +1,4 @@
-"""Section 5: SHAP values, per feature and against the feature's value."""
+"""SHAP values: per feature, and by the feature's value."""
 
 from __future__ import annotations
 
@@ -31,14 +31,14 @@ _TOP, _ROW, _NAME = 26, 18, 20
 
 @dataclass(frozen=True)
 class ShapPanel:
-    """SHAP against the value of one feature, in the middle over partitions."""
+    """Median SHAP value over partitions, by the value of one feature."""
 
     chart: Markup
     feature: str
 
 
 def shap_chart(summary: ShapSummary, ident: str) -> Markup:
-    """Mean |SHAP| and mean SHAP per feature: median and quartiles over partitions."""
+    """Return mean |SHAP| and mean SHAP per feature: median and quartiles over partitions."""
     size = column_quantile(summary.mean_abs, 0.5)
     order = np.argsort(-np.nan_to_num(size, nan=-1.0), kind="stable")[:MOST_FEATURES].tolist()
     names = [summary.features[index] for index in order]
@@ -86,7 +86,7 @@ def _dots(quartiles: Floats, scale: Scale) -> list[Markup]:
 
 
 def shap_panels(curves: Sequence[Curves], features: Sequence[str], class_: str) -> list[ShapPanel]:
-    """SHAP against value: median over partitions with a band from quartile to quartile."""
+    """Return SHAP against value: median over partitions with a band from quartile to quartile."""
     found = {each.feature: each for each in curves if each.class_ == class_}
     chosen = [found[feature] for feature in features if feature in found]
     drawable = [each for each in chosen if each.usable.any()][:MOST_PANELS]

@@ -1,4 +1,4 @@
-"""Section 2: skill over partitions, with its interval, and against the number of rows."""
+"""Skill of the partitions: with its interval, and by the number of rows."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ from steps.charts.tables import Partition
 from steps.charts.text import count, elide, fixed
 
 FEW, MANY = 24, 120
-"""Up to FEW partitions stand in one column, up to MANY in three with a name each; then it is a
+"""Up to FEW partitions are in one column, up to MANY in three with a name each; then it is a
 strip in which only notable partitions are named."""
 
 _ROW = 16
@@ -40,7 +40,7 @@ _NAME = 15
 
 @dataclass(frozen=True)
 class SkillCharts:
-    """The charts of the section, and how many partitions lie beyond their axis."""
+    """The charts, and the number of partitions outside their axis."""
 
     ranked: tuple[Markup, ...]
     against_rows: Markup | None
@@ -48,7 +48,7 @@ class SkillCharts:
 
 
 def skill_charts(partitions: Sequence[Partition]) -> SkillCharts:
-    """Charts of the partitions whose skill is defined."""
+    """Return charts of the partitions whose skill is defined."""
     scored = sorted((each for each in partitions if each.scored), key=lambda each: -each.skill)
     if not scored:
         return SkillCharts((), None, 0)
@@ -59,7 +59,7 @@ def skill_charts(partitions: Sequence[Partition]) -> SkillCharts:
 
 
 def skill_range(scored: Sequence[Partition]) -> tuple[float, float]:
-    """The axis: all intervals, without the outermost if there are many, within -1 to 1.
+    """Return the axis: all intervals, without the outermost if there are many, within -1 to 1.
 
     Skill is at most 1, though the interval's normal approximation may pass it. It has no lower
     bound, so one hopeless partition could press all others into a line.
@@ -74,13 +74,13 @@ def skill_range(scored: Sequence[Partition]) -> tuple[float, float]:
 
 
 def best_of(partitions: Iterable[Partition]) -> list[Partition]:
-    """Partitions with a defined interval, the highest lower bound first."""
+    """Return partitions with a defined interval, the highest lower bound first."""
     bounded = [each for each in partitions if each.scored and math.isfinite(each.low)]
     return sorted(bounded, key=lambda each: (-each.low, each.identifier))
 
 
 def worst_of(partitions: Iterable[Partition]) -> list[Partition]:
-    """Partitions with a defined interval, the lowest upper bound first."""
+    """Return partitions with a defined interval, the lowest upper bound first."""
     bounded = [each for each in partitions if each.scored and math.isfinite(each.high)]
     return sorted(bounded, key=lambda each: (each.high, each.identifier))
 
@@ -93,7 +93,7 @@ def verdict(partition: Partition) -> str:
 
 
 def summary_of(partition: Partition) -> str:
-    """A partition's skill in one line, for the tooltips."""
+    """Return a partition's skill in one line, for the tooltips."""
     interval = f"{fixed(partition.low)} to {fixed(partition.high)}"
     skill, rows = fixed(partition.skill), count(partition.rows)
     return f"{partition.name}: skill {skill} ({interval}), {rows} rows"
@@ -121,7 +121,7 @@ def _column(
         (across, bottom + 40),
         f"Skill of partitions {start + 1} to {last}, in falling order",
         "One row for each partition: a dot at its skill and a line over its 90 % interval. "
-        "The same numbers stand in the table of all partitions.",
+        "The same numbers are in the table of all partitions.",
         axis_x(scale, top, bottom),
         _zero_line(scale(0), top, bottom),
         *(_row(each, scale, top + _ROW * (index + 0.5), marked) for index, each in enumerate(part)),
@@ -181,7 +181,7 @@ def _strip(scored: Sequence[Partition], low: float, high: float) -> Markup:
         axis_y(scale, left, across),
         *(_strip_kind(scored, xs, scale, kind) for kind in ("unsure", "worse", "better")),
         element("path", d=f"M{left} {coordinate(scale(0))}H{across}", class_="zero"),
-        label(left + 6, scale(0) + 15, "0: no better than the best constant", "tick halo"),
+        label(left + 6, scale(0) + 15, "0: no better than a constant prediction", "tick halo"),
         *(
             _strip_hover(each, x, (top, bottom), across / len(scored))
             for each, x in zip(scored, xs, strict=True)
@@ -215,7 +215,7 @@ def _strip_hover(each: Partition, x: float, ends: tuple[float, float], step: flo
 
 
 def _strip_names(scored: Sequence[Partition], xs: Sequence[float], scale: Scale) -> Markup:
-    """Names of the notable, on the side of the strip on which the others fall away."""
+    """Return names of the notable, on the side of the strip on which the others fall away."""
     place = {
         each.identifier: (x, scale.clip(each.skill)) for each, x in zip(scored, xs, strict=True)
     }
@@ -225,7 +225,7 @@ def _strip_names(scored: Sequence[Partition], xs: Sequence[float], scale: Scale)
 
 
 def _led(chosen: Sequence[Partition], place: dict[str, Point], away: float) -> Markup:
-    """A name for each, ``away`` from its dot, joined to it by a line."""
+    """Return a name for each, ``away`` from its dot, joined to it by a line."""
     dots = [place[each.identifier] for each in chosen]
     heights = spread([y for _, y in dots], 16, 18, 324)
     names = []
@@ -283,8 +283,8 @@ def _scatter_dot(each: Partition, at: Point, total: int) -> Markup:
 def _scatter_names(
     scored: Sequence[Partition], points: dict[str, Point], across: Point, down: Point
 ) -> Markup:
-    """Names of best and worst, at the side that has room, moved apart where they touch."""
-    most = 1 if len(scored) <= FEW else _NOTABLE  # the few are all named beside it already
+    """Return names of best and worst, at the side that has room, moved apart where they touch."""
+    most = 1 if len(scored) <= FEW else _NOTABLE  # few partitions are all named next to it
     chosen = {each.identifier: each for each in best_of(scored)[:most] + worst_of(scored)[:most]}
     keys = list(chosen)
     ys = spread([points[key][1] + 4 for key in keys], 14, down[0] + 8, down[1] - 3)

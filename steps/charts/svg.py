@@ -1,4 +1,4 @@
-"""A small SVG builder: elements, scales, ticks, axes, paths. Colours live in the style sheet.
+"""A small SVG builder: elements, scales, ticks, axes, paths. Colours are in the style sheet.
 
 No ``id`` reference, clip path or pattern is used, since each would need ``url()``. Text and
 attributes are made visible and escaped in one place, ``element``.
@@ -23,7 +23,7 @@ Point = tuple[float, float]
 
 
 def element(tag: str, *children: Child, **attributes: float | str) -> Markup:
-    """One element. ``_`` in an attribute's name is ``-``, but a trailing one is dropped."""
+    """Return one element. ``_`` in an attribute's name is ``-``, but a trailing one is dropped."""
     pairs = Markup("").join(
         Markup(' {}="{}"').format(name.rstrip("_").replace("_", "-"), _attribute(value))
         for name, value in attributes.items()
@@ -34,7 +34,7 @@ def element(tag: str, *children: Child, **attributes: float | str) -> Markup:
 
 
 def join(children: Iterable[Child]) -> Markup:
-    """Markup as it is, text made visible and escaped."""
+    """Join markup and text; text is escaped, and its control characters are made visible."""
     return Markup("").join(
         child if isinstance(child, Markup) else escape(visible(child)) for child in children
     )
@@ -45,7 +45,7 @@ def _attribute(value: float | str) -> str:
 
 
 def coordinate(value: float, decimals: int = 1) -> str:
-    """A number in as few bytes as it takes."""
+    """Return a number in as few bytes as it takes."""
     text = f"{value:.{decimals}f}"
     text = text.rstrip("0").rstrip(".") if "." in text else text
     return "0" if text == "-0" else text
@@ -59,7 +59,7 @@ def picture(
     *children: Child,
     wide: bool = False,
 ) -> Markup:
-    """A whole chart, with a text alternative.
+    """Return a whole chart, with a text alternative.
 
     A ``wide`` chart keeps its size and scrolls in its container; any other scales with its column.
     """
@@ -80,7 +80,7 @@ def picture(
 def label(
     x: float, y: float, text: str, class_: str = "", columns: int = 80, **more: float | str
 ) -> Markup:
-    """Text, elided to ``columns``; where that hides anything, all of it is in a ``<title>``."""
+    """Return text, elided to ``columns``; a ``<title>`` holds the whole text if it is cut."""
     shown = elide(text, columns)
     full = (element("title", text),) if shown != text else ()
     named = {"class_": class_} if class_ else {}
@@ -97,11 +97,11 @@ class Scale:
     end: float
 
     def __call__(self, value: float) -> float:
-        """The place of ``value``."""
+        """Return the position of ``value``."""
         return self.start + (value - self.low) / (self.high - self.low) * (self.end - self.start)
 
     def clip(self, value: float) -> float:
-        """The place of ``value``, or the end of the scale if it lies beyond."""
+        """Return the position of ``value``, or the end of the scale if it is outside."""
         return self(min(max(value, self.low), self.high))
 
     def ticks(self, most: int = 5) -> list[float]:
@@ -110,7 +110,7 @@ class Scale:
 
 
 def scale_over(values: Iterable[float], start: float, end: float, pad: float = 0.04) -> Scale:
-    """A scale over the finite ``values``, with room at both ends; never of zero length."""
+    """Return a scale over the finite ``values``, with room at both ends; never of zero length."""
     finite = [value for value in values if math.isfinite(value)] or [0.0, 1.0]
     low, high = min(finite), max(finite)
     room = (high - low) * pad or max(abs(low) * 0.1, 1e-9)
@@ -132,7 +132,7 @@ def nice_ticks(low: float, high: float, most: int = 5) -> list[float]:
 
 
 def tick_texts(ticks: Sequence[float]) -> list[str]:
-    """The ticks, all with as many decimals as their step needs."""
+    """Return the ticks, all with as many decimals as their step needs."""
     if not ticks:
         return []
     step = min((b - a for a, b in pairwise(ticks)), default=abs(ticks[0]) or 1)
@@ -144,7 +144,7 @@ def tick_texts(ticks: Sequence[float]) -> list[str]:
 
 
 def axis_x(scale: Scale, top: float, bottom: float, most: int = 5) -> Markup:
-    """Vertical grid lines with their values below."""
+    """Return vertical grid lines with their values below."""
     ticks = scale.ticks(most)
     lines = "".join(
         f"M{coordinate(scale(tick))} {coordinate(top)}V{coordinate(bottom)}" for tick in ticks
@@ -157,7 +157,7 @@ def axis_x(scale: Scale, top: float, bottom: float, most: int = 5) -> Markup:
 
 
 def axis_y(scale: Scale, left: float, right: float, most: int = 5) -> Markup:
-    """Horizontal grid lines with their values on the left."""
+    """Return horizontal grid lines with their values on the left."""
     ticks = scale.ticks(most)
     lines = "".join(
         f"M{coordinate(left)} {coordinate(scale(tick))}H{coordinate(right)}" for tick in ticks
@@ -170,9 +170,9 @@ def axis_y(scale: Scale, left: float, right: float, most: int = 5) -> Markup:
 
 
 def line_path(points: Sequence[Point | None]) -> str:
-    """A line through ``points``, broken at each ``None``; a lone point is a dot (round line cap).
+    """Return a line through ``points``, broken at each ``None``; a single point is a dot.
 
-    Steps are relative and rounded to a tenth; each starts from the rounded place of the last, so
+    Steps are relative and rounded to a tenth; each starts from the rounded position of the last, so
     that roundings do not add up.
     """
     parts: list[str] = []
@@ -214,10 +214,10 @@ def spread(places: Sequence[float], gap: float, low: float, high: float) -> list
 
 
 def text_width(text: str) -> float:
-    """Units that ``text`` takes at the charts' font size, rather too many than too few."""
+    """Return units that ``text`` takes at the charts' font size, rather too many than too few."""
     return width(text) * COLUMN_WIDTH
 
 
 def name_room(names: Iterable[str], columns: int) -> float:
-    """Units that the longest of the elided names takes, and a gap."""
+    """Return units that the longest of the elided names takes, and a gap."""
     return 20 + max((text_width(elide(name, columns)) for name in names), default=0.0)

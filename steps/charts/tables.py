@@ -27,8 +27,8 @@ from steps.charts.curves import Bools, Floats, usable_cells
 from steps.results.schema import EXPERIMENT
 
 Reader: TypeAlias = Callable[[str, list[str]], Iterator[pa.Table]]
-"""Columns of one result table, by the table's name: its rows in order, some at a time. Of a table
-without rows there is one piece, which has none."""
+"""Columns of one result table, by the table's name: its rows in order, some at a time. A table
+without rows gives one empty piece."""
 
 METHODS = ("permutation", "mean_abs_shap", "gain")
 """Methods of importance, the one that compares best across partitions first."""
@@ -36,7 +36,7 @@ METHODS = ("permutation", "mean_abs_shap", "gain")
 
 @dataclass(frozen=True)
 class Partition:
-    """A row of the table ``partitions``; NaN for a number that is not there."""
+    """A row of the table ``partitions``; NaN for a missing number."""
 
     identifier: str
     name: str
@@ -56,12 +56,12 @@ class Partition:
 
     @property
     def trained(self) -> bool:
-        """Whether it has a model."""
+        """True if the partition has a model."""
         return self.status == "trained"
 
     @property
     def scored(self) -> bool:
-        """Whether its skill is defined."""
+        """True if its skill is defined."""
         return self.trained and bool(np.isfinite(self.skill))
 
 
@@ -111,12 +111,12 @@ class Curves:
 
     @property
     def categorical(self) -> bool:
-        """Whether the cells are levels without order."""
+        """True if the cells are levels without order."""
         return not np.isfinite(self.numbers).any()
 
 
 def column_quantile(values: Floats, share: float) -> Floats:
-    """Quantile of each column over its finite values; NaN for a column that has none."""
+    """Return quantile of each column over its finite values; NaN for a column that has none."""
     result = np.full(values.shape[1], np.nan)
     for column in range(values.shape[1]):
         finite = values[np.isfinite(values[:, column]), column]
@@ -126,18 +126,18 @@ def column_quantile(values: Floats, share: float) -> Floats:
 
 
 def whole(read: Reader, name: str, columns: list[str]) -> pa.Table:
-    """All rows of a table that is short whatever the number of partitions, or has one row each."""
+    """Return all rows of a table that has at most one row per partition."""
     return pa.concat_tables(read(name, columns))
 
 
 def read_experiment(read: Reader) -> Mapping[str, Any]:
-    """The one row of the table ``experiment``."""
+    """Return the one row of the table ``experiment``."""
     rows = whole(read, "experiment", list(EXPERIMENT.names)).to_pylist()
     return rows[0] if rows else dict.fromkeys(EXPERIMENT.names)
 
 
 def read_partitions(read: Reader) -> tuple[Partition, ...]:
-    """All partitions, as the table orders them; the columns are in the order of the fields."""
+    """Return all partitions in the order of the table."""
     texts = ["partition_id", "partition", "status", "reason", "message", "metric"]
     numbers = ["rows", "rows_without_target", "folds", "value", "constant_value"]
     numbers += ["skill", "skill_low", "skill_high", "rank"]
@@ -148,7 +148,7 @@ def read_partitions(read: Reader) -> tuple[Partition, ...]:
 
 
 def read_importance(read: Reader, trained: Sequence[Partition]) -> dict[str, Importance]:
-    """Importance by each method that has a value, best for comparing first."""
+    """Return importance by each method that has a value, best for comparing first."""
     found = {method: (Names(), Layers(trained, ("value",))) for method in METHODS}
     for piece in read("importance", ["partition_id", "feature", "method", "value", "scale"]):
         for method, (features, layers) in found.items():
@@ -168,7 +168,7 @@ _GRIDS = ("value", "centred", "centred_fold_sd", "support", "extrapolated")
 def read_curves(
     read: Reader, trained: Sequence[Partition], features: Sequence[str]
 ) -> list[Curves]:
-    """Partial dependence on ``features``: one ``Curves`` for each feature and class."""
+    """Return partial dependence on ``features``: one ``Curves`` for each feature and class."""
     names = ["partition_id", "feature", "class", "grid_index", "grid_value", "grid_number", "value"]
     names += ["centred", "centred_fold_sd", "support", "extrapolated", "scale"]
     return _curves(read("partial_dependence", names), trained, features)
@@ -177,14 +177,14 @@ def read_curves(
 def read_shap_curves(
     read: Reader, trained: Sequence[Partition], features: Sequence[str]
 ) -> list[Curves]:
-    """SHAP against the feature's value, in the form of curves; support is the rows explained."""
+    """Return SHAP by the feature's value as curves; support is the number of explained rows."""
     names = ["partition_id", "feature", "class", "grid_index", "grid_value", "grid_number", "mean"]
     names += ["fold_sd", "rows", "scale"]
     return _curves(map(_as_curves, read("shap_by_value", names)), trained, features)
 
 
 def _as_curves(shap: pa.Table) -> pa.Table:
-    """Rows of ``shap_by_value`` with the columns of ``partial_dependence``."""
+    """Return rows of ``shap_by_value`` with the columns of ``partial_dependence``."""
     more = {"centred": "mean", "value": "mean", "centred_fold_sd": "fold_sd", "support": "rows"}
     columns = {name: shap[name] for name in shap.column_names}
     columns |= {new: shap[old] for new, old in more.items()}
@@ -194,7 +194,7 @@ def _as_curves(shap: pa.Table) -> pa.Table:
 def _curves(
     pieces: Iterable[pa.Table], trained: Sequence[Partition], features: Sequence[str]
 ) -> list[Curves]:
-    """Features as the table has them, of each its classes by name."""
+    """Return features as the table has them, of each its classes by name."""
     found: dict[str, dict[str, _CurveLayers]] = {}
     for piece in pieces:
         rows = known(among(piece, "feature", features), trained)
@@ -211,7 +211,7 @@ def _curves(
 
 
 class _CurveLayers(Layers):
-    """The curves of one feature and class, and what stands at their cells."""
+    """The curves of one feature and class, and the labels of their cells."""
 
     def __init__(self, trained: Sequence[Partition], columns: Sequence[str]) -> None:
         super().__init__(trained, columns)
@@ -219,7 +219,7 @@ class _CurveLayers(Layers):
         self._numbers: dict[int, float] = {}
 
     def put_cells(self, rows: pa.Table) -> None:
-        """Take in rows of the feature and class."""
+        """Add rows of the feature and class."""
         cells = numbers_of(rows, "grid_index").astype(np.int64)
         self.put(rows, cells)
         new, first = np.unique(cells, return_index=True)
@@ -228,7 +228,7 @@ class _CurveLayers(Layers):
         self._numbers |= zip(new.tolist(), numbers_of(about, "grid_number"), strict=True)
 
     def curves(self, feature: str, class_: str) -> Curves:
-        """All of them."""
+        """Return all of them."""
         cells = range(self.width)
         return Curves(
             feature=feature,
@@ -259,7 +259,7 @@ class ShapSummary:
 
 
 def read_shap_summary(read: Reader, trained: Sequence[Partition]) -> list[ShapSummary]:
-    """The table ``shap_summary``, one ``ShapSummary`` for each class."""
+    """Return the table ``shap_summary``, one ``ShapSummary`` for each class."""
     features, found = Names(), dict[str, Layers]()
     for piece in read(
         "shap_summary", ["partition_id", "feature", "class", "mean", "mean_abs", "scale"]

@@ -11,10 +11,10 @@ import unicodedata
 from collections.abc import Iterable
 
 EMPTY = "(empty)"
-"""Shown for the empty string, which would otherwise leave a blank nobody can read."""
+"""Shown for the empty string, which would otherwise be invisible."""
 
 NONE = "\N{EN DASH}"
-"""Shown for a number that is not there."""
+"""Shown for a missing number."""
 
 MINUS = "\N{MINUS SIGN}"
 
@@ -27,7 +27,7 @@ _MINUTE, _HOUR = 60, 3600
 
 
 def visible(text: str) -> str:
-    """``text`` with every character that has no picture of its own replaced by one that has.
+    """Return ``text`` with a visible character in place of each invisible one.
 
     Control characters become Unicode's control pictures (NUL is ``␀``); direction marks, line
     separators and unassigned code points become ``⟨U+200F⟩``; a space at either end becomes ``␣``.
@@ -60,12 +60,12 @@ def _is_spelling(text: str, index: int) -> bool:
 
 
 def width(text: str) -> int:
-    """Columns that ``text`` takes: two for a wide character, one for any other."""
+    """Return columns that ``text`` takes: two for a wide character, one for any other."""
     return sum(2 if unicodedata.east_asian_width(char) in "WF" else 1 for char in text)
 
 
 def elide(text: str, columns: int) -> str:
-    """The visible form of ``text``, cut in the middle to at most ``columns`` columns."""
+    """Return the visible form of ``text``, cut in the middle to at most ``columns`` columns."""
     shown = visible(text)
     if width(shown) <= columns:
         return shown
@@ -104,7 +104,7 @@ def fixed(value: float | None, decimals: int = 3) -> str:
 
 
 def plain(value: float) -> str:
-    """A value on an axis: no more digits than it has, at most four; years without a comma."""
+    """Return a value on an axis with at most four digits; years have no comma."""
     if value == round(value) and abs(value) < _MEGA:
         return _minus(f"{value:.0f}" if abs(value) < _GROUPED else f"{value:,.0f}")
     text = number(value, 4)
@@ -113,7 +113,7 @@ def plain(value: float) -> str:
 
 
 def count(value: float | None) -> str:
-    """A whole number with separators between the thousands."""
+    """Return a whole number with separators between the thousands."""
     return NONE if value is None or not math.isfinite(value) else _minus(f"{round(value):,}")
 
 

@@ -1,4 +1,4 @@
-"""What a run keeps of its data set, statistics and warnings, and how its report reads them."""
+"""Tables of a run about its dataset, and the reader of the report."""
 
 from __future__ import annotations
 
@@ -24,10 +24,10 @@ from steps.table.data_warnings import findings
 def write_data_tables(
     request: RunRequest, dataset: DatasetLayout, run: RunLayout, storage: Storage
 ) -> None:
-    """Write ``column_statistics``, a copy of the data set's, and ``data_warnings``.
+    """Write ``column_statistics``, a copy of the dataset's, and ``data_warnings``.
 
     Raises:
-        MissingInputError: the data set has no statistics.
+        MissingInputError: the dataset has no statistics.
         DamagedError: they cannot be read.
         OutputError: the run's folder cannot be written.
     """
@@ -46,16 +46,16 @@ def write_data_tables(
 def put_statistics(
     store: ExperimentStore, dataset: DatasetLayout, dataset_hash: str, storage: Storage
 ) -> None:
-    """Tell the store the statistics of the data set, unless an earlier run has done it.
+    """Store the statistics of the dataset, unless an earlier run has done so.
 
-    They never change, and those of the whole table are put last: where they are, all are.
+    They never change, and those of the whole table are put last: if they exist, all do.
 
     Raises:
         OutputError: the store cannot be written.
     """
     try:
         first = next(iter(store.statistics(dataset_hash)), None)
-    except (DamagedError, ValueError):  # a write that was cut off
+    except (DamagedError, ValueError):  # an interrupted write
         first = None
     if first is None or first[0]:
         store.put_statistics(dataset_hash, documents(dataset, storage))
@@ -67,9 +67,9 @@ def _copy(uri: str, to: str, storage: Storage) -> None:
 
 
 def reader_of(dataset: DatasetLayout, run: RunLayout, storage: Storage) -> Reader:
-    """Reads the tables of a run for its report; of tables of the data set, rows about all of it.
+    """Return a reader of a run's tables; of the dataset's it reads the rows about the whole table.
 
-    A run of an earlier version, or whose data set is gone, has no rows in these.
+    A run of an earlier version, or one whose dataset is gone, has no rows in these.
     """
 
     def read(name: str, columns: list[str]) -> Iterator[pa.Table]:

@@ -1,4 +1,4 @@
-"""What differs from run to run, and so stays out of the tables: tries at partitions, and pods."""
+"""Facts that differ from run to run, so they are not in the tables: attempts and pods."""
 
 from __future__ import annotations
 
@@ -22,12 +22,12 @@ Parsed = TypeVar("Parsed")
 
 
 def read_attempts(run: RunLayout, storage: Storage) -> list[Attempt]:
-    """All tries at partitions, by partition and then in the order of time."""
+    """Return all attempts at partitions, by partition and then in the order of time."""
     return _read_all(storage, attempt_uris(storage, run).values(), Attempt.from_json)
 
 
 def count_by_cache(attempts: list[Attempt]) -> dict[str, int]:
-    """Trained partitions by how much of them was found in the cache."""
+    """Return trained partitions by how much of them was found in the cache."""
     last = {attempt.partition_id: attempt for attempt in attempts}
     return dict(Counter(a.cached for a in last.values() if a.outcome == "trained"))
 
@@ -39,7 +39,7 @@ def write_attempts(run: RunLayout, storage: Storage, run_id: str, attempts: list
 
 
 def count_pods(run: RunLayout, storage: Storage) -> dict[str, int]:
-    """Pods that have ended, by what ended them."""
+    """Return pods that have ended, by cause."""
     uris = [f"{run.pods}/{name}" for name in storage.names(run.pods)]
     records = _read_all(storage, uris, PodRecord.from_json)
     return dict(sorted(Counter(record.cause for record in records if record.cause).items()))
@@ -48,5 +48,5 @@ def count_pods(run: RunLayout, storage: Storage) -> dict[str, int]:
 def _read_all(
     storage: Storage, uris: Iterable[str], parse: Callable[[bytes], Parsed]
 ) -> list[Parsed]:
-    with ThreadPoolExecutor(_READERS) as pool:  # far away, each of them is a request
+    with ThreadPoolExecutor(_READERS) as pool:  # in object storage each is a request
         return list(pool.map(lambda uri: read_parsed(storage, uri, parse), uris))

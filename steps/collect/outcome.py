@@ -1,4 +1,4 @@
-"""What came of a run in a few lines: read by whoever asks when all pods are gone."""
+"""Outcome of a run: a summary that is read when all pods are gone."""
 
 from __future__ import annotations
 
@@ -11,17 +11,17 @@ from steps.errors import TooManyFailuresError
 from steps.records import RunRequest, canonical_json
 
 SHOWN = 5
-"""Best and worst partitions that are told at the most."""
+"""Best and worst partitions in an outcome, at most."""
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """The end of a run.
+    """Outcome of a run.
 
     Attributes:
         run: its id.
-        partitions: of the data set.
-        rows: of the data set.
+        partitions: of the dataset.
+        rows: of the dataset.
         rows_without_target: rows that could not be used.
         counts: partitions by status.
         reasons: skipped and failed partitions by reason.
@@ -33,7 +33,7 @@ class Outcome:
         seconds: wall time of the run.
         report: where the report is.
         tables: where the result tables are.
-        attempts: pods by what ended them; empty on a laptop.
+        attempts: pods by cause of their end; empty on a laptop.
     """
 
     run: str
@@ -65,7 +65,7 @@ class Outcome:
         cached: dict[str, int],
         attempts: dict[str, int],
     ) -> Outcome:
-        """Count what a run's partitions ended as.
+        """Count the statuses and reasons of a run's partitions.
 
         Args:
             request: of the run.
@@ -102,7 +102,7 @@ class Outcome:
 
     @property
     def failure(self) -> str:
-        """Why the run failed, in one sentence; empty if it did not."""
+        """Message of a failed run; empty if it did not fail."""
         if not self.too_many_failed:
             return ""
         return f"{self.counts['failed']} of {self.partitions} partitions failed."
@@ -121,7 +121,7 @@ class Outcome:
             )
 
     def to_json(self) -> str:
-        """The text that is stored as ``operations/outcome.json``."""
+        """Return the text that is stored as ``operations/outcome.json``."""
         return canonical_json(asdict(self))
 
     @classmethod
@@ -134,6 +134,6 @@ class Outcome:
 
 
 def best_and_worst(ranking: list[PartitionRow]) -> tuple[list[PartitionRow], list[PartitionRow]]:
-    """The best and the worst of a ranking, no partition among both."""
+    """Return the best and the worst of a ranking, no partition among both."""
     half = min(SHOWN, max(1, len(ranking) // 2))
     return ranking[:half], worst_first(ranking, half)

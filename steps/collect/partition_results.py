@@ -1,4 +1,4 @@
-"""What train left of each partition: its record and, if it is trained, fit and explanation."""
+"""Results of the train step: per partition its record and, if trained, fit and explanation."""
 
 from __future__ import annotations
 

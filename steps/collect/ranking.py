@@ -1,4 +1,4 @@
-"""One short line per partition, and their order from best to worst."""
+"""One row per partition, and their ranking from best to worst."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ class PartitionRow:
     def of(
         cls, record: PartitionRecord, rows: int, without_target: int, tables: dict[str, Any]
     ) -> PartitionRow:
-        """The line of a partition; ``tables`` are its rows by table, empty unless trained."""
+        """Return the row of a partition; ``tables`` is empty unless it is trained."""
         return cls(
             record.key.partition_id,
             record.key.text,
@@ -44,12 +44,12 @@ class PartitionRow:
         )
 
     def as_row(self) -> dict[str, Any]:
-        """Values by column."""
+        """Return values by column."""
         return asdict(self)
 
 
 def _headline(tables: dict[str, Any]) -> dict[str, Any]:
-    """The first metric of the task, pooled."""
+    """Return the first metric of the task, pooled."""
     metrics = tables["metrics"]
     row = metrics["scope"].index("pooled")
     names = ("metric", "value", "constant_value", "skill", "skill_low", "skill_high")
@@ -57,7 +57,7 @@ def _headline(tables: dict[str, Any]) -> dict[str, Any]:
 
 
 def ranked(lines: list[PartitionRow]) -> list[PartitionRow]:
-    """Trained partitions, best first: by the lower bound of the interval of skill.
+    """Return trained partitions, best first: by the lower bound of the interval of skill.
 
     A partition whose bound is undefined comes last; equal ones in order of their identifier.
     """
@@ -70,6 +70,6 @@ def ranked(lines: list[PartitionRow]) -> list[PartitionRow]:
 
 
 def worst_first(lines: list[PartitionRow], count: int) -> list[PartitionRow]:
-    """Those of which one can be surest that they are bad: by the upper bound, lowest first."""
+    """Return the surely bad partitions first: by the upper bound of the interval, lowest first."""
     known = [line for line in lines if line.status == "trained" and line.skill_high is not None]
     return sorted(known, key=lambda line: (line.skill_high, line.partition_id))[:count]

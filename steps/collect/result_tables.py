@@ -1,4 +1,4 @@
-"""The result tables of a run, written as partitions come."""
+"""The result tables of a run, written partition by partition."""
 
 from __future__ import annotations
 

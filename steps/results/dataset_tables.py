@@ -1,4 +1,4 @@
-"""The tables of a data set, read again: whatever their size, a few partitions at a time."""
+"""Reading the tables of a dataset, a few partitions at a time."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ _EMPTY = {name: arrow_schema_of(table).empty_table() for name, table in DATASET_
 
 @contextmanager
 def local_file(uri: str, storage: Storage) -> Iterator[Path]:
-    """An object as a local file, since Parquet is read from its end.
+    """Yield an object as a local file, since Parquet is read from its end.
 
     Raises:
         MissingInputError: there is no such object.
@@ -46,7 +46,7 @@ def local_file(uri: str, storage: Storage) -> Iterator[Path]:
 
 
 def slices(uri: str, storage: Storage, columns: Sequence[str] | None = None) -> Iterator[pa.Table]:
-    """The rows of a table, some at a time; at least one piece, which may have none.
+    """Yield the rows of a table, some at a time; at least one piece, which may have none.
 
     Args:
         uri: of the table.
@@ -70,7 +70,7 @@ def slices(uri: str, storage: Storage, columns: Sequence[str] | None = None) -> 
 
 
 def whole_table(uri: str, columns: Sequence[str], storage: Storage) -> pa.Table:
-    """The rows about the whole table, which come last: of all others nothing is read.
+    """Return the rows about the whole table, which come last: of all others nothing is read.
 
     Raises:
         MissingInputError: there is no such table.
@@ -84,7 +84,7 @@ def whole_table(uri: str, columns: Sequence[str], storage: Storage) -> pa.Table:
 
 
 def partitions(dataset: DatasetLayout, storage: Storage) -> Iterator[Told]:
-    """The rows of each partition in all tables, in the order of the index; the whole table last.
+    """Yield the rows of each partition in all tables, in the order of the index; then of all rows.
 
     Raises:
         MissingInputError: a table is not there.
@@ -126,7 +126,7 @@ def _by_partition(tables: Iterator[pa.Table]) -> Iterator[tuple[str, pa.Table]]:
 
 
 def _cut(table: pa.Table) -> Iterator[tuple[str, pa.Table]]:
-    """A table where the partition changes."""
+    """Yield a table where the partition changes."""
     keys = table["partition_id"].combine_chunks()
     if not len(keys):
         return
@@ -137,7 +137,7 @@ def _cut(table: pa.Table) -> Iterator[tuple[str, pa.Table]]:
 
 
 def facts_of(dataset: DatasetLayout, storage: Storage) -> WarningInputs:
-    """What warnings are made from.
+    """Return the inputs of the data warnings.
 
     Raises:
         MissingInputError: a table is not there.
@@ -167,7 +167,7 @@ _IDENTITY = ("scope", "partition_id", "partition", "column")
 
 
 def documents(dataset: DatasetLayout, storage: Storage) -> Iterator[tuple[str, dict[str, Any]]]:
-    """The same as the experiment store keeps it: of each partition, last of the whole table.
+    """Yield the statistics as documents: of each partition, and last of the whole table.
 
     Raises:
         MissingInputError: a table is not there.
@@ -178,7 +178,7 @@ def documents(dataset: DatasetLayout, storage: Storage) -> Iterator[tuple[str, d
 
 
 def document_of(tables: dict[str, pa.Table]) -> dict[str, Any]:
-    """One partition's statistics as JSON has it; what is undefined is null."""
+    """Return one partition's statistics as JSON values; undefined ones are null."""
     rows = tables[COLUMN_STATISTICS.name].to_pylist()
     columns: dict[str, dict[str, Any]] = {
         row["column"]: {

@@ -1,4 +1,4 @@
-"""What came of one partition, as an experiment store takes it: its rows of the result tables."""
+"""The result of one partition, as an experiment store keeps it."""
 
 from __future__ import annotations
 

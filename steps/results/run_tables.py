@@ -1,4 +1,4 @@
-"""The result tables of a run, read again partition by partition: what a store is given.
+"""Reading the result tables of a run, partition by partition, for an experiment store.
 
 It streams: of each table one row group is held at a time, whatever the number of partitions.
 """
@@ -26,7 +26,7 @@ _KEY = ["partition_id", "partition"]
 
 
 def results_of(run: RunLayout, storage: Storage) -> Iterator[PartitionResult]:
-    """The results of all partitions of a run, in the order of its tables.
+    """Yield the results of all partitions of a run, in the order of its tables.
 
     Raises:
         MissingInputError: the run has no tables.
@@ -50,7 +50,7 @@ def _columns(tables: dict[str, _Table], partition_id: str) -> dict[str, dict[str
 
 
 def _local(run: RunLayout, name: str, storage: Storage, folder: str) -> Path:
-    """A table as a local file: Parquet is read from its end."""
+    """Return a table as a local file: Parquet is read from its end."""
     uri = run.table(name, "parquet")
     if not scheme_of(uri):
         if not storage.exists(uri):
@@ -62,14 +62,14 @@ def _local(run: RunLayout, name: str, storage: Storage, folder: str) -> Path:
 
 
 class _Table:
-    """A table from which each partition's rows are taken in turn; not every one has some."""
+    """A table from which the rows of each partition are taken in turn; some have none."""
 
     def __init__(self, uri: str, path: Path) -> None:
         self._uri, self._rest = uri, _partitions(uri, path)
         self._next = next(self._rest, None)
 
     def take(self, partition_id: str) -> pa.Table | None:
-        """The rows of a partition, if it is the next one that has some."""
+        """Return the rows of a partition, if it is the next one that has some."""
         if self._next is None or self._next[0] != partition_id:
             return None
         _, rows = self._next
@@ -77,7 +77,7 @@ class _Table:
         return rows
 
     def check_end(self) -> None:
-        """Make sure that no row was left out.
+        """Check that all rows were taken.
 
         Raises:
             DamagedError: one was.
@@ -93,7 +93,7 @@ def _partitions(uri: str, path: Path) -> Iterator[tuple[str, pa.Table]]:
 
 
 def _slices(uri: str, path: Path) -> Iterator[tuple[str, pa.Table]]:
-    """The same, cut where a row group ends."""
+    """Yield the same, cut where a row group ends."""
     try:
         with closing(pq.ParquetFile(path)) as file:
             for number in range(file.num_row_groups):

@@ -1,4 +1,4 @@
-"""The result tables: their columns, types and meaning. One place; the docs are made from it.
+"""Schema of the result tables: columns, types and meaning. The docs are generated from it.
 
 Each table is long and tidy. A table about partitions starts with ``partition_id, partition``. An
 undefined value is an empty cell, and a ``reason`` column says why where the table has one.
@@ -78,7 +78,11 @@ PARTITIONS = _table(
     ("folds", "integer", "Folds with held-out rows."),
     ("metric", "text", "The headline metric: rmse, or log_loss for classes."),
     ("value", "number", "Its pooled out-of-fold value."),
-    ("constant_value", "number", "The same of the best constant, fitted on the training folds."),
+    (
+        "constant_value",
+        "number",
+        "The same of the constant prediction, fitted on the training folds.",
+    ),
     ("skill", "number", "1 - value / constant_value."),
     ("skill_low", "number", "Lower bound of the 90 % interval of skill."),
     ("skill_high", "number", "Upper bound of the 90 % interval of skill."),
@@ -96,7 +100,7 @@ METRICS = _table(
     (
         "constant_value",
         "number",
-        "The metric of the best constant for it, fitted on training folds.",
+        "The metric of the constant prediction for it, fitted on training folds.",
     ),
     ("skill", "number", "Share of the constant's loss that the model removes; 0 is no better."),
     ("standard_error", "number", "Of the metric, from row losses, clustered by group."),
@@ -173,7 +177,7 @@ FEATURES = _table(
     _FEATURE,
     ("type", "text", "Canonical type: int64, float64, string, bool, timestamp or date."),
     ("categorical", "boolean", "Whether its values are levels without order."),
-    ("rows", "integer", "Rows of the data set."),
+    ("rows", "integer", "Rows of the dataset."),
     ("missing", "integer", "Rows in which it is missing."),
     ("min", "number", "Smallest value (dates as days, timestamps as seconds since 1970)."),
     ("max", "number", "Largest value."),
@@ -188,7 +192,7 @@ EXPERIMENT = _table(
     ("project", "text", "Project that the experiment belongs to."),
     ("experiment", "text", "Name of the experiment."),
     ("spec_hash", "text", "Digest of the resolved spec, without URIs, labels and execution."),
-    ("dataset", "text", "Digest of the data set's content."),
+    ("dataset", "text", "Digest of the dataset's content."),
     ("partition_by", "text", "Column that names the partition of a row."),
     ("target", "text", "Column that is predicted."),
     ("task", "text", "regression, binary or multiclass."),
@@ -198,7 +202,7 @@ EXPERIMENT = _table(
     ("evaluate", "text", "How the models are evaluated, as JSON."),
     ("explain", "text", "What is explained, as JSON."),
     ("versions", "text", "Versions of Refeed and of the libraries that shape a number, as JSON."),
-    ("rows", "integer", "Rows of the data set."),
+    ("rows", "integer", "Rows of the dataset."),
     ("rows_without_target", "integer", "Rows that have no target."),
     ("partitions", "integer", "Partitions."),
     ("trained", "integer", "Partitions that have a model."),
@@ -276,7 +280,7 @@ DATA_WARNINGS = _table(
 DATASET_TABLES: dict[str, ResultTable] = {
     table.name: table for table in (COLUMN_STATISTICS, TOP_VALUES_TABLE, BUCKETS_TABLE)
 }
-"""Tables of a data set, which lie beside it; the first is copied into each run."""
+"""Tables of a dataset, stored with it; the first is copied into each run."""
 
 TABLES: dict[str, ResultTable] = {
     table.name: table

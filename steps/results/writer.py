@@ -27,12 +27,12 @@ _ROWS_PER_GROUP = 1 << 16
 
 _FORMULA = re.compile(r"^[\s\x00]*[=+\-@\uff1d\uff0b\uff0d\uff20|%]|^[\t\r\n']")
 _SUSPECT = r"^\s*[^\w\s.]|^\s*%|^[\t\r\n']|\x00|[^\x01-\x7f]"
-"""What a text has that ``escape_formula`` may change, and many that it does not."""
+"""Matches every text that ``escape_formula`` changes, and some that it does not."""
 _NUMBER = re.compile(r"^[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?$")
 
 
 def escape_formula(text: str) -> str:
-    """A text cell that no spreadsheet runs as a formula.
+    """Return a text that no spreadsheet runs as a formula.
 
     The rule: a cell that begins (after white space) with one of ``= + - @ | %`` or their full-width
     forms, or with a tab, a line end or an apostrophe, gets an apostrophe in front, unless it is a
@@ -45,7 +45,7 @@ def escape_formula(text: str) -> str:
 
 
 def arrow_schema_of(table: ResultTable) -> pa.Schema:
-    """The Parquet schema of a result table."""
+    """Return the Parquet schema of a result table."""
     return pa.schema([(column.name, _ARROW[column.type]) for column in table.columns])
 
 
@@ -126,7 +126,7 @@ class TableWriter:
 
 
 def arrow_table(table: ResultTable, columns: Mapping[str, Any]) -> pa.Table:
-    """Rows of a result table; in an array of numpy, NaN stands for a cell that is empty."""
+    """Return rows of a result table; in an array of numpy, NaN stands for a cell that is empty."""
     schema = arrow_schema_of(table)
     arrays = [
         pa.array(values, field.type, from_pandas=isinstance(values, np.ndarray))
@@ -137,17 +137,17 @@ def arrow_table(table: ResultTable, columns: Mapping[str, Any]) -> pa.Table:
 
 
 def csv_of(table: pa.Table, *, header: bool = True) -> bytes:
-    """A table as RFC 4180 has it; see ``escape_formulas`` for text that a spreadsheet would run."""
+    """Return a table as CSV of RFC 4180; see ``escape_formulas`` for formulas."""
     sink = pa.BufferOutputStream()
     pa_csv.write_csv(table, sink, pa_csv.WriteOptions(include_header=header))
     csv: bytes = sink.getvalue().to_pybytes()
-    if csv.count(b"\n") == table.num_rows + header:  # none within a text, as nearly always
+    if csv.count(b"\n") == table.num_rows + header:  # no line end within a text, as is usual
         return csv.replace(b"\n", b"\r\n")
     return with_crlf(csv)
 
 
 def with_crlf(csv: bytes) -> bytes:
-    """Lines end with CRLF, which pyarrow below 26 cannot write; line ends within quotes stay.
+    """End lines with CRLF, which pyarrow before 26 cannot write; line ends within quotes stay.
 
     A byte lies within quotes where the number of quotes up to it is odd; a quote within a text is
     doubled, so it changes nothing.
@@ -159,7 +159,7 @@ def with_crlf(csv: bytes) -> bytes:
 
 
 def escape_formulas(table: pa.Table) -> pa.Table:
-    """The table with all its text harmless."""
+    """Return the table with all formulas escaped."""
     columns = [
         _harmless_column(column) if pa.types.is_string(column.type) else column
         for column in table.columns
@@ -168,7 +168,7 @@ def escape_formulas(table: pa.Table) -> pa.Table:
 
 
 def _harmless_column(column: pa.ChunkedArray) -> pa.Array:
-    """Each distinct text is looked at once."""
+    """Escape each distinct text once."""
     encoded = column.combine_chunks().dictionary_encode()
     if isinstance(encoded, pa.ChunkedArray):  # pragma: no cover - older pyarrow
         encoded = encoded.combine_chunks()

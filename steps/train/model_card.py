@@ -26,7 +26,7 @@ _CARD = """\
 Judged on held-out rows by models of the same kind ({evaluate}); this model itself has seen all
 rows, so no number here is its own.
 
-| metric | value | best constant | skill | 90 % interval |
+| metric | value | constant prediction | skill | 90 % interval |
 |---|---|---|---|---|
 {metrics}
 

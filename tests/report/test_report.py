@@ -143,7 +143,7 @@ def test_headline_counts() -> None:
     )
     header = text_of(body_of(html).findall(".//header")[0])
     # Ten have a skill, seven of them above 0, four with the whole interval; median of 0.1, 0.2.
-    assert "beat the best constant in 7 of 10 partitions, in 4 of them clearly" in header
+    assert "In 7 of 10 partitions the model beats a constant prediction (4 clearly)" in header
     assert "median skill 0.15" in header
     # P008 has the largest skill, but P000 the highest lower bound.
     assert (

@@ -129,6 +129,7 @@ def test_neighbours_change_nothing(column: pa.Array, data: st.DataObject) -> Non
         same(group, of_rows(column.slice(start, end - start)))
 
 
+@settings(deadline=None)
 @given(st.lists(st.sampled_from(sorted(KINDS)), min_size=2, max_size=7), st.data())
 def test_other_columns_change_nothing(kinds: list[str], data: st.DataObject) -> None:
     """Columns of one type are looked at together; each has its own facts, and its own values."""

@@ -180,8 +180,8 @@ def test_a_service_that_is_gone_for_good_and_comes_back(
         faults.gone = True
         _, said = process.communicate(timeout=240)
         assert process.returncode == 75, said
-        assert "Cannot reach 'gs://" in said
-        assert "Run again to go on" in said
+        assert "Cloud Storage cannot be reached for 'gs://" in said
+        assert "Run again to resume" in said
         assert "Traceback" not in said
         faults.gone = False
         done = run_with(lab, {"STORAGE_EMULATOR_HOST": url}, output)

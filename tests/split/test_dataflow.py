@@ -299,8 +299,8 @@ def test_a_job_that_nobody_waits_for_is_cancelled(root: str, jobs: Jobs, tmp_pat
     [
         (403, ForbiddenError, "roles/dataflow.developer"),
         (401, ForbiddenError, "gcloud auth application-default login"),
-        (429, TransientError, "the job itself goes on"),
-        (503, TransientError, "the job itself goes on"),
+        (429, TransientError, "the job itself continues"),
+        (503, TransientError, "the job itself continues"),
     ],
 )
 def test_refusals(

@@ -1,4 +1,4 @@
-"""The report: all partitions of a run side by side, in one HTML file without JavaScript."""
+"""The report: all partitions of a run in one HTML file without JavaScript."""
 
 from steps.charts.tables import Reader
 from steps.collect.report.page import RunInfo, build_report

@@ -1,4 +1,4 @@
-"""Section 1: the answer, in plain sentences."""
+"""The report's headline: the answer in plain sentences."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ METHOD_WORDS = {
     "mean_abs_shap": "mean |SHAP|",
     "gain": "share of gain",
 }
-"""How the methods of importance are called in sentences."""
+"""Names of the importance methods in sentences."""
 
 _NAME = 60
 
 
 @dataclass(frozen=True)
 class Scores:
-    """How many partitions do better than the best constant.
+    """Number of partitions that do better than a constant prediction.
 
     Attributes:
         scored: trained partitions whose skill is defined.
@@ -57,12 +57,12 @@ def scores_of(partitions: Sequence[Partition]) -> Scores:
 
 
 def name(text: str) -> Markup:
-    """A name from the data within a sentence: elided, isolated, the whole in a tooltip."""
+    """Return a name from the data within a sentence: elided, isolated, the whole in a tooltip."""
     return element("bdi", elide(text, _NAME), class_="name", title=text)
 
 
 def skill_sentence(partitions: Sequence[Partition]) -> str:
-    """How often the models beat the best constant, and by how much."""
+    """Return how often the models beat a constant prediction, and by how much."""
     scores = scores_of(partitions)
     trained = sum(each.trained for each in partitions)
     if not trained:
@@ -73,16 +73,16 @@ def skill_sentence(partitions: Sequence[Partition]) -> str:
         return f"{plural(trained, 'model')} trained, but skill is not defined for any of them."
     if scores.scored == 1:
         verb = "beats" if scores.above else "does not beat"
-        return f"The one model {verb} the best constant: skill {fixed(scores.median, 2)}."
-    beaten = f"{count(scores.above)} of {plural(scores.scored, 'partition')}"
+        return f"The one model {verb} a constant prediction: skill {fixed(scores.median, 2)}."
+    partitions_scored = plural(scores.scored, "partition")
     return (
-        f"The models beat the best constant in {beaten}, "
-        f"in {count(scores.better)} of them clearly; median skill {fixed(scores.median, 2)}."
+        f"In {count(scores.above)} of {partitions_scored} the model beats a constant prediction "
+        f"({count(scores.better)} clearly); median skill {fixed(scores.median, 2)}."
     )
 
 
 def best_and_worst_sentence(partitions: Sequence[Partition]) -> Markup:
-    """The partition predicted best and the one predicted worst, by their interval's bounds."""
+    """Return a sentence on the best and the worst partition, by their interval's bounds."""
     best, worst = best_of(partitions)[:1], worst_of(partitions)[:1]
     if len(best) + len(worst) < 2 or best == worst:  # noqa: PLR2004 - nothing to contrast
         return Markup("")
@@ -92,7 +92,7 @@ def best_and_worst_sentence(partitions: Sequence[Partition]) -> Markup:
 
 
 def importance_sentence(importance: Importance | None) -> Markup:
-    """The most important feature overall, and where else another one leads."""
+    """Return the most important feature overall, and where else another one leads."""
     if importance is None:
         return Markup("")
     overall = importance.ranking[0]
@@ -109,7 +109,7 @@ def importance_sentence(importance: Importance | None) -> Markup:
 
 
 def first_counts(importance: Importance) -> Mapping[int, int]:
-    """For each feature the number of partitions in which it has the largest value, if above 0."""
+    """Return, per feature, the number of partitions in which it has the largest value above 0."""
     values = np.nan_to_num(importance.values, nan=-np.inf)
     judged = values[values.max(axis=1) > 0]
     return Counter(int(index) for index in judged.argmax(axis=1))

@@ -1,4 +1,4 @@
-"""The page: what each section needs, put together and handed to the template."""
+"""The report page: collects the content of all sections and renders the template."""
 
 from __future__ import annotations
 
@@ -31,26 +31,26 @@ from steps.charts.tables import (
 from steps.collect.report import headline
 
 MOST_ROWS = 200
-"""Partitions in the table of all."""
+"""Partitions in the table of all partitions."""
 
 MOST_SKIPPED = 50
-"""Skipped partitions that are listed; failed ones all are."""
+"""Skipped partitions that are listed; all failed ones are."""
 
 _NOTABLE = 3
 
 SCALES = {
-    "share_of_constant_loss": "share of the best constant's loss",
+    "share_of_constant_loss": "share of the constant prediction's loss",
     "share_of_gain": "share of the model's gain",
     "target": "units of the target",
     "probability": "probability",
     "log_odds": "log-odds (raw margin)",
 }
-"""How the units of the tables are called."""
+"""Names of the tables' units."""
 
 
 @dataclass(frozen=True)
 class RunInfo:
-    """How and when the result tables came to be. Shown, never computed with.
+    """When and how the result tables were made, for display only.
 
     Attributes:
         run: the run's id.
@@ -76,11 +76,11 @@ class RunInfo:
 
 
 def build_report(read: Reader, run: RunInfo) -> str:
-    """The report as one HTML document; equal input gives equal bytes.
+    """Return the report as one HTML document; equal input gives equal bytes.
 
     Args:
         read: returns columns of one of the tables in ``steps.results.schema``, by the table's name.
-        run: what is told of the run itself.
+        run: facts about the run itself.
     """
     experiment = read_experiment(read)
     partitions = read_partitions(read)
@@ -132,7 +132,7 @@ def environment() -> Environment:
 
 
 def _shown(value: object) -> object:
-    """Every plain text that the template prints is made visible; markup is ours already."""
+    """Return every plain text that the template prints is made visible; markup is ours already."""
     if isinstance(value, str) and not isinstance(value, Markup):
         return text.visible(value) if value else ""
     return "" if value is None else value
@@ -169,7 +169,7 @@ def _importance(importance: Importance | None, trained: Sequence[Partition]) -> 
 def _explanations(
     read: Reader, trained: Sequence[Partition], importance: Importance | None, positive: str
 ) -> dict[str, Any]:
-    """Partial dependence and SHAP, of the most important features first."""
+    """Return partial dependence and SHAP, of the most important features first."""
     if not trained:
         return {
             "dependence": [],
@@ -180,7 +180,7 @@ def _explanations(
         }
     summaries = read_shap_summary(read, trained)
     ranked = _ranked(importance)
-    # Without any importance the tables' own order decides; all their features are candidates.
+    # Without importance, all features are shown in the order of the tables.
     candidates = ranked or _features(read)
     curves = read_curves(read, trained, candidates[: dependence.MOST_FEATURES])
     classes = dependence.classes_to_show(curves, positive)
@@ -199,12 +199,12 @@ def _explanations(
 
 
 def _ranked(importance: Importance | None) -> list[str]:
-    """Features, the most important first; empty where that is not known."""
+    """Return features, the most important first; empty where that is not known."""
     return [importance.features[index] for index in importance.ranking] if importance else []
 
 
 def _chosen(summaries: Sequence[Any], classes: Sequence[str], positive: str) -> list[Any]:
-    """The classes that partial dependence shows, if SHAP has them; else the first few."""
+    """Return the classes that partial dependence shows, if SHAP has them; else the first few."""
     wanted = [positive] if any(each.class_ == positive for each in summaries) else list(classes)
     found = {each.class_: each for each in summaries}
     return [found[class_] for class_ in wanted if class_ in found] or list(
@@ -232,7 +232,7 @@ def _without_model(partitions: Sequence[Partition]) -> dict[str, Any]:
 
 
 def _made(experiment: Mapping[str, Any], run: RunInfo) -> dict[str, Any]:
-    """How it was made and with which data."""
+    """Return how it was made and with which data."""
     named = ("trainer_params", "evaluate", "explain", "versions")
     return {
         "details": {name: flat(experiment[name]) for name in named},
@@ -258,13 +258,13 @@ def _made(experiment: Mapping[str, Any], run: RunInfo) -> dict[str, Any]:
 
 
 def _by_rank(partition: Partition) -> tuple[float, str]:
-    """Unranked ones last."""
+    """Return the sort key by rank, unranked partitions last."""
     rank = partition.rank
     return (rank if rank == rank else float("inf"), partition.identifier)  # noqa: PLR0124 - not NaN
 
 
 def flat(value: str | None) -> list[tuple[str, str]]:
-    """A JSON text as dotted names and values; what is no JSON is shown as it is."""
+    """Return a JSON text as dotted names and values; what is no JSON is shown as it is."""
     if not value:
         return []
     try:

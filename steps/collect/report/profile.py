@@ -1,4 +1,4 @@
-"""The page about a data set, before any model: sizes of partitions, columns, warnings."""
+"""The page about a dataset before training: partition sizes, columns, warnings."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _WIDTH, _LINE, _LEFT, _RIGHT = 560.0, 24.0, 130.0, 60.0
 
 @dataclass(frozen=True)
 class ProfileInfo:
-    """What the page says beside the tables of the data set.
+    """Facts of the page that are not in the dataset's tables.
 
     Attributes:
         source: where the rows came from, in words fit for people.
@@ -27,7 +27,7 @@ class ProfileInfo:
         task: regression, binary or multiclass.
         dataset: digest of the content.
         features: in the order of the spec.
-        rows: of the data set.
+        rows: of the dataset.
         rows_without_target: that could not be used.
         partitions: how many there are.
         sizes: rows with a target of a partition: least, quartiles, most.
@@ -52,10 +52,10 @@ class ProfileInfo:
 
 
 def build_profile(read: Reader, facts: ProfileInfo) -> str:
-    """The page as one HTML document; equal input gives equal bytes.
+    """Return the page as one HTML document; equal input gives equal bytes.
 
     Args:
-        read: returns columns of a table, by its name; of tables of the data set, the rows about
+        read: returns columns of a table, by its name; of tables of the dataset, the rows about
             all rows.
         facts: what is told beside.
     """
@@ -82,7 +82,7 @@ def _sizes(facts: ProfileInfo) -> list[tuple[str, str]]:
 
 
 def _bars(facts: ProfileInfo) -> Markup:
-    """A bar for each range of sizes; darker ink where all of it is below ``min_rows``."""
+    """Return a bar for each range of sizes; darker ink where all of it is below ``min_rows``."""
     largest = max(count for _, _, count in facts.bars)
     room = _WIDTH - _LEFT - _RIGHT
     marks: list[Markup] = []

@@ -27,7 +27,7 @@ class Metric:
     Attributes:
         name: as in ``sklearn.metrics``, shortened.
         score: the metric of predictions.
-        constant: the best constant for the metric, given training rows.
+        constant: the constant prediction for the metric, given training rows.
         gain: whether larger is better; the loss is then 1 - value.
         additive: whether the value follows from means over rows. If not, the pooled value stands
             beside one constant for all folds: constants that differ from fold to fold rank rows
@@ -183,8 +183,8 @@ def _possible_positive_prior(target: Floats, weight: Floats, classes: int) -> Fl
 def _majority(target: Floats, weight: Floats, classes: int) -> Floats:
     """Return all probability on the most frequent class.
 
-    It is the best constant for accuracy and for macro F1: the F1 of always predicting a class of
-    share p is 2p / (1 + p), which grows with p, and the F1 of every other class is 0.
+    It is the constant prediction for accuracy and for macro F1: the F1 of always predicting a class
+    of share p is 2p / (1 + p), which grows with p, and the F1 of every other class is 0.
     """
     prior = _prior(target, weight, classes)
     return np.asarray(np.eye(classes)[int(prior.argmax())])

@@ -68,8 +68,8 @@ def _importance_rows(
 def _permutation_shares(work: ExplainContext) -> Floats:
     """Return the growth of the loss when a feature is shuffled, in shares of the constant's loss.
 
-    Breiman, "Random forests", Machine Learning 45, 2001; dividing by the loss of the best constant
-    is what makes partitions of different size and spread comparable. The loss is the squared
+    Breiman, "Random forests", Machine Learning 45, 2001; dividing by the loss of the constant
+    prediction makes partitions of different size and spread comparable. The loss is the squared
     error, or the log loss of classes. The constant's loss is the mean over the folds: a mean of
     ratios would be drawn upwards by a fold in which the few explained rows happen to be alike.
 
