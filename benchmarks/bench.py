@@ -22,7 +22,17 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 from benchmarks.common import HEADER, MIB, Row, say
 from steps.train.workers.host import cpu_model_name
 
-HERE = ("train", "dependence", "split", "beam", "bigquery", "collect", "memory", "compile")
+HERE = (
+    "train",
+    "dependence",
+    "treeshap",
+    "split",
+    "beam",
+    "bigquery",
+    "collect",
+    "memory",
+    "compile",
+)
 NAMES = (*HERE, "argo")
 """The last one needs a cluster, so it must be asked for by name."""
 RESULTS = Path(__file__).with_name("results.md")
