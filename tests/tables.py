@@ -32,7 +32,7 @@ class Tables(Mapping[str, bytes]):
 
 
 def differences(ours: Tables, theirs: Tables) -> list[str]:
-    """What tells two runs' tables apart: a line for each table that is not the same."""
+    """Return a line for each table that differs between two runs."""
     told = []
     for name in sorted({*ours, *theirs}):
         if name not in ours or name not in theirs:

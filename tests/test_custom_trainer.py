@@ -1,4 +1,4 @@
-"""A trainer in a package of its own: built, installed beside Refeed in a clean place, and run."""
+"""A trainer in a package of its own: built, installed with Refeed in a new environment, run."""
 
 from __future__ import annotations
 

@@ -24,13 +24,13 @@ class LightGBMParams(TrainerParams):
     """Parameters of LightGBM, with its names, meanings and (where not said) defaults."""
 
     num_leaves: int = Field(default=31, ge=2, le=131_072)
-    """Leaves per tree at the most: the main control of a tree's complexity."""
+    """Leaves per tree, at most: the main control of a tree's complexity."""
     learning_rate: float = Field(default=0.1, gt=0, le=1)
     """Shrinkage of each tree; smaller values need more rounds."""
     rounds: int = Field(default=100, ge=1, le=100_000)
     """Boosting rounds (LightGBM: num_iterations); each adds one tree, or one per class."""
     max_depth: int = Field(default=-1, ge=-1, le=1000)
-    """Depth of a tree at the most; -1 for no bound but num_leaves, and so is 0."""
+    """Depth of a tree, at most; -1 or 0 for no limit but num_leaves."""
     min_data_in_leaf: int = Field(default=20, ge=0)
     """Training rows in a leaf at the least. Below twice this many rows nothing can be split, and
     the model is a constant: lower it for small partitions."""
@@ -41,7 +41,7 @@ class LightGBMParams(TrainerParams):
     bagging_fraction: float = Field(default=1.0, gt=0, le=1)
     """Share of the rows that a tree is grown on; needs bagging_freq above 0."""
     bagging_freq: int = Field(default=0, ge=0)
-    """Draw the rows anew every so many rounds; 0 for no bagging."""
+    """Draw the rows again after this many rounds; 0 for no bagging."""
     lambda_l1: float = Field(default=0.0, ge=0)
     """L1 penalty on the leaf values."""
     lambda_l2: float = Field(default=0.0, ge=0)
@@ -49,7 +49,7 @@ class LightGBMParams(TrainerParams):
     min_gain_to_split: float = Field(default=0.0, ge=0)
     """Gain of a split at the least."""
     max_bin: int = Field(default=255, ge=2, le=65_535)
-    """Bins of a numeric feature at the most."""
+    """Bins of a numeric feature, at most."""
     min_data_in_bin: int = Field(default=3, ge=1)
     """Training rows in a bin at the least."""
     extra_trees: bool = False
@@ -63,7 +63,7 @@ class LightGBMParams(TrainerParams):
     cat_l2: float = Field(default=10.0, ge=0)
     """L2 penalty of categorical splits."""
     max_cat_threshold: int = Field(default=32, ge=1)
-    """Levels that a categorical split sends one way at the most."""
+    """Levels that a categorical split sends one way, at most."""
     max_cat_to_onehot: int = Field(default=4, ge=1)
     """A feature of at most so many levels is split one level against the others."""
     objective: Literal["l2", "l1", "huber", "quantile"] = "l2"

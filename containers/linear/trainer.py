@@ -39,7 +39,7 @@ class LinearParams(TrainerParams):
     l1_ratio: float = Field(default=0.0, ge=0, le=1)
     """0 for ridge, 1 for lasso, between them for the elastic net."""
     max_iter: int = Field(default=10_000, ge=1)
-    """Iterations at the most. A model that has not converged by then is an error: that partition is
+    """Iterations, at most. A model that has not converged by then is an error: that partition is
     recorded as failed."""
     tol: float = Field(default=1e-6, gt=0, lt=1)
     """When to stop: the solver's own tolerance (LogisticRegression, ElasticNet of scikit-learn)."""

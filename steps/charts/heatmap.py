@@ -116,7 +116,12 @@ def _chart(
             []
             if named
             else [
-                label((left + across) / 2, bottom + 18, "partitions, like beside like", "axis mid")
+                label(
+                    (left + across) / 2,
+                    bottom + 18,
+                    "partitions, similar ones together",
+                    "axis mid",
+                )
             ]
         ),
         wide=True,

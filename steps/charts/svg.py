@@ -138,7 +138,7 @@ def tick_texts(ticks: Sequence[float]) -> list[str]:
     step = min((b - a for a, b in pairwise(ticks)), default=abs(ticks[0]) or 1)
     decimals = max(0, -math.floor(math.log10(step) + 1e-9))
     largest = max(map(abs, ticks))
-    if decimals > 4 or largest >= 1e6:  # noqa: PLR2004 - longer ones do not fit beside an axis
+    if decimals > 4 or largest >= 1e6:  # noqa: PLR2004 - longer ones do not fit next to an axis
         return [number(tick, 2) for tick in ticks]
     return [f"{tick:,.{decimals}f}".replace("-", MINUS) for tick in ticks]
 

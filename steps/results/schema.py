@@ -104,7 +104,7 @@ METRICS = _table(
     ),
     ("skill", "number", "Share of the constant's loss that the model removes; 0 is no better."),
     ("standard_error", "number", "Of the metric, from row losses, clustered by group."),
-    ("skill_standard_error", "number", "Of skill, likewise."),
+    ("skill_standard_error", "number", "Standard error of skill."),
     ("skill_low", "number", "Lower bound of the 90 % interval of skill."),
     ("skill_high", "number", "Upper bound of the 90 % interval of skill."),
     ("reason", "text", "Why a value is empty."),

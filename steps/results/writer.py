@@ -37,7 +37,7 @@ def escape_formula(text: str) -> str:
     The rule: a cell that begins (after white space) with one of ``= + - @ | %`` or their full-width
     forms, or with a tab, a line end or an apostrophe, gets an apostrophe in front, unless it is a
     plain number. So one leading apostrophe is never part of the value. NUL, which many readers take
-    for the end, becomes U+2400. Parquet holds the value as it is.
+    for the end, becomes U+2400. Parquet holds the value unchanged.
     """
     if _FORMULA.match(text) and not _NUMBER.match(text):
         text = f"'{text}"

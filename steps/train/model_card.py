@@ -34,7 +34,7 @@ rows, so no number here is its own.
 
 {input}
 
-The target's relation to the features may be no cause: the model tells what goes together.
+The model shows which values occur together, which is not the same as a cause.
 """
 
 

@@ -119,7 +119,7 @@ class Trainer(ABC, Generic[ParamsT, ModelT]):
     Class attributes:
         Params: a pydantic model of the trainer's parameters (``trainer.params`` of the spec).
         tasks: the tasks that it can do.
-        libraries: distributions whose versions shape the model; a new version is fitted anew.
+        libraries: distributions whose versions shape the model; a new version is fitted again.
         preload: heavy modules that the workers' server imports once, before it forks them.
         suffix: file suffix of a saved model.
         version: raise it when the plug-in's own code would give another model.

@@ -19,7 +19,7 @@ OWN = "kustomization.yaml"
 
 @pytest.fixture
 def overlay(tmp_path: Path) -> Path:
-    """An overlay with nothing in it, and beside it the installation file of all calls."""
+    """An empty overlay, and next to it the installation file of all calls."""
     folder = tmp_path / "overlays" / "overlay"
     folder.mkdir(parents=True)
     (folder / OWN).write_text("resources:\n  - ../../base\n")

@@ -66,7 +66,9 @@ class Hit:
     word: str
 
     def __str__(self) -> str:
-        better = next(text for word, text in WORDS.items() if re.fullmatch(word, self.word, re.I))
+        better = next(
+            text for word, text in WORDS.items() if re.fullmatch(word, self.word, re.IGNORECASE)
+        )
         return f"{self.path}:{self.line}: {self.word!r}: write {better}"
 
 

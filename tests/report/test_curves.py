@@ -94,7 +94,7 @@ def test_a_cell_is_common_with_half_of_the_others() -> None:
     usable = np.array(
         [[True, True, True], [True, True, False], [True, False, False], [False, False, True]]
     )
-    # Three others each, so two are needed. Cell 1 is shared by one other only, cell 2 likewise.
+    # Three others each, so two are needed. Cell 1 is shared by one other only, and so is cell 2.
     expected = [[True, False, False], [True, False, False], [True, False, False], [False] * 3]
     assert common_cells(usable).tolist() == expected
 

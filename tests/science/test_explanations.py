@@ -51,7 +51,7 @@ def line(alpha: float = 1e-6) -> Trainer[Any, Any]:
 
 @dataclass(frozen=True)
 class Case:
-    """A partition, its fold models, and what is told of them."""
+    """A partition, its fold models, and their explanations."""
 
     work: ExplainContext
     tables: dict[str, Rows]

@@ -195,7 +195,7 @@ def test_the_moments_of_far_away_numbers_keep_their_digits() -> None:
 
 @pytest.mark.parametrize("count", [0, 1, SKETCH_SIZE - 1, SKETCH_SIZE, 10_000, 1_000_000])
 def test_distinct_counts_are_within_their_error(count: int) -> None:
-    """Three standard errors, 3 / sqrt(k - 2) = 6.6 %; DataSketches' own theta sketch beside it."""
+    """Three standard errors, 3 / sqrt(k - 2) = 6.6 %; compared with DataSketches' theta sketch."""
     hashes = value_hashes(pa.array(np.arange(count)))
     sketch = sketch_of(hashes)
     assert is_exact(sketch) == (count < SKETCH_SIZE)

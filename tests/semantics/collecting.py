@@ -1,4 +1,4 @@
-"""A collect in a process of its own, which tells how far it is."""
+"""A collect in a process of its own, which reports its progress."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ WRITES = 2
 
 @dataclass
 class Told:
-    """A store that tells when collect begins and ends to write."""
+    """A store that reports when collect begins and ends writing."""
 
     store: FirestoreStore
     to: Connection

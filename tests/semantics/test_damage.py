@@ -1,4 +1,4 @@
-"""A full disk, a damaged artifact, odd but honest data: told clearly, no partition blamed."""
+"""A full disk, a damaged artifact, unusual data: clear errors, and no partition is blamed."""
 
 from __future__ import annotations
 

@@ -24,7 +24,7 @@ COMMAND = [sys.executable, "-c", "from workflows.cli.app import main; main()", "
 
 
 def numbered_table() -> pa.Table:
-    """The first feature is the partition's number, so that the fit log tells who was fitted."""
+    """The first feature is the partition's number, so that the fit log shows which were fitted."""
     table = small_table(PARTITIONS, rows=60)
     number = np.repeat(np.arange(PARTITIONS, dtype=float), 60)
     return table.set_column(table.column_names.index("number"), "number", pa.array(number))

@@ -20,7 +20,7 @@ WIDE = {"OPENBLAS_CORETYPE": "Haswell", "NPY_DISABLE_CPU_FEATURES": ""}
 NO_AVX512 = "X86_V4 AVX512_ICL AVX512_SPR"
 """All of numpy 2.4's features that are beyond x86-64-v3."""
 NARROW = {"OPENBLAS_CORETYPE": "Sandybridge", "NPY_DISABLE_CPU_FEATURES": NO_AVX512}
-"""Here OpenBLAS is told of a processor of 2011, and numpy takes no AVX-512."""
+"""OpenBLAS is set to a CPU of 2011, and numpy uses no AVX-512."""
 DIGITS = """
 import hashlib
 import numpy as np
@@ -86,7 +86,7 @@ def test_numpy_computes_as_without_avx512() -> None:
 def test_only_what_the_processor_has_is_chosen(
     flags: str, chosen: dict[str, str], tmp_path: Path
 ) -> None:
-    """OpenBLAS told of a processor that is not there would end by an illegal instruction."""
+    """OpenBLAS set to a CPU that is not there would end with an illegal instruction."""
     cpuinfo = tmp_path / "cpuinfo"
     cpuinfo.write_text(
         f"processor\t: 0\nmodel name\t: Some 1 GHz\nflags\t\t: {flags}\nbugs\t\t: none\n\n"

@@ -264,7 +264,7 @@ def _by_rank(partition: Partition) -> tuple[float, str]:
 
 
 def flat(value: str | None) -> list[tuple[str, str]]:
-    """Return a JSON text as dotted names and values; what is no JSON is shown as it is."""
+    """Return a JSON text as dotted names and values; other text unchanged."""
     if not value:
         return []
     try:

@@ -57,7 +57,7 @@ def build_profile(read: Reader, facts: ProfileInfo) -> str:
     Args:
         read: returns columns of a table, by its name; of tables of the dataset, the rows about
             all rows.
-        facts: what is told beside.
+        facts: facts that are not in the tables.
     """
     content = {
         "facts": facts,

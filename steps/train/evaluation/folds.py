@@ -46,8 +46,8 @@ def _stratified_rank(frame: Frame, groups: np.ndarray, members: Integers, seed: 
     """Return the rank of each group in the order of its seeded hash, class by class.
 
     Dealt round robin, the ranks give every fold its share of each class. The class of a group is
-    the one of which it holds the largest share: where the positive rows are few, their groups are
-    told apart although negative rows are in the majority everywhere.
+    the one of which it holds the largest share: if the positive rows are few, their groups are
+    distinguished although negative rows are in the majority everywhere.
     """
     shuffled = seeded(groups, seed)
     classes = np.zeros(len(groups), np.intp)

@@ -115,7 +115,7 @@ class Pool:
                 worker.stop()
 
         if self.stop.asked:
-            raise PreemptedError("The pod was told to stop; all that is finished is recorded.")
+            raise PreemptedError("The pod was preempted; everything finished is recorded.")
 
     def _check_stop(self, tasks: deque[WorkerTask], workers: list[_Worker]) -> None:
         """Start no partition once the pod has to stop; drop the running ones at the end."""
@@ -238,8 +238,8 @@ def _signals_withheld() -> Iterator[None]:
     """Start processes that never get Ctrl-C or SIGTERM; this process gets them afterwards.
 
     Both are ours to handle, and a pod's or terminal's reach all processes at once. Blocked signals
-    are inherited by new processes and programs, and wait for whoever unblocks them; ignoring them
-    here would lose a SIGTERM that comes while the workers' server loads its libraries.
+    are inherited by new processes and programs until they unblock them; ignoring signals here would
+    lose a SIGTERM that comes while the workers' server loads its libraries.
     """
     resource_tracker.ensure_running()  # first, since starting it unblocks both
     before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT, signal.SIGTERM})

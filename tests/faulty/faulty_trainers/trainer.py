@@ -1,4 +1,4 @@
-"""A trainer whose data tells it how to misbehave: the first feature's mean picks the fault."""
+"""A trainer that misbehaves as its data says: the first feature's mean selects the fault."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ EATEN_MIB = {EATS_SOME: 400, EATS_ALL: 6000}
 """More than the small class of the end-to-end tests has, and more than any."""
 
 LEDGER = "FAULTY_LEDGER"
-"""Names a bucket's URL at the stand-in for storage: there a fault remembers what it has done."""
+"""The environment variable with a bucket's URL at the emulator, where a fault keeps its state."""
 
 FIT_LOG = "FAULTY_FIT_LOG"
 """Names a file to which every fit appends a line, so that a test can count them from outside."""
