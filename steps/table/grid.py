@@ -104,7 +104,7 @@ def level_texts(column: pa.Array) -> pa.Array:
     return pa.DictionaryArray.from_arrays(encoded.indices, texts)
 
 
-def make_grid(sample: Sample, features: Iterable[str], categorical: set[str], points: int) -> Grid:
+def build_grid(sample: Sample, features: Iterable[str], categorical: set[str], points: int) -> Grid:
     """Grids of at most ``points`` values per feature."""
 
     def grid_of(name: str) -> FeatureGrid:

@@ -99,7 +99,7 @@ class GroupStatistics:
     sketches: tuple[Hashes, ...]
 
 
-def of_groups(rows: pa.RecordBatch, starts: Positions) -> GroupStatistics:
+def group_statistics(rows: pa.RecordBatch, starts: Positions) -> GroupStatistics:
     """Exact statistics of groups of rows that are held in memory.
 
     Args:

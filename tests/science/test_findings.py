@@ -22,7 +22,7 @@ from steps.table.hashing import row_hashes
 from steps.table.leakage import Target, cells_of
 from steps.table.merging import WholeTable
 from steps.table.sample import BottomSample
-from steps.table.statistics import of_groups
+from steps.table.statistics import group_statistics
 from steps.table.summaries import TableSummary
 
 Floats = NDArray[np.float64]
@@ -36,7 +36,7 @@ def facts_of(rows: pa.Table, key: str = "key") -> WarningInputs:
     columns = [Column(field.name, TYPES[str(field.type)]) for field in rows.schema]
     names = rows.column(key).to_pylist()
     starts = [0, *(at for at in range(1, len(names)) if names[at] != names[at - 1])]
-    seen = of_groups(batch, np.array(starts))
+    seen = group_statistics(batch, np.array(starts))
     whole, summary = WholeTable(len(columns)), TableSummary(rows.column_names)
     whole.add_values(seen.sketches)
     for group in seen.groups:

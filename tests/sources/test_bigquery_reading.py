@@ -339,7 +339,7 @@ def test_a_view_needs_a_place_for_its_result(warehouse: Any, tmp_path: Path) -> 
         ({"source": "a.csv", "filter": "x > 1"}, "filter is for bigquery:// sources"),
         ({"source": "gs://b/a.csv", "max_bytes": "1Ti"}, "max_bytes is for bigquery://"),
         ({"source": "bigquery://p.d"}, "not of the form bigquery://project.dataset.table"),
-        ({"source": "bigquery://proj.d.events_*"}, "is several tables"),
+        ({"source": "bigquery://proj.d.events_*"}, "matches several tables"),
         ({"source": "bigquery://proj.d.t$20260101"}, "not of the form"),
         ({"source": "bigquery://proj.d.{{=1}}"}, "not of the form"),
         ({"query": "SELECT 1", "filter": "x"}, "put it into the query"),

@@ -25,10 +25,10 @@ from steps.split.config import SplitConfig
 from steps.split.coordination.cancel import cancel_unless_followed
 from steps.split.coordination.claims import Claim, Claims
 from steps.split.dataset.plan import SplitPlan
-from steps.split.engines.assemble import finish_dataset
+from steps.split.engines.assemble import assemble_dataset
 from steps.split.engines.beam.pipeline import JobContext, build
-from steps.split.engines.choose import engine_of
-from steps.split.engines.embedded import make_dataset
+from steps.split.engines.choose import choose_engine
+from steps.split.engines.embedded import build_dataset
 from steps.split.engines.job_output import JobOutput
 from steps.storage.base import storage_for
 from tests.fakes import SOAK, answering
@@ -51,7 +51,7 @@ def test_a_job_makes_the_data_set(root: str, jobs: Jobs, tmp_path: Path) -> None
     made = split_with(engine(), source, root)
     assert len(jobs.jobs) == 1
     local = ProjectLayout(str(tmp_path), "p")
-    here = split_with(make_dataset, source, str(tmp_path))
+    here = split_with(build_dataset, source, str(tmp_path))
     assert made == here
     storage = storage_for(root)
     there = ProjectLayout(root, "p").dataset(made.index.dataset)
@@ -79,12 +79,12 @@ def test_whoever_comes_to_the_end_second_takes_what_the_first_made(
     root: str, jobs: Jobs, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The other run ends the data set, and removes what the job left, while this one reads it."""
-    source, ending = upload(root, tmp_path), "steps.split.engines.beam.dataflow.finish_dataset"
+    source, ending = upload(root, tmp_path), "steps.split.engines.beam.dataflow.assemble_dataset"
 
     def late(*args: Any) -> PartitionIndex:
-        monkeypatch.setattr(ending, finish_dataset)
+        monkeypatch.setattr(ending, assemble_dataset)
         split_with(engine("the other"), source, root)
-        return finish_dataset(*args)
+        return assemble_dataset(*args)
 
     monkeypatch.setattr(ending, late)
     made = split_with(engine(), source, root)
@@ -115,13 +115,13 @@ def test_what_is_made_anew_hides_nothing_meanwhile(
     root: str, jobs: Jobs, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A forced run reads the source again; an ordinary one finds what there is all the time."""
-    source, ending = upload(root, tmp_path), "steps.split.engines.beam.dataflow.finish_dataset"
+    source, ending = upload(root, tmp_path), "steps.split.engines.beam.dataflow.assemble_dataset"
     first, found = split_with(engine(), source, root), []
 
     def late(*args: Any) -> PartitionIndex:
-        monkeypatch.setattr(ending, finish_dataset)
+        monkeypatch.setattr(ending, assemble_dataset)
         found.append(split_with(engine("the other"), source, root).reused)
-        return finish_dataset(*args)
+        return assemble_dataset(*args)
 
     monkeypatch.setattr(ending, late)
     again = split_with(engine(), source, root, force=True)
@@ -136,7 +136,7 @@ def test_killed_at_any_instant_there_is_one_job(root: str, jobs: Jobs, tmp_path:
     source, random = upload(root, tmp_path), Random(5)
     kills = 20 * SOAK
     jobs.delay = 3600.0
-    expected = split_with(make_dataset, source, f"{root}/expected")
+    expected = split_with(build_dataset, source, f"{root}/expected")
     for number in range(kills):
         process = child(source, root)
         with suppress(subprocess.TimeoutExpired):
@@ -177,7 +177,7 @@ def test_one_job_whatever_breaks_on_the_way_to_dataflow(
 ) -> None:
     """Even where the answer to a submission is lost, or it is asked for twice."""
     source = upload(root, tmp_path)
-    expected = split_with(make_dataset, source, f"{root}/expected")
+    expected = split_with(build_dataset, source, f"{root}/expected")
     faults = Faults(share, seed=3)
     jobs.delay = 1.0
     with faulty_proxy(os.environ[ENDPOINT], faults) as url:
@@ -268,7 +268,7 @@ def test_what_a_worker_may_not_do_is_tried_again_when_it_may(
     claim = the_claims(root).latest()
     assert claim is not None
     handover = JobOutput(project, the_work(root), claim.nonce, storage)
-    handover.put_error(ForbiddenError("No role.", hint="Grant it."))
+    handover.write_error(ForbiddenError("No role.", hint="Grant it."))
     told = handover.error()
     assert isinstance(told, ForbiddenError)
     assert str(told) == "No role.\nGrant it."
@@ -315,7 +315,7 @@ def test_refusals(
 
 def test_nothing_is_asked_without_a_project() -> None:
     with pytest.raises(SpecError, match=r"split\.gcp_project: Dataflow needs it"):
-        engine_of(SplitConfig(engine="dataflow"))
+        choose_engine(SplitConfig(engine="dataflow"))
 
 
 def test_the_graph_scales_out(tmp_path: Path) -> None:

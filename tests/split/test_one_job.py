@@ -16,7 +16,7 @@ from steps.contract import ProjectLayout, RunAddress
 from steps.errors import DataError, ForbiddenError, TransientError
 from steps.google.dataflow import Dataflow
 from steps.records import PartitionIndex
-from steps.split.coordination.cancel import cancel_jobs_of, cancel_unless_followed
+from steps.split.coordination.cancel import cancel_jobs, cancel_unless_followed
 from steps.split.coordination.dataset_pointer import DatasetPointer
 from steps.split.engines.beam import job as job_module
 from steps.split.engines.job_output import delete_job_output
@@ -116,7 +116,7 @@ def test_a_job_whose_parts_were_removed_is_done_again(
     root: str, jobs: Jobs, tmp_path: Path, killed_at: Callable[..., None]
 ) -> None:
     source = upload(root, tmp_path)
-    killed_at("steps.split.engines.beam.dataflow.finish_dataset", engine(), source, root)
+    killed_at("steps.split.engines.beam.dataflow.assemble_dataset", engine(), source, root)
     claims = the_claims(root)
     remove(claims.layout.outputs)
     made = split_with(engine(), source, root)
@@ -129,7 +129,7 @@ def test_a_job_of_a_name_that_was_cleared_away_is_not_taken_for_a_new_one(
 ) -> None:
     """As a lifecycle rule does after a week, while Dataflow still knows the job."""
     source = upload(root, tmp_path)
-    killed_at("steps.split.engines.beam.dataflow.finish_dataset", engine(), source, root)
+    killed_at("steps.split.engines.beam.dataflow.assemble_dataset", engine(), source, root)
     remove(ProjectLayout(root, "p").works)
     killed_at(SUBMIT, engine(), source, root)
     assert split_with(engine(), source, root).index.rows == len(small_table())
@@ -155,7 +155,7 @@ def test_a_forced_run_reads_its_source_once_however_often_it_is_killed(
     first = split_with(engine(), source, root)
     asked: dict[str, Any] = {"force": True, "begun": begun}
     killed_at(SUBMIT, engine(), source, root, **asked)
-    killed_at("steps.split.engines.beam.dataflow.finish_dataset", engine(), source, root, **asked)
+    killed_at("steps.split.engines.beam.dataflow.assemble_dataset", engine(), source, root, **asked)
     killed_at(
         "steps.split.coordination.dataset_pointer.DatasetPointer.put",
         engine(),
@@ -214,7 +214,7 @@ def test_who_clears_up_late_takes_nothing_from_the_next(
 
     def late(*args: Any) -> None:
         monkeypatch.setattr(FORGET, delete_job_output)
-        at = "steps.split.engines.beam.dataflow.finish_dataset"
+        at = "steps.split.engines.beam.dataflow.assemble_dataset"
         killed_at(at, engine("forced"), source, root, **asked)
         delete_job_output(*args)
 
@@ -350,7 +350,7 @@ def test_a_job_that_is_gone(
 ) -> None:
     """It is not submitted again: it may be a fault of Dataflow's, and the job goes on."""
     source = upload(root, tmp_path)
-    killed_at("steps.split.engines.beam.dataflow.finish_dataset", engine(), source, root)
+    killed_at("steps.split.engines.beam.dataflow.assemble_dataset", engine(), source, root)
     jobs.lag = 3600.0
     monkeypatch.setattr(
         job_module,
@@ -412,10 +412,10 @@ def test_a_run_cancels_what_it_waited_for_and_nothing_else(
     killed_at(followed, engine("another run"), upload(root, tmp_path), root)
     rows = small_table(3)
     killed_at(followed, engine(address.follower), upload(root, tmp_path, rows), root)
-    (cancelled,) = cancel_jobs_of(address, storage_for(root))
+    (cancelled,) = cancel_jobs(address, storage_for(root))
     assert states(jobs) == ["PENDING", "CANCELLED"]
     assert cancelled == list(jobs.jobs.values())[1].about["name"]
-    assert not list(cancel_jobs_of(address, storage_for(root)))
+    assert not list(cancel_jobs(address, storage_for(root)))
 
 
 def test_two_who_leave_at_once_leave_no_job(

@@ -16,7 +16,7 @@ from steps.records import Column, PartitionEntry, PartitionIndex, PartitionKey
 from steps.runtime.progress import NoProgress
 from steps.split.config import DatasetConfig
 from steps.split.dataset.plan import SplitPlan
-from steps.split.engines.embedded import make_dataset
+from steps.split.engines.embedded import build_dataset
 from steps.split.sources.base import open_source
 from steps.split.step import SplitRequest, split
 from steps.storage.local import LocalStorage
@@ -49,7 +49,7 @@ def test_spilling_to_disk_changes_no_byte(lab: Workspace, monkeypatch: pytest.Mo
     for name, budget in (("memory", 1 << 30), ("disk", 20_000)):
         source = open_source(DatasetConfig(source=str(path), partition_by="key", target="whole"))
         project = ProjectLayout(str(lab.folder / name), "p")
-        index = make_dataset(source, PLAN, project, LocalStorage(), NoProgress(), budget)
+        index = build_dataset(source, PLAN, project, LocalStorage(), NoProgress(), budget)
         made[name] = files(Path(project.dataset(index.dataset).base))
         assert not list(Path(project.scratch).iterdir())
     assert (

@@ -22,7 +22,7 @@ from steps.storage.base import Storage, scheme_of
 from steps.table.hashing import ContentSums, Hashes, content_sums, digest_of_sums
 from steps.table.merging import merged
 from steps.table.part_codec import canonical_order, encode_part
-from steps.table.statistics import GroupStatistics, of_groups
+from steps.table.statistics import GroupStatistics, group_statistics
 
 PART_ROWS = 1 << 20
 """Rows of a part at the most, but for chance and for rows that are alike."""
@@ -149,11 +149,11 @@ def write_group(
         written = pool.map(write, parts)
         sizes = [part.rows.num_rows for part in parts]
         rows = pa.concat_batches([part.rows for part in parts])
-        seen = of_groups(rows, np.cumsum([0, *sizes[:-1]]))
+        seen = group_statistics(rows, np.cumsum([0, *sizes[:-1]]))
         return WrittenGroup(tuple(part.key for part in parts), tuple(written), seen)
 
 
-def groups_of(sizes: Sequence[int]) -> Iterator[range]:
+def group_partitions(sizes: Sequence[int]) -> Iterator[range]:
     """Positions of neighbours that are small enough to be looked at together.
 
     Args:
@@ -168,7 +168,7 @@ def groups_of(sizes: Sequence[int]) -> Iterator[range]:
     yield range(start, len(sizes))
 
 
-def partitions_of(
+def partition_entries(
     group: Sequence[WrittenGroup], schema: pa.Schema
 ) -> tuple[list[PartitionEntry], GroupStatistics]:
     """The partitions of a group, from its parts in the order of their numbers."""
@@ -192,7 +192,7 @@ def entry_of(key: PartitionKey, parts: Sequence[WrittenPart], schema: pa.Schema)
     )
 
 
-def refuse_collisions(keys: Sequence[PartitionKey]) -> None:
+def check_collisions(keys: Sequence[PartitionKey]) -> None:
     """Two keys with one id would overwrite each other; with 80 bits it will not happen.
 
     Raises:

@@ -8,7 +8,7 @@ from steps.contract import ProjectLayout
 from steps.records import PartitionIndex
 from steps.runtime.lost_artifacts import complete_index
 from steps.runtime.progress import Progress
-from steps.split.dataset.part_files import partitions_of
+from steps.split.dataset.part_files import partition_entries
 from steps.split.dataset.plan import SplitPlan
 from steps.split.dataset.writer import DatasetWriter
 from steps.split.engines.job_output import JobOutput, Table
@@ -17,7 +17,7 @@ from steps.storage.base import Storage
 _READERS = 16
 
 
-def finish_dataset(
+def assemble_dataset(
     plan: SplitPlan,
     handover: JobOutput,
     project: ProjectLayout,
@@ -47,7 +47,7 @@ def _add_all(writer: DatasetWriter, handover: JobOutput, table: Table, progress:
     with ThreadPoolExecutor(_READERS) as pool:  # far away, each of them is a request
         for start in range(0, len(table.groups), _READERS):
             some = list(enumerate(table.groups))[start : start + _READERS]
-            found = pool.map(lambda item: handover.parts_of(*item), some)
+            found = pool.map(lambda item: handover.read_group(*item), some)
             for (_, group), parts in zip(some, found, strict=True):
-                writer.add(*partitions_of(parts, writer.plan.schema))
+                writer.add(*partition_entries(parts, writer.plan.schema))
                 progress.advance(len(group.keys))

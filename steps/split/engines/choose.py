@@ -12,7 +12,7 @@ from steps.records import PartitionIndex
 from steps.runtime.progress import Progress
 from steps.split.config import SplitConfig
 from steps.split.dataset.plan import SplitPlan
-from steps.split.engines.embedded import make_dataset
+from steps.split.engines.embedded import build_dataset
 from steps.split.sources.base import Source
 from steps.storage.base import Storage
 
@@ -20,7 +20,7 @@ Engine = Callable[[Source, SplitPlan, ProjectLayout, Storage, Progress], Partiti
 """What makes a data set. All engines make the same one, file by file."""
 
 
-def engine_of(config: SplitConfig, follower: str = "") -> Engine:
+def choose_engine(config: SplitConfig, follower: str = "") -> Engine:
     """The engine that a spec names; Beam and Dataflow are imported on demand.
 
     Args:
@@ -32,9 +32,9 @@ def engine_of(config: SplitConfig, follower: str = "") -> Engine:
         SpecError: it needs what is not installed, or what nobody has said.
     """
     if config.engine == "embedded":
-        return make_dataset
+        return build_dataset
     if config.engine == "beam":
-        return cast(Engine, _load("local").make_dataset)
+        return cast(Engine, _load("local").build_dataset)
     _check_complete(config)
     return cast(Engine, _load("dataflow").DataflowEngine(config, follower))
 

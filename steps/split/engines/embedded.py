@@ -22,9 +22,9 @@ from steps.runtime.progress import Progress
 from steps.split.dataset.part_files import (
     Part,
     WrittenGroup,
-    groups_of,
-    partitions_of,
-    refuse_collisions,
+    check_collisions,
+    group_partitions,
+    partition_entries,
     write_group,
 )
 from steps.split.dataset.plan import SplitPlan
@@ -39,7 +39,7 @@ MEMORY_BUDGET = 512 << 20
 """Bytes of rows that are held before they are spilled to disk; the peak is about twice it."""
 
 
-def make_dataset(
+def build_dataset(
     source: Source,
     plan: SplitPlan,
     project: ProjectLayout,
@@ -119,7 +119,7 @@ def _write(
 ) -> PartitionIndex:
     """The second pass: part files, statistics, sample, and last the index."""
     keys = [(key, code) for key, _, code in scan.facts.partitions.sorted()]
-    refuse_collisions([key for key, _ in keys])
+    check_collisions([key for key, _ in keys])
     progress.begin("write", "partitions", len(keys))
     with DatasetWriter(scan.plan, layout, storage) as writer:
         for entries, seen in _partitions(scan, keys, layout, storage):
@@ -145,9 +145,11 @@ def _partitions(
         return write_group(parts, scan.plan.format, layout, storage, alone=False)
 
     sizes = scan.facts.partitions.rows
-    groups = [[keys[i] for i in group] for group in groups_of([int(sizes[c]) for _, c in keys])]
+    groups = [
+        [keys[i] for i in group] for group in group_partitions([int(sizes[c]) for _, c in keys])
+    ]
     numbers = [scan.grouping.part_numbers(some[0][1]) for some in groups]
     items = [(some, n) for some, parts in zip(groups, numbers, strict=True) for n in parts]
     done = map_ordered(write, items, ahead=2 * THREADS)
     for parts in numbers:
-        yield partitions_of([next(done) for _ in parts], scan.plan.schema)
+        yield partition_entries([next(done) for _ in parts], scan.plan.schema)

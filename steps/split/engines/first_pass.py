@@ -32,7 +32,7 @@ class Partitions:
 
     def add(self, column: pa.Array) -> Codes:
         """Take in some rows; the code of each, shape (rows,)."""
-        values, places = distinct_values(column)
+        values, places = value_codes(column)
         codes = self._codes_of(values)[places]
         self.rows = _longer(self.rows, len(self._codes))
         self.rows += np.bincount(codes, minlength=len(self.rows))
@@ -51,7 +51,9 @@ class Partitions:
     def sorted(self) -> list[tuple[PartitionKey, object, int]]:
         """Key, value and code of each, sorted by key: numbers by value, the rest by text."""
         numeric = self.kind in {"int64", "float64"}
-        items = [(key_of(value, self.kind), value, code) for value, code in self._codes.items()]
+        items = [
+            (partition_key(value, self.kind), value, code) for value, code in self._codes.items()
+        ]
 
         def position(item: tuple[PartitionKey, object, int]) -> tuple[bool, object, str]:
             key, value, _ = item
@@ -64,14 +66,14 @@ def _longer(rows: NDArray[np.int64], count: int) -> NDArray[np.int64]:
     return np.append(rows, np.zeros(count - len(rows), np.int64))
 
 
-def distinct_values(column: pa.Array) -> tuple[list[object], NDArray[np.int32]]:
+def value_codes(column: pa.Array) -> tuple[list[object], NDArray[np.int32]]:
     """The different values of a column, None among them, and for each row the place of its own."""
     encoded = column.dictionary_encode(null_encoding="encode")
     places: NDArray[np.int32] = encoded.indices.to_numpy()
     return encoded.dictionary.to_pylist(), places
 
 
-def key_of(value: object, kind: str) -> PartitionKey:
+def partition_key(value: object, kind: str) -> PartitionKey:
     """The key of a value of the partition column."""
     if value is None:
         return PartitionKey("null", "")

@@ -90,7 +90,7 @@ class JobOutput:
 
     # --- written by workers
 
-    def put_table(self, facts: FirstPass, deal: Assignment) -> None:
+    def write_first_pass(self, facts: FirstPass, deal: Assignment) -> None:
         """Leave what the first pass found out."""
         about = {
             "dataset": deal.dataset,
@@ -101,7 +101,7 @@ class JobOutput:
         sample = np.frombuffer(facts.sample.sample(deal.plan.schema).to_ipc(), np.uint8)
         self._put(self.layout.first_pass(self.job), about, {"sample": sample})
 
-    def put_group(self, dealt: GroupPart, group: WrittenGroup) -> None:
+    def write_group_record(self, dealt: GroupPart, group: WrittenGroup) -> None:
         """Leave what was written of one part of a group."""
         about = {
             "keys": [asdict(key) for key in group.keys],
@@ -113,7 +113,7 @@ class JobOutput:
         sketches = {f"sketch{i}": sketch for i, sketch in enumerate(group.seen.sketches)}
         self._put(self._group(dealt), about, {**arrays, **sketches})
 
-    def put_error(self, error: RefeedError) -> None:
+    def write_error(self, error: RefeedError) -> None:
         """Leave why a worker gave up, for people."""
         kind = next(name for name, kind in _KINDS.items() if isinstance(error, kind))
         about = {"message": error.message, "hint": error.hint, "kind": kind}
@@ -139,7 +139,7 @@ class JobOutput:
             groups=tuple(_group(each) for each in about["groups"]),
         )
 
-    def parts_of(self, number: int, group: Group) -> list[WrittenGroup]:
+    def read_group(self, number: int, group: Group) -> list[WrittenGroup]:
         """What was written of a group, in the order of parts.
 
         Raises:

@@ -19,14 +19,14 @@ from steps.records import PartitionKey
 from steps.split.dataset.part_files import (
     Part,
     WrittenGroup,
-    groups_of,
+    check_collisions,
+    group_partitions,
     hash_ranges,
     part_bits,
-    refuse_collisions,
     write_group,
 )
 from steps.split.dataset.plan import SplitPlan
-from steps.split.engines.first_pass import Codes, FirstPass, distinct_values
+from steps.split.engines.first_pass import Codes, FirstPass, value_codes
 from steps.split.engines.spill import MemoryRun, SortBuffer, between
 from steps.storage.base import Storage
 from steps.table.hashing import Hashes
@@ -83,7 +83,7 @@ class Assignment:
         dataset, content = facts.digests()
         items = facts.partitions.sorted()
         keys = [key for key, _, _ in items]
-        refuse_collisions(keys)
+        check_collisions(keys)
         sizes = [int(facts.partitions.rows[code]) for _, _, code in items]
         groups = tuple(
             Group(
@@ -92,14 +92,14 @@ class Assignment:
                 bits=part_bits(sizes[some.start]),
                 rows=sum(sizes[i] for i in some),
             )
-            for some in groups_of(sizes)
+            for some in group_partitions(sizes)
         )
         codes = {value: position for position, (_, value, _) in enumerate(items)}
         return cls(facts.plan, dataset, content, groups, codes)
 
     def codes_of(self, batch: pa.RecordBatch) -> Codes:
         """The code of each row's partition; shape (rows,)."""
-        values, places = distinct_values(batch.column(self.plan.partition_by))
+        values, places = value_codes(batch.column(self.plan.partition_by))
         return np.array([self.codes[value] for value in values], np.int32)[places]
 
 
@@ -168,7 +168,7 @@ def decode_rows(content: bytes, schema: pa.Schema) -> Rows:
     return rows, batch.columns[-1].to_numpy()
 
 
-def write_dealt(
+def write_group_part(
     deal: Assignment,
     dealt: GroupPart,
     portions: Iterable[bytes],

@@ -18,8 +18,8 @@ from steps.split.config import SplitConfig
 from steps.split.coordination.claims import Claim
 from steps.split.coordination.dataset_pointer import BuiltElsewhereError
 from steps.split.dataset.plan import SplitPlan
-from steps.split.engines.assemble import finish_dataset
-from steps.split.engines.beam.job import TIMEOUTS, OneJob, Timeouts
+from steps.split.engines.assemble import assemble_dataset
+from steps.split.engines.beam.job import TIMEOUTS, SharedJob, Timeouts
 from steps.split.engines.beam.pipeline import READ, WRITTEN
 from steps.split.engines.job_output import JobOutput
 from steps.split.sources.base import Source
@@ -54,22 +54,22 @@ class DataflowEngine:
             RefeedError: Dataflow does not let us.
             MadeMeanwhileError: somebody else has made it.
         """
-        work = OneJob(self.config, self.timeouts, source, plan, project, storage)
+        work = SharedJob(self.config, self.timeouts, source, plan, project, storage)
         work.claims.follow(self.follower)
         claim, job = work.find()
         handover = _done(work, claim, job, progress)
         try:
-            return finish_dataset(plan, handover, project, storage, progress)
+            return assemble_dataset(plan, handover, project, storage, progress)
         except (MissingInputError, DamagedError) as error:
             # Removed by whoever was quicker, or by somebody who cleared up without a look.
             if work.link.find() is not None:
                 raise BuiltElsewhereError from error
         claim, job = work.next(claim.number + 1)
         handover = _done(work, claim, job, progress)
-        return finish_dataset(plan, handover, project, storage, progress)
+        return assemble_dataset(plan, handover, project, storage, progress)
 
 
-def _done(work: OneJob, claim: Claim, job: Job, progress: Progress) -> JobOutput:
+def _done(work: SharedJob, claim: Claim, job: Job, progress: Progress) -> JobOutput:
     """Follow a job to its end; what it has left.
 
     Raises:
@@ -82,7 +82,7 @@ def _done(work: OneJob, claim: Claim, job: Job, progress: Progress) -> JobOutput
     return work.handover(claim)
 
 
-def _followed(work: OneJob, claim: Claim, job: Job, progress: Progress) -> Job:
+def _followed(work: SharedJob, claim: Claim, job: Job, progress: Progress) -> Job:
     """The job at its end."""
     dataflow = work.dataflow(claim)
     logging.getLogger(__name__).info("Dataflow job %s: %s", job.name, dataflow.page(job.id))
@@ -99,7 +99,7 @@ def _followed(work: OneJob, claim: Claim, job: Job, progress: Progress) -> Job:
     return job
 
 
-def _failure(work: OneJob, claim: Claim, job: Job) -> RefeedError:
+def _failure(work: SharedJob, claim: Claim, job: Job) -> RefeedError:
     told = work.handover(claim).error()
     if told:
         return told

@@ -55,7 +55,7 @@ TIMEOUTS = Timeouts()
 """What a job of minutes is worth."""
 
 
-class OneJob:
+class SharedJob:
     """The job that makes a data set.
 
     Args:

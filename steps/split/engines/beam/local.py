@@ -17,13 +17,13 @@ from steps.errors import TransientError
 from steps.records import PartitionIndex
 from steps.runtime.progress import Progress
 from steps.split.dataset.plan import SplitPlan
-from steps.split.engines.assemble import finish_dataset
+from steps.split.engines.assemble import assemble_dataset
 from steps.split.engines.beam.pipeline import JobContext, build
 from steps.split.sources.base import Source
 from steps.storage.base import Storage
 
 
-def make_dataset(
+def build_dataset(
     source: Source,
     plan: SplitPlan,
     project: ProjectLayout,
@@ -51,7 +51,7 @@ def make_dataset(
             raise told from error
         raise TransientError(f"The pipeline failed: {error}") from error
     progress.end()
-    return finish_dataset(plan, work.handover, project, storage, progress)
+    return assemble_dataset(plan, work.handover, project, storage, progress)
 
 
 def _run(source: Source, work: JobContext) -> None:

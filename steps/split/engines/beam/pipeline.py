@@ -30,7 +30,7 @@ from steps.runtime.parallel import map_ordered
 from steps.split.dataset.plan import SplitPlan
 from steps.split.engines.first_pass import FirstPass
 from steps.split.engines.job_output import JobOutput
-from steps.split.engines.shuffle import Assignment, GroupPart, RowRouter, write_dealt
+from steps.split.engines.shuffle import Assignment, GroupPart, RowRouter, write_group_part
 from steps.split.sources.base import SourcePiece
 from steps.storage.base import storage_for
 
@@ -66,7 +66,7 @@ class JobContext:
         try:
             yield
         except RefeedError as error:
-            self.handover.put_error(error)
+            self.handover.write_error(error)
             raise
 
 
@@ -138,7 +138,7 @@ class _Plan(beam.DoFn):  # type: ignore[misc]
     def process(self, facts: FirstPass) -> Iterator[Assignment]:
         with self.work.telling():
             deal = Assignment.of(facts)
-            self.work.handover.put_table(facts, deal)
+            self.work.handover.write_first_pass(facts, deal)
         yield deal
 
 
@@ -177,8 +177,8 @@ class _Write(beam.DoFn):  # type: ignore[misc]
         with self.work.telling():
             storage = storage_for(self.work.project.root)
             layout = self.work.project.dataset(deal.dataset)
-            group = write_dealt(deal, dealt, portions, storage, layout)
-            self.work.handover.put_group(dealt, group)
+            group = write_group_part(deal, dealt, portions, storage, layout)
+            self.work.handover.write_group_record(dealt, group)
             self.rows.inc(sum(part.rows for part in group.parts))
 
 
