@@ -154,7 +154,7 @@ def content_sums(hashes: Hashes) -> ContentSums:
     return len(hashes), int(hashes.sum(dtype=np.uint64)), int(mix(hashes).sum(dtype=np.uint64))
 
 
-def added(sums: Iterable[ContentSums]) -> ContentSums:
+def add_sums(sums: Iterable[ContentSums]) -> ContentSums:
     """The numbers of all rows together."""
     rows, plain, mixed = map(sum, zip(*sums, strict=True))
     return rows, plain % _MODULUS, mixed % _MODULUS
@@ -166,5 +166,5 @@ _MODULUS = 1 << 64
 def digest_of_sums(schema: pa.Schema, sums: Iterable[ContentSums]) -> str:
     """32 hex digits of a multiset of rows: equal for equal rows in any order, in any parts."""
     columns = sorted(f"{field.name}\x00{field.type}" for field in schema)
-    text = repr((columns, list(added(sums)))).encode("utf-8", "surrogatepass")
+    text = repr((columns, list(add_sums(sums)))).encode("utf-8", "surrogatepass")
     return hashlib.sha256(text).hexdigest()[:32]

@@ -42,7 +42,7 @@ Levels = Mapping[str, Mapping[str, int] | None]
 """By column all its values with their counts, or None where they are too many."""
 
 
-def merged(parts: Sequence[GroupStatistics]) -> GroupStatistics:
+def merge_parts(parts: Sequence[GroupStatistics]) -> GroupStatistics:
     """Of a partition, from those of its parts in order, each seen as one group; at least one."""
     if len(parts) == 1:
         return parts[0]

@@ -17,7 +17,7 @@ from steps.table.grid import numbers_of
 from steps.table.group_stats import QUANTILES
 from steps.table.hashing import row_hashes, value_hashes
 from steps.table.kmv import SKETCH_SIZE, KmvUnion, estimate, is_exact, sketch_of, union
-from steps.table.merging import WholeTable, merged
+from steps.table.merging import WholeTable, merge_parts
 from steps.table.sample import BottomSample, Sample
 from steps.table.statistics import GroupStatistics, Statistics, group_statistics
 from steps.table.summaries import TableSummary
@@ -173,7 +173,7 @@ def test_merged_parts_are_the_whole(column: pa.Array, data: st.DataObject) -> No
     parts = [
         group_statistics(batch_of(part), np.array([0])) for part in (column[:cut], column[cut:])
     ]
-    found, whole = merged(parts).groups[0], of_rows(column)
+    found, whole = merge_parts(parts).groups[0], of_rows(column)
     for name in ("rows", "missing", "zeros", "low", "high", "letters", "distinct", "exact"):
         np.testing.assert_array_equal(getattr(found, name), getattr(whole, name), name)
     scale = np.nan_to_num(np.abs([whole.low, whole.high])).max()
@@ -190,7 +190,7 @@ def test_the_moments_of_far_away_numbers_keep_their_digits() -> None:
     parts = [
         group_statistics(batch_of(pa.array(p)), np.array([0])) for p in np.array_split(numbers, 7)
     ]
-    assert merged(parts).groups[0].deviation[0] == pytest.approx(numbers.std(ddof=1), rel=1e-7)
+    assert merge_parts(parts).groups[0].deviation[0] == pytest.approx(numbers.std(ddof=1), rel=1e-7)
 
 
 # --- distinct counts ------------------------------------------------------------------------

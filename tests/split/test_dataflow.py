@@ -337,9 +337,9 @@ def test_the_graph_scales_out(tmp_path: Path) -> None:
     def inputs(name: str) -> set[str]:
         return {maker for c in steps[name].inputs.values() for maker in makers(c)}
 
-    assert {steps[n].spec.urn for n in ("look", "deal out", "write")} == {urns.PAR_DO.urn}
-    assert "group by" in inputs("write")
-    assert steps["group by"].spec.urn == urns.GROUP_BY_KEY.urn
-    assert inputs("group by") == {"deal out"}
-    assert any(name.startswith("pieces") for name in inputs("look"))
+    assert {steps[n].spec.urn for n in ("summarize", "route", "write")} == {urns.PAR_DO.urn}
+    assert "group" in inputs("write")
+    assert steps["group"].spec.urn == urns.GROUP_BY_KEY.urn
+    assert inputs("group") == {"route"}
+    assert any(name.startswith("pieces") for name in inputs("summarize"))
     assert any("Reshuffle" in name for name in steps if name.startswith("pieces"))

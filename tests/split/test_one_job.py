@@ -26,7 +26,7 @@ from tests.fakes.dataflow import Jobs
 from tests.split.dataflow_helpers import CONFIG, engine, names, split_with, the_claims, upload
 from tests.workspace import small_table
 
-SUBMIT = "steps.split.engines.beam.job._submitted"
+SUBMIT = "steps.split.engines.beam.job._submit_once"
 FORGET = "steps.split.step.delete_job_output"
 
 
@@ -228,7 +228,7 @@ def test_who_clears_up_late_takes_nothing_from_the_next(
 # --- who is late
 
 
-@pytest.mark.parametrize("where", ["build", "_submitted"])
+@pytest.mark.parametrize("where", ["build", "_submit_once"])
 def test_a_claimer_who_is_slower_than_anothers_whole_job(
     where: str, root: str, jobs: Jobs, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -330,7 +330,7 @@ def test_a_job_is_found_where_it_runs(
     assert [job.about["location"] for job in jobs.jobs.values()] == ["europe-west1"]
 
 
-def test_what_was_claimed_elsewhere_and_not_submitted(
+def test_what_was_claimed_elsewhere_and_not_submit_once(
     root: str, jobs: Jobs, tmp_path: Path, killed_at: Callable[..., None]
 ) -> None:
     source = upload(root, tmp_path)
