@@ -19,7 +19,7 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from steps.table.grid import numbers_of
-from steps.table.group_stats import Floats, Groups, Positions, sorted_groups
+from steps.table.group_stats import Floats, Groups, Positions, number_statistics, sorted_groups
 from steps.table.hashing import Hashes, value_hashes
 from steps.table.kmv import sketch_of
 from steps.table.sample import Counts

@@ -164,7 +164,7 @@ def test_a_forced_run_reads_its_source_once_however_often_it_is_killed(
         **asked,
     )
     killed_at(FORGET, engine(), source, root, **asked)
-    killed_at("steps.split.step._settle", engine(), source, root, **asked)
+    killed_at("steps.split.step._split_result", engine(), source, root, **asked)
     again = split_with(engine(), source, root, **asked)
     assert again.reused
     assert again.index == first.index
@@ -178,7 +178,7 @@ def test_a_forced_run_that_was_killed_hears_what_its_own_job_found_out(
     bad = table.append_column("bad", pa.array([float("inf")] * len(table)))
     source = upload(root, tmp_path, bad)
     asked: dict[str, Any] = {"force": True, "begun": begun}
-    killed_at("steps.split.engines.beam.dataflow._followed", engine(), source, root, **asked)
+    killed_at("steps.split.engines.beam.dataflow._follow", engine(), source, root, **asked)
     (job,) = jobs.jobs.values()
     while job.state != "JOB_STATE_FAILED":
         time.sleep(0.1)
@@ -261,7 +261,7 @@ def test_a_claimer_who_is_slower_than_another_who_claims_elsewhere(
     def late(*args: Any) -> Any:
         monkeypatch.setattr(RemoteFiles, "pieces", original)
         other = engine("the other", elsewhere)
-        killed_at("steps.split.engines.beam.dataflow._followed", other, source, root)
+        killed_at("steps.split.engines.beam.dataflow._follow", other, source, root)
         jobs.hurry()
         return original(*args)
 
@@ -368,7 +368,7 @@ def test_a_job_that_is_gone(
 def running(root: str, jobs: Jobs, tmp_path: Path, killed_at: Callable[..., None]) -> None:
     """A job that runs, whose follower was killed."""
     jobs.delay = 60.0
-    killed_at("steps.split.engines.beam.dataflow._followed", engine(), upload(root, tmp_path), root)
+    killed_at("steps.split.engines.beam.dataflow._follow", engine(), upload(root, tmp_path), root)
 
 
 def states(jobs: Jobs) -> list[str]:
@@ -408,7 +408,7 @@ def test_a_run_cancels_what_it_waited_for_and_nothing_else(
 ) -> None:
     address = RunAddress(root, "p", "experiment", "run")
     jobs.delay = 60.0
-    followed = "steps.split.engines.beam.dataflow._followed"
+    followed = "steps.split.engines.beam.dataflow._follow"
     killed_at(followed, engine("another run"), upload(root, tmp_path), root)
     rows = small_table(3)
     killed_at(followed, engine(address.follower), upload(root, tmp_path, rows), root)

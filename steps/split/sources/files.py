@@ -14,6 +14,11 @@ BATCH_ROWS = 65_536
 """Maximum number of rows in a batch, which then fits into the processor's cache."""
 
 
+def _file_digest(path: Path) -> str:
+    with path.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()
+
+
 class Files:
     """One or more files that contain one table."""
 
@@ -27,11 +32,8 @@ class Files:
     @cached_property
     def _fingerprint(self) -> str:
         """Digest of the files' bytes, cached because computing it reads all of them."""
-        digests = []
-        for path in self.files:
-            with path.open("rb") as stream:
-                digests.append(hashlib.file_digest(stream, "sha256").hexdigest())
-        return hashlib.sha256("".join(sorted(digests)).encode()).hexdigest()[:32]
+        digests = sorted(map(_file_digest, self.files))
+        return hashlib.sha256("".join(digests).encode()).hexdigest()[:32]
 
     def schema(self) -> pa.Schema:
         """See ``Source.schema``."""
