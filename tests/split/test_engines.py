@@ -134,7 +134,7 @@ def test_a_workers_error_arrives_in_its_own_words(tmp_path: Path) -> None:
     table = small_table()
     infinite = pa.array([float("inf")] * len(table))
     pq.write_table(table.append_column("bad", infinite), tmp_path / "table.parquet")
-    with pytest.raises(DataError, match="'bad' holds an infinite value") as caught:
+    with pytest.raises(DataError, match="'bad' contains an infinite value") as caught:
         split_by(local.build_dataset, tmp_path / "table.parquet", tmp_path / "runs")
     assert "Replace infinities" in caught.value.hint
     pq.write_table(table, tmp_path / "table.parquet")
