@@ -73,18 +73,18 @@ def statistics_alone(source: str) -> float:
     """Seconds of our statistics of each partition, whose rows are in memory, group after group."""
     import numpy as np  # noqa: PLC0415
 
-    from steps.split.dataset.part_files import GROUP_ROWS, groups_of  # noqa: PLC0415
+    from steps.split.dataset.part_files import GROUP_ROWS, group_partitions  # noqa: PLC0415
     from steps.table.part_codec import one_batch  # noqa: PLC0415
-    from steps.table.statistics import of_groups  # noqa: PLC0415
+    from steps.table.statistics import group_statistics  # noqa: PLC0415
 
     batch = one_batch(pq.read_table(source).sort_by("k"))
     sizes = np.bincount(batch.column("k").to_numpy())
     ends = np.cumsum(sizes)
     began = time.perf_counter()
-    for group in groups_of(sizes.tolist()):
+    for group in group_partitions(sizes.tolist()):
         start, end = ends[group.start] - sizes[group.start], ends[group.stop - 1]
         starts = ends[group.start : group.stop] - sizes[group.start : group.stop] - start
-        of_groups(batch.slice(start, end - start), starts)
+        group_statistics(batch.slice(start, end - start), starts)
     assert GROUP_ROWS
     return time.perf_counter() - began
 

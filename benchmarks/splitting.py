@@ -21,7 +21,7 @@ def split_seconds(out: str, engine: str, *, statistics: bool = True, **dataset: 
     from steps.contract import ProjectLayout  # noqa: PLC0415 - not in the measuring process
     from steps.runtime.progress import NoProgress  # noqa: PLC0415
     from steps.split.config import DatasetConfig, SplitConfig  # noqa: PLC0415
-    from steps.split.engines.choose import engine_of  # noqa: PLC0415
+    from steps.split.engines.choose import choose_engine  # noqa: PLC0415
     from steps.split.step import SplitRequest, split  # noqa: PLC0415
     from steps.storage.base import storage_for  # noqa: PLC0415
 
@@ -29,7 +29,7 @@ def split_seconds(out: str, engine: str, *, statistics: bool = True, **dataset: 
         _leave_out_statistics()
     config = DatasetConfig(partition_by="k", target="f00", **dataset)
     request = SplitRequest(config, None, None, "auto", 20)
-    named = engine_of(SplitConfig(engine=engine))  # type: ignore[arg-type]  # one of its names
+    named = choose_engine(SplitConfig(engine=engine))  # type: ignore[arg-type]  # one of its names
     began = time.perf_counter()
     split(request, ProjectLayout(out, "bench"), storage_for(out), NoProgress(), named)
     return time.perf_counter() - began
@@ -38,16 +38,16 @@ def split_seconds(out: str, engine: str, *, statistics: bool = True, **dataset: 
 def _leave_out_statistics() -> None:
     """Have the split of this process see no statistics, and write no table of them."""
     from steps.split.dataset import part_files, writer  # noqa: PLC0415
-    from steps.table.statistics import GroupStatistics, of_groups  # noqa: PLC0415
+    from steps.table.statistics import GroupStatistics, group_statistics  # noqa: PLC0415
 
     def nothing(rows: pa.RecordBatch, starts: np.ndarray) -> GroupStatistics:
-        one = of_groups(rows.slice(0, 1), np.zeros(1, np.intp))
+        one = group_statistics(rows.slice(0, 1), np.zeros(1, np.intp))
         return GroupStatistics(one.groups * len(starts), one.sketches)
 
     def write_no_table(*_: object) -> None: ...
 
     for home, name, instead in (
-        (part_files, "of_groups", nothing),
+        (part_files, "group_statistics", nothing),
         (writer, "rows_of", lambda _items, _columns: {}),
         (writer.DatasetWriter, "_write_short", write_no_table),
     ):

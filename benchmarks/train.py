@@ -88,7 +88,7 @@ def ours(spec: str, output: str) -> tuple[float, float]:
     raise AssertionError("the run had no train step")
 
 
-def make_dataset(spec: str) -> None:
+def build_dataset(spec: str) -> None:
     """Split, so that the loops find part files to load."""
     from workflows.local import split_only  # noqa: PLC0415
     from workflows.spec.load import load_spec  # noqa: PLC0415
@@ -291,7 +291,7 @@ def _wait_until_ready(process: subprocess.Popen[str]) -> None:
 
 def throughput(folder: Path, partitions: int, rounds: int) -> list[Row]:
     spec = write_spec(folder, partitions, "train")
-    fresh(make_dataset, spec)
+    fresh(build_dataset, spec)
     ours_, bare_ = [], []
     for _ in range(rounds):
         ours_.append(time_ours(spec))
@@ -340,7 +340,7 @@ def fits_alone(folder: Path, partitions: int, peers: list[str]) -> Iterator[Row]
     """Ours with every explanation off (it still writes models, metrics and cards)."""
     spec = write_spec(folder, partitions, "fits", **_NO_EXPLANATION)
     mine, _ = time_ours(spec)
-    fresh(make_dataset, spec)
+    fresh(build_dataset, spec)
     for peer in peers:
         theirs = float(fresh(fits_elsewhere, spec, peer, **ONE_THREAD))
         say(f"train: fits alone: ours {mine:.1f} s, {peer} {theirs:.1f} s")

@@ -21,7 +21,7 @@ from steps.runtime.progress import NoProgress, Progress
 from steps.split.dataset.tfdv import Slice, encode_many
 from steps.split.step import SplitResult
 from steps.storage.base import Storage, storage_for, write_text
-from steps.table.data_warnings import DataWarning, findings
+from steps.table.data_warnings import DataWarning, find_data_warnings
 from workflows.installation.model import Installation
 from workflows.local import split_only
 from workflows.planning.cost import basis_of, rows_with_target, shape_of
@@ -87,7 +87,7 @@ def profile(
     project, storage = ProjectLayout(spec.output, spec.project), storage_for(spec.output)
     dataset = project.dataset(made.index.dataset)
     facts = facts_of(dataset, storage)
-    warnings = findings(facts, made.roles, made.task)
+    warnings = find_data_warnings(facts, made.roles, made.task)
     skipped = skipped_of(spec, made, one_valued(dataset, made.roles.target, storage))
     rows = rows_with_target(made.index, made.roles.target)
     found = Profile(

@@ -18,7 +18,7 @@ from steps.results.schema import COLUMN_STATISTICS, DATA_WARNINGS, DATASET_TABLE
 from steps.results.writer import TableWriter, arrow_schema_of
 from steps.storage.base import Storage
 from steps.stores.base import ExperimentStore
-from steps.table.data_warnings import findings
+from steps.table.data_warnings import find_data_warnings
 
 
 def write_data_tables(
@@ -35,7 +35,8 @@ def write_data_tables(
     for suffix in ("csv", "parquet"):
         _copy(dataset.statistics_table(name, suffix), run.table(name, suffix), storage)
     found = [
-        asdict(each) for each in findings(facts_of(dataset, storage), request.roles, request.task)
+        asdict(each)
+        for each in find_data_warnings(facts_of(dataset, storage), request.roles, request.task)
     ]
     columns = {column: [row[column] for row in found] for column in DATA_WARNINGS.names}
     place = partial(run.table, DATA_WARNINGS.name)

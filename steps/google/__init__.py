@@ -1,1 +1,1 @@
-"""Google Cloud's clients, each loaded when a spec asks for it."""
+"""Google Cloud's clients, each imported when a spec uses it."""

@@ -1,7 +1,6 @@
-"""Jobs of Google Cloud Dataflow: found by name, followed, cancelled. Submitting takes Beam.
+"""Find, follow and cancel Google Cloud Dataflow jobs.
 
-One of the modules that import a client of Google's; it needs no Beam, so that a small image can
-cancel a job.
+This module needs no Beam, so a small image can cancel a job. Only submitting a job needs Beam.
 """
 
 from __future__ import annotations
@@ -30,11 +29,11 @@ from steps.google.errors import (
 from steps.retry import poll_until
 
 ENDPOINT = "REFEED_DATAFLOW_ENDPOINT"
-"""Names the environment variable with the URL of a stand-in: ``http://localhost:PORT``, or from
-elsewhere ``http://localhost@ADDRESS:PORT``; Beam asks for that word at that place."""
+"""Environment variable with the URL of a fake Dataflow: ``http://localhost:PORT``, or on another
+machine ``http://localhost@ADDRESS:PORT``. Beam requires the URL to start with localhost."""
 
 LAG_SECONDS = 30.0
-"""How long Dataflow may not know a job that it has taken."""
+"""Seconds during which Dataflow may not list a job that it has accepted."""
 
 State = Literal["running", "done", "failed", "cancelled"]
 _STATES: dict[str, State] = {
@@ -46,17 +45,17 @@ _STATES: dict[str, State] = {
     "JOB_STATE_STOPPED": "cancelled",
     "JOB_STATE_UPDATED": "cancelled",
 }
-"""All others are of a job that may still come to an end by itself."""
+"""All other states belong to a running job."""
 
 
 @dataclass(frozen=True)
 class Job:
-    """A job of Dataflow.
+    """A Dataflow job.
 
     Attributes:
-        id: that Dataflow gave it.
-        name: that we gave it.
-        state: what became of it.
+        id: id that Dataflow assigned.
+        name: name that Refeed assigned.
+        state: current state.
     """
 
     id: str
@@ -68,10 +67,10 @@ class Dataflow:
     """The jobs of one Google Cloud project and region.
 
     Args:
-        project: that pays.
-        region: where the workers are.
-        deadline: seconds for which a call that was throttled or cut off is tried again.
-        lag: seconds for which a job that is not found is looked for.
+        project: the project that is billed.
+        region: region of the workers.
+        deadline: seconds during which a throttled or interrupted call is retried.
+        lag: seconds to wait for a job that is not listed yet.
     """
 
     def __init__(
@@ -82,7 +81,7 @@ class Dataflow:
         lag: float = LAG_SECONDS,
     ) -> None:
         self.project, self.region, self.lag = project, region, lag
-        self._where = {"project_id": project, "location": region}
+        self._parent = {"project_id": project, "location": region}
         pauses = {"initial": 0.2, "maximum": 10.0}
         self._options = call_options(_DataflowErrors.is_transient, deadline, **pauses)
         self._until_known = call_options(_is_transient_or_missing, max(deadline, lag), **pauses)
@@ -91,92 +90,92 @@ class Dataflow:
         self._metrics = api.MetricsV1Beta3Client(**_transport())
 
     def find(self, name: str) -> Job | None:
-        """The newest job of a name, whatever became of it; None if there never was one.
+        """Return the newest job with a name, in any state; None if there never was one.
 
         Raises:
-            RefeedError: Dataflow does not answer, or does not let us.
+            RefeedError: Dataflow does not respond or denies access.
         """
         with _DataflowErrors(self.project, self.region).translated():
-            request = api.ListJobsRequest(name=name, filter="ALL", **self._where)
-            found = list(self._jobs.list_jobs(request, **self._options))
-        mine = sorted((job for job in found if job.name == name), key=lambda job: job.create_time)
-        return _job(mine[-1]) if mine else None
+            request = api.ListJobsRequest(name=name, filter="ALL", **self._parent)
+            jobs = list(self._jobs.list_jobs(request, **self._options))
+        matching = [job for job in jobs if job.name == name]
+        return _job(max(matching, key=lambda job: job.create_time)) if matching else None
 
     def find_lagging(self, name: str) -> Job | None:
-        """As ``find``, of a job that may have been taken a moment ago, and is not listed yet."""
+        """Find a job like ``find``, but wait until a job that was just accepted is listed."""
         return poll_until(lambda: self.find(name), interval=min(1.0, self.lag), timeout=self.lag)
 
     def get(self, job_id: str) -> Job:
-        """The job of an id.
+        """Return the job with an id.
 
         Raises:
-            MissingInputError: there is none, not even after a while.
-            RefeedError: Dataflow does not answer, or does not let us.
+            MissingInputError: the job does not exist, even after retries.
+            RefeedError: Dataflow does not respond or denies access.
         """
         with _DataflowErrors(self.project, self.region).translated():
-            request = api.GetJobRequest(job_id=job_id, **self._where)
+            request = api.GetJobRequest(job_id=job_id, **self._parent)
             return _job(self._jobs.get_job(request, **self._until_known))
 
     def cancel(self, job_id: str) -> None:
-        """Ask a job to end; one that has ended stays as it is."""
+        """Cancel a job. A job that has ended is not changed."""
         with _DataflowErrors(self.project, self.region).translated():
-            wanted = api.Job(requested_state=api.JobState.JOB_STATE_CANCELLED)
-            request = api.UpdateJobRequest(job_id=job_id, job=wanted, **self._where)
+            cancelled = api.Job(requested_state=api.JobState.JOB_STATE_CANCELLED)
+            request = api.UpdateJobRequest(job_id=job_id, job=cancelled, **self._parent)
             self._jobs.update_job(request, **self._until_known)
 
     def errors(self, job_id: str) -> list[str]:
-        """What Dataflow and the workers said that went wrong, in the order of time."""
+        """Return the error messages of Dataflow and its workers, oldest first."""
         with _DataflowErrors(self.project, self.region).translated():
             request = api.ListJobMessagesRequest(
                 job_id=job_id,
                 minimum_importance=api.JobMessageImportance.JOB_MESSAGE_ERROR,
-                **self._where,
+                **self._parent,
             )
-            found = self._messages.list_job_messages(request, **self._until_known)
-            return [message.message_text for message in found]
+            messages = self._messages.list_job_messages(request, **self._until_known)
+            return [message.message_text for message in messages]
 
     def counters(self, job_id: str) -> dict[str, int]:
-        """The job's own counters so far, by name."""
+        """Return the job's current counters, by name."""
         with _DataflowErrors(self.project, self.region).translated():
-            request = api.GetJobMetricsRequest(job_id=job_id, **self._where)
-            found = self._metrics.get_job_metrics(request, **self._until_known)
+            request = api.GetJobMetricsRequest(job_id=job_id, **self._parent)
+            response = self._metrics.get_job_metrics(request, **self._until_known)
         return {
             update.name.name: int(update.scalar)
-            for update in found.metrics
+            for update in response.metrics
             if "tentative" not in update.name.context and update.scalar is not None
         }
 
     def page(self, job_id: str) -> str:
-        """Where people look at the job."""
+        """Return the URL of the job in the Google Cloud console."""
         return (
             f"https://console.cloud.google.com/dataflow/jobs/{self.region}/{job_id}"
             f"?project={self.project}"
         )
 
     def submit(self, name: str, run: Callable[[], str]) -> Job:
-        """Have Beam submit a job, unless Dataflow has one that was asked for in the same words.
+        """Submit a job with Beam, unless Dataflow already has it.
 
-        Beam tries again by itself where Dataflow has an error, and not where it is asked to wait.
+        Beam itself retries after server errors, but not when it is throttled.
 
         Args:
-            name: of the job.
-            run: submits it, and returns its id, which is empty if there is a job of that name;
-                called again, it submits the same.
+            name: name of the job.
+            run: submits the job and returns its id, or an empty text if a job of that name exists.
+                Repeated calls submit the same job.
 
         Raises:
-            RefeedError: Dataflow does not answer, or does not let us.
+            RefeedError: Dataflow does not respond or denies access.
         """
         job_id = ""
         with _DataflowErrors(self.project, self.region).translated(), suppress(exceptions.Conflict):
             job_id = self._options["retry"](run)()
         job = self.get(job_id) if job_id else self.find_lagging(name)
         if job is None:
-            raise TransientError(f"Dataflow took the job {name!r}, and does not list it.")
+            raise TransientError(f"Dataflow accepted the job {name!r}, but does not list it.")
         return job
 
 
 class _DataflowErrors(ErrorTranslator):
-    """Translates errors about the jobs of one project and region."""
+    """A translator of errors about the jobs of one project and region."""
 
     service = "Dataflow"
     connection_errors = (*CONNECTION_ERRORS, OSError)
@@ -202,7 +201,7 @@ class _DataflowErrors(ErrorTranslator):
 
 
 def _is_transient_or_missing(error: BaseException) -> bool:
-    """A job that was submitted a moment ago may not be listed yet."""
+    """Return True for a transient error, or a job that may not be listed yet."""
     return isinstance(error, NotFound) or _DataflowErrors.is_transient(error)
 
 
@@ -212,7 +211,7 @@ def _job(job: api.Job) -> Job:
 
 
 def _transport() -> dict[str, Any]:
-    """How to reach Dataflow: itself, or a stand-in."""
+    """Return the options that connect a client to Dataflow, or to a fake."""
     endpoint = os.environ.get(ENDPOINT, "")
     if not endpoint:
         return {}

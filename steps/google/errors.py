@@ -1,7 +1,7 @@
-"""Errors of Google's clients, translated once for all services.
+"""Translate errors of Google's clients, in one place for all services.
 
-A service's own module says what it calls its resources and which role each takes; what is
-transient, and what a status code means, is the same for all of them.
+A service's own module defines the names of its resources and the roles they require. Which errors
+are transient, and what a status code means, is the same for all services.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ LOGIN = (
     "On a workstation run `gcloud auth application-default login`; in a cluster give the pod's "
     "service account workload identity."
 )
-"""What to do where no credentials are found."""
+"""Hint for missing credentials."""
 
 TRANSIENT_CODES = frozenset({408, 429, 499, 500, 502, 503, 504})
 """HTTP status codes after which a call is retried; gRPC's codes are mapped to them."""
@@ -57,26 +57,26 @@ def brief(error: object) -> str:
 def call_options(
     is_transient: Callable[[Exception], bool], deadline: float, **pauses: float
 ) -> dict[str, Any]:
-    """Return ``retry`` and ``timeout`` as the methods of Google's clients take them.
+    """Return the ``retry`` and ``timeout`` arguments for methods of Google's clients.
 
     Args:
-        is_transient: predicate of the exceptions after which a call is retried.
-        deadline: seconds after which it is not retried any more.
+        is_transient: predicate for exceptions after which a call is retried.
+        deadline: seconds during which a call is retried.
         pauses: ``initial`` and ``maximum`` seconds between two attempts.
     """
     return {"retry": Retry(is_transient, timeout=deadline, **pauses), "timeout": deadline}
 
 
 class ErrorTranslator:
-    """Translates the errors of one service.
+    """A translator of the errors of one service.
 
     Args:
-        target: what is requested, as messages show it.
-        denied: the error for a request that the service refuses.
+        target: the requested resource, as messages show it.
+        denied: type of the error for a denied request.
 
     Attributes:
         service: name of the service, as messages show it.
-        retry_hint: what to do about a transient error.
+        retry_hint: hint for a transient error.
     """
 
     service: ClassVar[str]
@@ -112,13 +112,13 @@ class ErrorTranslator:
 
     @classmethod
     def is_transient(cls, error: BaseException) -> bool:
-        """Return whether a retry may help: the service was unreachable, busy, or throttled us."""
+        """Return True if a retry may help: the service was unreachable, busy or throttling."""
         if isinstance(error, GoogleAPICallError):
             return isinstance(error, Aborted | Unknown) or error.code in TRANSIENT_CODES
         return isinstance(error, cls.connection_errors)
 
     def from_response(self, error: GoogleAPICallError) -> RefeedError:
-        """Return the error for what the service answered."""
+        """Return the error for an error response of the service."""
         if self.is_transient(error):
             return self.unreachable(error)
         if error.code == requests.codes.unauthorized:
@@ -155,7 +155,7 @@ class ErrorTranslator:
         return self.denied(f"{self.service} has no {self.target}: {brief(error)}.")
 
     def invalid(self, error: GoogleAPICallError) -> RefeedError:
-        """Return the error for a request that the service does not accept from anybody."""
+        """Return the error for an invalid request."""
         return self.denied(
             f"{self.service} rejected the request for {self.target}: {brief(error)}."
         )
@@ -174,9 +174,9 @@ def grant_hint(role: str, resource: str, command: str) -> str:
     """Return the hint for a missing role.
 
     Args:
-        role: such as ``roles/datastore.user``.
-        resource: that it is granted on, in words.
-        command: that grants it.
+        role: name of the role, such as ``roles/datastore.user``.
+        resource: description of the resource that the role is granted on.
+        command: command that grants the role.
     """
     return f"The caller needs {role} on {resource}: {command}"
 

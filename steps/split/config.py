@@ -1,4 +1,4 @@
-"""The part of the spec that names the data."""
+"""The spec's ``dataset`` and ``split`` sections."""
 
 from __future__ import annotations
 
@@ -17,101 +17,103 @@ _BIGQUERY = re.compile(
 )
 _WILDCARD = re.compile(r"bigquery://[^*]*\*")
 DATASET = r"^[a-z][a-z0-9.:-]{3,98}\.[A-Za-z0-9_]{1,1024}$"
-"""A dataset of BigQuery: ``project.dataset``."""
+"""A BigQuery dataset: ``project.dataset``."""
 GCP_PROJECT = r"^[a-z][a-z0-9.:-]{3,98}$"
 _SIZE = r"^[0-9]+(\.[0-9]+)?(k|M|G|T|Ki|Mi|Gi|Ti)?B?$"
 CanonicalTypeName = Literal["int64", "float64", "string", "bool", "timestamp", "date"]
 
 
 class ExcludedFeatures(SpecPart):
-    """All columns but these (and but target, partition_by, weight, group and time)."""
+    """All columns except these and except target, partition_by, weight, group and time."""
 
     exclude: list[ColumnName]
-    """Columns that are no features, such as outcomes, which are not known at prediction time."""
+    """Columns that are not features, such as outcomes that are unknown at prediction time."""
 
 
 class DatasetConfig(SpecPart):
-    """The table, what names a row's partition, and what is predicted from what."""
+    """The source table, its partition column, the target and the features."""
 
     source: str = ""
-    """A Parquet or CSV file, or a directory of them; a path is relative to the spec file. Or a
-    `gs://` URI of such a file or folder, which a cluster's pods reach too. Or a table or view of
-    BigQuery, `bigquery://project.dataset.table`."""
+    """A Parquet or CSV file, or a directory of such files; a path is relative to the spec file. A
+    `gs://` URI of a file or folder, which pods on a cluster can read too. Or a BigQuery table or
+    view, `bigquery://project.dataset.table`."""
     query: str | None = Field(default=None, min_length=1)
-    """Instead of a source: one SELECT in BigQuery's SQL, whose result is the table."""
+    """One SELECT statement in BigQuery SQL, whose result is the table. Replaces `source`."""
     filter: str | None = Field(default=None, min_length=1)
-    """Of a table or view of BigQuery: a condition in SQL, such as `day >= '2026-01-01'`; only rows
-    that fulfil it are read, and paid for."""
+    """BigQuery only: a SQL condition on a table or view, such as `day >= '2026-01-01'`. Only
+    matching rows are read and billed."""
     max_bytes: str | None = Field(default=None, pattern=_SIZE)
-    """Of BigQuery: what may be read at the most, such as `2TiB`; a dry run tells beforehand."""
+    """BigQuery only: the most bytes that may be read, such as `2TiB`. A dry run checks the limit
+    before any cost is incurred."""
     staging: str | None = Field(default=None, pattern=DATASET)
-    """Of BigQuery: the dataset, `project.dataset`, where results of queries and views lie for a
-    day. On a cluster it is the project's own, and need not be named."""
+    """BigQuery only: the BigQuery dataset, `project.dataset`, that stores results of queries and
+    views for a day. On a cluster it defaults to the project's own."""
     billing: str | None = Field(default=None, pattern=GCP_PROJECT)
-    """Of BigQuery: the Google Cloud project that pays for reading; default: the credentials' own.
-    On a cluster it is the project's own, and need not be named."""
+    """BigQuery only: the Google Cloud project that is billed for reading; default: the project of
+    the credentials. On a cluster it defaults to the project's own."""
     partition_by: ColumnName
-    """The column that names the partition of each row; one model per value."""
+    """The column that determines the partition of each row. Each distinct value gets one model."""
     target: ColumnName
-    """The column to predict. Rows without it are counted, and left out of training."""
+    """The column to predict. Rows without a target are counted, but not used for training."""
     features: list[ColumnName] | ExcludedFeatures | None = None
-    """The columns to predict from, or `{exclude: [...]}`; default: every other column. Name only
-    what is known at prediction time."""
+    """The columns to predict from, or `{exclude: [...]}`; default: every other column. Use only
+    columns that are known at prediction time."""
     categorical: list[ColumnName] | None = None
-    """Features whose values are levels without order; default: those of type string."""
+    """Features whose values are unordered levels; default: all features of type string."""
     weight: ColumnName | None = None
-    """A column of row weights, positive numbers; default: all rows count alike."""
+    """A column of row weights, positive numbers; default: all rows have equal weight."""
     min_rows: int = Field(default=200, ge=2)
     """A partition with fewer rows that have a target is skipped, with the reason too_few_rows."""
     max_levels: int = Field(default=100, ge=2, le=10_000)
-    """A category's levels beyond this number in a partition, rarest first, become one level."""
+    """The most levels of a category in one partition. The rarest levels beyond it are merged."""
     format: Literal["parquet", "csv"] = "parquet"
-    """Of the partition files. Parquet is smaller and several times faster."""
+    """The format of the partition files. Parquet is smaller and several times faster."""
     types: dict[ColumnName, CanonicalTypeName] = Field(default_factory=dict)
-    """Types of columns of a CSV source, where guessing would be wrong, such as `zip: string`."""
+    """Types of CSV columns that would be inferred incorrectly, such as `zip: string`."""
     null_values: list[str] = Field(default_factory=lambda: [""])
     """Unquoted CSV cells that mean missing, e.g. `NA`. A quoted empty cell is an empty string."""
 
     @property
     def title(self) -> str:
-        """What the source is called in a report: no path, which differs from place to place."""
+        """The source's name in a report, without its directory, which differs between machines."""
         if self.query is not None:
             return "query"
         return PurePosixPath(self.source.removeprefix("bigquery://")).name
 
     @property
     def is_remote(self) -> bool:
-        """Whether it can be reached from any machine."""
+        """True if any machine can read the source."""
         return self.query is not None or "://" in self.source
 
     @model_validator(mode="after")
-    def _there_is_one_source(self) -> DatasetConfig:
+    def _check_source(self) -> DatasetConfig:
         if bool(self.source) == (self.query is not None):
-            raise ValueError("name either a source or a query, which gives the table instead")
+            raise ValueError("set exactly one of source and query")
         if self.source.startswith("bigquery://"):
             _check_table(self.source)
         elif self.query is None:
-            self._refuse_for_files()
+            self._reject_bigquery_settings()
         elif self.filter is not None:
-            raise ValueError("a filter is of a table or view; put it into the query, as WHERE")
+            raise ValueError("filter applies to a table or view; use WHERE in the query instead")
         return self
 
-    def _refuse_for_files(self) -> None:
+    def _reject_bigquery_settings(self) -> None:
         for name in ("filter", "max_bytes", "staging", "billing"):
             if getattr(self, name) is not None:
                 raise ValueError(
-                    f"{name} is for bigquery:// sources and queries; {self.source!r} is read whole"
+                    f"{name} is only for bigquery:// sources and queries; the source is "
+                    f"{self.source!r}"
                 )
 
     @model_validator(mode="after")
-    def _roles_are_distinct(self) -> DatasetConfig:
+    def _check_roles(self) -> DatasetConfig:
         if isinstance(self.features, list):
             if not self.features:
                 raise ValueError("features is empty: a model needs at least one feature")
-            _refuse_repeats("features", self.features)
+            _reject_duplicates("features", self.features)
             for role in ("target", "partition_by", "weight"):
-                _refuse_role(role, getattr(self, role), self.features)
-            _refuse_strangers(self.categorical or [], self.features)
+                _reject_role(role, getattr(self, role), self.features)
+            _reject_unknown(self.categorical or [], self.features)
         if self.target == self.partition_by:
             raise ValueError(
                 f"target and partition_by are both {self.target!r}: the target would be constant "
@@ -123,32 +125,36 @@ class DatasetConfig(SpecPart):
 def _check_table(source: str) -> None:
     if _WILDCARD.match(source):
         raise ValueError(
-            f"{source!r} is several tables: read them by a query, which may name such a wildcard"
+            f"{source!r} matches several tables; use a query, which can contain a wildcard table"
         )
     if not _BIGQUERY.fullmatch(source):
         raise ValueError(f"{source!r} is not of the form bigquery://project.dataset.table")
 
-
-def _refuse_repeats(where: str, names: list[str]) -> None:
-    repeated = sorted({name for name in names if names.count(name) > 1})
-    if repeated:
-        raise ValueError(f"{where} names {', '.join(map(repr, repeated))} more than once")
+        raise ValueError(f"{source!r} does not have the form bigquery://project.dataset.table")
 
 
-def _refuse_role(role: str, name: str | None, features: list[str]) -> None:
+def _reject_duplicates(field: str, names: list[str]) -> None:
+    duplicates = sorted({name for name in names if names.count(name) > 1})
+    if duplicates:
+        raise ValueError(f"{field} contains {', '.join(map(repr, duplicates))} more than once")
+
+
+def _reject_role(role: str, name: str | None, features: list[str]) -> None:
     if name in features:
-        why = {
-            "target": "the model would be given the answer",
+        reason = {
+            "target": "the model would see the value it predicts",
             "partition_by": "it is constant within a partition",
-            "weight": "a weight says how much a row counts, not what it is like",
+            "weight": "a weight is the importance of a row, not a property of it",
         }[role]
-        raise ValueError(f"features holds {name!r}, which is the {role}: {why}")
+        raise ValueError(f"features contains {name!r}, which is the {role}: {reason}")
 
 
-def _refuse_strangers(categorical: list[str], features: list[str]) -> None:
-    strangers = [name for name in categorical if name not in features]
-    if strangers:
-        raise ValueError(f"categorical names {', '.join(map(repr, strangers))}, not among features")
+def _reject_unknown(categorical: list[str], features: list[str]) -> None:
+    unknown = [name for name in categorical if name not in features]
+    if unknown:
+        raise ValueError(
+            f"categorical contains {', '.join(map(repr, unknown))}, missing from features"
+        )
 
 
 Region = Annotated[str, Field(pattern=r"^[a-z]+-[a-z]+[0-9]+$")]
@@ -159,50 +165,51 @@ WorkerImage = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9./:_@-]*[:@][A-Za-z
 
 
 class DataflowConfig(SpecPart):
-    """Where jobs of Google Cloud Dataflow run, and as whom."""
+    """Project, region, network and identity of Google Cloud Dataflow jobs."""
 
     gcp_project: CloudProject | None = None
-    """The Google Cloud project that pays for the job."""
+    """The Google Cloud project that is billed for the job."""
     region: Region | None = None
-    """Where the workers are, such as `europe-west1`."""
+    """The region of the workers, such as `europe-west1`."""
     service_account: Account | None = None
-    """Whom the workers act as; default: Compute Engine's own service account."""
+    """The service account of the workers; default: Compute Engine's default service account."""
     subnetwork: Subnetwork | None = None
-    """Where the workers are on the network, `regions/<region>/subnetworks/<name>`. They have no
-    public addresses."""
+    """The subnetwork of the workers, `regions/<region>/subnetworks/<name>`. Workers have no public
+    IP addresses."""
     worker_image: WorkerImage | None = None
-    """The image of the workers, with Refeed and Beam in it: see containers/worker."""
+    """The image of the workers, which contains Refeed and Beam: see containers/worker."""
 
 
 class SplitConfig(DataflowConfig):
-    """Where the split is done; nothing here changes a result."""
+    """The engine that splits the table. No setting here changes a result."""
 
     engine: Literal["embedded", "beam", "dataflow"] = "embedded"
-    """embedded: in the split step itself, in bounded memory. dataflow: in a job of Google Cloud
-    Dataflow, for tables that one machine would read for hours. beam: the pipeline of that job in
-    the split step itself, to try it; all rows must fit into memory."""
+    """embedded: in the split step's own process, in bounded memory. dataflow: in a Google Cloud
+    Dataflow job, for tables that take one machine hours to read. beam: the same pipeline in the
+    split step's own process, for testing; all rows must fit into memory."""
     machine_type: str | None = Field(default=None, pattern=r"^[a-z][a-z0-9-]*$")
-    """Of Dataflow's workers, such as `n2-standard-4`; default: Dataflow's choice."""
+    """The machine type of Dataflow workers, such as `n2-standard-4`; default: chosen by
+    Dataflow."""
     workers: int = Field(default=20, ge=1, le=1000)
-    """Dataflow's workers at the most."""
+    """The most workers of a Dataflow job."""
 
-    def strange(self, place: DataflowConfig, project: str) -> list[Problem]:
-        """What the spec names that its project has another one of."""
+    def conflicts(self, allowed: DataflowConfig, project: str) -> list[Problem]:
+        """Return a problem for each setting that differs from the project's own value."""
         return [
             Problem(
                 f"split.{name}",
-                f"{mine!r} is not that of the project {project!r}, which has {own!r}: a project is "
-                "the unit of isolation",
+                f"{value!r} is not allowed in the project {project!r}, which requires "
+                f"{required!r}: a project is the unit of isolation",
                 f"Use --set split.{name}=null",
             )
-            for name, own in place.model_dump().items()
-            for mine in [getattr(self, name)]
-            if own is not None and mine not in {None, own}
+            for name, required in allowed.model_dump().items()
+            for value in [getattr(self, name)]
+            if required is not None and value not in {None, required}
         ]
 
-    def at(self, place: DataflowConfig) -> SplitConfig:
-        """The same with what the project has, where the spec names nothing."""
+    def with_defaults(self, defaults: DataflowConfig) -> SplitConfig:
+        """Return a copy whose unset fields come from the project's settings."""
         if self.engine == "embedded":
             return self
-        given = {n: v for n, v in place.model_dump().items() if getattr(self, n) is None}
-        return self.model_copy(update=given)
+        unset = {n: v for n, v in defaults.model_dump().items() if getattr(self, n) is None}
+        return self.model_copy(update=unset)

@@ -1,4 +1,4 @@
-"""What a look at the data tells before anything is trained: warnings, never errors."""
+"""Warnings about the data before anything is trained. They never stop a run."""
 
 from __future__ import annotations
 
@@ -25,13 +25,13 @@ SAMPLE_ROWS = 50_000
 
 
 @dataclass(frozen=True)
-class Look:
-    """What one pass over a source found.
+class SourcePreview:
+    """A summary of a source from a single pass.
 
     Attributes:
-        rows: of the source.
+        rows: number of rows in the source.
         sample: distinct rows with the smallest hashes.
-        summary: of each column.
+        summary: summary of each column.
         partition_rows: per partition key, rows that have a target; None for a missing key.
     """
 
@@ -41,8 +41,10 @@ class Look:
     partition_rows: dict[str | None, int]
 
 
-def look(source: Source, types: dict[str, str], roles: Roles, progress: Progress) -> Look:
-    """Read the columns of ``types`` once, in bounded memory; writes nothing.
+def preview_source(
+    source: Source, types: dict[str, str], roles: Roles, progress: Progress
+) -> SourcePreview:
+    """Read the columns of ``types`` once, in bounded memory, without writing anything.
 
     Raises:
         DataError: the source cannot be used.
@@ -67,34 +69,34 @@ def look(source: Source, types: dict[str, str], roles: Roles, progress: Progress
         None if key.kind == "null" else key.text: counts[code]
         for key, _, code in partitions.sorted()
     }
-    return Look(rows, sample.sample(batch.schema).rows, summary, by_key)
+    return SourcePreview(rows, sample.sample(batch.schema).rows, summary, by_key)
 
 
-def warnings_of(found: Look, roles: Roles, task: str) -> Iterator[str]:
-    """What a user should know of the features before training on them."""
+def preview_warnings(preview: SourcePreview, roles: Roles, task: str) -> Iterator[str]:
+    """Yield warnings that a user should read before training on the features."""
     for name in roles.features:
-        summary = found.summary.columns[name]
+        summary = preview.summary.columns[name]
         if summary.missing == summary.rows:
-            yield f"{name!r} is missing in every row: it tells nothing."
+            yield f"{name!r} is missing in every row, so it has no predictive value."
         elif summary.levels is not None and len(summary.levels) == 1:
-            yield f"{name!r} is the same in every row: it tells nothing."
-    yield from _id_like(found, roles)
-    yield from _leaks(found, roles, task)
+            yield f"{name!r} has the same value in every row, so it has no predictive value."
+    yield from _id_like(preview, roles)
+    yield from _leaks(preview, roles, task)
 
 
-def _id_like(found: Look, roles: Roles) -> Iterator[str]:
+def _id_like(preview: SourcePreview, roles: Roles) -> Iterator[str]:
     for name in roles.categorical:
-        column = found.sample.column(name).drop_null()
+        column = preview.sample.column(name).drop_null()
         levels = len(column.unique())
-        if len(column) > 100 and levels > ID_LIKE * len(column):  # noqa: PLR2004 - too few to tell
+        if len(column) > 100 and levels > ID_LIKE * len(column):  # noqa: PLR2004 - fewer prove little
             yield (
-                f"{name!r} has {levels:,} different values in {len(column):,} sampled rows, like "
-                "an identifier: a model can only learn it by heart. Leave it out of features."
+                f"{name!r} has {levels:,} distinct values in {len(column):,} sampled rows, like "
+                "an identifier. A model can only memorize it. Remove it from features."
             )
 
 
-def _leaks(found: Look, roles: Roles, task: str) -> Iterator[str]:
-    sample = found.sample.filter(found.sample.column(roles.target).is_valid())
+def _leaks(preview: SourcePreview, roles: Roles, task: str) -> Iterator[str]:
+    sample = preview.sample.filter(preview.sample.column(roles.target).is_valid())
     if sample.num_rows < FEWEST:
         return
     half = seeded(row_hashes(sample.combine_chunks().to_batches()[0]), "half") % np.uint64(2) == 0

@@ -1,4 +1,4 @@
-"""From the spec's names to the columns of a table: who plays which role, and is it able to."""
+"""Column roles: resolve the spec's names against a table, and check that each column fits."""
 
 from __future__ import annotations
 
@@ -20,17 +20,17 @@ def resolve_roles(
     *,
     stored: bool = False,
 ) -> Roles:
-    """Who plays which role.
+    """Return the role of each column.
 
     Args:
-        config: the spec's part.
+        config: the spec's ``dataset`` section.
         group: ``evaluate.group``.
         time: ``evaluate.time``.
         types: canonical type of each column of the table.
-        stored: the table is a data set, from which excluded columns have been left out already.
+        stored: the table is a stored dataset, which no longer contains excluded columns.
 
     Raises:
-        SpecError: a column that is not there, or that cannot play its role.
+        SpecError: a column does not exist, or cannot play its role.
     """
     problems = _missing(config, group, time, types, stored=stored)
     if problems:
@@ -51,8 +51,8 @@ def resolve_roles(
     return roles
 
 
-def wanted_columns(roles: Roles) -> list[str]:
-    """The columns that the data set holds, sorted."""
+def role_columns(roles: Roles) -> list[str]:
+    """Return the columns of the dataset, sorted."""
     named = [roles.partition_by, roles.target, roles.weight, roles.group, roles.time]
     return sorted({name for name in (*named, *roles.features) if name is not None})
 
@@ -78,18 +78,18 @@ def _missing(
         excluded = enumerate(config.features.exclude)
         named += [(f"dataset.features.exclude.{i}", name) for i, name in excluded]
     return [
-        Problem(where, f"there is no column {name!r}", _nearest(name, types))
-        for where, name in named
+        Problem(field, f"there is no column {name!r}", _column_hint(name, types))
+        for field, name in named
         if name is not None and name not in types
     ]
 
 
-def _nearest(name: str, types: Mapping[str, str]) -> str:
-    near = difflib.get_close_matches(name, types, n=1)
-    meant = f"Did you mean {near[0]!r}? " if near else ""
+def _column_hint(name: str, types: Mapping[str, str]) -> str:
+    similar = difflib.get_close_matches(name, types, n=1)
+    suggestion = f"Did you mean {similar[0]!r}? " if similar else ""
     shown = ", ".join(map(repr, sorted(types)[:_SHOWN]))
     more = f" and {len(types) - _SHOWN} more" if len(types) > _SHOWN else ""
-    return f"{meant}The source has {shown}{more}."
+    return f"{suggestion}The source has {shown}{more}."
 
 
 def _features(
@@ -98,8 +98,8 @@ def _features(
     if isinstance(config.features, list):
         return tuple(config.features)
     excluded = config.features.exclude if isinstance(config.features, ExcludedFeatures) else []
-    taken = {config.partition_by, config.target, config.weight, group, time, *excluded}
-    return tuple(sorted(name for name in types if name not in taken))
+    others = {config.partition_by, config.target, config.weight, group, time, *excluded}
+    return tuple(sorted(name for name in types if name not in others))
 
 
 def _categorical(
@@ -113,22 +113,22 @@ def _categorical(
 def _unfit(config: DatasetConfig, roles: Roles, types: Mapping[str, str]) -> list[Problem]:
     problems = []
     if not roles.features:
-        problems.append(Problem("dataset.features", "no column is left to be a feature"))
+        problems.append(Problem("dataset.features", "no columns remain as features"))
     if roles.weight is not None and types[roles.weight] not in {"int64", "float64"}:
         kind = types[roles.weight]
-        problems.append(Problem("dataset.weight", f"a weight is a number, not {kind}"))
+        problems.append(Problem("dataset.weight", f"a weight must be a number, not {kind}"))
     for name in roles.features:
         if types[name] == "string" and name not in roles.categorical:
-            where = (
+            field = (
                 f"dataset.features.{roles.features.index(name)}"
                 if isinstance(config.features, list)
                 else "dataset.categorical"
             )
             problems.append(
                 Problem(
-                    where,
-                    f"{name!r} is text, but not among categorical",
-                    f"Add {name!r} to dataset.categorical, or leave it out of features.",
+                    field,
+                    f"{name!r} is text, but not listed in categorical",
+                    f"Add {name!r} to dataset.categorical, or remove it from features.",
                 )
             )
     return problems
@@ -137,45 +137,45 @@ def _unfit(config: DatasetConfig, roles: Roles, types: Mapping[str, str]) -> lis
 def resolve_task(
     task: str, target: str, kind: str, levels: Mapping[str, int] | None
 ) -> tuple[str, tuple[str, ...]]:
-    """The task, and for classes their names in order of their value.
+    """Return the task and, for classification, the class names ordered by value.
 
     Args:
-        task: as the spec says it, maybe ``auto``.
+        task: the task in the spec, possibly ``auto``.
         target: name of the target.
-        kind: its canonical type.
-        levels: its distinct values, or None where they are too many to be classes.
+        kind: canonical type of the target.
+        levels: distinct values of the target, or None if there are too many for classes.
 
     Returns:
-        ``auto`` becomes binary where there are two distinct values, multiclass for more values
-        that are strings, and else regression.
+        ``auto`` becomes binary for two distinct values, multiclass for more than two strings, and
+        regression otherwise.
 
     Raises:
-        SpecError: the target cannot play that task.
+        SpecError: the target does not suit the task.
     """
     if task == "auto":
-        task = _guess(kind, levels)
+        task = _detect_task(kind, levels)
     if task == "regression":
         if kind in {"string", "bool"}:
-            raise _task_error(f"a regression predicts a number, and {target!r} is {kind}")
+            raise _task_error(f"regression predicts a number, but {target!r} is {kind}")
         return task, ()
     if levels is None:
-        raise _task_error(f"{target!r} ({kind}) has more than 64 different values: no classes")
+        raise _task_error(f"{target!r} ({kind}) has more than 64 distinct values, too many classes")
     if task == "binary" and len(levels) > 2:  # noqa: PLR2004 - binary means two
-        raise _task_error(f"{target!r} has {len(levels)} different values, a binary target has two")
+        raise _task_error(f"{target!r} has {len(levels)} distinct values; a binary target has two")
     return task, tuple(sorted(levels, key=lambda text: class_order(kind, text)))
 
 
 def class_order(kind: str, text: str) -> tuple[float, str]:
-    """Sort key of a class: numbers by value, all else by text."""
+    """Return the sort key of a class: numbers by value, other types by text."""
     return (float(text) if kind in {"int64", "float64"} else 0.0, text)
 
 
-def _guess(kind: str, levels: Mapping[str, int] | None) -> str:
+def _detect_task(kind: str, levels: Mapping[str, int] | None) -> str:
     if kind == "bool" or (levels is not None and len(levels) == 2):  # noqa: PLR2004
         return "binary"
     return "multiclass" if kind == "string" else "regression"
 
 
 def _task_error(message: str) -> SpecError:
-    hint = "Allowed for task are auto, regression, binary and multiclass; or name another target."
+    hint = "Set task to auto, regression, binary or multiclass, or choose another target."
     return SpecError("the spec", [Problem("task", message, hint)])

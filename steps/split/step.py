@@ -1,4 +1,4 @@
-"""The split step: makes a data set, or finds it made, and settles who plays which role."""
+"""The split step: build a dataset or reuse an existing one, then resolve the column roles."""
 
 from __future__ import annotations
 
@@ -19,27 +19,27 @@ from steps.split.coordination.checkpoint import CheckpointFile
 from steps.split.coordination.snapshot import SnapshotLock
 from steps.split.dataset.plan import SplitPlan
 from steps.split.engines.choose import Engine
-from steps.split.engines.embedded import make_dataset
+from steps.split.engines.embedded import build_dataset
 from steps.split.engines.job_output import delete_job_output
-from steps.split.roles import resolve_roles, resolve_task, wanted_columns
+from steps.split.roles import resolve_roles, resolve_task, role_columns
 from steps.split.sources.base import LiveSource, Source, open_source
 from steps.storage.base import Storage, read_parsed, write_text
-from steps.table.grid import Grid, make_grid
+from steps.table.grid import Grid, build_grid
 from steps.table.sample import Sample
 from steps.table.types import canonical_type
 
 
 @dataclass(frozen=True)
 class SplitRequest:
-    """What the split step is asked for.
+    """The input of the split step.
 
     Attributes:
-        config: the spec's part.
-        group: ``evaluate.group``: the data set must hold that column.
-        time: ``evaluate.time``, likewise.
-        task: as the spec says it.
-        grid_points: values per feature of the shared grid.
-        force: read the source again, even if it has been made a data set before.
+        config: the spec's ``dataset`` section.
+        group: ``evaluate.group``, a column that the dataset must contain.
+        time: ``evaluate.time``, a column that the dataset must contain.
+        task: the task as written in the spec.
+        grid_points: number of values per feature in the shared grid.
+        force: read the source again, even if its dataset exists.
     """
 
     config: DatasetConfig
@@ -52,15 +52,15 @@ class SplitRequest:
 
 @dataclass(frozen=True)
 class SplitResult:
-    """What the split step made or found.
+    """The output of the split step.
 
     Attributes:
         index: the partition index.
-        roles: of the columns.
-        task: resolved.
-        classes: of the data set, in order of their value.
+        roles: the roles of the columns.
+        task: the resolved task.
+        classes: the classes of the target, ordered by value.
         grid: hash of the shared grid.
-        reused: no source row was read.
+        reused: True if the dataset existed and no source row was read.
     """
 
     index: PartitionIndex
@@ -76,30 +76,30 @@ def split(
     project: ProjectLayout,
     storage: Storage,
     progress: Progress,
-    engine: Engine = make_dataset,
+    engine: Engine = build_dataset,
     checkpoint: str = "",
 ) -> SplitResult:
-    """Build the dataset that a spec asks for, unless it exists.
+    """Build the dataset that a spec describes, unless it exists.
 
     Args:
-        request: what is asked for.
-        project: that it is made in.
-        storage: of the project.
-        progress: is told how far it is.
-        engine: that makes it.
-        checkpoint: URI of the run's checkpoint, so that it resumes whenever it is restarted; a
-            forced run reads its source once. Empty for a run that never resumes.
+        request: the spec's settings.
+        project: the project that contains the dataset.
+        storage: storage of the project.
+        progress: receives progress updates.
+        engine: the engine that builds the dataset.
+        checkpoint: URI of the run's checkpoint, with which a restarted run resumes; a forced run
+            reads its source only once. Empty for a run that never resumes.
 
     Raises:
-        SpecError: the spec names columns that are missing or unfit.
+        SpecError: the spec names columns that do not exist or cannot play their role.
         DataError: the source cannot be used.
-        MissingInputError: there is no source.
+        MissingInputError: the source does not exist.
         OutputError: the artifact root cannot be written.
     """
     while True:
         index, reused = _find_or_build(request, project, storage, progress, engine, checkpoint)
         try:
-            return _settle(request, index, project, storage, reused=reused)
+            return _split_result(request, index, project, storage, reused=reused)
         except (DamagedError, MissingInputError) as error:
             if not reused:
                 raise
@@ -119,7 +119,7 @@ def _find_or_build(
     build = DatasetBuild(
         project,
         storage,
-        SnapshotLock(source, project.pin(digest(_asked(request))), storage),
+        SnapshotLock(source, project.pin(digest(_settings(request))), storage),
         CheckpointFile(checkpoint, storage),
         identity=partial(_identity, source, request),
         force=request.force,
@@ -130,13 +130,13 @@ def _find_or_build(
             return index, True
         plan = _plan(source, request, build)
         index = build.publish(partial(_build, engine, source, plan, project, storage, progress))
-        if engine is not make_dataset:
+        if engine is not build_dataset:
             delete_job_output(project, plan.work_id, storage)
         return index, False
 
 
 _READS = 3
-"""How often a source is read from the beginning before it is left for another day."""
+"""Maximum number of times a source is read from the beginning."""
 
 
 def _build(
@@ -148,20 +148,20 @@ def _build(
     progress: Progress,
 ) -> PartitionIndex:
     if isinstance(source, LiveSource):
-        tell_bytes(source, [column.name for column in plan.columns], progress)
+        report_bytes(source, [column.name for column in plan.columns], progress)
     for _ in range(_READS - 1):
         try:
             return engine(source, plan, project, storage, progress)
-        except ExpiredError:  # the same rows, in other pieces: what was read of them cannot stay
+        except ExpiredError:  # the new pieces divide the rows differently, so start over
             continue
     return engine(source, plan, project, storage, progress)
 
 
-def tell_bytes(source: LiveSource, columns: list[str], progress: Progress) -> None:
-    """Tell what reading will cost, before it costs anything.
+def report_bytes(source: LiveSource, columns: list[str], progress: Progress) -> None:
+    """Report how many bytes a query will read, before it incurs any cost.
 
     Raises:
-        SpecError: it is more than the spec allows.
+        SpecError: the query exceeds the spec's limit.
     """
     size = source.estimate(columns)
     progress.begin("bytes", "bytes", size)
@@ -170,39 +170,39 @@ def tell_bytes(source: LiveSource, columns: list[str], progress: Progress) -> No
 
 
 def source_types(source: Source) -> dict[str, str]:
-    """Canonical type of each column of a source; ``?`` where no model can use it."""
+    """Return the canonical type of each column of a source; ``?`` if no model can use it."""
     types = {}
     for field in source.schema():
         try:
             types[field.name] = canonical_type(field.name, field.type)
-        except DataError:  # it matters only if the spec wants the column, see column_types
+        except DataError:  # an error only if the column has a role, see column_types
             types[field.name] = "?"
     return types
 
 
 def column_types(source: Source, roles: Roles) -> dict[str, str]:
-    """Canonical types of the columns that play a role, sorted by name.
+    """Return the canonical types of the columns that have a role, sorted by name.
 
     Raises:
-        DataError: one of them has a type that no model can use.
+        DataError: no model can use the type of one of the columns.
     """
     fields = {field.name: field.type for field in source.schema()}
-    return {name: canonical_type(name, fields[name]) for name in wanted_columns(roles)}
+    return {name: canonical_type(name, fields[name]) for name in role_columns(roles)}
 
 
 def _identity(source: Source, request: SplitRequest) -> str:
-    """Digest of the source's bytes and of all settings that shape the dataset."""
-    return digest([source.fingerprint(), _asked(request, *_CONTENT), SPLIT_VERSION])
+    """Return the digest of the source's bytes and of all settings that shape the dataset."""
+    return digest([source.fingerprint(), _settings(request, *_CONTENT), SPLIT_VERSION])
 
 
 _CONTENT = ("partition_by", "target", "features", "weight", "format", "types", "null_values")
-"""What decides which data set becomes of a source's bytes."""
+"""Settings that determine how a source's bytes become a dataset."""
 _ROWS = ("query", "filter")
-"""What decides which rows there are."""
+"""Settings that determine which rows are read."""
 
 
-def _asked(request: SplitRequest, *names: str) -> list[Any]:
-    """What is asked for, but for the state that the source is in; the named fields, or all."""
+def _settings(request: SplitRequest, *names: str) -> list[Any]:
+    """Return the named settings, or all that shape the dataset, without the source's state."""
     fields = {*(names or ("source", *_CONTENT)), *_ROWS}
     return [request.config.model_dump(include=fields), request.group, request.time]
 
@@ -221,7 +221,7 @@ def _plan(source: Source, request: SplitRequest, build: DatasetBuild) -> SplitPl
     )
 
 
-def _settle(
+def _split_result(
     request: SplitRequest,
     index: PartitionIndex,
     project: ProjectLayout,
@@ -233,22 +233,21 @@ def _settle(
     roles = resolve_roles(request.config, request.group, request.time, types, stored=True)
     layout = project.dataset(index.dataset)
     statistics = read_parsed(storage, layout.statistics, json.loads)
-    _check_weight(roles, statistics)
+    if roles.weight is not None:
+        _check_weight(roles.weight, statistics[roles.weight])
     target = statistics[roles.target]
     task, classes = resolve_task(request.task, roles.target, types[roles.target], target["levels"])
     grid = _ensure_grid(request.grid_points, index, roles, project, storage)
     return SplitResult(index, roles, task, classes, grid, reused)
 
 
-def _check_weight(roles: Roles, statistics: dict[str, Any]) -> None:
-    if roles.weight is None:
-        return
-    weight = statistics[roles.weight]
-    if weight["missing"] or weight["low"] is None or weight["low"] <= 0:
+def _check_weight(name: str, statistics: dict[str, Any]) -> None:
+    low, missing = statistics["low"], statistics["missing"]
+    if missing or low is None or low <= 0:
         raise DataError(
-            f"The weight {roles.weight!r} must be a positive number in every row; its smallest "
-            f"value is {weight['low']}, and it is missing in {weight['missing']} rows.",
-            hint="Leave out such rows in the source, or give them a small positive weight.",
+            f"The weight {name!r} has the smallest value {low} and is missing in {missing} rows. "
+            "It must be a positive number in every row.",
+            hint="Remove these rows from the source, or give them a small positive weight.",
         )
 
 
@@ -261,6 +260,6 @@ def _ensure_grid(
         read_parsed(storage, layout.grid(grid_hash), Grid.from_json)
     except (MissingInputError, DamagedError):
         sample = read_parsed(storage, layout.sample, Sample.from_ipc)
-        grid = make_grid(sample, roles.features, set(roles.categorical), points)
+        grid = build_grid(sample, roles.features, set(roles.categorical), points)
         write_text(storage, layout.grid(grid_hash), grid.to_json())
     return grid_hash

@@ -1,4 +1,4 @@
-"""The local file system as storage. A file is written under a temporary name, then renamed."""
+"""The local file system as storage. Files are written under a temporary name, then renamed."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ class LocalStorage:
 
     def read(self, uri: str) -> bytes:
         """See ``Storage.read``."""
-        with _found(uri):
+        with _existing(uri):
             return Path(uri).read_bytes()
 
     def write(self, uri: str, content: bytes) -> None:
@@ -29,15 +29,15 @@ class LocalStorage:
 
     @contextmanager
     def writer(self, uri: str) -> Iterator[BinaryIO]:
-        """See ``Storage.writer``: a temporary file beside it, then a rename."""
-        with _beside(uri) as temporary:
+        """See ``Storage.writer``; a temporary file in the same folder, then a rename."""
+        with _temporary_path(uri) as temporary:
             with temporary.open("wb") as stream:
                 yield stream
             temporary.replace(uri)
 
     def create(self, uri: str, content: bytes) -> bool:
-        """See ``Storage.create``: a second name for a temporary file, which the system refuses."""
-        with _beside(uri) as temporary:
+        """See ``Storage.create``; a hard link, which fails if the name exists."""
+        with _temporary_path(uri) as temporary:
             temporary.write_bytes(content)
             try:
                 os.link(temporary, uri)
@@ -51,29 +51,25 @@ class LocalStorage:
 
     def version(self, uri: str) -> str:
         """See ``Storage.version``."""
-        with _found(uri):
-            found = Path(uri).stat()
-        return f"{found.st_ino}-{found.st_mtime_ns}-{found.st_size}"
+        with _existing(uri):
+            status = Path(uri).stat()
+        return f"{status.st_ino}-{status.st_mtime_ns}-{status.st_size}"
 
     def download(self, uri: str, path: Path) -> None:
         """See ``Storage.download``."""
-        with _found(uri):
+        with _existing(uri):
             source = Path(uri).open("rb")  # noqa: SIM115 - closed by the block below
-        with source, _beside(str(path)) as temporary:
+        with source, _temporary_path(str(path)) as temporary:
             with temporary.open("wb") as stream:
                 shutil.copyfileobj(source, stream)
             temporary.replace(path)
 
     def names(self, uri: str) -> list[str]:
         """See ``Storage.names``."""
-        return sorted(self._names(Path(uri)))
-
-    @staticmethod
-    def _names(folder: Path) -> Iterator[str]:
-        if folder.is_dir():
-            for entry in os.scandir(folder):
-                if not entry.name.startswith(TEMPORARY_PREFIX):
-                    yield entry.name
+        if not Path(uri).is_dir():
+            return []
+        names = (entry.name for entry in os.scandir(uri))
+        return sorted(name for name in names if not name.startswith(TEMPORARY_PREFIX))
 
     def delete(self, uri: str) -> None:
         """See ``Storage.delete``."""
@@ -81,21 +77,21 @@ class LocalStorage:
 
     def sweep(self, uri: str) -> None:
         """See ``Storage.sweep``."""
-        for left in Path(uri).rglob(f"{TEMPORARY_PREFIX}*"):
-            left.unlink(missing_ok=True)
+        for temporary in Path(uri).rglob(f"{TEMPORARY_PREFIX}*"):
+            temporary.unlink(missing_ok=True)
 
 
 @contextmanager
-def _found(uri: str) -> Iterator[None]:
+def _existing(uri: str) -> Iterator[None]:
     try:
         yield
     except (FileNotFoundError, NotADirectoryError) as error:
-        raise MissingInputError(f"There is no file {uri!r}.", uri=uri) from error
+        raise MissingInputError(f"The file {uri!r} does not exist.", uri=uri) from error
 
 
 @contextmanager
-def _beside(uri: str) -> Iterator[Path]:
-    """A temporary name in the folder of an object, which is made; gone when the block ends."""
+def _temporary_path(uri: str) -> Iterator[Path]:
+    """Create the folder of an object, and yield a temporary path in it, deleted at the end."""
     path = Path(uri)
     temporary = path.with_name(f"{TEMPORARY_PREFIX}{uuid.uuid4().hex}")
     try:
@@ -104,5 +100,5 @@ def _beside(uri: str) -> Iterator[Path]:
     except OSError as error:
         raise output_error(uri, error) from error
     finally:
-        with suppress(OSError):  # where it could not be made, what is said about that is enough
+        with suppress(OSError):  # if it could not be created, that error is raised
             temporary.unlink()

@@ -1,4 +1,4 @@
-"""The part of a store that needs no copy: results and statistics read from the artifacts."""
+"""The base of stores that read results and statistics from the artifacts, without a copy."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from steps.stores.base import Statistics
 
 
 class ArtifactReader:
-    """What a store need not keep, since it lies beside the artifacts: it finds it there."""
+    """A reader of results and statistics in the artifact root, for stores that keep no copy."""
 
     def __init__(self, project: ProjectLayout, storage: Storage) -> None:
         self.project, self.storage = project, storage
 
     def put_results(self, experiment: str, run: str, results: Iterable[PartitionResult]) -> None:
-        """See ``ExperimentStore.put_results``: the run's tables are the results."""
+        """See ``ExperimentStore.put_results``; does nothing, because the run's tables suffice."""
 
     def results(self, experiment: str, run: str) -> Iterator[PartitionResult]:
         """See ``ExperimentStore.results``."""
@@ -27,7 +27,7 @@ class ArtifactReader:
             yield from load_object(_TABLES)(layout, self.storage)
 
     def put_statistics(self, dataset: str, statistics: Iterable[Statistics]) -> None:
-        """See ``ExperimentStore.put_statistics``: the data set's tables are the statistics."""
+        """See ``ExperimentStore.put_statistics``; does nothing, as the dataset's tables suffice."""
 
     def statistics(self, dataset: str) -> Iterator[Statistics]:
         """See ``ExperimentStore.statistics``."""
@@ -38,4 +38,4 @@ class ArtifactReader:
 
 _TABLES = "steps.results.run_tables:results_of"
 _STATISTICS = "steps.results.dataset_tables:documents"
-"""Loaded on use: whoever only lists runs need not have pyarrow."""
+"""Loaded on use, because listing runs does not require pyarrow."""

@@ -1,8 +1,8 @@
-"""The experiment store: which runs there were and what came of them, so that it is found again.
+"""The experiment store: a searchable list of runs and their results.
 
-A port with three adapters: an embedded one, one on object storage, and Firestore. The artifacts
-themselves lie in the runs' folders, and with them the result tables: the first two adapters read
-results there, and keep no second copy.
+The port has three adapters: an embedded one, one on object storage, and Firestore. Artifacts,
+including result tables, are in the runs' folders. The first two adapters read results from there
+and keep no copy.
 """
 
 from __future__ import annotations
@@ -18,120 +18,118 @@ from steps.results.partition_result import PartitionResult
 from steps.storage.base import scheme_of, storage_for
 
 Statistics = tuple[str, dict[str, Any]]
-"""A partition's id, empty for all rows of the data set, and what is known of its columns."""
+"""A partition's id, empty for the whole dataset, and the statistics of its columns."""
 
 
 class ExperimentStore(Protocol):
-    """Runs by experiment, with their results; statistics by data set.
+    """Runs and their results by experiment, and statistics by dataset.
 
-    Writes are idempotent: identities are ids, so a write that was cut off is just done again, and
-    two writers of the same leave one of it.
+    Writes are idempotent, because ids identify their content: an interrupted write is repeated, and
+    two writers of the same run leave one record.
 
-    Any of these raises ``TransientError`` where the store is remote and cannot be reached.
+    Every method raises ``TransientError`` if the store is remote and cannot be reached.
     """
 
     def put(self, record: RunRecord) -> None:
-        """Add a run, or replace what is known of it.
+        """Add or replace the record of a run.
 
         Raises:
             OutputError: the store cannot be written.
         """
 
     def get(self, experiment: str, run: str) -> RunRecord | None:
-        """What is known of one run; None if nothing is.
+        """Return the record of a run; None if there is none.
 
         Raises:
-            DamagedError: what the store holds cannot be read.
+            DamagedError: the store's content cannot be read.
         """
 
     def runs(self, experiment: str | None = None) -> list[RunRecord]:
-        """Runs of an experiment, or of all; the newest first.
+        """Return the runs of one experiment or of all experiments, newest first.
 
         Raises:
-            DamagedError: what the store holds cannot be read.
+            DamagedError: the store's content cannot be read.
         """
 
     def find(self, run: str) -> RunRecord | None:
-        """Return the run of an id, whatever its experiment; None if there is none.
+        """Return the run with an id, in any experiment; None if there is none.
 
         Raises:
             DamagedError: the store's content cannot be read.
         """
 
     def remove(self, experiment: str, run: str) -> None:
-        """Remove a run; no error if it is not there. Its artifacts stay.
+        """Remove a run, if it exists. Its artifacts stay.
 
         Raises:
             OutputError: the store cannot be written.
         """
 
     def put_results(self, experiment: str, run: str, results: Iterable[PartitionResult]) -> None:
-        """Take the results of a run whose tables are written.
+        """Store the results of a run whose tables have been written.
 
         Args:
-            experiment: of the run.
-            run: its id.
-            results: what the tables hold, one partition at a time. A store that lies beside the
-                tables asks for none.
+            experiment: name of the experiment.
+            run: id of the run.
+            results: results of one partition at a time. A store in the artifact root ignores them.
 
         Raises:
             OutputError: the store cannot be written.
         """
 
     def results(self, experiment: str, run: str) -> Iterator[PartitionResult]:
-        """The results of a run, one partition at a time; none if they were not put.
+        """Yield the results of a run, one partition at a time; none if none were stored.
 
         Raises:
-            DamagedError: what the store holds cannot be read.
+            DamagedError: the store's content cannot be read.
         """
 
     def put_statistics(self, dataset: str, statistics: Iterable[Statistics]) -> None:
-        """Take the statistics of a data set, partition by partition, the whole table last.
+        """Store the statistics of a dataset, partition by partition, the whole table last.
 
-        A store that lies beside the data set asks for none.
+        A store in the artifact root ignores them.
 
         Raises:
             OutputError: the store cannot be written.
         """
 
     def statistics(self, dataset: str) -> Iterator[Statistics]:
-        """The statistics of a data set; none if they were not put.
+        """Yield the statistics of a dataset; none if none were stored.
 
         Raises:
-            DamagedError: what the store holds cannot be read.
+            DamagedError: the store's content cannot be read.
         """
 
 
 _SQLITE = "steps.stores.sqlite:SqliteStore"
 _OBJECTS = "steps.stores.objects:ObjectStore"
 _ADAPTERS = {"firestore": "steps.stores.firestore:FirestoreStore"}
-"""Where the adapter of each URI scheme is imported from; an extra has the scheme's name."""
+"""The import path of each URI scheme's adapter. The scheme is also the name of an extra."""
 
 
 def open_store(project: ProjectLayout, uri: str | None = None) -> ExperimentStore:
-    """The experiment store of a project.
+    """Return the experiment store of a project.
 
     Args:
-        project: of the runs.
-        uri: such as ``firestore://gcp-project``; None for the store that lies with the artifacts:
-            embedded where the root is local, else on its storage.
+        project: the project that contains the runs.
+        uri: URI such as ``firestore://gcp-project``; None for the store in the artifact root, which
+            is embedded if the root is local, and otherwise on the root's storage.
 
     Raises:
-        SpecError: no adapter knows the URI's or the root's scheme, or what it needs is not
-            installed.
+        SpecError: the scheme of the URI or root is not supported, or its client is not installed.
     """
     if uri is not None:
-        return _remote(project, uri)
+        return _open_remote(project, uri)
     adapter = load_object(_OBJECTS if scheme_of(project.root) else _SQLITE)
     store: ExperimentStore = adapter(project, storage_for(project.root))
     return store
 
 
-def _remote(project: ProjectLayout, uri: str) -> ExperimentStore:
+def _open_remote(project: ProjectLayout, uri: str) -> ExperimentStore:
     scheme = scheme_of(uri)
     if scheme not in _ADAPTERS:
-        message = f"{uri!r} is no store that this version of Refeed knows"
-        hint = "firestore://gcp-project is, and so is firestore://gcp-project/database."
+        message = f"the store {uri!r} is not supported"
+        hint = "Use firestore://gcp-project or firestore://gcp-project/database."
         raise SpecError(uri, [Problem("store", message, hint)])
     adapter = load_adapter(_ADAPTERS[scheme], uri, "store", extra=scheme)
     store: ExperimentStore = adapter(project, uri)

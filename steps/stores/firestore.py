@@ -1,8 +1,8 @@
-"""Firestore behind the experiment store's port; the one module that imports its client.
+"""Firestore as an adapter of the experiment store; only this module imports its client.
 
 ``firestore_documents`` defines the documents. All writes are idempotent: a document's id follows
-from what it is about, so an interrupted write is simply repeated. Errors are distinguished by
-their remedy: retrying, a role on a project, creating a database, or logging in.
+from its content, so an interrupted write is repeated. Errors are distinguished by their remedy: a
+retry, a role on a project, a new database, or authentication.
 """
 
 from __future__ import annotations
@@ -48,20 +48,20 @@ _ROLES: dict[type[RefeedError], str] = {
 }
 
 Denied = type[MissingInputError] | type[OutputError]
-"""The error for a request that is denied: that of a read or that of a write."""
+"""The type of the error for a denied read or write."""
 
 
 class FirestoreStore:
     """Runs, results and statistics as documents under ``projects/{project}``.
 
     Args:
-        project: whose experiments they are.
+        project: the project that contains the experiments.
         uri: ``firestore://gcp-project`` or ``firestore://gcp-project/database``.
-        deadline: seconds for which a call that was throttled or cut off is tried again.
-        writes: documents in one commit at the most.
+        deadline: seconds during which a throttled or interrupted call is retried.
+        writes: maximum number of documents in one commit.
 
     Raises:
-        SpecError: the URI names no database.
+        SpecError: the URI is not valid.
     """
 
     def __init__(
@@ -71,13 +71,13 @@ class FirestoreStore:
         deadline: float = DEADLINE_SECONDS,
         writes: int = firestore_documents.BATCH_WRITES,
     ) -> None:
-        found = _URI.fullmatch(uri)
-        if not found:
-            message = f"{uri!r} names no Firestore database"
-            hint = "Write it as firestore://gcp-project or firestore://gcp-project/database."
+        match = _URI.fullmatch(uri)
+        if not match:
+            message = f"{uri!r} is not a Firestore database"
+            hint = "Use the form firestore://gcp-project or firestore://gcp-project/database."
             raise SpecError(uri, [Problem("store", message, hint)])
         self._project, self._uri = project.project, uri.rstrip("/")
-        self._cloud, self._database = found[1], found[2] or "(default)"
+        self._cloud, self._database = match[1], match[2] or "(default)"
         self._writes = writes
         self._options = call_options(
             _FirestoreErrors.is_transient, deadline, initial=0.5, maximum=20.0
@@ -90,56 +90,58 @@ class FirestoreStore:
     def get(self, experiment: str, run: str) -> RunRecord | None:
         """See ``ExperimentStore.get``."""
         path = firestore_documents.run_path(experiment, run)
-        (found,) = self._read([path])
-        return firestore_documents.run_record(found, "/".join(path)) if found else None
+        (fields,) = self._read([path])
+        return firestore_documents.run_record(fields, "/".join(path)) if fields else None
 
     def runs(self, experiment: str | None = None) -> list[RunRecord]:
         """See ``ExperimentStore.runs``."""
         names = [experiment] if experiment else [name for name, _ in self._all("experiments")]
-        found = [
+        records = [
             firestore_documents.run_record(fields, f"experiments/{name}/runs/{run}")
             for name in names
             for run, fields in self._all("experiments", name, "runs")
         ]
-        return sorted(found, key=lambda record: record.run, reverse=True)
+        return sorted(records, key=lambda record: record.run, reverse=True)
 
     def find(self, run: str) -> RunRecord | None:
-        """See ``ExperimentStore.find``: one read per experiment, in one request."""
+        """See ``ExperimentStore.find``; reads one document per experiment, in one request."""
         paths = [
             firestore_documents.run_path(experiment, run)
             for experiment, _ in self._all("experiments")
         ]
-        found = zip(paths, self._read(paths), strict=True) if paths else ()
+        documents = zip(paths, self._read(paths), strict=True) if paths else ()
         return next(
             (
                 firestore_documents.run_record(fields, "/".join(path))
-                for path, fields in found
+                for path, fields in documents
                 if fields
             ),
             None,
         )
 
     def remove(self, experiment: str, run: str) -> None:
-        """See ``ExperimentStore.remove``: with all its results."""
+        """See ``ExperimentStore.remove``; removes all results too."""
         with self._translated(OutputError):
             path = firestore_documents.run_path(experiment, run)
             self._client().recursive_delete(self._reference(*path))
 
     def put_results(self, experiment: str, run: str, results: Iterable[PartitionResult]) -> None:
-        """See ``ExperimentStore.put_results``; a partition's own document is last."""
+        """See ``ExperimentStore.put_results``; a partition's summary document comes last."""
         base = firestore_documents.run_path(experiment, run)
         self._write(
-            each for one in results for each in firestore_documents.result_documents(base, one)
+            document
+            for result in results
+            for document in firestore_documents.result_documents(base, result)
         )
 
     def results(self, experiment: str, run: str) -> Iterator[PartitionResult]:
         """See ``ExperimentStore.results``."""
         base = (*firestore_documents.run_path(experiment, run), "results")
         for partition_id, summary in self._all(*base):
-            place = (*base, partition_id, "tables")
-            pieces = self._read([(*place, name) for name in firestore_documents.piece_ids(summary)])
+            path = (*base, partition_id, "tables")
+            pieces = self._read([(*path, name) for name in firestore_documents.piece_ids(summary)])
             if None in pieces:
-                raise DamagedError("/".join(place), "a document is missing")
+                raise DamagedError("/".join(path), "a document is missing")
             yield firestore_documents.partition_result(summary, filter(None, pieces))
 
     def put_statistics(
@@ -150,8 +152,10 @@ class FirestoreStore:
 
     def statistics(self, dataset: str) -> Iterator[tuple[str, dict[str, Any]]]:
         """See ``ExperimentStore.statistics``."""
-        found = (fields for _, fields in self._all("datasets", dataset, "statistics"))
-        for partition_id, pieces in groupby(found, key=lambda fields: str(fields["partition_id"])):
+        documents = (fields for _, fields in self._all("datasets", dataset, "statistics"))
+        for partition_id, pieces in groupby(
+            documents, key=lambda fields: str(fields["partition_id"])
+        ):
             try:
                 yield partition_id, firestore_documents.statistics_of(list(pieces))
             except ValueError as error:
@@ -159,9 +163,9 @@ class FirestoreStore:
 
     # --- requests -----------------------------------------------------------------------------
 
-    def _write(self, wanted: Iterable[Document]) -> None:
-        """Commit after commit, in order: what names another document never comes before it."""
-        for group in firestore_documents.batches(wanted, self._writes):
+    def _write(self, documents: Iterable[Document]) -> None:
+        """Write documents in batches, in order, so a document follows those that it refers to."""
+        for group in firestore_documents.batches(documents, self._writes):
             with self._translated(OutputError):
                 batch = self._client().batch()
                 for each in group:
@@ -169,11 +173,11 @@ class FirestoreStore:
                 batch.commit(**self._options)
 
     def _read(self, paths: list[tuple[str, ...]]) -> list[dict[str, Any] | None]:
-        """The fields of documents, in the order of their paths; None for one that is not there."""
+        """Return the fields of documents in the order of their paths; None if one is missing."""
         with self._translated(MissingInputError):
             references = [self._reference(*path) for path in paths]
-            found = self._client().get_all(references, **self._options)
-            fields = {each.reference.path: each.to_dict() for each in found}
+            snapshots = self._client().get_all(references, **self._options)
+            fields = {each.reference.path: each.to_dict() for each in snapshots}
         return [fields[reference.path] for reference in references]
 
     def _all(self, *collection: str) -> Iterator[tuple[str, dict[str, Any]]]:
@@ -193,11 +197,11 @@ class FirestoreStore:
     def _translated(self, denied: Denied) -> AbstractContextManager[None]:
         return _FirestoreErrors(self._uri, denied, self._cloud, self._database).translated()
 
-    def _reference(self, *path: str) -> Any:  # noqa: ANN401 - a reference of the client's
+    def _reference(self, *path: str) -> Any:  # noqa: ANN401 - the client's reference type
         return self._client().document("projects", self._project, *path)
 
     def _client(self) -> firestore.Client:
-        """The client of this process: a channel must not be shared with a forked child."""
+        """Return the client of this process, which must not share a channel with a forked child."""
         host = os.environ.get("FIRESTORE_EMULATOR_HOST", "")
         key = os.getpid(), host, self._cloud, self._database
         if key not in _CLIENTS:
@@ -209,7 +213,7 @@ _CLIENTS: dict[tuple[int, str, str, str], firestore.Client] = {}
 
 
 class _FirestoreErrors(ErrorTranslator):
-    """Translates errors of one database."""
+    """A translator of the errors of one database."""
 
     service = "Firestore"
 
@@ -218,10 +222,10 @@ class _FirestoreErrors(ErrorTranslator):
         self._project, self._database = project, database
 
     def not_found(self, error: GoogleAPICallError) -> RefeedError:
-        """See ``ErrorTranslator``: only the database itself can be missing."""
+        """See ``ErrorTranslator``; only the database itself can be missing."""
         command = "gcloud firestore databases create --type=firestore-native --location=..."
         return self.denied(
-            f"There is no Firestore database {self.target}: {brief(error)}.",
+            f"The Firestore database {self.target} does not exist: {brief(error)}.",
             hint=f"Create it: `{command} --database='{self._database}' --project={self._project}`.",
         )
 

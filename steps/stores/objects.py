@@ -12,12 +12,12 @@ _READERS = 16
 
 
 class ObjectStore(ArtifactReader):
-    """Runs on any storage: one small object in each run's folder, so that no two writers meet."""
+    """A store on any storage, with one small object per run, so writers never conflict."""
 
     def put(self, record: RunRecord) -> None:
         """See ``ExperimentStore.put``."""
-        place = self.project.run(record.experiment, record.run).status
-        write_text(self.storage, place, record.to_json())
+        uri = self.project.run(record.experiment, record.run).status
+        write_text(self.storage, uri, record.to_json())
 
     def get(self, experiment: str, run: str) -> RunRecord | None:
         """See ``ExperimentStore.get``."""
@@ -25,14 +25,14 @@ class ObjectStore(ArtifactReader):
 
     def runs(self, experiment: str | None = None) -> list[RunRecord]:
         """See ``ExperimentStore.runs``."""
-        wanted = self._experiments() if experiment is None else [experiment]
+        names = self._experiments() if experiment is None else [experiment]
         uris = [
             self.project.run(name, run).status
-            for name in wanted
+            for name in names
             for run in self.storage.names(self.project.runs(name))
         ]
-        found = [record for record in map_ordered(self._read, uris, _READERS) if record]
-        return sorted(found, key=lambda record: record.run, reverse=True)
+        records = [record for record in map_ordered(self._read, uris, _READERS) if record]
+        return sorted(records, key=lambda record: record.run, reverse=True)
 
     def find(self, run: str) -> RunRecord | None:
         """See ``ExperimentStore.find``."""
@@ -46,8 +46,8 @@ class ObjectStore(ArtifactReader):
     def _experiments(self) -> list[str]:
         return self.storage.names(self.project.experiments)
 
-    def _read(self, place: str) -> RunRecord | None:
+    def _read(self, uri: str) -> RunRecord | None:
         try:
-            return read_parsed(self.storage, place, RunRecord.from_json)
-        except MissingInputError:  # a run that was killed before it was put
+            return read_parsed(self.storage, uri, RunRecord.from_json)
+        except MissingInputError:  # a run that was killed before its record was written
             return None

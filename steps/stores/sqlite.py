@@ -25,7 +25,7 @@ _WAIT_SECONDS = 30
 
 
 class SqliteStore(ArtifactReader):
-    """The embedded store: one file per project, safe for several processes at once."""
+    """The embedded store: one file per project, safe for concurrent processes."""
 
     def __init__(self, project: ProjectLayout, storage: Storage) -> None:
         super().__init__(project, storage)
@@ -42,8 +42,8 @@ class SqliteStore(ArtifactReader):
 
     def get(self, experiment: str, run: str) -> RunRecord | None:
         """See ``ExperimentStore.get``."""
-        found = self._select("experiment = ? AND run = ?", experiment, run)
-        return found[0] if found else None
+        records = self._select("experiment = ? AND run = ?", experiment, run)
+        return records[0] if records else None
 
     def runs(self, experiment: str | None = None) -> list[RunRecord]:
         """See ``ExperimentStore.runs``."""
@@ -51,8 +51,8 @@ class SqliteStore(ArtifactReader):
 
     def find(self, run: str) -> RunRecord | None:
         """See ``ExperimentStore.find``."""
-        found = self._select("run = ?", run)
-        return found[0] if found else None
+        records = self._select("run = ?", run)
+        return records[0] if records else None
 
     def remove(self, experiment: str, run: str) -> None:
         """See ``ExperimentStore.remove``."""
@@ -65,7 +65,7 @@ class SqliteStore(ArtifactReader):
     def _select(self, condition: str, *values: str | None) -> list[RunRecord]:
         if not self.path.is_file():
             return []
-        query = f"SELECT record FROM runs WHERE {condition} ORDER BY run DESC"  # noqa: S608 - ours
+        query = f"SELECT record FROM runs WHERE {condition} ORDER BY run DESC"  # noqa: S608 - constant conditions
         with self._open() as connection:
             rows = connection.execute(query, values).fetchall()
         return [RunRecord.from_json(row[0]) for row in rows]
@@ -74,11 +74,14 @@ class SqliteStore(ArtifactReader):
     def _open(self) -> Iterator[sqlite3.Connection]:
         self.path.parent.mkdir(parents=True, exist_ok=True)
         try:
-            with closing(sqlite3.connect(self.path, timeout=_WAIT_SECONDS)) as opened, opened:
-                opened.execute(_SCHEMA)
-                yield opened
+            with (
+                closing(sqlite3.connect(self.path, timeout=_WAIT_SECONDS)) as connection,
+                connection,
+            ):
+                connection.execute(_SCHEMA)
+                yield connection
         except sqlite3.OperationalError as error:
             raise OutputError(f"Cannot use the experiment store {self.path}: {error}.") from error
         except sqlite3.DatabaseError as error:
-            hint = "Move the file away: it only lists runs, and their folders keep all results."
+            hint = "Move the file away. It only lists runs; their folders contain all results."
             raise DamagedError(str(self.path), str(error), hint=hint) from error

@@ -1,8 +1,8 @@
-"""What one should know of the data before believing a model of them: typed warnings.
+"""Typed warnings about data quality, which can invalidate a model.
 
-They follow from the tables of statistics, exact whatever the size, and for leakage from the data
-set's sample; so they are a function of the rows and of the columns' roles. Every threshold has its
-name here, and its reason in docs/analysts/science.md.
+They are computed from the statistics tables, which are exact for any size, and for leakage from the
+dataset's sample, so they depend only on the rows and the column roles. Every threshold is a
+constant here; docs/analysts/science.md explains its value.
 """
 
 from __future__ import annotations
@@ -32,35 +32,35 @@ Kind = Literal[
     "few_rows",
 ]
 KINDS: tuple[Kind, ...] = get_args(Kind)
-"""In the order in which they are told."""
+"""All kinds, in the order of the warnings."""
 
 NEARLY_ALL = 0.95
-"""Of a column's rows missing, or of the partitions in which it is constant."""
+"""Share of rows in which a column is missing, or of partitions in which it is constant."""
 ID_LIKE = 0.5
-"""A text with so many different values per row is probably an identifier."""
+"""Distinct values per row above which a text is probably an identifier."""
 COUNTER_LIKE = 0.95
-"""So is a whole number; a measured one may well have many values."""
+"""The same for an integer, higher because measured integers can have many values."""
 DRIFT = 0.5
-"""Share of a column's variance that lies between partitions. (Cohen calls 0.14 large; but that
-partitions differ somewhat is why there is a model for each.)"""
+"""Share of a column's variance that is between partitions. (Cohen calls 0.14 large, but partitions
+are expected to differ, which is why each has a model.)"""
 ROWS_PER_FEATURE = 10
 """Rows per feature that the median partition should have: Peduzzi et al., *J. Clin. Epidemiol.* 49,
 1996, found that with fewer events per variable coefficients are biased and unstable."""
 
 LEAKAGE_ROWS = 20_000
-"""Distinct rows of the sample that leakage is judged by."""
+"""Number of distinct rows of the sample that are used to detect leakage."""
 
 
 @dataclass(frozen=True)
 class DataWarning:
-    """One warning.
+    """A warning about the data.
 
     Attributes:
-        kind: what it is about.
+        kind: kind of the warning.
         column: the feature; empty for the table.
-        number: what was found.
-        threshold: where the warning begins.
-        message: the same in words.
+        number: measured value.
+        threshold: value above or below which the warning is raised.
+        message: the warning in words.
     """
 
     kind: Kind
@@ -72,14 +72,14 @@ class DataWarning:
 
 @dataclass(frozen=True)
 class WarningInputs:
-    """What findings are made from.
+    """The input of data warnings.
 
     Attributes:
-        columns: the row of ``column_statistics`` about the whole table, by column.
-        largest: rows of the most frequent value, by column.
-        spread: between the partitions; its columns are in the order of ``columns``.
-        partition_rows: rows of each partition.
-        sample: of the table.
+        columns: by column, the row of ``column_statistics`` for the whole table.
+        largest: by column, the rows of the most frequent value.
+        spread: variance between the partitions, with columns in the order of ``columns``.
+        partition_rows: number of rows of each partition.
+        sample: sample of the table.
     """
 
     columns: Mapping[str, Mapping[str, Any]]
@@ -89,27 +89,27 @@ class WarningInputs:
     sample: Sample
 
 
-def findings(facts: WarningInputs, roles: Roles, task: str) -> list[DataWarning]:
-    """All warnings, by kind, then in the order of the features."""
-    found = [
-        *_leaks(facts, roles, task),
-        *(finding for name in roles.features for finding in _of_feature(facts, name)),
-        *_few_rows(facts, roles),
+def find_data_warnings(inputs: WarningInputs, roles: Roles, task: str) -> list[DataWarning]:
+    """Return all warnings, by kind, then in the order of the features."""
+    warnings = [
+        *_leaks(inputs, roles, task),
+        *(warning for name in roles.features for warning in _feature_warnings(inputs, name)),
+        *_few_rows(inputs, roles),
     ]
-    return sorted(found, key=lambda finding: KINDS.index(finding.kind))
+    return sorted(warnings, key=lambda warning: KINDS.index(warning.kind))
 
 
 def leakage_text(name: str, share: float, target: str) -> str:
-    """What is said of a feature that tells nearly all of the target."""
+    """Return the message for a feature that explains nearly all of the target."""
     return (
         f"{name!r} alone explains {share:.0%} of the variance of {target!r}: is it "
         "known before the target is? If not, it is leakage; leave it out of features."
     )
 
 
-def _leaks(facts: WarningInputs, roles: Roles, task: str) -> Iterator[DataWarning]:
-    """The rows are in the order of their hash, so every other one is half of them at random."""
-    rows, counts = facts.sample.rows[:LEAKAGE_ROWS], facts.sample.counts[:LEAKAGE_ROWS]
+def _leaks(inputs: WarningInputs, roles: Roles, task: str) -> Iterator[DataWarning]:
+    """Yield leakage warnings. Rows are ordered by hash, so every other row is a random half."""
+    rows, counts = inputs.sample.rows[:LEAKAGE_ROWS], inputs.sample.counts[:LEAKAGE_ROWS]
     known = rows.column(roles.target).is_valid().combine_chunks()
     rows, counts = rows.filter(known), counts[known.to_numpy(zero_copy_only=False)]
     if rows.num_rows < FEWEST:
@@ -130,34 +130,34 @@ def _flat(column: pa.ChunkedArray) -> pa.Array:
     return flat.combine_chunks() if isinstance(flat, pa.ChunkedArray) else flat
 
 
-def _of_feature(facts: WarningInputs, name: str) -> Iterator[DataWarning]:
-    """One that tells nothing is told of once."""
-    about, spread = facts.columns[name], facts.spread
-    at = list(facts.columns).index(name)
-    missing = about["missing"] / max(about["rows"], 1)
-    if about["distinct"] <= 1 and about["missing"] < about["rows"]:
+def _feature_warnings(inputs: WarningInputs, name: str) -> Iterator[DataWarning]:
+    """Yield the warnings of a feature. A constant feature has no other warnings."""
+    statistics, spread = inputs.columns[name], inputs.spread
+    position = list(inputs.columns).index(name)
+    missing = statistics["missing"] / max(statistics["rows"], 1)
+    if statistics["distinct"] <= 1 and statistics["missing"] < statistics["rows"]:
         text = f"{name!r} is the same in every row that has it: it tells nothing."
         yield DataWarning("constant", name, 1, 1, text)
     if missing >= NEARLY_ALL:
-        without = int(spread.partitions[at] - spread.groups[at])
+        without = int(spread.partitions[position] - spread.groups[position])
         text = (
             f"{name!r} is missing in {_most(missing)} of the rows, and in {without:,} of "
-            f"{int(spread.partitions[at]):,} partitions in all of them."
+            f"{int(spread.partitions[position]):,} partitions in all of them."
         )
         yield DataWarning("missing", name, missing, NEARLY_ALL, text)
-    if about["distinct"] > 1:
-        yield from _constant_within(name, at, spread)
-        yield from _id_like(name, about)
-        yield from _drift(facts, name, at)
+    if statistics["distinct"] > 1:
+        yield from _constant_within(name, position, spread)
+        yield from _id_like(name, statistics)
+        yield from _drift(inputs, name, position)
 
 
 def _most(share: float) -> str:
-    """A share as per cent, and all only if it is all."""
+    """Format a share as a percentage, with 100% only for an exact 1."""
     return "100%" if share >= 1 else f"{min(share, 0.999):.1%}"
 
 
-def _constant_within(name: str, at: int, spread: PartitionVariance) -> Iterator[DataWarning]:
-    compared, constant = int(spread.compared[at]), int(spread.constant[at])
+def _constant_within(name: str, position: int, spread: PartitionVariance) -> Iterator[DataWarning]:
+    compared, constant = int(spread.compared[position]), int(spread.constant[position])
     if compared > 1 and constant >= NEARLY_ALL * compared:
         where = (
             "each partition" if constant == compared else f"{constant:,} of {compared:,} partitions"
@@ -169,39 +169,40 @@ def _constant_within(name: str, at: int, spread: PartitionVariance) -> Iterator[
         yield DataWarning("constant_within", name, constant / compared, NEARLY_ALL, text)
 
 
-def _id_like(name: str, about: Mapping[str, Any]) -> Iterator[DataWarning]:
-    known = about["rows"] - about["missing"]
-    threshold = {"string": ID_LIKE, "int64": COUNTER_LIKE}.get(about["type"])
-    if threshold is None or known < FEWEST or about["distinct"] < threshold * known:
+def _id_like(name: str, statistics: Mapping[str, Any]) -> Iterator[DataWarning]:
+    known = statistics["rows"] - statistics["missing"]
+    threshold = {"string": ID_LIKE, "int64": COUNTER_LIKE}.get(statistics["type"])
+    if threshold is None or known < FEWEST or statistics["distinct"] < threshold * known:
         return
-    about_so = "" if about["distinct_exact"] else "about "
+    approximately = "" if statistics["distinct_exact"] else "about "
     text = (
-        f"{name!r} has {about_so}{about['distinct']:,} different values in {known:,} rows, like an "
-        "identifier: a model can only learn it by heart."
+        f"{name!r} has {approximately}{statistics['distinct']:,} different values in {known:,} "
+        "rows, like an identifier: a model can only learn it by heart."
     )
-    yield DataWarning("id_like", name, about["distinct"] / known, threshold, text)
+    yield DataWarning("id_like", name, statistics["distinct"] / known, threshold, text)
 
 
-def _drift(facts: WarningInputs, name: str, at: int) -> Iterator[DataWarning]:
-    about, spread = facts.columns[name], facts.spread
-    share = spread.missing_between(at)
+def _drift(inputs: WarningInputs, name: str, position: int) -> Iterator[DataWarning]:
+    statistics, spread = inputs.columns[name], inputs.spread
+    share = spread.missing_between(position)
     if share >= DRIFT:
         text = (
-            f"Whether {name!r} is missing goes by partition: in {spread.least_missing[at]:.0%} to "
-            f"{spread.most_missing[at]:.0%} of a partition's rows."
+            f"Whether {name!r} is missing goes by partition: in "
+            f"{spread.least_missing[position]:.0%} to {spread.most_missing[position]:.0%} of a "
+            "partition's rows."
         )
         yield DataWarning("drift_missing", name, share, DRIFT, text)
-    if _is_constant_within(at, spread):
+    if _is_constant_within(position, spread):
         return
-    if about["type"] in {"string", "bool"}:
-        share = spread.levels_between(at, facts.largest.get(name, 0.0))
+    if statistics["type"] in {"string", "bool"}:
+        share = spread.levels_between(position, inputs.largest.get(name, 0.0))
         text = (
             f"The levels of {name!r} go by partition: whoever knows the partition guesses wrong "
             f"{_most(share)} less often."
         )
         kind: Kind = "drift_levels"
     else:
-        share = spread.between(at, _number(about["sd"]))
+        share = spread.between(position, _number(statistics["sd"]))
         text = (
             f"{_most(share)} of the variance of {name!r} lies between partitions, not within them."
         )
@@ -210,17 +211,17 @@ def _drift(facts: WarningInputs, name: str, at: int) -> Iterator[DataWarning]:
         yield DataWarning(kind, name, min(share, 1.0), DRIFT, text)
 
 
-def _is_constant_within(at: int, spread: PartitionVariance) -> bool:
-    """Then it is no news that it differs between them."""
-    return bool(spread.constant[at] >= NEARLY_ALL * spread.compared[at])
+def _is_constant_within(position: int, spread: PartitionVariance) -> bool:
+    """Return True if a column is constant within partitions, so its drift is already reported."""
+    return bool(spread.constant[position] >= NEARLY_ALL * spread.compared[position])
 
 
 def _number(value: float | None) -> float:
     return float("nan") if value is None else value
 
 
-def _few_rows(facts: WarningInputs, roles: Roles) -> Iterator[DataWarning]:
-    each = float(np.median(facts.partition_rows)) / len(roles.features)
+def _few_rows(inputs: WarningInputs, roles: Roles) -> Iterator[DataWarning]:
+    each = float(np.median(inputs.partition_rows)) / len(roles.features)
     if each < ROWS_PER_FEATURE:
         text = (
             f"Half of the partitions have fewer than {each:.1f} rows per feature: expect models "
@@ -230,6 +231,6 @@ def _few_rows(facts: WarningInputs, roles: Roles) -> Iterator[DataWarning]:
 
 
 def rows_by_column(statistics: pa.Table) -> dict[str, dict[str, Any]]:
-    """The rows of ``column_statistics`` about the whole table."""
+    """Return the rows of ``column_statistics`` for the whole table, by column."""
     whole = statistics.filter(pc.equal(statistics["scope"], "table"))
     return {row["column"]: row for row in whole.to_pylist()}

@@ -1,7 +1,7 @@
-"""Shared grids: for each feature the values at which all partitions are compared.
+"""Shared grids: for each feature, the values at which all partitions are compared.
 
-Made from the data set's sample (the rows with the smallest row hashes), so they depend on content
-alone. A grid names values and levels, never codes.
+They come from the dataset's sample (the rows with the smallest row hashes), so they depend only on
+content. A grid contains values and levels, never codes.
 """
 
 from __future__ import annotations
@@ -26,10 +26,10 @@ class FeatureGrid:
     """The grid of one feature.
 
     Attributes:
-        name: of the feature.
-        categorical: whether the values are levels.
-        values: as text, canonical; ascending for numbers, by falling frequency for levels.
-        numbers: the same as numbers (days or seconds since 1970 for dates and timestamps); empty
+        name: name of the feature.
+        categorical: True if the values are levels.
+        values: canonical texts; ascending for numbers, by falling frequency for levels.
+        numbers: the values as numbers (days or seconds since 1970 for dates and timestamps); empty
             for levels.
     """
 
@@ -41,15 +41,15 @@ class FeatureGrid:
 
 @dataclass(frozen=True)
 class Grid:
-    """The grids of all features of a data set."""
+    """The grids of all features of a dataset."""
 
     features: tuple[FeatureGrid, ...]
 
     def __getitem__(self, name: str) -> FeatureGrid:
-        """The grid of one feature.
+        """Return the grid of one feature.
 
         Raises:
-            KeyError: there is none.
+            KeyError: the feature has no grid.
         """
         for feature in self.features:
             if feature.name == name:
@@ -57,16 +57,16 @@ class Grid:
         raise KeyError(name)
 
     def digest_of(self, names: Iterable[str]) -> str:
-        """Digest of some features' grids: part of the key of an explanation."""
+        """Return the digest of the named features' grids, a part of an explanation's key."""
         return digest([asdict(self[name]) for name in names])
 
     def to_json(self) -> str:
-        """The text that is stored."""
+        """Return the stored text."""
         return canonical_json(asdict(self))
 
     @classmethod
     def from_json(cls, text: str | bytes) -> Grid:
-        """Read what ``to_json`` wrote."""
+        """Parse the text that ``to_json`` returned."""
         return cls(tuple(_feature_grid(raw) for raw in json.loads(text)["features"]))
 
 
@@ -77,9 +77,9 @@ def _feature_grid(raw: dict[str, object]) -> FeatureGrid:
 
 
 def numbers_of(column: pa.Array) -> NDArray[np.float64]:
-    """A column that is no string as float64, NaN where null; shape (rows,).
+    """Convert a column that is not text to float64, with NaN for null; shape (rows,).
 
-    Booleans are 0 and 1, dates days and timestamps seconds since 1970.
+    Booleans become 0 and 1, dates days, and timestamps seconds since 1970.
     """
     if column.type == pa.float64() and not column.null_count:
         return np.asarray(column)
@@ -96,7 +96,7 @@ def numbers_of(column: pa.Array) -> NDArray[np.float64]:
 
 
 def level_texts(column: pa.Array) -> pa.Array:
-    """A column as the canonical texts of its values: a dictionary array, nulls kept."""
+    """Convert a column to the canonical texts of its values: a dictionary array with nulls."""
     encoded = column.dictionary_encode()
     texts = pa.array(
         [canonical_text(value) for value in encoded.dictionary.to_pylist()], pa.string()
@@ -104,18 +104,18 @@ def level_texts(column: pa.Array) -> pa.Array:
     return pa.DictionaryArray.from_arrays(encoded.indices, texts)
 
 
-def make_grid(sample: Sample, features: Iterable[str], categorical: set[str], points: int) -> Grid:
-    """Grids of at most ``points`` values per feature."""
+def build_grid(sample: Sample, features: Iterable[str], categorical: set[str], points: int) -> Grid:
+    """Build grids of at most ``points`` values per feature."""
 
-    def grid_of(name: str) -> FeatureGrid:
-        make = _levels_grid if name in categorical else _numbers_grid
-        return make(name, sample, points)
+    def feature_grid(name: str) -> FeatureGrid:
+        build = _levels_grid if name in categorical else _numbers_grid
+        return build(name, sample, points)
 
-    return Grid(tuple(map_ordered(grid_of, features)))
+    return Grid(tuple(map_ordered(feature_grid, features)))
 
 
 def _known(name: str, sample: Sample) -> tuple[pa.Array, Counts]:
-    """The values of a feature that are not missing, and how often each counts."""
+    """Return the values of a feature that are not missing, and their counts."""
     column = sample.rows.column(name).combine_chunks()
     flat = column.combine_chunks() if isinstance(column, pa.ChunkedArray) else column
     known = flat.is_valid().to_numpy(zero_copy_only=False)
@@ -127,26 +127,26 @@ def _levels_grid(name: str, sample: Sample, points: int) -> FeatureGrid:
     texts = level_texts(values)
     names = texts.dictionary.to_pylist()
     codes = texts.indices.to_numpy(zero_copy_only=False)
-    found = np.bincount(codes, weights=weights, minlength=len(names))
-    counts = dict(zip(names, found, strict=True))
+    level_counts = np.bincount(codes, weights=weights, minlength=len(names))
+    counts = dict(zip(names, level_counts, strict=True))
     ranked = sorted(names, key=lambda level: (-counts[level], level))
     return FeatureGrid(name, True, tuple(ranked[:points]), ())
 
 
 def _numbers_grid(name: str, sample: Sample, points: int) -> FeatureGrid:
-    """Lower quantiles at the middles of ``points`` equal shares, without repeats.
+    """Return the distinct lower quantiles at the middles of ``points`` equal shares.
 
-    The quantile of share s of n rows is the value of rank floor(s * (n - 1)), from 0, as
-    ``numpy.quantile(method="lower")`` has it: a value that occurs. Where the sample has no more
-    than ``points`` distinct values, the grid is all of them.
+    The quantile s of n rows is the value of rank floor(s * (n - 1)), from 0, a value that occurs,
+    like that of ``numpy.quantile(method="lower")``. If the sample has at most ``points`` distinct
+    values, the grid contains all of them.
     """
     values, weights = _known(name, sample)
     numbers = numbers_of(values)
-    wanted, below = _cumulative(numbers, weights)
-    if len(wanted) > points:
-        ranks = np.floor((np.arange(points) + 0.5) / points * (below[-1] - 1))
-        wanted = wanted[np.unique(np.searchsorted(below, ranks, side="right"))]
-    first = np.array([np.argmax(numbers == number) for number in wanted], np.intp)
+    chosen, cumulative = _cumulative(numbers, weights)
+    if len(chosen) > points:
+        ranks = np.floor((np.arange(points) + 0.5) / points * (cumulative[-1] - 1))
+        chosen = chosen[np.unique(np.searchsorted(cumulative, ranks, side="right"))]
+    first = np.array([np.argmax(numbers == number) for number in chosen], np.intp)
     texts = [canonical_text(value) for value in values.take(pa.array(first)).to_pylist()]
     return FeatureGrid(name, False, tuple(texts), tuple(map(float, numbers[first])))
 
@@ -154,25 +154,25 @@ def _numbers_grid(name: str, sample: Sample, points: int) -> FeatureGrid:
 def _cumulative(
     numbers: NDArray[np.float64], weights: Counts
 ) -> tuple[NDArray[np.float64], Counts]:
-    """The distinct numbers, ascending, and for each how many rows have that or a smaller one."""
-    if (weights == 1).all():  # as nearly always; a plain sort is many times faster than argsort
-        ascending, reached = np.sort(numbers), np.arange(1, len(numbers) + 1)
+    """Return the distinct numbers, ascending, and for each the rows at or below it."""
+    if (weights == 1).all():  # the usual case, in which a plain sort is many times faster
+        ascending, cumulative = np.sort(numbers), np.arange(1, len(numbers) + 1)
     else:
         order = np.argsort(numbers, kind="stable")
-        ascending, reached = numbers[order], np.cumsum(weights[order])
+        ascending, cumulative = numbers[order], np.cumsum(weights[order])
     last = np.append(ascending[1:] != ascending[:-1], True)[: len(ascending)]
-    return ascending[last], reached[last]
+    return ascending[last], cumulative[last]
 
 
 def cells(numbers: NDArray[np.float64], grid: FeatureGrid) -> NDArray[np.intp]:
-    """For each number the position of the nearest grid value, the lower one of two equally near.
+    """Return the position of each number's nearest grid value, the lower one in a tie.
 
     Returns:
-        Shape (rows,); -1 where the number is NaN.
+        Positions; shape (rows,), -1 for NaN.
     """
     points = np.asarray(grid.numbers)
     if not len(points):
         return np.full(len(numbers), -1)
     middles = points[:-1] + (points[1:] - points[:-1]) / 2
-    found = np.searchsorted(middles, numbers, side="left")
-    return np.where(np.isnan(numbers), -1, found)
+    nearest = np.searchsorted(middles, numbers, side="left")
+    return np.where(np.isnan(numbers), -1, nearest)

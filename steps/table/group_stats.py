@@ -1,4 +1,4 @@
-"""Numbers of many groups of rows at once, each group's in order: moments, quantiles, buckets."""
+"""Compute moments, quantiles and buckets of many groups of rows at once."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ Floats = NDArray[np.float64]
 Positions = NDArray[np.intp]
 
 QUANTILES = (0.01, 0.05, 0.1, 0.25, 0.5, 0.75, 0.9, 0.95, 0.99)
-"""Shares: the quantile of share s of n values is that of rank floor(s * (n - 1)), from 0."""
+"""Quantile levels: the quantile s of n values is the one with rank floor(s * (n - 1)), from 0."""
 BUCKETS = 10
-"""Of equal width, from low to high; a bucket holds its lower bound, the last one both."""
+"""Number of buckets of equal width. A bucket includes its lower bound, the last one both."""
 
 
 @dataclass(frozen=True)
@@ -24,10 +24,10 @@ class Groups:
     """Numbers of groups of rows, ascending within each group, NaN last.
 
     Attributes:
-        numbers: shape (rows,).
+        numbers: the numbers; shape (rows,).
         starts: position of each group's first row; shape (groups,).
-        ends: position after its last number; shape (groups,).
-        sizes: rows of each group; shape (groups,).
+        ends: position after each group's last number; shape (groups,).
+        sizes: number of rows of each group; shape (groups,).
     """
 
     numbers: Floats
@@ -37,20 +37,20 @@ class Groups:
 
     @property
     def known(self) -> Counts:
-        """Numbers in each group."""
+        """Count of numbers in each group."""
         return self.ends - self.starts
 
     @property
     def complete(self) -> bool:
-        """Whether nothing is missing; as often, and then much need not be looked at."""
+        """True if no number is missing, which is usual and enables a fast path."""
         return bool((self.known == self.sizes).all())
 
 
 def sorted_groups(numbers: Floats, starts: Positions) -> Groups:
-    """Put the numbers of each group in order.
+    """Sort the numbers of each group.
 
     Args:
-        numbers: of all groups, one group after the other; NaN where there is none.
+        numbers: numbers of all groups, one group after another; NaN if missing.
         starts: position of each group's first number.
     """
     ascending = numbers.copy()
@@ -63,8 +63,8 @@ def sorted_groups(numbers: Floats, starts: Positions) -> Groups:
     return Groups(ascending, starts, ends, stops - starts)
 
 
-def number_facts(groups: Groups) -> dict[str, NDArray[Any]]:
-    """All that a column of numbers has, and a column of text has not."""
+def number_statistics(groups: Groups) -> dict[str, NDArray[Any]]:
+    """Return the statistics that a column of numbers has, but a column of text does not."""
     numbers, has = groups.numbers, groups.known > 0
     low = numbers[groups.starts]
     high = np.where(has, numbers[np.maximum(groups.ends - 1, 0)], np.nan)
@@ -86,7 +86,7 @@ _AROUND_ZERO = np.array([0.0, np.nextafter(0.0, 1.0)])
 
 
 def _moments(groups: Groups) -> tuple[Floats, Floats]:
-    """Mean and sum of squared deviations, in two passes."""
+    """Compute mean and sum of squared deviations, in two passes."""
     numbers, starts, known = groups.numbers, groups.starts, groups.known
     mean = np.full(len(starts), np.nan)
     with np.errstate(over="ignore", invalid="ignore"):
@@ -98,7 +98,7 @@ def _moments(groups: Groups) -> tuple[Floats, Floats]:
 
 
 def finite(numbers: Floats) -> Floats:
-    """NaN where a number is beyond what a float64 holds."""
+    """Replace infinite numbers by NaN."""
     return np.where(np.isfinite(numbers), numbers, np.nan)
 
 
@@ -108,12 +108,12 @@ def _zero_for_nan(numbers: Floats, groups: Groups) -> Floats:
 
 def _quantiles(groups: Groups) -> Floats:
     ranks = np.floor(np.asarray(QUANTILES) * (groups.known - 1)[:, None]).astype(np.intp)
-    found: Floats = groups.numbers[groups.starts[:, None] + np.maximum(ranks, 0)]
-    return found
+    quantiles: Floats = groups.numbers[groups.starts[:, None] + np.maximum(ranks, 0)]
+    return quantiles
 
 
 def bounds_of(low: Floats, high: Floats) -> Floats:
-    """Bounds of the buckets, shape (columns, BUCKETS + 1); no difference, which might overflow."""
+    """Return the bounds of buckets, shape (columns, BUCKETS + 1), without an overflow."""
     steps = np.arange(BUCKETS + 1) / BUCKETS
     bounds = low[:, None] * (1 - steps) + high[:, None] * steps
     bounds[:, 0], bounds[:, -1] = low, high
@@ -122,20 +122,20 @@ def bounds_of(low: Floats, high: Floats) -> Floats:
 
 
 def _buckets(groups: Groups, bounds: Floats) -> Floats:
-    reached = np.empty((len(groups.starts), BUCKETS + 1), np.intp)
-    reached[:, 0], reached[:, -1] = groups.starts, groups.ends
-    reached[:, 1:-1] = _positions(groups, bounds[:, 1:-1])
-    return np.diff(reached, axis=1).astype(np.float64)
+    positions = np.empty((len(groups.starts), BUCKETS + 1), np.intp)
+    positions[:, 0], positions[:, -1] = groups.starts, groups.ends
+    positions[:, 1:-1] = _positions(groups, bounds[:, 1:-1])
+    return np.diff(positions, axis=1).astype(np.float64)
 
 
-def _positions(groups: Groups, wanted: Floats) -> Positions:
-    """Where each wanted number, shape (groups, any), would go in its group: a binary search."""
-    low = np.repeat(groups.starts[:, None], wanted.shape[1], axis=1)
-    high = np.repeat(groups.ends[:, None], wanted.shape[1], axis=1)
+def _positions(groups: Groups, values: Floats) -> Positions:
+    """Find the insertion position of each value, shape (groups, any), by binary search."""
+    low = np.repeat(groups.starts[:, None], values.shape[1], axis=1)
+    high = np.repeat(groups.ends[:, None], values.shape[1], axis=1)
     for _ in range(int(groups.known.max(initial=0)).bit_length()):
         middle = (low + high) // 2
         open_ = low < high
-        right = open_ & (groups.numbers[np.where(open_, middle, 0)] < wanted)
+        right = open_ & (groups.numbers[np.where(open_, middle, 0)] < values)
         low = np.where(right, middle + 1, low)
         high = np.where(open_ & ~right, middle, high)
     return low

@@ -1,9 +1,9 @@
-"""Row hashes: a 64-bit number of a row's content, on whole columns at a time.
+"""Row hashes: 64-bit hashes of a row's content, computed on whole columns at a time.
 
-They deal rows to folds, choose samples and put rows in canonical order, so they depend on nothing
-but names, canonical types and values: not on the order of rows or columns, nor on the source.
-They are no defence against somebody who builds collisions on purpose; what would follow from one
-is that two rows share a fold, never that a row is lost.
+They assign rows to folds, choose samples and define the canonical order. They depend only on names,
+canonical types and values, not on the order of rows or columns, nor on the source. They do not
+resist deliberate collisions. A collision only puts two rows into the same fold, and never loses a
+row.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ _STRING_BASE = np.uint64(0xD6E8FEB86659FD93)  # odd, so that its powers never va
 
 
 def mix(values: Hashes) -> Hashes:
-    """A bijection that spreads each bit over all 64: the finaliser of SplitMix64.
+    """Mix bits with the finalizer of SplitMix64, a bijection that spreads each bit over all 64.
 
     Source: Steele, Lea and Flood, "Fast splittable pseudorandom number generators", 2014.
     """
@@ -33,7 +33,7 @@ def mix(values: Hashes) -> Hashes:
 
 
 def _mix_in_place(values: Hashes, scratch: Hashes) -> None:
-    """``mix`` without new memory; ``scratch`` is as long as ``values``."""
+    """Mix like ``mix``, without allocation; ``scratch`` is as long as ``values``."""
     np.right_shift(values, np.uint64(30), out=scratch)
     np.bitwise_xor(values, scratch, out=values)
     np.multiply(values, np.uint64(0xBF58476D1CE4E5B9), out=values)
@@ -45,15 +45,15 @@ def _mix_in_place(values: Hashes, scratch: Hashes) -> None:
 
 
 def seeded(hashes: Hashes, seed: int | str) -> Hashes:
-    """Another hash of the same rows for each seed."""
+    """Return different hashes of the same rows for each seed."""
     return mix(hashes ^ _seed_of(f"seed:{seed}"))
 
 
 def row_hashes(batch: pa.RecordBatch) -> Hashes:
-    """One hash per row of a canonical batch; shape (rows,).
+    """Return one hash per row of a canonical batch; shape (rows,).
 
-    Each cell is mixed with a seed made of its column's name and type, cells are added up (so the
-    order of columns does not matter), and the sum is mixed once more.
+    Each cell is mixed with a seed from its column's name and type. The sum of the cells, which does
+    not depend on the order of columns, is mixed again.
     """
     total = np.zeros(batch.num_rows, np.uint64)
     scratch = np.empty((2, min(batch.num_rows, _BLOCK_ROWS)), np.uint64)
@@ -83,12 +83,12 @@ _NULL = _seed_of("null")
 
 
 def value_hashes(values: pa.Array) -> Hashes:
-    """One hash per value of a canonical column, the same wherever the value occurs."""
+    """Return one hash per value of a canonical column, independent of the column."""
     return mix(_cell_bits(values) * _MULTIPLIER)
 
 
 def _cell_bits(column: pa.Array) -> Hashes:
-    """64 bits per cell; null has bits of its own."""
+    """Return 64 bits per cell, with a distinct value for null."""
     bits = _string_bits(column) if pa.types.is_string(column.type) else _number_bits(column)
     if column.null_count:
         bits = np.where(column.is_null().to_numpy(zero_copy_only=False), _NULL, bits)
@@ -108,18 +108,18 @@ def _number_bits(column: pa.Array) -> Hashes:
 
 
 def _string_bits(column: pa.Array) -> Hashes:
-    """Hash each distinct string once, then look the rows up."""
+    """Hash each distinct string once, then look up each row's hash."""
     encoded = column.dictionary_encode()
     if not len(encoded.dictionary):
         return np.zeros(len(column), np.uint64)
     hashes = _polynomial(encoded.dictionary)
     codes = encoded.indices.fill_null(0).to_numpy(zero_copy_only=False)
-    looked_up: Hashes = hashes[codes]
-    return looked_up
+    bits: Hashes = hashes[codes]
+    return bits
 
 
 def _polynomial(strings: pa.Array) -> Hashes:
-    """Sum over the bytes b_i of mix(b_i + 1) * base**i, mixed with the length; modulo 2**64."""
+    """Sum mix(b_i + 1) * base**i over the bytes b_i, and mix it with the length, modulo 2**64."""
     offsets = np.frombuffer(strings.buffers()[1], np.int32)
     offsets = offsets[strings.offset : strings.offset + len(strings) + 1].astype(np.int64)
     lengths = np.diff(offsets)
@@ -129,7 +129,7 @@ def _polynomial(strings: pa.Array) -> Hashes:
     content = np.frombuffer(strings.buffers()[2], np.uint8)[start:end]
     position = np.arange(end - start) - np.repeat(offsets[:-1] - start, lengths)
     terms = _BYTE_BITS[content] * _powers(int(lengths.max()))[position]
-    # Sums of neighbours as differences of running totals: unlike reduceat it allows empty strings.
+    # Differences of running totals allow empty strings, unlike reduceat.
     running = np.concatenate([np.zeros(1, np.uint64), np.cumsum(terms, dtype=np.uint64)])
     sums = running[offsets[1:] - start] - running[offsets[:-1] - start]
     return mix(sums + mix(lengths.astype(np.uint64)))
@@ -146,16 +146,16 @@ def _powers(count: int) -> Hashes:
 
 
 ContentSums = tuple[int, int, int]
-"""Of some rows: how many, and two sums of their hashes modulo 2**64."""
+"""The number of rows, and two sums of their hashes modulo 2**64."""
 
 
 def content_sums(hashes: Hashes) -> ContentSums:
-    """The three numbers by which a multiset of rows is known."""
+    """Return the three numbers that identify a multiset of rows."""
     return len(hashes), int(hashes.sum(dtype=np.uint64)), int(mix(hashes).sum(dtype=np.uint64))
 
 
-def added(sums: Iterable[ContentSums]) -> ContentSums:
-    """The numbers of all rows together."""
+def add_sums(sums: Iterable[ContentSums]) -> ContentSums:
+    """Add the sums of several sets of rows."""
     rows, plain, mixed = map(sum, zip(*sums, strict=True))
     return rows, plain % _MODULUS, mixed % _MODULUS
 
@@ -164,7 +164,7 @@ _MODULUS = 1 << 64
 
 
 def digest_of_sums(schema: pa.Schema, sums: Iterable[ContentSums]) -> str:
-    """32 hex digits of a multiset of rows: equal for equal rows in any order, in any parts."""
+    """Return 32 hex digits that identify a multiset of rows, in any order and any parts."""
     columns = sorted(f"{field.name}\x00{field.type}" for field in schema)
-    text = repr((columns, list(added(sums)))).encode("utf-8", "surrogatepass")
+    text = repr((columns, list(add_sums(sums)))).encode("utf-8", "surrogatepass")
     return hashlib.sha256(text).hexdigest()[:32]

@@ -1,12 +1,12 @@
-"""How much of a target one feature tells, alone: what is nearly all is probably the target itself.
+"""Measure how well a single feature predicts the target, to detect leakage.
 
-The feature is cut into cells: its levels, or 50 intervals that hold equally many rows; a missing
-value is a cell too. Each row of one half is predicted by the mean of its cell in the other half.
-What is told is the share of the target's variance that this explains: Pearson's correlation ratio
-("On the general theory of skew correlation", 1905), but on rows that have not been looked at, so
-that a feature with a value of its own in each row tells nothing. For classes, each an indicator, it
-is Goodman and Kruskal's tau (*JASA* 49, 1954), likewise. A few large values can rule a variance, so
-for numbers it is the larger of two shares: of the values' variance, and of that of their ranks.
+The feature is divided into cells: its levels, or 50 intervals with equally many rows; missing is a
+cell too. Each row of one half is predicted by the mean of its cell in the other half. The measure
+is the share of the target's variance that this explains: Pearson's correlation ratio ("On the
+general theory of skew correlation", 1905), but on held-out rows, so a feature with a distinct value
+in each row explains nothing. For classes, each as an indicator, it is Goodman and Kruskal's tau
+(*JASA* 49, 1954), also on held-out rows. A few large values can dominate a variance, so for numbers
+it is the larger of two shares: that of the values' variance, and that of their ranks' variance.
 """
 
 from __future__ import annotations
@@ -21,21 +21,21 @@ Floats = NDArray[np.float64]
 Cells = NDArray[np.intp]
 
 LEAKAGE = 0.75
-"""A feature that alone explains so much of the target's variance is probably the target itself."""
+"""Share of the target's variance above which a feature is probably the target itself."""
 FEWEST = 100
-"""Fewer rows with a target are too few to tell."""
+"""Minimum number of rows with a target."""
 
 _BINS = 50
 
 
 class Target:
-    """What features are held against.
+    """The target, for comparison with features.
 
     Args:
-        column: the target's values, none of them missing.
+        column: the target's values, without missing ones.
         task: regression, binary or multiclass.
-        weights: how much each row counts; shape (rows,).
-        half: the rows that are learnt from; shape (rows,).
+        weights: weight of each row; shape (rows,).
+        half: True for rows of the training half; shape (rows,).
     """
 
     def __init__(
@@ -51,7 +51,7 @@ class Target:
             self._values = [np.eye(len(texts.dictionary))[codes]]
 
     def explained_by(self, feature: pa.Array, *, categorical: bool) -> float:
-        """Share of the target's variance, at most 1; below 0 where the feature misleads."""
+        """Return the explained share of variance, at most 1; negative for a misleading feature."""
         cells = cells_of(feature, categorical=categorical)
         with np.errstate(over="ignore", invalid="ignore"):
             return max(self._explained(cells, values) for values in self._values)
@@ -61,15 +61,15 @@ class Target:
         if not half.any() or half.all():
             return 0.0
         means = _means(cells[half], values[half], weights[half], int(cells.max()) + 1)
-        told, counts = values[~half], weights[~half]
-        centre = (told * counts).sum(axis=0) / counts.sum()
-        spread = float((counts * (told - centre) ** 2).sum())
-        missed = float((counts * (told - means[cells[~half]]) ** 2).sum())
-        return 1 - missed / spread if spread and np.isfinite(missed) else 0.0
+        held_out, counts = values[~half], weights[~half]
+        center = (held_out * counts).sum(axis=0) / counts.sum()
+        total = float((counts * (held_out - center) ** 2).sum())
+        residual = float((counts * (held_out - means[cells[~half]]) ** 2).sum())
+        return 1 - residual / total if total and np.isfinite(residual) else 0.0
 
 
 def _means(cells: Cells, values: Floats, weights: Floats, count: int) -> Floats:
-    """Mean of each cell, and of all rows for a cell without rows; shape (count, values)."""
+    """Return the mean of each cell, or of all rows for an empty cell; shape (count, values)."""
     size = np.bincount(cells, weights[:, 0], count)[:, None]
     total = np.stack([np.bincount(cells, each, count) for each in (values * weights).T], axis=1)
     overall = (values * weights).sum(axis=0) / weights.sum()
@@ -77,19 +77,19 @@ def _means(cells: Cells, values: Floats, weights: Floats, count: int) -> Floats:
 
 
 def _ranks(numbers: Floats, weights: Floats) -> Floats:
-    """Mean rank of each number, in rows."""
-    _, which = np.unique(numbers, return_inverse=True)
-    rows = np.bincount(which, weights)
-    ranks: Floats = (np.cumsum(rows) - (rows - 1) / 2)[which]
+    """Return the mean rank of each number, in rows."""
+    _, codes = np.unique(numbers, return_inverse=True)
+    rows = np.bincount(codes, weights)
+    ranks: Floats = (np.cumsum(rows) - (rows - 1) / 2)[codes]
     return ranks
 
 
 def cells_of(column: pa.Array, *, categorical: bool) -> Cells:
-    """A coarse version of a feature: its level, or which 50th of the values it is in."""
+    """Return the cell of each row: its level, or its interval out of 50."""
     if categorical or pa.types.is_string(column.type):
         texts = level_texts(column)
-        found: Cells = texts.indices.fill_null(len(texts.dictionary)).to_numpy(zero_copy_only=False)
-        return found
+        cells: Cells = texts.indices.fill_null(len(texts.dictionary)).to_numpy(zero_copy_only=False)
+        return cells
     numbers = numbers_of(column)
     known = numbers[~np.isnan(numbers)]
     if not len(known):

@@ -1,16 +1,16 @@
-"""Statistics of parts become those of a partition, and these become those of the table.
+"""Merge statistics of parts into those of a partition, and of partitions into those of the table.
 
-- rows, missing, zeros, low, high and text lengths exactly;
-- mean and squared deviations by the pairwise formula of Chan, Golub and LeVeque, "Updating
-  formulae and a pairwise algorithm for computing sample variances", 1979, in the order of parts;
-- distinct counts by sketches, see ``distinct``;
-- quantiles, buckets and most frequent values are those of the first part: the rows with the
-  smallest hashes, so a uniform sample of the distinct rows, each with all its copies. The first
-  part of several has about half a million rows or more, so the rank of a quantile and the share
-  of a value are off by less than 0.3 % (three standard errors: 3 * sqrt(0.25 / 500,000)).
+- Rows, missing, zeros, low, high and text lengths are exact.
+- Mean and squared deviations use the pairwise formula of Chan, Golub and LeVeque, "Updating
+  formulae and a pairwise algorithm for computing sample variances", 1979, in the order of parts.
+- Distinct counts use sketches, see ``kmv``.
+- Quantiles, buckets and most frequent values are those of the first part: the rows with the
+  smallest hashes, which are a uniform sample of the distinct rows, each with all its copies. The
+  first of several parts has about half a million rows or more, so the rank of a quantile and the
+  share of a value are off by less than 0.3 % (three standard errors: 3 * sqrt(0.25 / 500,000)).
 
-The table has quantiles, buckets and most frequent values from its own sample, see ``sample``; the
-most frequent values are exact where a column has few enough to be counted, see ``summaries``.
+The table's quantiles, buckets and most frequent values come from its own sample, see ``sample``.
+The most frequent values are exact if a column has few enough to count, see ``summaries``.
 """
 
 from __future__ import annotations
@@ -39,18 +39,18 @@ from steps.table.statistics import (
 )
 
 Levels = Mapping[str, Mapping[str, int] | None]
-"""By column all its values with their counts, or None where they are too many."""
+"""All values with their counts, by column; None if there are too many."""
 
 
-def merged(parts: Sequence[GroupStatistics]) -> GroupStatistics:
-    """Of a partition, from those of its parts in order, each seen as one group; at least one."""
+def merge_parts(parts: Sequence[GroupStatistics]) -> GroupStatistics:
+    """Return the statistics of a partition from those of its parts, in order; at least one."""
     if len(parts) == 1:
         return parts[0]
     sketches = tuple(map(union, zip(*(part.sketches for part in parts), strict=True)))
     first, *others = [part.groups[0] for part in parts]
     total = first
     for other in others:
-        total = _with_exact_facts(total, other)
+        total = _add_exact(total, other)
     share = (total.rows - total.missing) / np.maximum(first.rows - first.missing, 1)
     bounds = first.bounds.copy()
     bounds[:, 0], bounds[:, -1] = total.low, total.high
@@ -66,8 +66,8 @@ def merged(parts: Sequence[GroupStatistics]) -> GroupStatistics:
     return GroupStatistics((whole,), sketches)
 
 
-def _with_exact_facts(one: Statistics, other: Statistics) -> Statistics:
-    """The first with what merges exactly, and the moments, of both."""
+def _add_exact(one: Statistics, other: Statistics) -> Statistics:
+    """Return the first statistics with the exact values and moments of both."""
     mean, squares = _merged_moments(one, other)
     return replace(
         one,
@@ -83,14 +83,16 @@ def _with_exact_facts(one: Statistics, other: Statistics) -> Statistics:
 
 
 def _merged_moments(one: Statistics, other: Statistics) -> tuple[Floats, Floats]:
-    """Chan, Golub and LeVeque, equations 2.1; a side without values changes nothing."""
-    here, there = one.rows - one.missing, other.rows - other.missing
-    share = there / np.maximum(here + there, 1)
+    """Merge moments by equations 2.1 of Chan, Golub and LeVeque; an empty side has no effect."""
+    count_one, count_other = one.rows - one.missing, other.rows - other.missing
+    share = count_other / np.maximum(count_one + count_other, 1)
     with np.errstate(over="ignore", invalid="ignore"):
-        far = other.mean - one.mean  # NaN where a side has no values
-        mean = finite(one.mean + far * share)
-        squares = finite(one.squares + other.squares + far * far * (here * share))
-    only_one, only_other = there == 0, here == 0
+        difference = other.mean - one.mean  # NaN if a side has no values
+        mean = finite(one.mean + difference * share)
+        squares = finite(
+            one.squares + other.squares + difference * difference * (count_one * share)
+        )
+    only_one, only_other = count_other == 0, count_one == 0
     return (
         np.where(only_one, one.mean, np.where(only_other, other.mean, mean)),
         np.where(only_one, one.squares, np.where(only_other, other.squares, squares)),
@@ -106,38 +108,38 @@ def _with_sketches(statistics: Statistics, sketches: tuple[Hashes, ...]) -> Stat
 
 
 class WholeTable:
-    """Collects the statistics of partitions, in their order, into those of the table.
+    """The statistics of a table, collected from its partitions in order.
 
     Args:
-        columns: how many there are.
+        columns: number of columns.
     """
 
     def __init__(self, columns: int) -> None:
-        self._facts: Statistics | None = None
+        self._total: Statistics | None = None
         self._union = KmvUnion(columns)
 
     def add(self, partition: Statistics) -> None:
-        """Take in the next partition."""
-        self._facts = _with_exact_facts(self._facts, partition) if self._facts else partition
+        """Add the next partition."""
+        self._total = _add_exact(self._total, partition) if self._total else partition
 
     def add_values(self, sketches: Sequence[Hashes]) -> None:
-        """Take in the values of some partitions, in any order."""
+        """Add the values of partitions, in any order."""
         self._union.add(sketches)
 
     def statistics(self, sample: Sample, levels: Levels) -> Statistics:
-        """Of the table.
+        """Return the statistics of the table.
 
         Args:
-            sample: of the table.
-            levels: of the table.
+            sample: sample of the table.
+            levels: levels of the table's columns.
 
         Raises:
             ValueError: no partition was added.
         """
-        if self._facts is None:
+        if self._total is None:
             raise ValueError("a table without partitions has no statistics")
-        facts = replace(self._facts, bounds=bounds_of(self._facts.low, self._facts.high))
-        return _seen_in(sample, levels, _with_sketches(facts, self._union.sketches()))
+        total = replace(self._total, bounds=bounds_of(self._total.low, self._total.high))
+        return _with_shapes(sample, levels, _with_sketches(total, self._union.sketches()))
 
 
 @dataclass(frozen=True)
@@ -149,28 +151,28 @@ class _Shape:
     top: Top
 
 
-def _seen_in(sample: Sample, levels: Levels, facts: Statistics) -> Statistics:
-    """The facts, with quantiles, buckets and most frequent values."""
-    shapes = list(map_ordered(partial(_shape, sample, levels, facts), range(len(facts.missing))))
+def _with_shapes(sample: Sample, levels: Levels, total: Statistics) -> Statistics:
+    """Return the statistics with quantiles, buckets and most frequent values."""
+    shapes = list(map_ordered(partial(_shape, sample, levels, total), range(len(total.missing))))
     return replace(
-        facts,
+        total,
         quantiles=np.stack([shape.quantiles for shape in shapes]),
         buckets=np.stack([shape.buckets for shape in shapes]),
         top=tuple(shape.top for shape in shapes),
     )
 
 
-def _shape(sample: Sample, levels: Levels, facts: Statistics, position: int) -> _Shape:
-    """Of the column at that position."""
+def _shape(sample: Sample, levels: Levels, total: Statistics, position: int) -> _Shape:
+    """Return quantiles, buckets and most frequent values of the column at a position."""
     field = sample.rows.schema.field(position)
     column, weights = _known(sample, position)
-    factor = (facts.rows - int(facts.missing[position])) / max(1, int(weights.sum()))
+    factor = (total.rows - int(total.missing[position])) / max(1, int(weights.sum()))
     numbers = None
     quantiles, buckets = np.full(len(QUANTILES), np.nan), np.zeros(BUCKETS)
     if not pa.types.is_string(field.type) and len(column):
         numbers = _ascending(numbers_of(column), weights)
         quantiles = _weighted_quantiles(*numbers)
-        buckets = _weighted_buckets(*numbers, facts.bounds[position]) * factor
+        buckets = _weighted_buckets(*numbers, total.bounds[position]) * factor
     counted = levels[field.name]
     if counted is not None:
         top = _top_of_levels(counted, field.type)
@@ -182,37 +184,37 @@ def _shape(sample: Sample, levels: Levels, facts: Statistics, position: int) -> 
 
 
 def _known(sample: Sample, position: int) -> tuple[pa.Array, Counts]:
-    """Values of a column of the sample that are not missing, and how often each counts."""
+    """Return the values of a column of the sample that are not missing, and their counts."""
     column = sample.rows.column(position).combine_chunks()
     flat = column.combine_chunks() if isinstance(column, pa.ChunkedArray) else column
     return flat.drop_null(), sample.counts[flat.is_valid().to_numpy(zero_copy_only=False)]
 
 
 def _ascending(numbers: Floats, weights: Counts) -> tuple[Floats, Counts]:
-    """The numbers in order, and the rows that have that number or one before it."""
-    if (weights == 1).all():  # as nearly always; a plain sort is many times faster
+    """Return the numbers in order, and for each the rows with that number or one before it."""
+    if (weights == 1).all():  # the usual case, in which a plain sort is many times faster
         return np.sort(numbers), np.arange(1, len(numbers) + 1)
     order = np.argsort(numbers, kind="stable")
     return numbers[order], np.cumsum(weights[order])
 
 
-def _weighted_quantiles(ascending: Floats, reached: Counts) -> Floats:
-    ranks = np.floor(np.asarray(QUANTILES) * (reached[-1] - 1))
-    found: Floats = ascending[np.searchsorted(reached, ranks, side="right")]
-    return found
+def _weighted_quantiles(ascending: Floats, cumulative: Counts) -> Floats:
+    ranks = np.floor(np.asarray(QUANTILES) * (cumulative[-1] - 1))
+    quantiles: Floats = ascending[np.searchsorted(cumulative, ranks, side="right")]
+    return quantiles
 
 
-def _weighted_buckets(ascending: Floats, reached: Counts, bounds: Floats) -> Floats:
+def _weighted_buckets(ascending: Floats, cumulative: Counts, bounds: Floats) -> Floats:
     inner = np.searchsorted(ascending, bounds[1:-1], side="left")
-    below = np.concatenate([[0.0], np.append(0, reached)[inner], [float(reached[-1])]])
+    below = np.concatenate([[0.0], np.append(0, cumulative)[inner], [float(cumulative[-1])]])
     buckets: Floats = np.diff(below)
     return buckets
 
 
-def _top_of_numbers(ascending: Floats, reached: Counts, kind: pa.DataType, factor: float) -> Top:
-    """As ``_top_of_sample``, of numbers that are in order already."""
+def _top_of_numbers(ascending: Floats, cumulative: Counts, kind: pa.DataType, factor: float) -> Top:
+    """Return the most frequent of numbers in order; otherwise like ``_top_of_sample``."""
     last = np.append(ascending[1:] != ascending[:-1], True)
-    values, counts = ascending[last], np.diff(reached[last], prepend=0)
+    values, counts = ascending[last], np.diff(cumulative[last], prepend=0)
     chosen = np.argsort(-counts, kind="stable")[:TOP_VALUES]
     texts = texts_of(values[chosen], kind)
     return tuple(zip(texts, (counts[chosen] * factor).tolist(), strict=True))

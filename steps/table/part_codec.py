@@ -1,4 +1,4 @@
-"""Part files: the rows of a partition as Parquet or CSV, written and read without loss."""
+"""Encode and decode part files, as Parquet or CSV, without loss."""
 
 from __future__ import annotations
 
@@ -14,16 +14,16 @@ from steps.table.types import ARROW_TYPES
 
 
 def arrow_schema(columns: tuple[Column, ...]) -> pa.Schema:
-    """The Arrow schema of a data set."""
+    """Return the Arrow schema of a dataset."""
     return pa.schema([(column.name, ARROW_TYPES[column.type]) for column in columns])
 
 
 def encode_part(table: pa.Table, file_format: str) -> bytes:
-    """The bytes of a part file.
+    """Return the bytes of a part file.
 
-    Parquet is written plain: on a few thousand rows dictionaries cost twice the time and save
-    nothing. CSV has one header line, quotes every string (so that an empty string is not null)
-    and writes floats in their shortest exact form.
+    Parquet has no dictionaries, which take twice the time on a few thousand rows and save nothing.
+    CSV has one header line, quotes every string (so an empty string is not null) and writes floats
+    in their shortest exact form.
     """
     sink = pa.BufferOutputStream()
     if file_format == "parquet":
@@ -37,7 +37,7 @@ def encode_part(table: pa.Table, file_format: str) -> bytes:
 def decode_part(
     content: bytes, file_format: str, schema: pa.Schema, name: str = "a part file"
 ) -> pa.Table:
-    """The rows of a part file; ``schema`` governs how CSV is read, ``name`` is for the error.
+    """Return the rows of a part file; CSV is read with ``schema``, and errors contain ``name``.
 
     Raises:
         DamagedError: the file is damaged.
@@ -67,23 +67,20 @@ def _decode_csv(content: bytes, schema: pa.Schema) -> pa.Table:
 
 
 def canonical_order(batch: pa.RecordBatch, hashes: Hashes) -> np.ndarray:
-    """Positions that put rows in the order of their hashes; equal hashes in order of content."""
+    """Return positions that sort rows by hash, and rows with equal hashes by content."""
     order = np.argsort(hashes, kind="stable")
     ordered = hashes[order]
     if not (ordered[1:] == ordered[:-1]).any():
         return order
-    table = pa.table([pa.array(hashes), *batch.columns], names=_positions(batch.num_columns + 1))
+    names = [str(position) for position in range(batch.num_columns + 1)]
+    table = pa.table([pa.array(hashes), *batch.columns], names=names)
     keys = [(name, "ascending") for name in table.column_names]
     positions: np.ndarray = pa.compute.sort_indices(table, sort_keys=keys).to_numpy()
     return positions
 
 
-def _positions(count: int) -> list[str]:
-    return [str(position) for position in range(count)]
-
-
 def in_canonical_order(table: pa.Table) -> tuple[pa.RecordBatch, Hashes]:
-    """All rows as one batch in canonical order, with their hashes."""
+    """Return all rows as one batch in canonical order, with their hashes."""
     batch = one_batch(table)
     hashes = row_hashes(batch)
     order = canonical_order(batch, hashes)
@@ -91,7 +88,7 @@ def in_canonical_order(table: pa.Table) -> tuple[pa.RecordBatch, Hashes]:
 
 
 def one_batch(table: pa.Table) -> pa.RecordBatch:
-    """The table as a single batch, also where it has no rows."""
+    """Return the table as a single batch, even if it has no rows."""
     combined = table.combine_chunks()
     arrays = [
         column.chunk(0) if column.num_chunks else pa.array([], column.type)

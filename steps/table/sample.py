@@ -1,4 +1,4 @@
-"""A sample of a table that depends on its content alone, and merges."""
+"""A mergeable sample of a table that depends only on the table's content."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from steps.table.hashing import Hashes
 
 SAMPLE_ROWS = 100_000
-"""Distinct rows in the sample of a data set. The rank of a quantile is off by less than 0.5 %
+"""Number of distinct rows in a dataset's sample. The rank of a quantile is off by less than 0.5 %
 (three standard errors of the median: 3 * sqrt(0.25 / 100,000))."""
 
 Counts = NDArray[np.int64]
@@ -19,11 +19,11 @@ Counts = NDArray[np.int64]
 
 @dataclass(frozen=True)
 class Sample:
-    """Distinct rows, and how often each occurs in the table.
+    """Distinct rows, and the number of copies of each in the table.
 
     Attributes:
-        rows: in order of hash.
-        counts: shape (rows,).
+        rows: rows in order of their hash.
+        counts: number of copies; shape (rows,).
     """
 
     rows: pa.Table
@@ -31,11 +31,11 @@ class Sample:
 
     @classmethod
     def whole(cls, table: pa.Table) -> Sample:
-        """A table as its own sample, each row for itself."""
+        """Return a whole table as a sample, with each row counted once."""
         return cls(table, np.ones(table.num_rows, np.int64))
 
     def to_ipc(self) -> bytes:
-        """The bytes of an Arrow file: the rows, and the counts as last column."""
+        """Return an Arrow file with the rows, and the counts as last column."""
         table = self.rows.append_column(pa.field("", pa.int64()), pa.array(self.counts))
         sink = pa.BufferOutputStream()
         options = pa.ipc.IpcWriteOptions(compression="lz4")
@@ -46,20 +46,20 @@ class Sample:
 
     @classmethod
     def from_ipc(cls, content: bytes) -> Sample:
-        """Read what ``to_ipc`` wrote."""
+        """Parse the file that ``to_ipc`` returned."""
         table = pa.ipc.open_file(pa.BufferReader(content)).read_all()
-        last = table.num_columns - 1  # by position: a column of the data may have no name either
+        last = table.num_columns - 1  # by position: a data column can have an empty name too
         return cls(table.remove_column(last), table.column(last).to_numpy())
 
 
 class BottomSample:
-    """Collects the ``size`` distinct rows with the smallest hashes, each with its count.
+    """The ``size`` distinct rows with the smallest hashes, each with its count.
 
-    Uniform without replacement among the distinct rows, since the hash of a row is as good as
-    random; weighted by the counts it stands for the rows. (The rows with the smallest hashes,
-    copies and all, would not: copies share a hash, so a few frequent rows could fill the sample.)
-    Two samples merge into the sample of both. Cohen and Kaplan, "Summarizing data using bottom-k
-    sketches", PODC 2007.
+    The sample is uniform without replacement among the distinct rows, because hashes are
+    effectively random. Weighted by the counts, it represents all rows. (A sample of rows including
+    copies would not: copies share a hash, so a few frequent rows could fill it.) Two samples merge
+    into the sample of both. Cohen and Kaplan, "Summarizing data using bottom-k sketches", PODC
+    2007.
     """
 
     def __init__(self, size: int) -> None:
@@ -71,7 +71,7 @@ class BottomSample:
         self._rows = 0
 
     def add(self, batch: pa.RecordBatch, hashes: Hashes) -> None:
-        """Take in a batch."""
+        """Add a batch."""
         if self._largest is not None:
             chosen = np.flatnonzero(hashes <= self._largest)
             batch, hashes = batch.take(pa.array(chosen)), hashes[chosen]
@@ -83,9 +83,9 @@ class BottomSample:
             self._cut()
 
     def merge(self, other: BottomSample) -> None:
-        """Take in the sample of other rows.
+        """Add the sample of other rows.
 
-        A row that both may hold lies below both largest hashes, so its counts are exact and add up.
+        A row in both samples is below both largest hashes, so its counts are exact and add up.
         """
         self._batches += other._batches
         self._hashes += other._hashes
@@ -97,14 +97,14 @@ class BottomSample:
     def _cut(self) -> None:
         """Merge copies, and keep the smallest hashes.
 
-        A row that is kept has been below the largest hash from the start, so its count is exact.
+        A kept row was below the largest hash from the start, so its count is exact.
         """
         hashes, first, members = np.unique(
             np.concatenate(self._hashes), return_index=True, return_inverse=True
         )
         counts = np.bincount(members, weights=np.concatenate(self._counts)).astype(np.int64)
         kept = slice(0, self.size)
-        # Arrow cannot take from several batches of one column at once, a table can.
+        # Unlike record batches, a table can take rows from several chunks at once.
         table = pa.Table.from_batches(self._batches).take(pa.array(first[kept]))
         self._batches = table.combine_chunks().to_batches()
         self._hashes, self._counts = [hashes[kept]], [counts[kept]]
@@ -113,7 +113,7 @@ class BottomSample:
             self._largest = hashes[self.size - 1]
 
     def sample(self, schema: pa.Schema) -> Sample:
-        """The sample so far."""
+        """Return the current sample."""
         if not self._rows:
             return Sample.whole(schema.empty_table())
         self._cut()

@@ -1,10 +1,9 @@
 """Statistics of columns: counts, moments, quantiles, buckets, frequent values, distinct values.
 
-Of many small groups of rows at once, as partitions are, in one pass over arrays: each group's
-columns are sorted, after which whatever is asked for lies at a position or between two. So all that
-is said of a group held in memory is exact, and the same in whatever order its rows came and
-whichever groups it was looked at with. How statistics of parts become those of a partition, and
-these become those of the table, is in ``merging``.
+Many small groups of rows, such as partitions, are processed at once in a single pass over arrays.
+Each group's columns are sorted, so every statistic can be read at a position or between two. The
+statistics of a group in memory are exact, and independent of the order of its rows and of the other
+groups. ``merging`` merges statistics of parts into those of a partition and of the table.
 """
 
 from __future__ import annotations
@@ -20,7 +19,7 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from steps.table.grid import numbers_of
-from steps.table.group_stats import Floats, Groups, Positions, number_facts, sorted_groups
+from steps.table.group_stats import Floats, Groups, Positions, number_statistics, sorted_groups
 from steps.table.hashing import Hashes, value_hashes
 from steps.table.kmv import sketch_of
 from steps.table.sample import Counts
@@ -28,36 +27,36 @@ from steps.table.types import canonical_text
 
 Bools = NDArray[np.bool_]
 Top = tuple[tuple[str, float], ...]
-"""The most frequent values as text and the rows that have them: falling frequency, then value."""
+"""The most frequent values as text and their row counts, by falling frequency, then value."""
 
 TOP_VALUES = 5
-"""Most frequent values that are kept."""
+"""Number of most frequent values that are stored."""
 
 _WIDE = 2.0**53
-"""Beyond it two whole numbers may be one float64."""
+"""Limit beyond which two integers can have the same float64."""
 
 
 @dataclass(frozen=True)
 class Statistics:
-    """Facts about each column of some rows, in the order of the schema; arrays by column.
+    """The statistics of each column of a set of rows, in the order of the schema.
 
-    Numbers are as ``numbers_of`` gives them: days of dates, seconds of timestamps, 0 and 1 of
-    booleans. What a text column does not have is NaN or 0.
+    Numbers are those of ``numbers_of``: days for dates, seconds for timestamps, 0 and 1 for
+    booleans. Statistics that text columns do not have are NaN or 0.
 
     Attributes:
-        rows: rows seen.
-        missing: nulls among them; shape (columns,), like all arrays but quantiles and buckets.
-        zeros: values that are 0, 0.0 or false.
+        rows: number of rows.
+        missing: number of nulls; shape (columns,), like all arrays except quantiles and buckets.
+        zeros: number of values that are 0, 0.0 or false.
         low: smallest number.
         high: largest number.
-        mean: of the values that are not missing.
-        squares: sum of squared deviations from the mean; like it NaN where it is too large.
+        mean: mean of the values that are not missing.
+        squares: sum of squared deviations from the mean; NaN if it or the mean is too large.
         letters: bytes of text, in UTF-8.
-        distinct: different values.
-        exact: whether ``distinct`` is exact.
-        quantiles: shape (columns, len(QUANTILES)).
-        bounds: of the buckets; shape (columns, BUCKETS + 1).
-        buckets: values in each; shape (columns, BUCKETS). Estimates where only a sample was seen.
+        distinct: number of distinct values.
+        exact: True if ``distinct`` is exact.
+        quantiles: quantiles; shape (columns, len(QUANTILES)).
+        bounds: bounds of the buckets; shape (columns, BUCKETS + 1).
+        buckets: values per bucket; shape (columns, BUCKETS). Estimates if based on a sample.
         top: most frequent values of each column.
     """
 
@@ -78,7 +77,7 @@ class Statistics:
 
     @property
     def deviation(self) -> Floats:
-        """Sample standard deviation: n - 1 in the denominator; NaN below two values."""
+        """Sample standard deviation, with denominator n - 1; NaN for fewer than two values."""
         known = (self.rows - self.missing).astype(np.float64)
         variance = np.full(len(known), np.nan)
         np.divide(self.squares, known - 1, out=variance, where=known > 1)
@@ -88,43 +87,44 @@ class Statistics:
 
 @dataclass(frozen=True)
 class GroupStatistics:
-    """What one pass over some groups of rows found.
+    """The statistics of several groups of rows.
 
     Attributes:
-        groups: statistics of each.
-        sketches: of each column's values in all groups together; see ``distinct``.
+        groups: statistics of each group.
+        sketches: for each column, the sketch of the values in all groups; see ``kmv``.
     """
 
     groups: tuple[Statistics, ...]
     sketches: tuple[Hashes, ...]
 
 
-def of_groups(rows: pa.RecordBatch, starts: Positions) -> GroupStatistics:
-    """Exact statistics of groups of rows that are held in memory.
+def group_statistics(rows: pa.RecordBatch, starts: Positions) -> GroupStatistics:
+    """Compute exact statistics of groups of rows in memory.
 
     Args:
-        rows: of all groups, one group after the other.
+        rows: rows of all groups, one group after another.
         starts: position of each group's first row, ascending from 0; no group is empty.
     """
-    looks = [look for some in _blocks(rows) for look in _look(some, starts)]
-    by_name = {name: np.stack([look.facts[name] for look in looks], 1) for name in looks[0].facts}
-    tops = list(zip(*(look.top for look in looks), strict=True))
+    columns = [column for block in _blocks(rows) for column in _column_statistics(block, starts)]
+    names = columns[0].arrays
+    arrays = {name: np.stack([column.arrays[name] for column in columns], 1) for name in names}
+    tops = list(zip(*(column.top for column in columns), strict=True))
     sizes = np.diff(np.append(starts, rows.num_rows))
     groups = tuple(
         Statistics(
-            rows=int(size), top=tops[i], **{name: found[i] for name, found in by_name.items()}
+            rows=int(size), top=tops[i], **{name: array[i] for name, array in arrays.items()}
         )
         for i, size in enumerate(sizes)
     )
-    return GroupStatistics(groups, tuple(look.sketch for look in looks))
+    return GroupStatistics(groups, tuple(column.sketch for column in columns))
 
 
 _BLOCK_CELLS = 1 << 17
-"""Cells that are looked at together: more cost the cache, less cost calls."""
+"""Cells that are processed together, as a balance between cache misses and calls."""
 
 
 def _blocks(rows: pa.RecordBatch) -> Iterator[list[pa.Array]]:
-    """Neighbours of one type that are few enough to be looked at together; each text alone."""
+    """Yield blocks of neighboring columns of one type; each text column is a block by itself."""
     most = max(1, _BLOCK_CELLS // rows.num_rows)
     for kind, same in itertools.groupby(rows.columns, key=lambda column: column.type):
         columns = list(same)
@@ -133,64 +133,66 @@ def _blocks(rows: pa.RecordBatch) -> Iterator[list[pa.Array]]:
 
 
 @dataclass(frozen=True)
-class _Look:
-    """At one column: arrays by attribute, shape (groups, ...); what is frequent, by group."""
+class _ColumnStatistics:
+    """The statistics of one column: arrays by attribute, shape (groups, ...), and top by group."""
 
-    facts: dict[str, NDArray[Any]]
+    arrays: dict[str, NDArray[Any]]
     top: list[Top]
     sketch: Hashes
 
 
-def _look(columns: Sequence[pa.Array], starts: Positions) -> list[_Look]:
-    """At columns of one type; the groups of the second follow those of the first, and so on."""
+def _column_statistics(columns: Sequence[pa.Array], starts: Positions) -> list[_ColumnStatistics]:
+    """Compute the statistics of columns of one type."""
     kind = columns[0].type
     if pa.types.is_string(kind):
-        return [_look_at_values(columns[0], np.full(len(columns[0]), np.nan), starts)]
+        return [_from_values(columns[0], np.full(len(columns[0]), np.nan), starts)]
     numbers = np.concatenate([numbers_of(column) for column in columns])
     if is_lossy(kind, numbers):
         pairs = zip(columns, np.split(numbers, len(columns)), strict=True)
-        return [_look_at_values(column, its_numbers, starts) for column, its_numbers in pairs]
-    return _look_at_numbers(columns, numbers, starts)
+        return [_from_values(column, column_numbers, starts) for column, column_numbers in pairs]
+    return _from_numbers(columns, numbers, starts)
 
 
-def _look_at_numbers(
+def _from_numbers(
     columns: Sequence[pa.Array], numbers: Floats, starts: Positions
-) -> list[_Look]:
-    """Where each number is one value; those of all columns, one column after the other."""
+) -> list[_ColumnStatistics]:
+    """Compute statistics of columns whose numbers identify values, one column after another."""
     kind, count = columns[0].type, len(starts)
     firsts = np.arange(len(columns))[:, None] * len(columns[0]) + starts
     groups = sorted_groups(numbers, firsts.ravel())
     runs = _Runs.of(groups)
-    top = runs.top(lambda found: texts_of(found, kind))
-    facts = number_facts(groups) | {"distinct": runs.distinct}
+    top = runs.top(lambda values: texts_of(values, kind))
+    arrays = number_statistics(groups) | {"distinct": runs.distinct}
     last = np.cumsum(runs.distinct)[count - 1 :: count]
     hashes = np.split(_number_hashes(runs.values, kind), last[:-1])
     return [
-        _Look(
-            _facts_of(column, starts) | {n: each[i : i + count] for n, each in facts.items()},
+        _ColumnStatistics(
+            _common_statistics(column, starts)
+            | {name: array[i : i + count] for name, array in arrays.items()},
             top[i : i + count],
-            sketch_of(own),
+            sketch_of(column_hashes),
         )
-        for i, column, own in zip(range(0, len(top), count), columns, hashes, strict=True)
+        for i, column, column_hashes in zip(range(0, len(top), count), columns, hashes, strict=True)
     ]
 
 
-def _look_at_values(column: pa.Array, numbers: Floats, starts: Positions) -> _Look:
-    """Where two values may be one number, or have none."""
+def _from_values(column: pa.Array, numbers: Floats, starts: Positions) -> _ColumnStatistics:
+    """Compute statistics of a column whose numbers do not identify values."""
     ranks, values = _ranked(column)
     runs = _Runs.of(sorted_groups(ranks, starts))
-    facts = number_facts(sorted_groups(numbers, starts)) | {"distinct": runs.distinct}
+    arrays = number_statistics(sorted_groups(numbers, starts)) | {"distinct": runs.distinct}
     top = runs.top(lambda ranks: canonical_texts(values.take(pa.array(ranks, pa.int64()))))
-    return _Look(_facts_of(column, starts) | facts, top, sketch_of(value_hashes(values)))
+    arrays = _common_statistics(column, starts) | arrays
+    return _ColumnStatistics(arrays, top, sketch_of(value_hashes(values)))
 
 
-def _facts_of(column: pa.Array, starts: Positions) -> dict[str, NDArray[Any]]:
-    """What a column has whatever its type."""
-    none = np.zeros(len(starts), np.int64)
+def _common_statistics(column: pa.Array, starts: Positions) -> dict[str, NDArray[Any]]:
+    """Return the statistics of any type of column."""
+    zeros = np.zeros(len(starts), np.int64)
     text = pa.types.is_string(column.type)
     return {
-        "missing": _missing(column, starts) if column.null_count else none,
-        "letters": _letters(column, starts) if text else none,
+        "missing": _missing(column, starts) if column.null_count else zeros,
+        "letters": _letters(column, starts) if text else zeros,
         "exact": np.ones(len(starts), np.bool_),
     }
 
@@ -205,14 +207,14 @@ def _missing(column: pa.Array, starts: Positions) -> Counts:
 
 
 def is_lossy(kind: pa.DataType, numbers: Floats) -> bool:
-    """Whether two values of a column may be one of its numbers."""
+    """Return True if two values of a column can have the same number."""
     if pa.types.is_integer(kind):
         return bool((np.abs(numbers) >= _WIDE).any())
     return bool(pa.types.is_string(kind) or pa.types.is_timestamp(kind))
 
 
 def _ranked(column: pa.Array) -> tuple[Floats, pa.Array]:
-    """For each row the rank of its value, NaN where missing; and the values by rank."""
+    """Return the rank of each row's value, NaN if missing, and the values by rank."""
     encoded = column.dictionary_encode()
     order = pc.sort_indices(encoded.dictionary)
     ranks = np.empty(len(order) + 1)
@@ -229,19 +231,19 @@ def _letters(column: pa.Array, starts: Positions) -> Counts:
 
 
 def _number_hashes(numbers: Floats, kind: pa.DataType) -> Hashes:
-    """Of numbers, as the values that they stand for."""
+    """Return the hashes of the values that the numbers represent."""
     whole = pa.types.is_integer(kind)
     return value_hashes(pa.array(numbers.astype(np.int64) if whole else numbers))
 
 
 @dataclass(frozen=True)
 class _Runs:
-    """The different numbers of each group.
+    """The distinct numbers of each group.
 
     Attributes:
-        values: group after group; shape (runs,).
-        counts: rows that have that number; shape (runs,).
-        distinct: runs of each group; shape (groups,).
+        values: distinct numbers, group after group; shape (runs,).
+        counts: rows with that number; shape (runs,).
+        distinct: number of runs of each group; shape (groups,).
     """
 
     values: Floats
@@ -258,12 +260,12 @@ class _Runs:
             return cls(numbers, np.ones(len(numbers), np.int64), groups.sizes)
         first &= ~np.isnan(numbers)
         distinct = np.add.reduceat(first, groups.starts, dtype=np.int64)
-        places = np.flatnonzero(first)
-        ends = np.minimum(np.append(places[1:], len(numbers)), np.repeat(groups.ends, distinct))
-        return cls(numbers[places], ends - places, distinct)
+        positions = np.flatnonzero(first)
+        ends = np.minimum(np.append(positions[1:], len(numbers)), np.repeat(groups.ends, distinct))
+        return cls(numbers[positions], ends - positions, distinct)
 
     def top(self, texts: Callable[[Floats], list[str]]) -> list[Top]:
-        """The most frequent values of each group; ``texts`` turns them into text."""
+        """Return the most frequent values of each group, converted to text by ``texts``."""
         chosen = self._most_frequent()
         kept = chosen >= 0
         names = iter(texts(self.values[chosen[kept]]))
@@ -272,24 +274,24 @@ class _Runs:
         return [tuple(itertools.islice(pairs, count)) for count in kept.sum(axis=1).tolist()]
 
     def _most_frequent(self) -> Positions:
-        """Runs by falling count, then value; shape (groups, TOP_VALUES), -1 where there is none."""
+        """Return runs by falling count, then value; shape (groups, TOP_VALUES), -1 for none."""
         chosen = np.full((len(self.distinct), TOP_VALUES), -1, np.intp)
-        some = np.flatnonzero(self.distinct)
-        if not len(some):
+        nonempty = np.flatnonzero(self.distinct)
+        if not len(nonempty):
             return chosen
-        starts = (np.cumsum(self.distinct) - self.distinct)[some]
+        starts = (np.cumsum(self.distinct) - self.distinct)[nonempty]
         if self.counts.max() == 1:
             ranks = np.arange(TOP_VALUES)
-            first = np.where(ranks < self.distinct[some, None], starts[:, None] + ranks, -1)
-            chosen[some] = first
+            first = np.where(ranks < self.distinct[nonempty, None], starts[:, None] + ranks, -1)
+            chosen[nonempty] = first
             return chosen
-        # One number by which the most frequent run, and of these the first, is the largest.
+        # Combine count and position, so the largest number is the first of the most frequent runs.
         order = (self.counts << _HALF) | (_LAST - np.arange(len(self.counts)))
         for rank in range(TOP_VALUES):
             largest = np.maximum.reduceat(order, starts)
-            found = np.where(largest < 0, -1, _LAST - (largest & _LAST))
-            chosen[some, rank] = found
-            order[found[found >= 0]] = -1
+            runs = np.where(largest < 0, -1, _LAST - (largest & _LAST))
+            chosen[nonempty, rank] = runs
+            order[runs[runs >= 0]] = -1
         return chosen
 
 
@@ -298,12 +300,12 @@ _LAST = (1 << _HALF) - 1
 
 
 def canonical_texts(values: pa.Array) -> list[str]:
-    """Texts of values that are not null."""
+    """Return the canonical texts of values that are not null."""
     return [canonical_text(value) for value in values.to_pylist()]
 
 
 def texts_of(numbers: Floats, kind: pa.DataType) -> list[str]:
-    """Canonical texts of what ``numbers_of`` made of a column of this type; of no timestamps."""
+    """Return the canonical texts of a column's numbers from ``numbers_of``; not for timestamps."""
     if pa.types.is_floating(kind):
         return [repr(number) for number in numbers.tolist()]
     if pa.types.is_boolean(kind):

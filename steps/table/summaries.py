@@ -1,4 +1,4 @@
-"""Summaries of a table: exact, bounded in memory, and the same in whatever order rows come."""
+"""Summaries of a table: exact, bounded in memory, and independent of row order."""
 
 from __future__ import annotations
 
@@ -12,19 +12,19 @@ from steps.table.grid import numbers_of
 from steps.table.types import canonical_text
 
 MOST_LEVELS = 64
-"""Distinct values of a column that are kept exactly; with more it is no set of classes."""
+"""Maximum number of distinct values that are counted exactly, and of classes."""
 
 
 @dataclass
 class ColumnSummary:
-    """Exact facts about a column.
+    """An exact summary of a column.
 
     Attributes:
-        rows: rows seen.
-        missing: nulls among them.
-        low: smallest value as a number; None for strings and where all is missing.
+        rows: number of rows.
+        missing: number of nulls.
+        low: smallest value as a number; None for strings, or if all values are missing.
         high: largest value as a number.
-        levels: the distinct values as text, or None once there are more than ``MOST_LEVELS``.
+        levels: count of each distinct value as text; None for more than ``MOST_LEVELS``.
     """
 
     rows: int = 0
@@ -34,7 +34,7 @@ class ColumnSummary:
     levels: dict[str, int] | None = field(default_factory=dict)
 
     def add(self, column: pa.Array) -> None:
-        """Take in a column of a batch."""
+        """Add a column of a batch."""
         self.rows += len(column)
         self.missing += column.null_count
         if not pa.types.is_string(column.type) and column.null_count < len(column):
@@ -66,7 +66,7 @@ class ColumnSummary:
                 return
 
     def merge(self, other: ColumnSummary) -> None:
-        """Take in the summary of other rows."""
+        """Add the summary of other rows."""
         self.rows += other.rows
         self.missing += other.missing
         if other.low is not None and other.high is not None:
@@ -87,15 +87,15 @@ class TableSummary:
         self.columns = {name: ColumnSummary() for name in names}
 
     def add(self, batch: pa.RecordBatch) -> None:
-        """Take in a batch."""
+        """Add a batch."""
         for name, column in zip(batch.schema.names, batch.columns, strict=True):
             self.columns[name].add(column)
 
     def of_batch(self, batch: pa.RecordBatch) -> TableSummary:
-        """The summary of a batch alone, to be merged; may run beside other threads.
+        """Return the summary of a single batch for ``merge``; safe in several threads.
 
-        What is known to have too many levels is not counted again. Whether another thread has just
-        found that out makes no difference to what is merged.
+        Columns that already have too many levels are not counted again. The merged result does not
+        depend on whether another thread has just found that out.
         """
         summary = TableSummary(self.columns)
         for name, column in self.columns.items():
@@ -105,6 +105,6 @@ class TableSummary:
         return summary
 
     def merge(self, other: TableSummary) -> None:
-        """Take in the summary of other rows."""
+        """Add the summary of other rows."""
         for name, column in self.columns.items():
             column.merge(other.columns[name])

@@ -1,4 +1,4 @@
-"""Canonical types: every source becomes one of six, so that equal tables are equal data sets.
+"""Canonical types: every source type is converted to one of six, so equal tables give one dataset.
 
 int64, float64, string, bool, timestamp (microseconds, UTC) and date. NaN is null, -0.0 is 0.0, an
 empty string is not null.
@@ -25,18 +25,18 @@ ARROW_TYPES: dict[str, pa.DataType] = {
 """The Arrow type of each canonical type."""
 
 _EXACT_DECIMAL_DIGITS = 15
-"""Decimals of at most so many digits survive a float64 unchanged (IEEE 754, DBL_DIG)."""
+"""Number of decimal digits that a float64 always preserves (IEEE 754, DBL_DIG)."""
 
 
 class PrecisionWarning(UserWarning):
-    """A source value does not fit its canonical type to the last digit."""
+    """A source value loses precision in its canonical type."""
 
 
 def canonical_type(name: str, arrow_type: pa.DataType) -> str:
-    """The canonical type that a column of this Arrow type gets.
+    """Return the canonical type of an Arrow type.
 
     Raises:
-        DataError: it has none, such as a list or a struct.
+        DataError: there is none, such as for a list or a struct.
     """
     for canonical, matches in _MATCHES:
         if any(match(arrow_type) for match in matches):
@@ -46,7 +46,7 @@ def canonical_type(name: str, arrow_type: pa.DataType) -> str:
     raise DataError(
         f"Column {name!r} has the type {arrow_type}, which no model can use. Allowed are whole and "
         "decimal numbers, strings, booleans, dates and timestamps.",
-        hint="Leave it out (features: {exclude: [...]}), or turn it into one of these types.",
+        hint="Exclude it (features: {exclude: [...]}), or convert it to one of these types.",
     )
 
 
@@ -61,7 +61,7 @@ _MATCHES = (
 
 
 def canonical_array(name: str, array: pa.Array) -> pa.Array:
-    """The column in its canonical type.
+    """Convert a column to its canonical type.
 
     Raises:
         DataError: an unsupported type, text that is not UTF-8, an infinity, or an integer beyond
@@ -91,8 +91,8 @@ def _floats(name: str, array: pa.Array) -> pa.Array:
         return numbers
     if pc.any(pc.is_inf(numbers), min_count=0).as_py():
         raise DataError(
-            f"Column {name!r} holds an infinite value, of which no mean or loss can be computed.",
-            hint="Replace infinities by a number or by a missing value in the source.",
+            f"Column {name!r} contains an infinite value, so no mean or loss can be computed.",
+            hint="Replace infinite values with a number or a missing value in the source.",
         )
     return pc.if_else(finite, numbers, pa.scalar(None, pa.float64()))
 
@@ -102,7 +102,7 @@ def _strings(name: str, array: pa.Array) -> pa.Array:
         array.validate(full=True)
     except pa.ArrowInvalid as error:
         raise DataError(
-            f"Column {name!r} holds text that is not valid UTF-8.",
+            f"Column {name!r} contains text that is not valid UTF-8.",
             hint="Write the source with UTF-8 encoding.",
         ) from error
     return array.cast(pa.string())
@@ -115,7 +115,7 @@ def _booleans(_name: str, array: pa.Array) -> pa.Array:
 def _timestamps(name: str, array: pa.Array) -> pa.Array:
     exact = array.cast(pa.timestamp("us", array.type.tz), safe=False)
     if array.type.unit == "ns" and not exact.cast(array.type).equals(array):
-        _warn(name, "nanoseconds are cut to microseconds")
+        _warn(name, "nanoseconds are truncated to microseconds")
     if array.type.tz is None:
         return pc.assume_timezone(exact, "UTC")
     return exact.cast(ARROW_TYPES["timestamp"])
@@ -135,12 +135,12 @@ _CONVERT = {
 }
 
 
-def _warn(name: str, what: str) -> None:
-    warnings.warn(f"column {name!r}: {what}", PrecisionWarning, stacklevel=2)
+def _warn(name: str, message: str) -> None:
+    warnings.warn(f"column {name!r}: {message}", PrecisionWarning, stacklevel=2)
 
 
 def canonical_batch(batch: pa.RecordBatch, types: dict[str, str]) -> pa.RecordBatch:
-    """The named columns of a batch in their canonical types, in the order of ``types``.
+    """Convert the named columns of a batch to their canonical types, in the order of ``types``.
 
     Raises:
         DataError: see ``canonical_array``.
@@ -154,10 +154,10 @@ def canonical_batch(batch: pa.RecordBatch, types: dict[str, str]) -> pa.RecordBa
 
 
 def canonical_text(value: object) -> str:
-    """The text of a value that is not null: the same for every source, and read back exactly.
+    """Return the text of a value that is not null, independent of the source and without loss.
 
-    Numbers in their shortest exact form, booleans as true and false, dates and timestamps in
-    ISO 8601, the latter in UTC with a Z.
+    Numbers have their shortest exact form, booleans are true and false, and dates and timestamps
+    are in ISO 8601, the latter in UTC with a Z.
     """
     if isinstance(value, bool):
         return "true" if value else "false"

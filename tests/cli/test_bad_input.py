@@ -73,10 +73,10 @@ BAD_SPECS: dict[str, tuple[Callable[[Workspace], Path], str, int]] = {
     ),
     "text as regression": (
         spec_with(dataset__target="level", dataset__features=["number"], task="regression"),
-        "a regression predicts a number",
+        "regression predicts a number",
         65,
     ),
-    "number as classes": (spec_with(task="multiclass"), "more than 64 different values", 65),
+    "number as classes": (spec_with(task="multiclass"), "more than 64 distinct values", 65),
     "time without column": (spec_with(evaluate__method="time"), "time: <column>", 65),
     "no yaml": (spec_text("name: [a\nb: 1"), "spec.yaml:2:2: not valid YAML", 65),
     "tab": (spec_text("name: a\n\tb: 1"), "not valid YAML", 65),
@@ -90,7 +90,7 @@ BAD_SPECS: dict[str, tuple[Callable[[Workspace], Path], str, int]] = {
         65,
     ),
     "python object": (spec_text("name: !!python/object:os.system x"), "not valid YAML", 65),
-    "no source": (spec_with(dataset__source="gone.parquet"), "There is no source", 66),
+    "no source": (spec_with(dataset__source="gone.parquet"), "does not exist", 66),
     "unknown output": (spec_with(output="s3://bucket/x"), "no place that this version", 65),
 }
 
@@ -183,16 +183,16 @@ BAD_DATA: dict[str, tuple[Callable[[Workspace], str], str]] = {
         file("table.csv", b"key,number,number,level,whole,flag,day,target\n"),
         "more than once",
     ),
-    "duplicate columns": (duplicate_columns, "names the column 'number' more than once"),
+    "duplicate columns": (duplicate_columns, "has more than one column 'number'"),
     "invalid utf-8 in csv": (
         file("table.csv", CSV_HEAD + CSV_ROW + CSV_ROW.replace(b"red", b"r\xffd")),
         "not valid UTF-8",
     ),
-    "invalid utf-8 in parquet": (not_utf8, "'level' holds text that is not valid UTF-8"),
-    "infinity": (parquet(number=lambda n: pa.array([np.inf] * n)), "'number' holds an infinite"),
+    "invalid utf-8 in parquet": (not_utf8, "'level' contains text that is not valid UTF-8"),
+    "infinity": (parquet(number=lambda n: pa.array([np.inf] * n)), "'number' contains an infinite"),
     "infinite target": (
         parquet(target=lambda n: pa.array([1.0, -np.inf] * (n // 2))),
-        "'target' holds an infinite",
+        "'target' contains an infinite",
     ),
     "unsupported type": (
         parquet(number=lambda n: pa.array([[1.0]] * n)),
@@ -206,7 +206,7 @@ BAD_DATA: dict[str, tuple[Callable[[Workspace], str], str]] = {
         file("table.csv", CSV_HEAD + CSV_ROW * 50 + CSV_ROW.replace(b"1.5", b"n/a")),
         "add it to dataset.null_values",
     ),
-    "a directory without tables": (lambda _lab: ".", "holds no *.parquet"),
+    "a directory without tables": (lambda _lab: ".", "contains no *.parquet"),
     "another kind of file": (file("table.xlsx", b"PK"), "holds .xlsx files"),
 }
 

@@ -16,13 +16,13 @@ from steps.records import Column, PartitionEntry, PartitionKey, Roles
 from steps.results.schema import COLUMN_STATISTICS, TOP_VALUES_TABLE
 from steps.results.writer import arrow_table
 from steps.split.dataset.statistics_tables import rows_of
-from steps.table.data_warnings import DataWarning, WarningInputs, findings, rows_by_column
+from steps.table.data_warnings import DataWarning, WarningInputs, find_data_warnings, rows_by_column
 from steps.table.drift import PartitionVariance
 from steps.table.hashing import row_hashes
 from steps.table.leakage import Target, cells_of
 from steps.table.merging import WholeTable
 from steps.table.sample import BottomSample
-from steps.table.statistics import of_groups
+from steps.table.statistics import group_statistics
 from steps.table.summaries import TableSummary
 
 Floats = NDArray[np.float64]
@@ -36,7 +36,7 @@ def facts_of(rows: pa.Table, key: str = "key") -> WarningInputs:
     columns = [Column(field.name, TYPES[str(field.type)]) for field in rows.schema]
     names = rows.column(key).to_pylist()
     starts = [0, *(at for at in range(1, len(names)) if names[at] != names[at - 1])]
-    seen = of_groups(batch, np.array(starts))
+    seen = group_statistics(batch, np.array(starts))
     whole, summary = WholeTable(len(columns)), TableSummary(rows.column_names)
     whole.add_values(seen.sketches)
     for group in seen.groups:
@@ -85,7 +85,9 @@ def found_in(rows: pa.Table, task: str = "regression") -> list[DataWarning]:
     features = tuple(name for name in rows.column_names if name not in {"key", "y"})
     kinds = {field.name: str(field.type) for field in rows.schema}
     levels = tuple(name for name in features if kinds[name] == "string")
-    return findings(facts_of(rows), Roles("key", "y", features, levels, None, None, None), task)
+    return find_data_warnings(
+        facts_of(rows), Roles("key", "y", features, levels, None, None, None), task
+    )
 
 
 def kinds(found: list[DataWarning]) -> list[tuple[str, str]]:

@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from steps.table.grid import FeatureGrid, Grid, cells, make_grid
+from steps.table.grid import FeatureGrid, Grid, build_grid, cells
 from steps.table.hashing import row_hashes, seeded
 from steps.table.sample import BottomSample, Sample
 from steps.train.explanation.dependence import support_of
@@ -26,7 +26,7 @@ numbers = st.one_of(
 
 def numeric_grid(values: list[float | None], points: int) -> FeatureGrid:
     table = pa.table({"x": pa.array(values, pa.float64())})
-    return make_grid(Sample.whole(table), ["x"], set(), points)["x"]
+    return build_grid(Sample.whole(table), ["x"], set(), points)["x"]
 
 
 # --- grids -----------------------------------------------------------------------------------
@@ -64,7 +64,7 @@ def test_numbers_are_lower_quantiles(values: list[float | None], points: int, ra
 @given(st.lists(st.sampled_from(["a", "b", "c", "", "é", None]), max_size=40), st.integers(2, 4))
 def test_levels_are_the_most_frequent(values: list[str | None], points: int) -> None:
     table = pa.table({"x": pa.array(values, pa.string())})
-    grid = make_grid(Sample.whole(table), ["x"], {"x"}, points)["x"]
+    grid = build_grid(Sample.whole(table), ["x"], {"x"}, points)["x"]
     counts = Counter(value for value in values if value is not None)
     ranked = sorted(counts, key=lambda level: (-counts[level], level))
     assert list(grid.values) == ranked[:points]
@@ -73,7 +73,7 @@ def test_levels_are_the_most_frequent(values: list[str | None], points: int) -> 
 
 def test_a_grid_survives_its_json() -> None:
     table = table_of(x=[1.5, 2.0, None], level=["a", "", "é"], flag=[True, False, None])
-    grid = make_grid(Sample.whole(table), ["x", "level", "flag"], {"level"}, 5)
+    grid = build_grid(Sample.whole(table), ["x", "level", "flag"], {"level"}, 5)
     assert Grid.from_json(grid.to_json()) == grid
     assert grid["flag"].values == ("false", "true")
 
@@ -186,8 +186,8 @@ def test_a_sample_of_distinct_rows_gives_the_grid_of_all_rows(
     sample = BottomSample(1000)
     sample.add(table.to_batches()[0], row_hashes(table.to_batches()[0]))
     for categorical in (set(), {"x"}):
-        found = make_grid(sample.sample(table.schema), ["x"], categorical, points)
-        assert found == make_grid(Sample.whole(table), ["x"], categorical, points)
+        found = build_grid(sample.sample(table.schema), ["x"], categorical, points)
+        assert found == build_grid(Sample.whole(table), ["x"], categorical, points)
 
 
 @pytest.mark.parametrize("rows", [20_000])

@@ -17,9 +17,9 @@ from steps.table.grid import numbers_of
 from steps.table.group_stats import QUANTILES
 from steps.table.hashing import row_hashes, value_hashes
 from steps.table.kmv import SKETCH_SIZE, KmvUnion, estimate, is_exact, sketch_of, union
-from steps.table.merging import WholeTable, merged
+from steps.table.merging import WholeTable, merge_parts
 from steps.table.sample import BottomSample, Sample
-from steps.table.statistics import GroupStatistics, Statistics, of_groups
+from steps.table.statistics import GroupStatistics, Statistics, group_statistics
 from steps.table.summaries import TableSummary
 from steps.table.types import canonical_text
 
@@ -53,7 +53,7 @@ def batch_of(column: pa.Array) -> pa.RecordBatch:
 
 
 def of_rows(column: pa.Array) -> Statistics:
-    return of_groups(batch_of(column), np.array([0])).groups[0]
+    return group_statistics(batch_of(column), np.array([0])).groups[0]
 
 
 def same(one: Statistics, other: Statistics) -> None:
@@ -123,7 +123,7 @@ def test_order_changes_nothing(column: pa.Array, random: Any) -> None:
 def test_neighbours_change_nothing(column: pa.Array, data: st.DataObject) -> None:
     cuts = data.draw(st.sets(st.integers(1, max(1, len(column) - 1)), max_size=4))
     starts = np.array([0, *sorted(cut for cut in cuts if cut < len(column))])
-    seen = of_groups(batch_of(column), starts)
+    seen = group_statistics(batch_of(column), starts)
     ends = [*starts[1:], len(column)]
     for group, start, end in zip(seen.groups, starts, ends, strict=True):
         same(group, of_rows(column.slice(start, end - start)))
@@ -140,11 +140,11 @@ def test_other_columns_change_nothing(kinds: list[str], data: st.DataObject) -> 
     ]
     arrays = [pa.array(each, TYPES[k]) for each, k in zip(found, sorted(kinds), strict=True)]
     starts = np.array(sorted({0, data.draw(st.integers(0, rows - 1))}))
-    together = of_groups(
+    together = group_statistics(
         pa.RecordBatch.from_arrays(arrays, names=[str(i) for i in range(len(arrays))]), starts
     )
     for i, array in enumerate(arrays):
-        alone = of_groups(batch_of(array), starts)
+        alone = group_statistics(batch_of(array), starts)
         np.testing.assert_array_equal(together.sketches[i], alone.sketches[0])
         for one, other in zip(together.groups, alone.groups, strict=True):
             same(_column(one, i), other)
@@ -171,8 +171,10 @@ def test_merged_parts_are_the_whole(column: pa.Array, data: st.DataObject) -> No
     cut = data.draw(st.integers(1, max(1, len(column) - 1)))
     if cut >= len(column):
         return
-    parts = [of_groups(batch_of(part), np.array([0])) for part in (column[:cut], column[cut:])]
-    found, whole = merged(parts).groups[0], of_rows(column)
+    parts = [
+        group_statistics(batch_of(part), np.array([0])) for part in (column[:cut], column[cut:])
+    ]
+    found, whole = merge_parts(parts).groups[0], of_rows(column)
     for name in ("rows", "missing", "zeros", "low", "high", "letters", "distinct", "exact"):
         np.testing.assert_array_equal(getattr(found, name), getattr(whole, name), name)
     scale = np.nan_to_num(np.abs([whole.low, whole.high])).max()
@@ -186,8 +188,10 @@ def test_merged_parts_are_the_whole(column: pa.Array, data: st.DataObject) -> No
 def test_the_moments_of_far_away_numbers_keep_their_digits() -> None:
     """Where the textbook's sum of squares loses all of them."""
     numbers = 1e9 + np.random.default_rng(1).normal(size=10_000)
-    parts = [of_groups(batch_of(pa.array(p)), np.array([0])) for p in np.array_split(numbers, 7)]
-    assert merged(parts).groups[0].deviation[0] == pytest.approx(numbers.std(ddof=1), rel=1e-7)
+    parts = [
+        group_statistics(batch_of(pa.array(p)), np.array([0])) for p in np.array_split(numbers, 7)
+    ]
+    assert merge_parts(parts).groups[0].deviation[0] == pytest.approx(numbers.std(ddof=1), rel=1e-7)
 
 
 # --- distinct counts ------------------------------------------------------------------------
@@ -246,7 +250,7 @@ def whole_of(batch: pa.RecordBatch, groups: int, size: int) -> tuple[Statistics,
     sample = bottom.sample(batch.schema)
     table = WholeTable(len(names))
     starts = np.linspace(0, batch.num_rows, groups, endpoint=False).astype(int)
-    seen: GroupStatistics = of_groups(batch, starts)
+    seen: GroupStatistics = group_statistics(batch, starts)
     table.add_values(seen.sketches)
     for group in seen.groups:
         table.add(group)

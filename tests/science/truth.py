@@ -8,7 +8,7 @@ import numpy as np
 import pyarrow as pa
 
 from steps.records import Roles
-from steps.table.grid import Grid, make_grid
+from steps.table.grid import Grid, build_grid
 from steps.table.hashing import Hashes, seeded
 from steps.table.sample import Sample
 from steps.table.types import canonical_array
@@ -81,7 +81,7 @@ def read(
 
 def grid_of(table: pa.Table, roles: Roles, points: int = 20) -> Grid:
     """The grid of a table that is its own sample."""
-    return make_grid(Sample.whole(table), roles.features, set(roles.categorical), points)
+    return build_grid(Sample.whole(table), roles.features, set(roles.categorical), points)
 
 
 def halves(rows: int) -> list[Fold]:

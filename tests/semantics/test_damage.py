@@ -128,7 +128,7 @@ def test_codes_with_leading_zeros_are_text(lab: Workspace) -> None:
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        (b"key;number;target\na;1;2\n", "separated by something else than commas"),
+        (b"key;number;target\na;1;2\n", "a separator other than a comma"),
         ("key,number,target\na,1,2\n".encode("utf-16"), "not valid UTF-8"),
         ("kéy,number,target\na,1,2\n".encode("latin-1"), "not valid UTF-8"),
     ],

@@ -330,4 +330,4 @@ def test_validate_tells_bytes_and_warnings(warehouse: Any, lab: Workspace) -> No
         env=dict(os.environ),
     )
     assert wrong.returncode == 65
-    assert b"would read 28,800 bytes, and 1,000 are allowed" in wrong.stderr
+    assert b"would read 28,800 bytes, but only 1,000 are allowed" in wrong.stderr

@@ -225,7 +225,7 @@ def test_a_snapshot_that_is_older_than_time_travel(warehouse: Any, tmp_path: Pat
 
 def test_more_bytes_than_are_allowed(warehouse: Any, tmp_path: Path) -> None:
     warehouse.load(small_table())  # the stand-in counts 8 bytes a cell: 450 rows of 8 columns
-    with pytest.raises(SpecError, match="would read 28,800 bytes, and 28,672 are allowed"):
+    with pytest.raises(SpecError, match="would read 28,800 bytes, but only 28,672 are allowed"):
         split_into(tmp_path, config(warehouse, max_bytes="28Ki"))
     assert warehouse.proxy.reads == []
     assert split_into(tmp_path, config(warehouse, max_bytes="29KiB")).index.rows == 450
@@ -279,7 +279,7 @@ def test_a_dry_run_tells_the_bytes_of_a_query(
         with pytest.raises(SpecError) as caught:
             split_into(tmp_path, query)
         asked = [request.body["configuration"] for request in end.requests]
-    assert "would read 2,199,023,255,552 bytes, and 1,099,511,627,776 are" in str(caught.value)
+    assert "would read 2,199,023,255,552 bytes, but only 1,099,511,627,776 are" in str(caught.value)
     assert all(each["dryRun"] and not each["query"]["useQueryCache"] for each in asked)
     assert not pins(tmp_path)
 
@@ -295,11 +295,14 @@ def test_the_bytes_are_told_before_anything_is_read(warehouse: Any, tmp_path: Pa
 @pytest.mark.parametrize(
     ("query", "message"),
     [
-        ("SELEC 1", "BigQuery does not take it"),
-        ("SELECT nope FROM {t}", "BigQuery does not take it: .*nope"),
-        ("DELETE FROM {t} WHERE TRUE", "it is a DELETE, not one SELECT"),
-        ("CREATE TABLE x.y AS SELECT 1 a", "it is a CREATE TABLE AS SELECT, not one SELECT"),
-        ("SELECT 1; DROP TABLE {t}", "it is a SCRIPT, not one SELECT"),
+        ("SELEC 1", "BigQuery rejected it"),
+        ("SELECT nope FROM {t}", "BigQuery rejected it: .*nope"),
+        ("DELETE FROM {t} WHERE TRUE", "it is a DELETE, not a single SELECT statement"),
+        (
+            "CREATE TABLE x.y AS SELECT 1 a",
+            "it is a CREATE TABLE AS SELECT, not a single SELECT statement",
+        ),
+        ("SELECT 1; DROP TABLE {t}", "it is a SCRIPT, not a single SELECT statement"),
     ],
 )
 def test_a_query_is_one_select(warehouse: Any, tmp_path: Path, query: str, message: str) -> None:
@@ -316,7 +319,7 @@ def test_a_filter_cannot_climb_out_of_its_condition(warehouse: Any, tmp_path: Pa
     warehouse.load(small_table())
     warehouse.run("CREATE VIEW {d}.v AS SELECT * FROM {d}.t")
     climbing = f"TRUE); DROP TABLE `{warehouse.name('t')}`; SELECT (1"
-    with pytest.raises(SpecError, match=r"not one SELECT|does not take it"):
+    with pytest.raises(SpecError, match=r"not a single SELECT|rejected it"):
         split_into(tmp_path, config(warehouse, "v", filter=climbing, staging=warehouse.staging))
     with pytest.raises(RefeedError):
         split_into(tmp_path, config(warehouse, filter=climbing))
@@ -334,15 +337,15 @@ def test_a_view_needs_a_place_for_its_result(warehouse: Any, tmp_path: Path) -> 
 @pytest.mark.parametrize(
     ("fields", "message"),
     [
-        ({}, "name either a source or a query"),
-        ({"source": "a.csv", "query": "SELECT 1"}, "name either a source or a query"),
-        ({"source": "a.csv", "filter": "x > 1"}, "filter is for bigquery:// sources"),
-        ({"source": "gs://b/a.csv", "max_bytes": "1Ti"}, "max_bytes is for bigquery://"),
-        ({"source": "bigquery://p.d"}, "not of the form bigquery://project.dataset.table"),
-        ({"source": "bigquery://proj.d.events_*"}, "is several tables"),
-        ({"source": "bigquery://proj.d.t$20260101"}, "not of the form"),
-        ({"source": "bigquery://proj.d.{{=1}}"}, "not of the form"),
-        ({"query": "SELECT 1", "filter": "x"}, "put it into the query"),
+        ({}, "set exactly one of source and query"),
+        ({"source": "a.csv", "query": "SELECT 1"}, "set exactly one of source and query"),
+        ({"source": "a.csv", "filter": "x > 1"}, "filter is only for bigquery:// sources"),
+        ({"source": "gs://b/a.csv", "max_bytes": "1Ti"}, "max_bytes is only for bigquery://"),
+        ({"source": "bigquery://p.d"}, "does not have the form bigquery://project.dataset.table"),
+        ({"source": "bigquery://proj.d.events_*"}, "matches several tables"),
+        ({"source": "bigquery://proj.d.t$20260101"}, "does not have the form"),
+        ({"source": "bigquery://proj.d.{{=1}}"}, "does not have the form"),
+        ({"query": "SELECT 1", "filter": "x"}, "use WHERE in the query"),
         ({"query": "SELECT 1", "staging": "a`b.c"}, "staging"),
         ({"query": "SELECT 1", "max_bytes": "lots"}, "max_bytes"),
     ],

@@ -16,7 +16,7 @@ import grpc
 import pytest
 
 from steps.errors import DataError, ForbiddenError, MissingInputError, RefeedError, TransientError
-from steps.google.bigquery.jobs import Result, materialise
+from steps.google.bigquery.jobs import Result, materialize
 from steps.google.bigquery.request import TableName
 from steps.google.bigquery.source import BigQuerySource
 from steps.split.config import DatasetConfig
@@ -48,7 +48,7 @@ def source() -> BigQuerySource:
     config = DatasetConfig(source=TABLE, partition_by="key", target="target", billing="acme-jobs")
     opened = open_source(config)
     assert isinstance(opened, BigQuerySource)
-    return BigQuerySource(opened.wanted, deadline=1.0)
+    return BigQuerySource(opened.request, deadline=1.0)
 
 
 def refused(answers: list[tuple[int, Any]], ask: Callable[[BigQuerySource], object]) -> RefeedError:
@@ -151,7 +151,7 @@ def test_the_staging_dataset_is_refused(monkeypatch: pytest.MonkeyPatch) -> None
         monkeypatch.setenv("BIGQUERY_EMULATOR_HOST", f"http://{end.address}")
         result = Result(TableName("acme-data", "staging", ""), "refeed_1", 1795581282773000)
         with pytest.raises(ForbiddenError) as caught:
-            materialise(source().clients, "SELECT 1", result, None)
+            materialize(source().clients, "SELECT 1", result, None)
     assert "roles/bigquery.dataEditor on the staging dataset acme-data.staging" in (
         caught.value.hint or ""
     )

@@ -42,22 +42,24 @@ def engine(follower: str = "run", config: SplitConfig = CONFIG) -> DataflowEngin
 
 
 def split_with(
-    engine: Engine, source: str, root: str, *, force: bool = False, begun: str = ""
+    engine: Engine, source: str, root: str, *, force: bool = False, checkpoint: str = ""
 ) -> SplitResult:
     config = DatasetConfig(source=source, partition_by="key", target="target")
     request = SplitRequest(config, None, None, "auto", 5, force)
-    return split(request, ProjectLayout(root, "p"), storage_for(root), NoProgress(), engine, begun)
+    return split(
+        request, ProjectLayout(root, "p"), storage_for(root), NoProgress(), engine, checkpoint
+    )
 
 
-def names(jobs: Jobs) -> list[str]:
+def submitted_numbers(jobs: Jobs) -> list[str]:
     return sorted(job.about["name"].rsplit("-", 1)[1] for job in jobs.jobs.values())
 
 
-def the_claims(root: str) -> Claims:
-    return Claims(ProjectLayout(root, "p"), the_work(root), storage_for(root))
+def claims_of(root: str) -> Claims:
+    return Claims(ProjectLayout(root, "p"), build_id(root), storage_for(root))
 
 
-def the_work(root: str) -> str:
+def build_id(root: str) -> str:
     (work,) = storage_for(root).names(ProjectLayout(root, "p").works)
     return work
 

@@ -25,33 +25,35 @@ from steps.split.config import SplitConfig
 from steps.split.coordination.cancel import cancel_unless_followed
 from steps.split.coordination.claims import Claim, Claims
 from steps.split.dataset.plan import SplitPlan
-from steps.split.engines.assemble import finish_dataset
+from steps.split.engines.assemble import assemble_dataset
 from steps.split.engines.beam.pipeline import JobContext, build
-from steps.split.engines.choose import engine_of
-from steps.split.engines.embedded import make_dataset
+from steps.split.engines.choose import choose_engine
+from steps.split.engines.embedded import build_dataset
 from steps.split.engines.job_output import JobOutput
 from steps.storage.base import storage_for
 from tests.fakes import SOAK, answering
 from tests.fakes.dataflow import Jobs
 from tests.fakes.faults import Faults, faulty_proxy
 from tests.split.dataflow_helpers import (
+    build_id,
     child,
+    claims_of,
     engine,
-    names,
     split_with,
-    the_claims,
-    the_work,
+    submitted_numbers,
     upload,
 )
 from tests.workspace import small_table
 
 
-def test_a_job_makes_the_data_set(root: str, jobs: Jobs, tmp_path: Path) -> None:
+def test_job_builds_the_same_dataset_as_embedded_engine(
+    root: str, jobs: Jobs, tmp_path: Path
+) -> None:
     source = upload(root, tmp_path)
     made = split_with(engine(), source, root)
     assert len(jobs.jobs) == 1
     local = ProjectLayout(str(tmp_path), "p")
-    here = split_with(make_dataset, source, str(tmp_path))
+    here = split_with(build_dataset, source, str(tmp_path))
     assert made == here
     storage = storage_for(root)
     there = ProjectLayout(root, "p").dataset(made.index.dataset)
@@ -66,33 +68,33 @@ def test_a_job_makes_the_data_set(root: str, jobs: Jobs, tmp_path: Path) -> None
     assert len(jobs.jobs) == 1
 
 
-def test_two_at_once_make_one_job(root: str, jobs: Jobs, tmp_path: Path) -> None:
+def test_two_concurrent_runs_share_one_job(root: str, jobs: Jobs, tmp_path: Path) -> None:
     """Both claim, one is told so; the other finds the claimer's job."""
     source = upload(root, tmp_path)
     jobs.delay = 1.0
     processes = [child(source, root) for _ in range(2)]
     assert [process.wait(120) for process in processes] == [0, 0]
-    assert names(jobs) == ["1"]
+    assert submitted_numbers(jobs) == ["1"]
 
 
-def test_whoever_comes_to_the_end_second_takes_what_the_first_made(
+def test_second_finisher_returns_published_dataset(
     root: str, jobs: Jobs, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The other run ends the data set, and removes what the job left, while this one reads it."""
-    source, ending = upload(root, tmp_path), "steps.split.engines.beam.dataflow.finish_dataset"
+    source, ending = upload(root, tmp_path), "steps.split.engines.beam.dataflow.assemble_dataset"
 
     def late(*args: Any) -> PartitionIndex:
-        monkeypatch.setattr(ending, finish_dataset)
+        monkeypatch.setattr(ending, assemble_dataset)
         split_with(engine("the other"), source, root)
-        return finish_dataset(*args)
+        return assemble_dataset(*args)
 
     monkeypatch.setattr(ending, late)
     made = split_with(engine(), source, root)
-    assert names(jobs) == ["1"]
+    assert submitted_numbers(jobs) == ["1"]
     assert made.index == split_with(engine(), source, root).index
 
 
-def test_whoever_begins_when_the_other_has_just_ended_submits_nothing(
+def test_run_after_published_dataset_submits_no_job(
     root: str, jobs: Jobs, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Between his look for the data set and his look for a job, both came and were cleared up."""
@@ -106,37 +108,37 @@ def test_whoever_begins_when_the_other_has_just_ended_submits_nothing(
 
     monkeypatch.setattr(Claims, "latest", late)
     made = split_with(engine(), source, root)
-    assert names(jobs) == ["1"]
+    assert submitted_numbers(jobs) == ["1"]
     assert made.index == split_with(engine(), source, root).index
-    assert the_claims(root).latest() is None
+    assert claims_of(root).latest() is None
 
 
-def test_what_is_made_anew_hides_nothing_meanwhile(
+def test_rebuild_keeps_existing_dataset_visible(
     root: str, jobs: Jobs, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A forced run reads the source again; an ordinary one finds what there is all the time."""
-    source, ending = upload(root, tmp_path), "steps.split.engines.beam.dataflow.finish_dataset"
+    source, ending = upload(root, tmp_path), "steps.split.engines.beam.dataflow.assemble_dataset"
     first, found = split_with(engine(), source, root), []
 
     def late(*args: Any) -> PartitionIndex:
-        monkeypatch.setattr(ending, finish_dataset)
+        monkeypatch.setattr(ending, assemble_dataset)
         found.append(split_with(engine("the other"), source, root).reused)
-        return finish_dataset(*args)
+        return assemble_dataset(*args)
 
     monkeypatch.setattr(ending, late)
     again = split_with(engine(), source, root, force=True)
     assert found == [True]
     assert not again.reused
     assert again.index == first.index
-    assert names(jobs) == ["1", "1"]
+    assert submitted_numbers(jobs) == ["1", "1"]
 
 
-def test_killed_at_any_instant_there_is_one_job(root: str, jobs: Jobs, tmp_path: Path) -> None:
+def test_kills_at_random_times_leave_one_job(root: str, jobs: Jobs, tmp_path: Path) -> None:
     """Twenty kills of whoever follows, then one who is left alone: one job, and its data set."""
     source, random = upload(root, tmp_path), Random(5)
     kills = 20 * SOAK
     jobs.delay = 3600.0
-    expected = split_with(make_dataset, source, f"{root}/expected")
+    expected = split_with(build_dataset, source, f"{root}/expected")
     for number in range(kills):
         process = child(source, root)
         with suppress(subprocess.TimeoutExpired):
@@ -147,10 +149,10 @@ def test_killed_at_any_instant_there_is_one_job(root: str, jobs: Jobs, tmp_path:
             jobs.hurry()
     made = split_with(engine(), source, root)
     assert made.index == expected.index
-    assert names(jobs) == ["1"]
+    assert submitted_numbers(jobs) == ["1"]
 
 
-def test_a_claimer_who_was_killed_before_he_submitted(
+def test_claim_of_killed_process_is_submitted(
     root: str, jobs: Jobs, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     source = upload(root, tmp_path)
@@ -164,11 +166,11 @@ def test_a_claimer_who_was_killed_before_he_submitted(
             split_with(engine(), source, root)
     assert not jobs.jobs
     split_with(engine(), source, root)
-    assert names(jobs) == ["1"]
+    assert submitted_numbers(jobs) == ["1"]
 
 
 @pytest.mark.parametrize("share", [0.05, 0.2])
-def test_one_job_whatever_breaks_on_the_way_to_dataflow(
+def test_network_faults_submit_one_job(
     share: float,
     root: str,
     jobs: Jobs,
@@ -177,7 +179,7 @@ def test_one_job_whatever_breaks_on_the_way_to_dataflow(
 ) -> None:
     """Even where the answer to a submission is lost, or it is asked for twice."""
     source = upload(root, tmp_path)
-    expected = split_with(make_dataset, source, f"{root}/expected")
+    expected = split_with(build_dataset, source, f"{root}/expected")
     faults = Faults(share, seed=3)
     jobs.delay = 1.0
     with faulty_proxy(os.environ[ENDPOINT], faults) as url:
@@ -185,12 +187,12 @@ def test_one_job_whatever_breaks_on_the_way_to_dataflow(
         for number in range(2):
             project = f"{root}/{number}"
             assert split_with(engine(), source, project).index == expected.index
-    assert names(jobs) == ["1"] * len(jobs.jobs)
+    assert submitted_numbers(jobs) == ["1"] * len(jobs.jobs)
     assert len(jobs.jobs) == 2
     assert sum(count for kind, count in faults.done.items() if kind) > 0
 
 
-def test_who_is_asked_to_wait_submits_later(
+def test_throttled_submission_is_retried(
     root: str, jobs: Jobs, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Beam itself takes 429 for the end."""
@@ -209,10 +211,10 @@ def test_who_is_asked_to_wait_submits_later(
         made = split_with(engine(), source, root)
     thread.join()
     assert made.index.rows == len(small_table())
-    assert names(jobs) == ["1"]
+    assert submitted_numbers(jobs) == ["1"]
 
 
-def test_after_a_cancelled_job_comes_the_next_number(root: str, jobs: Jobs, tmp_path: Path) -> None:
+def test_cancelled_job_is_replaced_by_next_number(root: str, jobs: Jobs, tmp_path: Path) -> None:
     source = upload(root, tmp_path)
     jobs.delay = 60.0
 
@@ -230,23 +232,21 @@ def test_after_a_cancelled_job_comes_the_next_number(root: str, jobs: Jobs, tmp_
     thread.join()
     jobs.delay = 0.0
     made = split_with(engine(), source, root)
-    assert names(jobs) == ["1", "2"]
+    assert submitted_numbers(jobs) == ["1", "2"]
     assert made.index.rows == len(small_table())
 
 
-def test_a_workers_error_is_told_once_and_costs_no_second_job(
-    root: str, jobs: Jobs, tmp_path: Path
-) -> None:
+def test_row_error_is_reported_without_second_job(root: str, jobs: Jobs, tmp_path: Path) -> None:
     table = small_table()
     bad = table.append_column("bad", pa.array([float("inf")] * len(table)))
     source = upload(root, tmp_path, bad)
     for _ in range(2):
-        with pytest.raises(DataError, match="'bad' holds an infinite value"):
+        with pytest.raises(DataError, match="'bad' contains an infinite value"):
             split_with(engine(), source, root)
-    assert names(jobs) == ["1"]
+    assert submitted_numbers(jobs) == ["1"]
 
 
-def test_a_job_that_fails_for_another_reason(
+def test_failed_job_reports_dataflow_message(
     root: str, jobs: Jobs, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     source = upload(root, tmp_path)
@@ -255,7 +255,7 @@ def test_a_job_that_fails_for_another_reason(
         split_with(engine(), source, root)
 
 
-def test_what_a_worker_may_not_do_is_tried_again_when_it_may(
+def test_denied_job_is_retried_after_role_is_granted(
     root: str, jobs: Jobs, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A missing role, unlike a bad row, is somebody's to mend: then the next job works."""
@@ -265,18 +265,18 @@ def test_what_a_worker_may_not_do_is_tried_again_when_it_may(
         with pytest.raises(TransientError):
             split_with(engine(), source, root)
     project, storage = ProjectLayout(root, "p"), storage_for(root)
-    claim = the_claims(root).latest()
+    claim = claims_of(root).latest()
     assert claim is not None
-    handover = JobOutput(project, the_work(root), claim.nonce, storage)
-    handover.put_error(ForbiddenError("No role.", hint="Grant it."))
-    told = handover.error()
+    output = JobOutput(project, build_id(root), claim.nonce, storage)
+    output.write_error(ForbiddenError("No role.", hint="Grant it."))
+    told = output.error()
     assert isinstance(told, ForbiddenError)
     assert str(told) == "No role.\nGrant it."
     assert split_with(engine(), source, root).index.rows == len(small_table())
-    assert names(jobs) == ["1", "2"]
+    assert submitted_numbers(jobs) == ["1", "2"]
 
 
-def test_a_job_that_nobody_waits_for_is_cancelled(root: str, jobs: Jobs, tmp_path: Path) -> None:
+def test_job_without_followers_is_cancelled(root: str, jobs: Jobs, tmp_path: Path) -> None:
     source = upload(root, tmp_path)
     jobs.delay = 60.0
     first, second = child(source, root), child(source, root)
@@ -285,7 +285,7 @@ def test_a_job_that_nobody_waits_for_is_cancelled(root: str, jobs: Jobs, tmp_pat
     for process in (first, second):
         process.kill()
         process.wait()
-    claims = the_claims(root)
+    claims = claims_of(root)
     claims.follow("another run")
     assert cancel_unless_followed(claims, "run") is None
     cancelled = cancel_unless_followed(claims, "another run")
@@ -303,7 +303,7 @@ def test_a_job_that_nobody_waits_for_is_cancelled(root: str, jobs: Jobs, tmp_pat
         (503, TransientError, "the job itself continues"),
     ],
 )
-def test_refusals(
+def test_error_responses(
     status: int, kind: type[RefeedError], words: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with answering(status) as url:
@@ -313,12 +313,12 @@ def test_refusals(
     assert words in str(caught.value)
 
 
-def test_nothing_is_asked_without_a_project() -> None:
-    with pytest.raises(SpecError, match=r"split\.gcp_project: Dataflow needs it"):
-        engine_of(SplitConfig(engine="dataflow"))
+def test_missing_gcp_project_is_a_spec_error() -> None:
+    with pytest.raises(SpecError, match=r"split\.gcp_project: Dataflow requires it"):
+        choose_engine(SplitConfig(engine="dataflow"))
 
 
-def test_the_graph_scales_out(tmp_path: Path) -> None:
+def test_pipeline_shuffles_between_read_route_and_write(tmp_path: Path) -> None:
     """Reading, dealing and writing are steps of their own with a shuffle between them.
 
     Pieces are dealt to workers before they are read, and rows pass from those who read to those who
@@ -337,9 +337,9 @@ def test_the_graph_scales_out(tmp_path: Path) -> None:
     def inputs(name: str) -> set[str]:
         return {maker for c in steps[name].inputs.values() for maker in makers(c)}
 
-    assert {steps[n].spec.urn for n in ("look", "deal out", "write")} == {urns.PAR_DO.urn}
-    assert "group by" in inputs("write")
-    assert steps["group by"].spec.urn == urns.GROUP_BY_KEY.urn
-    assert inputs("group by") == {"deal out"}
-    assert any(name.startswith("pieces") for name in inputs("look"))
+    assert {steps[n].spec.urn for n in ("summarize", "route", "write")} == {urns.PAR_DO.urn}
+    assert "group" in inputs("write")
+    assert steps["group"].spec.urn == urns.GROUP_BY_KEY.urn
+    assert inputs("group") == {"route"}
+    assert any(name.startswith("pieces") for name in inputs("summarize"))
     assert any("Reshuffle" in name for name in steps if name.startswith("pieces"))

@@ -18,16 +18,16 @@ from steps.runtime.progress import NoProgress
 from steps.split.config import DatasetConfig
 from steps.split.dataset import part_files
 from steps.split.dataset.part_files import PART_ROWS
-from steps.split.engines.assemble import finish_dataset
+from steps.split.engines.assemble import assemble_dataset
 from steps.split.engines.beam import local
 from steps.split.engines.choose import Engine
-from steps.split.engines.embedded import make_dataset
+from steps.split.engines.embedded import build_dataset
 from steps.split.step import SplitRequest, SplitResult, split
 from steps.storage.local import LocalStorage
 from tests.fakes import SOAK
 from tests.workspace import small_table
 
-ENGINES: dict[str, Engine] = {"embedded": make_dataset, "beam": local.make_dataset}
+ENGINES: dict[str, Engine] = {"embedded": build_dataset, "beam": local.build_dataset}
 
 
 def split_by(engine: Engine, source: Path, root: Path, **config: Any) -> SplitResult:
@@ -125,7 +125,7 @@ def test_many_partitions_and_a_hot_key(tmp_path: Path) -> None:
 
 def test_what_the_job_left_is_gone_once_the_data_set_is_made(tmp_path: Path) -> None:
     pq.write_table(small_table(), tmp_path / "table.parquet")
-    split_by(local.make_dataset, tmp_path / "table.parquet", tmp_path / "runs")
+    split_by(local.build_dataset, tmp_path / "table.parquet", tmp_path / "runs")
     work = tmp_path / "runs" / "p" / "datasets" / "work"
     assert not [path for path in work.rglob("*") if path.is_file()]
 
@@ -134,11 +134,11 @@ def test_a_workers_error_arrives_in_its_own_words(tmp_path: Path) -> None:
     table = small_table()
     infinite = pa.array([float("inf")] * len(table))
     pq.write_table(table.append_column("bad", infinite), tmp_path / "table.parquet")
-    with pytest.raises(DataError, match="'bad' holds an infinite value") as caught:
-        split_by(local.make_dataset, tmp_path / "table.parquet", tmp_path / "runs")
+    with pytest.raises(DataError, match="'bad' contains an infinite value") as caught:
+        split_by(local.build_dataset, tmp_path / "table.parquet", tmp_path / "runs")
     assert "Replace infinities" in caught.value.hint
     pq.write_table(table, tmp_path / "table.parquet")
-    split_by(local.make_dataset, tmp_path / "table.parquet", tmp_path / "runs")
+    split_by(local.build_dataset, tmp_path / "table.parquet", tmp_path / "runs")
 
 
 def test_a_source_without_rows(tmp_path: Path) -> None:
@@ -157,9 +157,9 @@ def test_a_piece_of_what_the_job_left_is_missing(
     def lose(*arguments: Any) -> Any:
         groups = sorted((tmp_path / "runs").rglob("group-*.zip"))
         groups[1].unlink()
-        return finish_dataset(*arguments)
+        return assemble_dataset(*arguments)
 
-    monkeypatch.setattr("steps.split.engines.beam.local.finish_dataset", lose)
+    monkeypatch.setattr("steps.split.engines.beam.local.assemble_dataset", lose)
     with pytest.raises(DataError, match="is damaged: 0 of"):
-        split_by(local.make_dataset, tmp_path / "table.parquet", tmp_path / "runs")
+        split_by(local.build_dataset, tmp_path / "table.parquet", tmp_path / "runs")
     assert not list((tmp_path / "runs").rglob("index.json"))

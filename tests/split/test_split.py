@@ -16,7 +16,7 @@ from steps.records import Column, PartitionEntry, PartitionIndex, PartitionKey
 from steps.runtime.progress import NoProgress
 from steps.split.config import DatasetConfig
 from steps.split.dataset.plan import SplitPlan
-from steps.split.engines.embedded import make_dataset
+from steps.split.engines.embedded import build_dataset
 from steps.split.sources.base import open_source
 from steps.split.step import SplitRequest, split
 from steps.storage.local import LocalStorage
@@ -40,7 +40,7 @@ def files(folder: Path) -> dict[str, bytes]:
     }
 
 
-def test_spilling_to_disk_changes_no_byte(lab: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_spilling_changes_no_byte(lab: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
     path = lab.write_table(small_table(20, rows=400))
     made = {}
     monkeypatch.setattr(
@@ -49,7 +49,7 @@ def test_spilling_to_disk_changes_no_byte(lab: Workspace, monkeypatch: pytest.Mo
     for name, budget in (("memory", 1 << 30), ("disk", 20_000)):
         source = open_source(DatasetConfig(source=str(path), partition_by="key", target="whole"))
         project = ProjectLayout(str(lab.folder / name), "p")
-        index = make_dataset(source, PLAN, project, LocalStorage(), NoProgress(), budget)
+        index = build_dataset(source, PLAN, project, LocalStorage(), NoProgress(), budget)
         made[name] = files(Path(project.dataset(index.dataset).base))
         assert not list(Path(project.scratch).iterdir())
     assert (
@@ -58,9 +58,7 @@ def test_spilling_to_disk_changes_no_byte(lab: Workspace, monkeypatch: pytest.Mo
     assert made["memory"] == made["disk"]
 
 
-def test_a_file_is_read_once_for_its_digest(
-    lab: Workspace, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_file_digest_is_computed_once(lab: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
     """It may be as large as a disk; reading its rows comes on top."""
     read: list[Path] = []
 
@@ -76,7 +74,7 @@ def test_a_file_is_read_once_for_its_digest(
     assert read == [path]
 
 
-def test_a_data_set_without_index_is_made_again_and_one_with_it_is_not(lab: Workspace) -> None:
+def test_only_dataset_without_index_is_rebuilt(lab: Workspace) -> None:
     lab.write_table(small_table())
     config = DatasetConfig(
         source=str(lab.folder / "table.parquet"), partition_by="key", target="target"
@@ -95,7 +93,7 @@ def test_a_data_set_without_index_is_made_again_and_one_with_it_is_not(lab: Work
     assert split(request, project, LocalStorage(), NoProgress()).reused
 
 
-def test_the_index_tells_rows_missing_and_parts(lab: Workspace) -> None:
+def test_index_contains_rows_nulls_and_parts(lab: Workspace) -> None:
     table = small_table()
     lab.write_table(table)
     config = DatasetConfig(
@@ -127,7 +125,7 @@ def entry(number: int, rows: int) -> PartitionEntry:
 
 
 @given(st.lists(st.integers(1, 10_000), min_size=1, max_size=60), st.integers(1, 9))
-def test_packing_loses_nothing_and_is_near_the_best(rows: list[int], shards: int) -> None:
+def test_packing_is_complete_and_near_optimal(rows: list[int], shards: int) -> None:
     entries = [entry(i, n) for i, n in enumerate(rows)]
     packed = pack(entries, shards)
     assert sorted(i for shard in packed for i in shard) == sorted(
@@ -164,7 +162,7 @@ def test_canonical_types(values: pa.Array, kind: str, expected: list[object] | N
         assert all(str(value) != "-0.0" for value in found.to_pylist())
 
 
-def test_a_loss_of_precision_is_warned_of() -> None:
+def test_precision_loss_warns() -> None:
     with pytest.warns(PrecisionWarning, match="15 digits"):
         canonical_array("price", pa.array([1], pa.decimal128(38, 0)))
     with pytest.warns(PrecisionWarning, match="nanoseconds"):

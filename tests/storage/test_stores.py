@@ -218,7 +218,7 @@ def test_a_damaged_object_is_named(gcs: str) -> None:
 
 
 def test_a_bucket_that_is_missing(gcs: str) -> None:
-    with pytest.raises(OutputError, match="There is no bucket gs://never-made"):
+    with pytest.raises(OutputError, match="The bucket gs://never-made does not exist"):
         open_store(ProjectLayout("gs://never-made", "lab")).put(RECORD)
 
 

@@ -112,7 +112,7 @@ def _another_engine(installation: Installation, spec: ExperimentSpec) -> list[Pr
         message = f"the engine {spec.split.engine!r} needs an image with Beam, which is not named"
         hint = "The installation file names it: images.worker. Or use --set split.engine=embedded"
         return [Problem("split.engine", message, hint)]
-    return spec.split.strange(dataflow_for(spec, installation), spec.project)
+    return spec.split.conflicts(dataflow_for(spec, installation), spec.project)
 
 
 def _another_staging(installation: Installation, spec: ExperimentSpec) -> list[Problem]:

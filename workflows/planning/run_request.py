@@ -9,7 +9,7 @@ from typing import Any
 from refeed import __version__
 from steps.errors import Problem, SpecError
 from steps.records import RunRequest, canonical_json, digest
-from steps.split.engines.choose import Engine, engine_of
+from steps.split.engines.choose import Engine, choose_engine
 from steps.split.step import SplitRequest, SplitResult
 from steps.train.registry import check_params, library_versions, load_class
 from workflows.spec.model import ExperimentSpec
@@ -55,7 +55,7 @@ def split_engine(spec: ExperimentSpec, follower: str) -> Engine:
     ]
     if problems:
         raise SpecError("the spec", problems)
-    return engine_of(spec.split, follower)
+    return choose_engine(spec.split, follower)
 
 
 def trainer_config(spec: ExperimentSpec) -> dict[str, Any]:

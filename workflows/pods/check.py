@@ -99,13 +99,13 @@ def _spec(raw: dict[str, Any], form: dict[str, str], platform: env.Platform) -> 
     place = platform.staging, platform.billing
     problems += conflicting_bigquery(spec.dataset, platform.project, *place)
     jobs = DataflowConfig.model_validate(platform.dataflow)
-    problems += spec.split.strange(jobs, platform.project)
+    problems += spec.split.conflicts(jobs, platform.project)
     if spec.store not in {None, platform.store}:
         message = f"{spec.store!r} is not the store that it was compiled for, {platform.store!r}"
         problems.append(Problem("store", message))
     if problems:
         raise SpecError("the form", problems)
-    dataset, split = with_project_defaults(spec.dataset, *place), spec.split.at(jobs)
+    dataset, split = with_project_defaults(spec.dataset, *place), spec.split.with_defaults(jobs)
     return spec.model_copy(update={"dataset": dataset, "split": split})
 
 

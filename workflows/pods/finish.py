@@ -84,7 +84,7 @@ def _cancel_split(address: RunAddress, storage: Storage) -> None:
         jobs = importlib.import_module(
             "steps.split.coordination.cancel"
         )  # with a client that few runs need
-        for name in jobs.cancel_jobs_of(address, storage):
+        for name in jobs.cancel_jobs(address, storage):
             sys.stdout.write(f"Cancelled the Dataflow job {name}, which nobody waits for.\n")
 
 

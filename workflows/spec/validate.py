@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from steps.runtime.progress import Progress
-from steps.split.preview import look, warnings_of
+from steps.split.preview import preview_source, preview_warnings
 from steps.split.roles import resolve_roles, resolve_task
 from steps.split.sources.base import LiveSource, Source, open_source
-from steps.split.step import column_types, source_types, tell_bytes
+from steps.split.step import column_types, report_bytes, source_types
 from workflows.spec.model import ExperimentSpec
 
 
@@ -30,8 +30,8 @@ def _advise(spec: ExperimentSpec, source: Source, progress: Progress) -> dict[st
     )
     types = column_types(source, roles)
     if isinstance(source, LiveSource):
-        tell_bytes(source, list(types), progress)
-    found = look(source, types, roles, progress)
+        report_bytes(source, list(types), progress)
+    found = preview_source(source, types, roles, progress)
     target = found.summary.columns[roles.target]
     task, classes = resolve_task(spec.task, roles.target, types[roles.target], target.levels)
     rows = found.partition_rows
@@ -49,4 +49,4 @@ def _advise(spec: ExperimentSpec, source: Source, progress: Progress) -> dict[st
         f"{len(rows):,} partitions by {roles.partition_by!r}{skipped}",
         f"{len(roles.features)} features, {len(roles.categorical)} of them categorical",
     ]
-    return {"warnings": list(warnings_of(found, roles, task)), "notes": notes}
+    return {"warnings": list(preview_warnings(found, roles, task)), "notes": notes}

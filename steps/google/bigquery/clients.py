@@ -1,4 +1,4 @@
-"""Google's two clients: of jobs and tables (REST), and of rows (the Storage Read API, gRPC)."""
+"""BigQuery's two clients: REST for jobs and tables, and the Storage Read API (gRPC) for rows."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ from steps.google.bigquery.errors import BigQueryErrors
 from steps.google.errors import DEADLINE_SECONDS
 
 REST_ENDPOINT = "BIGQUERY_EMULATOR_HOST"
-"""Names the environment variable with the URL of a stand-in's REST API; it is Google's own."""
+"""Environment variable with the URL of an emulator's REST API, which Google's client reads too."""
 ROWS_ENDPOINT = "BIGQUERY_STORAGE_EMULATOR_HOST"
-"""Names the one with host:port of a stand-in's Storage API, which Google's client has none for."""
+"""Environment variable with host:port of an emulator's Storage API, defined by Refeed."""
 _UNLIMITED = [("grpc.max_receive_message_length", -1), ("grpc.max_send_message_length", -1)]
 
 
@@ -29,9 +29,9 @@ class Clients:
     """Both clients, opened on first use.
 
     Args:
-        billing: the project that pays; None for the one that the credentials name.
-        fallback: the project that pays where they name none.
-        deadline: seconds for which a call is tried again.
+        billing: the project that is billed; None for the project of the credentials.
+        fallback: the project that is billed if the credentials have no project.
+        deadline: seconds during which a call is retried.
     """
 
     def __init__(
@@ -41,20 +41,20 @@ class Clients:
 
     @property
     def options(self) -> dict[str, Any]:
-        """How long a call of the REST API may take, and is tried again."""
+        """Retry and timeout of a REST API call."""
         return {"retry": self.retry, "timeout": self._deadline}
 
     @property
     def retry(self) -> Retry:
-        """When a call is tried again; a stream of the Storage API may take as long as it likes."""
+        """Retry of a call, without a timeout for streams of the Storage API."""
         return Retry(BigQueryErrors.is_transient, timeout=self._deadline)
 
     @cached_property
     def rest(self) -> bigquery.Client:
-        """The client of jobs and tables.
+        """Client for jobs and tables.
 
         Raises:
-            ForbiddenError: nobody is logged in.
+            ForbiddenError: there are no credentials.
         """
         with BigQueryErrors("a client", self._billing or "?").translated():
             if os.environ.get(REST_ENDPOINT):
@@ -62,15 +62,15 @@ class Clients:
                 return bigquery.Client(project=project, credentials=AnonymousCredentials())
             try:
                 return bigquery.Client(project=self._billing)
-            except OSError:  # the credentials name no project
+            except OSError:  # the credentials have no project
                 return bigquery.Client(project=self._billing or self._fallback)
 
     @cached_property
     def rows(self) -> bigquery_storage.BigQueryReadClient:
-        """The client of rows.
+        """Client for rows.
 
         Raises:
-            ForbiddenError: nobody is logged in.
+            ForbiddenError: there are no credentials.
         """
         host = os.environ.get(ROWS_ENDPOINT)
         if host:
@@ -83,11 +83,11 @@ class Clients:
 
     @property
     def billing(self) -> str:
-        """The project that pays."""
+        """The project that is billed."""
         return str(self._billing or self.rest.project)
 
     def close(self) -> None:
-        """Close what is open."""
+        """Close open clients."""
         if "rest" in self.__dict__:
             self.rest.close()
             del self.__dict__["rest"]

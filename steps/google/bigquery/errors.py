@@ -1,4 +1,4 @@
-"""Errors of BigQuery: which of them pass, and which role on which resource is missing."""
+"""Translate BigQuery errors: transient errors, and missing roles with their resources."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ _TABLE = re.compile(r"[Tt]able ([\w.-]+(?::[\w.-]+)?:?[\w$-]+\.[\w$-]+)")
 
 
 class BigQueryErrors(ErrorTranslator):
-    """Translates errors of BigQuery.
+    """A translator of BigQuery errors.
 
     Args:
-        target: what is requested, such as a table's name.
-        billing: the project that pays.
+        target: the requested resource, such as a table's name.
+        billing: the project that is billed.
         staging: the BigQuery dataset that is written to, if any.
     """
 
@@ -33,13 +33,13 @@ class BigQueryErrors(ErrorTranslator):
 
     @classmethod
     def is_transient(cls, error: BaseException) -> bool:
-        """See ``ErrorTranslator``: the REST API has reasons of its own for a retry."""
+        """See ``ErrorTranslator``. The REST API has additional reasons for a retry."""
         if isinstance(error, GoogleAPICallError) and reason_of(error) in _TRANSIENT_REASONS:
             return True
         return super().is_transient(error)
 
     def from_response(self, error: GoogleAPICallError) -> RefeedError:
-        """See ``ErrorTranslator``: a session that expired is read again from the beginning."""
+        """See ``ErrorTranslator``. An expired session is read again from the beginning."""
         text, is_missing = str(error), error.code == requests.codes.not_found
         if "session expired" in text or (is_missing and "/streams/" in text):
             return ExpiredError(
@@ -47,7 +47,8 @@ class BigQueryErrors(ErrorTranslator):
                 hint="Run again: the same rows are read from the beginning.",
             )
         if reason_of(error) == "accessNotConfigured":
-            return self._disabled(error)
+            message = f"BigQuery denied access to {self.target}: {brief(error)}."
+            return ForbiddenError(message, hint=self.enable_hint())
         return super().from_response(error)
 
     def not_found(self, error: GoogleAPICallError) -> RefeedError:
@@ -76,11 +77,11 @@ class BigQueryErrors(ErrorTranslator):
         )
 
     def role_hint(self, error: GoogleAPICallError) -> str:
-        """See ``ErrorTranslator``: the permission in the error's text tells which role."""
+        """See ``ErrorTranslator``. The role follows from the permission in the error's text."""
         if reason_of(error) == "quotaExceeded":
-            return f"A quota of the project {self._billing} is used up."
-        found = _PERMISSION.search(str(error))
-        permission = found.group() if found else ""
+            return f"A quota of the project {self._billing} is exhausted."
+        match = _PERMISSION.search(str(error))
+        permission = match.group() if match else ""
         if permission.startswith("bigquery.readsessions."):
             return project_role_hint("roles/bigquery.readSessionUser", self._billing)
         if permission.startswith("bigquery.jobs."):
@@ -89,18 +90,14 @@ class BigQueryErrors(ErrorTranslator):
             role = "roles/bigquery.dataEditor"
             command = f'GRANT `{role}` ON SCHEMA `{self._staging}` TO "..." in BigQuery'
             return grant_hint(role, f"the staging dataset {self._staging}", command)
-        named = _TABLE.search(str(error))
-        table = named.group(1).replace(":", ".") if named else self.target
+        table_match = _TABLE.search(str(error))
+        table = table_match.group(1).replace(":", ".") if table_match else self.target
         role = "roles/bigquery.dataViewer"
         command = f'GRANT `{role}` ON TABLE `{table}` TO "..." in BigQuery'
         return grant_hint(role, f"the table {table}", command)
 
-    def _disabled(self, error: GoogleAPICallError) -> ForbiddenError:
-        message = f"BigQuery denied access to {self.target}: {brief(error)}."
-        return ForbiddenError(message, hint=self.enable_hint())
-
 
 def reason_of(error: GoogleAPICallError) -> str:
-    """Return the first reason in an answer of the REST API, such as ``rateLimitExceeded``."""
-    found = [each.get("reason", "") for each in error.errors if isinstance(each, dict)]
-    return found[0] if found else ""
+    """Return the first reason in a response of the REST API, such as ``rateLimitExceeded``."""
+    reasons = [each.get("reason", "") for each in error.errors if isinstance(each, dict)]
+    return reasons[0] if reasons else ""

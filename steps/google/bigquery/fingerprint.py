@@ -1,6 +1,7 @@
-"""What the rows of a table or a query depend on, as far as that can be told without reading them.
+"""The state that the rows of a table or query depend on, without reading rows.
 
-Where it cannot be told, nothing is reused: reading once too often costs less than old rows.
+If the state cannot be determined, nothing is reused: an unnecessary read costs less than stale
+rows.
 """
 
 from __future__ import annotations
@@ -17,25 +18,25 @@ from steps.google.bigquery.jobs import dry_run
 from steps.google.bigquery.request import TableName
 
 State = list[list[str]]
-"""One entry for each table or view: its name, and what changes with it."""
+"""One entry per table or view: its name, and values that change with its rows."""
 
 STORED = frozenset({"TABLE", "SNAPSHOT"})
-"""Kinds of tables whose rows BigQuery itself keeps; the Storage Read API reads these."""
+"""Types of tables that BigQuery itself stores, and that the Storage Read API can read."""
 
 _UNKNOWN = (MissingInputError, ForbiddenError, DataError, ValueError)
-"""What asking for a name may raise if it is no table's, or hidden."""
+"""Errors for a name that is not a table, or a table that is hidden."""
 
 _LISTED = 50
-"""BigQuery names no more tables of a query than so many."""
+"""Maximum number of tables that BigQuery lists for a query."""
 _NAMES = 20
-"""A query that mentions more names than so many is not looked into."""
+"""Maximum number of names in a query that is analyzed."""
 _DEPTH = 5
-_UNSTEADY = re.compile(
+_UNSTABLE = re.compile(
     r"\b(current_\w+|rand|generate_uuid|session_user|system_time|external_query|information_schema"
     r"|ml|ai|appends|changes|now|keys|net|tablesample)\b",
     re.IGNORECASE,
 )
-"""Words of queries that may give other rows although no table has changed."""
+"""Words in queries whose result can change although no table has changed."""
 _TEXTS = re.compile(
     r"'''.*?'''|\"\"\".*?\"\"\"|'(?:\\.|[^'\\\n])*'|\"(?:\\.|[^\"\\\n])*\""
     r"|--[^\n]*|#[^\n]*|/\*.*?\*/",
@@ -46,15 +47,15 @@ _CHAIN = re.compile(rf"{_PART}(?:\s*\.\s*{_PART})+|`[^`]+\.[^`]+`")
 
 
 class UnstableRowsError(Exception):
-    """The rows may change unseen."""
+    """The rows can change undetected."""
 
 
 def table_state(table: bigquery.Table) -> list[str]:
-    """The state of one table.
+    """Return the state of one table.
 
     Raises:
-        UncertainError: rows come to it through a buffer, and its time of change does not tell, or
-            they are not kept by BigQuery.
+        UnstableRowsError: the table has a streaming buffer, so its modification time is unreliable,
+            or BigQuery does not store its rows.
     """
     if table.table_type not in STORED or table.streaming_buffer is not None:
         raise UnstableRowsError
@@ -64,26 +65,26 @@ def table_state(table: bigquery.Table) -> list[str]:
 
 
 def name_of(table: bigquery.Table) -> TableName:
-    """Of a table as the client returns it."""
+    """Return the name of a table that the client returned."""
     return TableName(table.project, table.dataset_id, table.table_id)
 
 
 def query_state(clients: Clients, sql: str, field: str, depth: int = 0) -> State:
-    """The state of all that a query reads, through views too.
+    """Return the state of all tables that a query reads, including those of views.
 
     Raises:
-        UncertainError: it cannot be told.
-        SpecError: it is no query.
-        RefeedError: see ``translated``.
+        UnstableRowsError: the state cannot be determined.
+        SpecError: the query is not valid.
+        RefeedError: see ``ErrorTranslator.translated``.
     """
-    found = dry_run(clients, sql, field)
-    plain = _TEXTS.sub(" ", sql)
-    if depth > _DEPTH or not found.plain or _UNSTEADY.search(plain):
+    query = dry_run(clients, sql, field)
+    code = _TEXTS.sub(" ", sql)
+    if depth > _DEPTH or query.calls_routines or _UNSTABLE.search(code):
         raise UnstableRowsError
-    if not found.tables or len(found.tables) >= _LISTED:
+    if not query.tables or len(query.tables) >= _LISTED:
         raise UnstableRowsError
     state = [[sql]]
-    for table in _tables(clients, found.tables, _mentioned(plain, clients.billing)):
+    for table in _tables(clients, query.tables, _names_in(code, clients.billing)):
         if table.table_type == "VIEW" and not table.view_use_legacy_sql:
             state += [[str(name_of(table))]]
             state += query_state(clients, table.view_query, field, depth + 1)
@@ -95,16 +96,16 @@ def query_state(clients: Clients, sql: str, field: str, depth: int = 0) -> State
 def _tables(
     clients: Clients, listed: Iterable[TableName], mentioned: Iterable[TableName]
 ) -> Iterable[bigquery.Table]:
-    """All tables that BigQuery lists for a query; and the views, which it may not list."""
+    """Yield all tables that BigQuery lists for a query, and views, which it may not list."""
     for name in sorted(set(listed)):
         try:
             yield _get(clients, name)
-        except _UNKNOWN as error:  # a wildcard, or behind an authorised view
+        except _UNKNOWN as error:  # a wildcard table, or a table behind an authorized view
             raise UnstableRowsError from error
     for name in sorted(set(mentioned) - set(listed)):
         try:
             yield _get(clients, name)
-        except _UNKNOWN:  # a column of a table, as it looks
+        except _UNKNOWN:  # probably a column of a table
             continue
 
 
@@ -113,8 +114,8 @@ def _get(clients: Clients, name: TableName) -> bigquery.Table:
         return clients.rest.get_table(str(name), **clients.options)
 
 
-def _mentioned(sql: str, billing: str) -> set[TableName]:
-    """What may be a table's name in a query; a name without a project is of the paying one."""
+def _names_in(sql: str, billing: str) -> set[TableName]:
+    """Return the possible table names in a query; the default project is the billed one."""
     chains = {re.sub(r"[`\s]", "", chain) for chain in _CHAIN.findall(sql)}
     if len(chains) > _NAMES:
         raise UnstableRowsError

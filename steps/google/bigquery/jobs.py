@@ -1,4 +1,4 @@
-"""Queries: what they would read, and their result as a table that lies for a day."""
+"""Queries: estimate the bytes that they read, and store their result as a table for a day."""
 
 from __future__ import annotations
 
@@ -16,135 +16,136 @@ from steps.google.bigquery.request import TableName
 from steps.google.errors import brief
 
 KEPT_HOURS = 30
-"""How long a result lies: a pin's day, and the six hours that a session lasts."""
+"""Lifetime of a result: a snapshot's day, and the six hours that a session lasts."""
 
-_TRIES = 20
+_ATTEMPTS = 20
 _LEAST_BILLED = 10 << 20
-"""Bytes that BigQuery bills at the least for each table of a query."""
+"""Minimum number of bytes that BigQuery bills for each table of a query."""
 
 
 @dataclass(frozen=True)
 class DryRun:
-    """What BigQuery says of a query without running it.
+    """BigQuery's description of a query that is not run.
 
     Attributes:
-        bytes: that it would read; BigQuery bills by them.
-        tables: that it reads.
-        fields: of its result.
-        plain: it calls no function that somebody keeps beside the tables, and may change.
+        bytes: number of bytes that the query would read and that would be billed.
+        tables: tables that the query reads.
+        fields: columns of the result.
+        calls_routines: True if the query calls stored routines, which can change.
     """
 
     bytes: int
     tables: tuple[TableName, ...]
     fields: tuple[SchemaField, ...]
-    plain: bool
+    calls_routines: bool
 
 
 def dry_run(clients: Clients, sql: str, field: str) -> DryRun:
-    """Ask what a query would read; costs nothing.
+    """Return the bytes, tables and columns of a query, at no cost.
 
     Args:
-        clients: to ask.
-        sql: one SELECT.
-        field: of the spec that it stands in, for errors.
+        clients: BigQuery clients.
+        sql: one SELECT statement.
+        field: the spec field that contains the query, for errors.
 
     Raises:
-        SpecError: it is no SQL, or no SELECT.
-        RefeedError: see ``translated``.
+        SpecError: the query is not valid SQL, or not a SELECT statement.
+        RefeedError: see ``ErrorTranslator.translated``.
     """
     config = bigquery.QueryJobConfig(dry_run=True, use_query_cache=False)
     with BigQueryErrors("the query", clients.billing).translated():
         try:
             job = clients.rest.query(sql, job_config=config, job_retry=None, **clients.options)
         except BadRequest as error:
-            hint = "It is GoogleSQL, with tables as `project.dataset.table`."
-            raise _wrong(field, f"BigQuery does not take it: {brief(error)}", hint) from error
+            hint = "Use GoogleSQL, with tables as `project.dataset.table`."
+            raise _spec_error(field, f"BigQuery rejected it: {brief(error)}", hint) from error
     if job.statement_type != "SELECT":
         kind = (job.statement_type or "SCRIPT").replace("_", " ")
-        raise _wrong(field, f"it is a {kind}, not one SELECT", "A source is only read.")
+        message = f"it is a {kind}, not a single SELECT statement"
+        raise _spec_error(field, message, "Refeed only reads a source. Use a SELECT statement.")
     return DryRun(
         job.total_bytes_processed or 0,
         tuple(TableName(t.project, t.dataset_id, t.table_id) for t in job.referenced_tables),
         tuple(job.schema or ()),
-        "referencedRoutines" not in job._properties["statistics"]["query"],  # noqa: SLF001
+        "referencedRoutines" in job._properties["statistics"]["query"],  # noqa: SLF001
     )
 
 
-def _wrong(field: str, message: str, hint: str) -> SpecError:
+def _spec_error(field: str, message: str, hint: str) -> SpecError:
     return SpecError("the spec", [Problem(field, message, hint)])
 
 
 @dataclass(frozen=True)
 class Result:
-    """Where the result of a query is to lie.
+    """The result of a query, stored as a table.
 
     Attributes:
-        staging: the dataset.
-        name: of jobs and tables, to which a number is added.
-        begun: when the data set was begun, microseconds since 1970.
+        staging: the BigQuery dataset that contains the table.
+        name: prefix of jobs and tables, to which the number of the attempt is added.
+        started: start of the dataset build, in microseconds since 1970.
     """
 
     staging: TableName
     name: str
-    begun: int
+    started: int
 
     def table(self, number: int) -> TableName:
-        """The table that the try of this number writes."""
+        """Return the table that an attempt writes."""
         return TableName(self.staging.project, self.staging.dataset, self.job(number))
 
     def job(self, number: int) -> str:
-        """The id of the job of this number."""
+        """Return the job id of an attempt."""
         return f"{self.name}_{number}"
 
     @property
     def options(self) -> str:
-        """What is said of the table: when it goes."""
-        end = datetime.fromtimestamp(self.begun / 1e6 + KEPT_HOURS * 3600, UTC)
+        """SQL options of the table: its expiration time."""
+        end = datetime.fromtimestamp(self.started / 1e6 + KEPT_HOURS * 3600, UTC)
         return f"OPTIONS(expiration_timestamp = TIMESTAMP '{end:%Y-%m-%d %H:%M:%S}+00')"
 
 
 def staging_of(text: str) -> TableName:
-    """A dataset, ``project.dataset``, as a table without a name."""
+    """Return a BigQuery dataset, ``project.dataset``, as a table without a name."""
     return TableName.parse(f"{text}.")
 
 
 def find_result(clients: Clients, result: Result) -> TableName | None:
-    """The table that a job has written, or is writing; None if there is no such job."""
+    """Return the table that a job has written or is writing; None if there is no such job."""
     location = _location(clients, result.staging)
-    for number in range(_TRIES):
-        job = _known(clients, result.job(number), location)
+    for number in range(_ATTEMPTS):
+        job = _find_job(clients, result.job(number), location)
         if job is None:
             return None
         if _failure(clients, job) is None:
             return result.table(number)
-    raise _hopeless(result)
+    raise _all_failed(result)
 
 
-def materialise(clients: Clients, sql: str, result: Result, max_bytes: int | None) -> TableName:
-    """Run a query into a table, once however many ask: all find the same job by its id.
+def materialize(clients: Clients, sql: str, result: Result, max_bytes: int | None) -> TableName:
+    """Store a query's result as a table. Concurrent calls share one job, found by its id.
 
     Args:
-        clients: to ask.
-        sql: one SELECT, as ``dry_run`` has found.
-        result: where it goes.
-        max_bytes: BigQuery itself refuses to bill more.
+        clients: BigQuery clients.
+        sql: one SELECT statement, checked by ``dry_run``.
+        result: the table to write.
+        max_bytes: limit above which BigQuery itself rejects the query.
 
     Raises:
-        DataError: it cannot be run.
-        RefeedError: see ``translated``.
+        DataError: the query cannot be run.
+        RefeedError: see ``ErrorTranslator.translated``.
     """
     location = _location(clients, result.staging)
-    for number in range(_TRIES):
-        job, mine = _start(clients, sql, result, number, location, max_bytes)
+    for number in range(_ATTEMPTS):
+        job, started_here = _start(clients, sql, result, number, location, max_bytes)
         failure = _failure(clients, job)
         if failure is None:
             return result.table(number)
-        if mine:
+        if started_here:
             with BigQueryErrors(
                 "the result of the query", clients.billing, _name(result.staging)
             ).translated():
                 raise failure
-    raise _hopeless(result)
+    raise _all_failed(result)
 
 
 def _start(
@@ -155,7 +156,7 @@ def _start(
     location: str,
     max_bytes: int | None,
 ) -> tuple[bigquery.QueryJob, bool]:
-    """The job of a number, and whether this call has started it."""
+    """Return the job of an attempt, and whether this call started it."""
     config = bigquery.QueryJobConfig(labels={"refeed": "split"})
     if max_bytes is not None:
         config.maximum_bytes_billed = max_bytes + _LEAST_BILLED
@@ -173,12 +174,12 @@ def _start(
                 job_retry=None,
                 **clients.options,
             )
-        except Conflict:  # somebody has started it, or the answer to ours was lost
+        except Conflict:  # another process started the job, or our response was lost
             return clients.rest.get_job(job_id, location=location, **clients.options), False
     return job, True
 
 
-def _known(clients: Clients, job_id: str, location: str) -> bigquery.QueryJob | None:
+def _find_job(clients: Clients, job_id: str, location: str) -> bigquery.QueryJob | None:
     with BigQueryErrors("a job", clients.billing).translated():
         try:
             return clients.rest.get_job(job_id, location=location, **clients.options)
@@ -187,10 +188,10 @@ def _known(clients: Clients, job_id: str, location: str) -> bigquery.QueryJob | 
 
 
 def _failure(clients: Clients, job: bigquery.QueryJob) -> GoogleAPICallError | None:
-    """Wait for a job; why it has failed, or None.
+    """Wait for a job, and return the error with which it failed, if any.
 
     Raises:
-        RefeedError: nobody knows how it ended, see ``translated``.
+        RefeedError: the outcome is unknown, see ``ErrorTranslator.translated``.
     """
     with BigQueryErrors("the query", clients.billing).translated():
         try:
@@ -203,16 +204,16 @@ def _failure(clients: Clients, job: bigquery.QueryJob) -> GoogleAPICallError | N
 
 
 def _location(clients: Clients, staging: TableName) -> str:
-    """Where the dataset lies: a job is found by its id only with that."""
+    """Return the location of a BigQuery dataset, which is needed to find a job by its id."""
     name = _name(staging)
     with BigQueryErrors(f"the dataset {name}", clients.billing, name).translated():
         try:
             return str(clients.rest.get_dataset(name, **clients.options).location)
         except NotFound as error:
             raise MissingInputError(
-                f"There is no staging dataset {name}, where results of queries and views lie.",
-                hint=f"Make it in the location of the tables: `bq --location=... mk --dataset "
-                f"{staging.project}:{staging.dataset}`, or name another as dataset.staging.",
+                f"The staging dataset {name} for results of queries and views does not exist.",
+                hint=f"Create it in the location of the tables: `bq --location=... mk --dataset "
+                f"{staging.project}:{staging.dataset}`, or set another with dataset.staging.",
             ) from error
 
 
@@ -220,17 +221,17 @@ def _name(staging: TableName) -> str:
     return f"{staging.project}.{staging.dataset}"
 
 
-def _hopeless(result: Result) -> UnavailableError:
+def _all_failed(result: Result) -> UnavailableError:
     return UnavailableError(
-        f"{_TRIES} jobs named {result.name} have failed one after the other.",
-        hint="`bq show -j` with such a name tells why. --set execution.force=true begins anew.",
+        f"{_ATTEMPTS} jobs named {result.name}_<number> have failed.",
+        hint="`bq show -j <job>` shows the reason. Start over with --set execution.force=true.",
     )
 
 
-def bytes_error(asked: int, allowed: int, what: str) -> SpecError:
-    """What is said where more would be read than the spec allows."""
-    return _wrong(
+def bytes_error(size: int, limit: int, target: str) -> SpecError:
+    """Return the error for a read that exceeds the spec's limit."""
+    return _spec_error(
         "dataset.max_bytes",
-        f"{what} would read {asked:,} bytes, and {allowed:,} are allowed",
-        "Name fewer columns, a filter on the partitioning column, or a larger max_bytes.",
+        f"{target} would read {size:,} bytes, but only {limit:,} are allowed",
+        "Use fewer columns, a filter on the partitioning column, or a larger max_bytes.",
     )

@@ -1,4 +1,4 @@
-"""Names of tables, and what a source is asked for."""
+"""Table names, and the request that a spec makes of BigQuery."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ SCHEME = "bigquery://"
 
 @dataclass(frozen=True, order=True)
 class TableName:
-    """A table, a view, or whatever else BigQuery keeps under such a name."""
+    """The name of a table, view or other table-like object in BigQuery."""
 
     project: str
     dataset: str
@@ -17,7 +17,7 @@ class TableName:
 
     @classmethod
     def parse(cls, text: str) -> TableName:
-        """Read ``project.dataset.table``; a project may hold dots, a table none."""
+        """Parse ``project.dataset.table``; a project can contain dots, a table cannot."""
         project, dataset, table = text.removeprefix(SCHEME).rsplit(".", 2)
         return cls(project, dataset, table)
 
@@ -26,21 +26,21 @@ class TableName:
 
     @property
     def path(self) -> str:
-        """As the Storage Read API has it."""
+        """Resource name in the Storage Read API."""
         return f"projects/{self.project}/datasets/{self.dataset}/tables/{self.table}"
 
 
 @dataclass(frozen=True)
 class BigQueryRequest:
-    """What a spec wants of BigQuery.
+    """The table or query that a spec reads from BigQuery.
 
     Attributes:
-        table: of which all rows are read that pass ``restriction``; None where there is ``query``.
-        query: a SELECT of which all rows are read; empty where there is ``table``.
-        restriction: a condition in SQL that rows must fulfil; empty for all rows.
-        staging: ``project.dataset`` where results of queries and views lie for a day.
-        billing: the project that pays for jobs and reading; None for the credentials' own.
-        max_bytes: more than so many are not read; None for any number.
+        table: table whose rows are read; None if there is a ``query``.
+        query: SELECT statement whose rows are read; empty if there is a ``table``.
+        restriction: SQL condition that a table's rows must meet; empty for all rows.
+        staging: ``project.dataset`` that stores results of queries and views for a day.
+        billing: project that is billed for jobs and reads; None for that of the credentials.
+        max_bytes: maximum number of bytes to read; None for no limit.
     """
 
     table: TableName | None
@@ -52,5 +52,5 @@ class BigQueryRequest:
 
 
 def quoted(name: str) -> str:
-    """A name as an identifier of GoogleSQL."""
+    """Quote a name as a GoogleSQL identifier."""
     return "`" + name.replace("\\", "\\\\").replace("`", "\\`") + "`"

@@ -1,4 +1,4 @@
-"""Rows through the Storage Read API: a session, its streams, several of them read at once."""
+"""Read rows with the Storage Read API: a session, and its streams in several threads."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from steps.google.bigquery.errors import BigQueryErrors
 from steps.google.bigquery.request import TableName
 
 STREAMS = 4
-"""Streams that are read at once; each is a thread, and waits more than it works."""
+"""Streams that are read at once, each in a thread that mostly waits."""
 
 _AHEAD = 4
 _BATCH_ROWS = 65_536
@@ -26,13 +26,13 @@ _BATCH_ROWS = 65_536
 
 @dataclass(frozen=True)
 class SessionRequest:
-    """What a session is opened for.
+    """The rows that a session reads.
 
     Attributes:
-        table: that is read.
-        columns: of it; the session gives no others.
-        restriction: a condition in SQL that rows must fulfil; empty for all rows.
-        micros: the moment whose rows are read, microseconds since 1970; None for now.
+        table: the table.
+        columns: the columns to return.
+        restriction: SQL condition that rows must meet; empty for all rows.
+        micros: time of the snapshot, in microseconds since 1970; None for the current rows.
     """
 
     table: TableName
@@ -41,31 +41,31 @@ class SessionRequest:
     micros: int | None
 
 
-def open_session(clients: Clients, reading: SessionRequest, streams: int) -> types.ReadSession:
-    """Open a session; it costs nothing until rows are read, and lasts about six hours.
+def open_session(clients: Clients, request: SessionRequest, streams: int) -> types.ReadSession:
+    """Open a session, which costs nothing until rows are read and lasts about six hours.
 
     Args:
-        clients: to ask.
-        reading: what is read.
-        streams: at the most; 0 for as many as BigQuery finds good.
+        clients: BigQuery clients.
+        request: the rows to read.
+        streams: maximum number of streams; 0 to let BigQuery choose.
 
     Raises:
-        RefeedError: see ``translated``.
+        RefeedError: see ``ErrorTranslator.translated``.
     """
     options = types.ReadSession.TableReadOptions(
-        selected_fields=reading.columns,
-        row_restriction=reading.restriction,
+        selected_fields=request.columns,
+        row_restriction=request.restriction,
         arrow_serialization_options=types.ArrowSerializationOptions(
             buffer_compression=types.ArrowSerializationOptions.CompressionCodec.LZ4_FRAME
         ),
     )
     session = types.ReadSession(
-        table=reading.table.path, data_format=types.DataFormat.ARROW, read_options=options
+        table=request.table.path, data_format=types.DataFormat.ARROW, read_options=options
     )
-    if reading.micros is not None:
-        moment = datetime.fromtimestamp(reading.micros / 1e6, UTC)
-        session.table_modifiers = types.ReadSession.TableModifiers(snapshot_time=moment)
-    with BigQueryErrors(f"the table {reading.table}", clients.billing).translated():
+    if request.micros is not None:
+        snapshot_time = datetime.fromtimestamp(request.micros / 1e6, UTC)
+        session.table_modifiers = types.ReadSession.TableModifiers(snapshot_time=snapshot_time)
+    with BigQueryErrors(f"the table {request.table}", clients.billing).translated():
         return clients.rows.create_read_session(
             parent=f"projects/{clients.billing}",
             read_session=session,
@@ -76,12 +76,12 @@ def open_session(clients: Clients, reading: SessionRequest, streams: int) -> typ
 
 @dataclass(frozen=True)
 class StreamPiece:
-    """One stream of a session: whoever has it reads its rows, on any machine.
+    """One stream of a session, which any machine can read.
 
     Attributes:
-        stream: its name, good for as long as the session lasts.
-        schema: of the batches, as Arrow serialises it.
-        billing: the project that pays.
+        stream: name of the stream, valid as long as the session.
+        schema: schema of the batches, serialized by Arrow.
+        billing: the project that is billed.
     """
 
     stream: str
@@ -95,69 +95,69 @@ class StreamPiece:
 
 
 def pieces_of(session: types.ReadSession, billing: str) -> list[StreamPiece]:
-    """The streams of a session."""
+    """Return the streams of a session."""
     schema = session.arrow_schema.serialized_schema
     return [StreamPiece(stream.name, schema, billing) for stream in session.streams]
 
 
 def read_stream(clients: Clients, piece: StreamPiece) -> Iterator[pa.RecordBatch]:
-    """The rows of one stream; where it breaks, Google's client goes on at the row it had come to.
+    """Yield the rows of one stream. After an interruption, Google's client resumes at the same row.
 
     Raises:
         ExpiredError: the session has expired.
-        RefeedError: see ``translated``.
+        RefeedError: see ``ErrorTranslator.translated``.
     """
     schema = pa.ipc.read_schema(pa.py_buffer(piece.schema))
-    held: list[pa.RecordBatch] = []
+    buffered: list[pa.RecordBatch] = []
     with BigQueryErrors("the rows of a table", clients.billing).translated():
         reader = clients.rows.read_rows(piece.stream, retry=clients.retry)
         for message in reader:
             content = pa.py_buffer(message.arrow_record_batch.serialized_record_batch)
-            held.append(pa.ipc.read_record_batch(content, schema))
-            if sum(batch.num_rows for batch in held) >= _BATCH_ROWS:
-                yield from _joined(held)
-                held = []
-    yield from _joined(held)
+            buffered.append(pa.ipc.read_record_batch(content, schema))
+            if sum(batch.num_rows for batch in buffered) >= _BATCH_ROWS:
+                yield from _combine(buffered)
+                buffered = []
+    yield from _combine(buffered)
 
 
-def _joined(batches: list[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
-    """A few larger batches: BigQuery sends many small ones."""
+def _combine(batches: list[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+    """Combine the many small batches that BigQuery sends into few larger ones."""
     if batches:
         yield from pa.Table.from_batches(batches).combine_chunks().to_batches(_BATCH_ROWS)
 
 
 _Item: TypeAlias = Any
-"""A batch; an error, which ends the stream; None at its end in good order."""
+"""A batch; an error, which ends the stream; or None at the end of the stream."""
 
 
-def read_at_once(clients: Clients, pieces: Sequence[StreamPiece]) -> Iterator[pa.RecordBatch]:
-    """The rows of several streams in any order, no more than a few batches ahead of the reader.
+def read_streams(clients: Clients, pieces: Sequence[StreamPiece]) -> Iterator[pa.RecordBatch]:
+    """Yield the rows of several streams in any order, at most a few batches ahead of the reader.
 
     Raises:
-        RefeedError: what any of the streams raised.
+        RefeedError: the error of any stream.
     """
-    waiting: queue.SimpleQueue[StreamPiece] = queue.SimpleQueue()
+    pending: queue.SimpleQueue[StreamPiece] = queue.SimpleQueue()
     for piece in pieces:
-        waiting.put(piece)
-    arrived: queue.Queue[_Item] = queue.Queue(_AHEAD)
+        pending.put(piece)
+    items: queue.Queue[_Item] = queue.Queue(_AHEAD)
     stop = Event()
     threads = [
-        Thread(target=_work, args=(clients, waiting, arrived, stop), daemon=True)
+        Thread(target=_read_pieces, args=(clients, pending, items, stop), daemon=True)
         for _ in range(min(STREAMS, len(pieces)))
     ]
     for thread in threads:
         thread.start()
     try:
-        yield from _until_all_end(arrived, len(threads))
+        yield from _until_all_end(items, len(threads))
     finally:
         stop.set()
         for thread in threads:
             thread.join()
 
 
-def _until_all_end(arrived: queue.Queue[_Item], threads: int) -> Iterator[pa.RecordBatch]:
+def _until_all_end(items: queue.Queue[_Item], threads: int) -> Iterator[pa.RecordBatch]:
     while threads:
-        item = arrived.get()
+        item = items.get()
         if isinstance(item, BaseException):
             raise item
         if item is None:
@@ -166,31 +166,31 @@ def _until_all_end(arrived: queue.Queue[_Item], threads: int) -> Iterator[pa.Rec
             yield item
 
 
-def _work(
+def _read_pieces(
     clients: Clients,
-    waiting: queue.SimpleQueue[StreamPiece],
-    arrived: queue.Queue[_Item],
+    pending: queue.SimpleQueue[StreamPiece],
+    items: queue.Queue[_Item],
     stop: Event,
 ) -> None:
-    """Read one stream after the other; the last item tells how it ended."""
+    """Read one stream after another; the last item is None or an error."""
     end: _Item = None
     try:
         while not stop.is_set():
-            for batch in read_stream(clients, waiting.get_nowait()):
-                if not _put(arrived, batch, stop):
+            for batch in read_stream(clients, pending.get_nowait()):
+                if not _put(items, batch, stop):
                     return
     except queue.Empty:
         pass
-    except BaseException as error:  # noqa: BLE001 - raised where the rows are taken
+    except BaseException as error:  # noqa: BLE001 - raised again in the reader's thread
         end = error
-    _put(arrived, end, stop)
+    _put(items, end, stop)
 
 
-def _put(arrived: queue.Queue[_Item], item: _Item, stop: Event) -> bool:
-    """Wait for room; whether anybody still takes."""
+def _put(items: queue.Queue[_Item], item: _Item, stop: Event) -> bool:
+    """Add an item when there is room; return False if the reader has stopped."""
     while not stop.is_set():
         try:
-            arrived.put(item, timeout=0.1)
+            items.put(item, timeout=0.1)
         except queue.Full:
             continue
         return True

@@ -1,4 +1,4 @@
-"""A table, a view or a query of BigQuery as a source, read as of the moment it was begun."""
+"""A BigQuery table, view or query as a source, read as of the time of its snapshot."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ from steps.google.bigquery.jobs import (
     bytes_error,
     dry_run,
     find_result,
-    materialise,
+    materialize,
     staging_of,
 )
 from steps.google.bigquery.request import BigQueryRequest, TableName, quoted
@@ -40,24 +40,24 @@ from steps.google.bigquery.rows import (
     StreamPiece,
     open_session,
     pieces_of,
-    read_at_once,
+    read_streams,
 )
 from steps.google.bigquery.types import arrow_schema
 from steps.google.errors import DEADLINE_SECONDS
 from steps.records import canonical_json, digest
 
 _CLOCK_SECONDS = 1.0
-"""This machine's clock may be ahead of BigQuery's by so much; BigQuery knows no future rows."""
+"""Tolerance for a clock that is ahead of BigQuery's, which cannot read future rows."""
 
 
 @dataclass(frozen=True)
 class BigQuerySnapshot:
-    """What fixes the rows of a source, from the begin of a data set to its end.
+    """A snapshot that fixes the rows of a source while its dataset is built.
 
     Attributes:
-        micros: the moment whose rows are read, microseconds since 1970.
-        state: a digest of what the rows depend on.
-        name: of the job and the table that hold the rows of a view or a query.
+        micros: time of the snapshot, in microseconds since 1970.
+        state: digest of the state that the rows depend on.
+        name: name of the job and the table that contain the rows of a view or query.
         fields: name, type and mode of each column.
     """
 
@@ -67,12 +67,12 @@ class BigQuerySnapshot:
     fields: tuple[tuple[str, str, str], ...]
 
     def to_json(self) -> str:
-        """The text that is kept."""
+        """Return the stored text."""
         return canonical_json(asdict(self))
 
     @classmethod
     def from_json(cls, text: str) -> BigQuerySnapshot:
-        """Read what ``to_json`` wrote."""
+        """Parse the text that ``to_json`` returned."""
         raw = json.loads(text)
         raw["fields"] = tuple((name, kind, mode) for name, kind, mode in raw["fields"])
         return cls(**raw)
@@ -82,60 +82,62 @@ class BigQuerySource:
     """See ``steps.split.sources.base.LiveSource``.
 
     Args:
-        wanted: what a spec wants.
-        deadline: seconds for which a call is tried again.
+        request: the table or query to read.
+        deadline: seconds during which a call is retried.
     """
 
-    def __init__(self, wanted: BigQueryRequest, deadline: float = DEADLINE_SECONDS) -> None:
-        self.wanted = wanted
-        home = wanted.table.project if wanted.table else ""
-        if not home and wanted.staging:
-            home = staging_of(wanted.staging).project
-        self.clients = Clients(wanted.billing, home, deadline)
-        self._pin: BigQuerySnapshot | None = None
-        self._held: tuple[tuple[str, ...], types.ReadSession] | None = None
-        self._made: TableName | None = None
+    def __init__(self, request: BigQueryRequest, deadline: float = DEADLINE_SECONDS) -> None:
+        self.request = request
+        fallback = request.table.project if request.table else ""
+        if not fallback and request.staging:
+            fallback = staging_of(request.staging).project
+        self.clients = Clients(request.billing, fallback, deadline)
+        self._snapshot: BigQuerySnapshot | None = None
+        self._open_session: tuple[tuple[str, ...], types.ReadSession] | None = None
+        self._result_table: TableName | None = None
 
     @property
-    def pin(self) -> BigQuerySnapshot:
-        """What fixes the rows; made now if there is none yet."""
-        if self._pin is None:
-            self._pin = self._new_pin()
-        return self._pin
+    def snapshot(self) -> BigQuerySnapshot:
+        """The snapshot that fixes the rows, taken now if there is none yet."""
+        if self._snapshot is None:
+            self._snapshot = self._take_snapshot()
+        return self._snapshot
 
     def take_snapshot(self) -> str:
         """See ``LiveSource.take_snapshot``."""
-        return self.pin.to_json()
+        return self.snapshot.to_json()
 
-    def resume(self, pin: str) -> None:
+    def resume(self, snapshot: str) -> None:
         """See ``LiveSource.resume``."""
         self.release()
-        self._pin = BigQuerySnapshot.from_json(pin)
+        self._snapshot = BigQuerySnapshot.from_json(snapshot)
 
     def release(self) -> None:
         """See ``LiveSource.release``."""
-        self._pin = self._made = self._held = None
+        self._snapshot = self._result_table = self._open_session = None
         self.__dict__.pop("_table", None)
 
     def snapshot_time(self) -> float:
         """See ``LiveSource.snapshot_time``."""
-        return self.pin.micros / 1e6
+        return self.snapshot.micros / 1e6
 
     def close(self) -> None:
         """See ``LiveSource.close``."""
         self.clients.close()
 
     def fingerprint(self) -> str:
-        """See ``Source.fingerprint``: of what BigQuery says about tables, not of their rows."""
-        return self.pin.state
+        """See ``Source.fingerprint``; a digest of table metadata, not of rows."""
+        return self.snapshot.state
 
     def schema(self) -> pa.Schema:
         """See ``Source.schema``."""
-        return arrow_schema(SchemaField(name, kind, mode) for name, kind, mode in self.pin.fields)
+        return arrow_schema(
+            SchemaField(name, kind, mode) for name, kind, mode in self.snapshot.fields
+        )
 
     def rows(self) -> int | None:
-        """See ``Source.rows``: as many as there are now, where all of a table is read."""
-        if self._table is None or self._table.table_type not in STORED or self.wanted.restriction:
+        """See ``Source.rows``; the current number of rows if a whole table is read."""
+        if self._table is None or self._table.table_type not in STORED or self.request.restriction:
             return None
         return int(self._table.num_rows)
 
@@ -143,52 +145,52 @@ class BigQuerySource:
         """See ``LiveSource.estimate``."""
         if self._direct:
             session = self._session(columns, STREAMS)
-            self._held = tuple(columns), session
-            asked, what = session.estimated_total_bytes_scanned, f"the table {self.wanted.table}"
+            self._open_session = tuple(columns), session
+            size, target = session.estimated_total_bytes_scanned, f"the table {self.request.table}"
         else:
-            asked, what = self._look(columns).bytes, "the query"
-        if self.wanted.max_bytes is not None and asked > self.wanted.max_bytes:
-            raise bytes_error(asked, self.wanted.max_bytes, what)
-        return int(asked)
+            size, target = self._dry_run(columns).bytes, "the query"
+        if self.request.max_bytes is not None and size > self.request.max_bytes:
+            raise bytes_error(size, self.request.max_bytes, target)
+        return int(size)
 
     def batches(self, columns: list[str]) -> Iterator[pa.RecordBatch]:
-        """See ``Source.batches``; each call opens a session of its own, of the same rows."""
-        if self._held is None or self._held[0] != tuple(columns):
-            self._ready(columns)
-        held, self._held = self._held, None
-        session = held[1] if held else self._session(columns, STREAMS)
-        yield from read_at_once(self.clients, pieces_of(session, self.clients.billing))
+        """See ``Source.batches``; each call opens a new session for the same rows."""
+        if self._open_session is None or self._open_session[0] != tuple(columns):
+            self._prepare(columns)
+        prepared, self._open_session = self._open_session, None
+        session = prepared[1] if prepared else self._session(columns, STREAMS)
+        yield from read_streams(self.clients, pieces_of(session, self.clients.billing))
 
     def pieces(self, columns: list[str]) -> list[StreamPiece]:
-        """See ``Source.pieces``: a stream each, as many as BigQuery finds good."""
-        self._ready(columns)
+        """See ``Source.pieces``; one piece per stream, as many as BigQuery chooses."""
+        self._prepare(columns)
         return pieces_of(self._session(columns, 0), self.clients.billing)
 
     @cached_property
     def _table(self) -> bigquery.Table | None:
-        """What BigQuery knows of the table or view."""
-        if self.wanted.table is None:
+        """BigQuery's metadata of the table or view."""
+        if self.request.table is None:
             return None
-        what = f"table {self.wanted.table}"
-        with BigQueryErrors(what, self.clients.billing).translated():
-            return self.clients.rest.get_table(str(self.wanted.table), **self.clients.options)
+        target = f"table {self.request.table}"
+        with BigQueryErrors(target, self.clients.billing).translated():
+            return self.clients.rest.get_table(str(self.request.table), **self.clients.options)
 
     @property
     def _direct(self) -> bool:
-        """Whether the Storage Read API reads it as it is."""
+        """True if the Storage Read API can read the table directly."""
         return self._table is not None and self._table.table_type in STORED
 
-    def _new_pin(self) -> BigQuerySnapshot:
+    def _take_snapshot(self) -> BigQuerySnapshot:
         now = int((time.time() - _CLOCK_SECONDS) * 1e6)
         if self._table is not None and self._table.modified is not None:
-            # The time of change is cut to milliseconds; the change is in the rows that are read.
+            # The modification time is truncated to milliseconds; the read must include the change.
             now = max(now, int(self._table.modified.timestamp() * 1000) * 1000 + 999)
         name = f"refeed_{secrets.token_hex(8)}"
         try:
             state = digest(self._state())
         except UnstableRowsError:
-            state = digest(["nobody can tell", now, name])
-        fields = self._table.schema if self._table else self._look([]).fields
+            state = digest(["unknown", now, name])
+        fields = self._table.schema if self._table else self._dry_run([]).fields
         return BigQuerySnapshot(
             now, state, name, tuple((f.name, f.field_type, f.mode) for f in fields)
         )
@@ -200,54 +202,54 @@ class BigQuerySource:
 
     @property
     def _field(self) -> str:
-        return "dataset.query" if self.wanted.query else "dataset.source"
+        return "dataset.query" if self.request.query else "dataset.source"
 
     def _sql(self, columns: list[str]) -> str:
-        """What is run for a view or a query; of a view only the columns, or all if none is named.
+        """Return the SQL for a view, with the named columns or all if none is named, or a query.
 
-        A query is run as it is.
+        A query is run unchanged.
         """
-        if self.wanted.table is None:
-            return self.wanted.query
+        if self.request.table is None:
+            return self.request.query
         chosen = ", ".join(map(quoted, columns)) or "*"
-        condition = f"\nWHERE (\n{self.wanted.restriction}\n)" if self.wanted.restriction else ""
-        return f"SELECT {chosen} FROM `{self.wanted.table}`{condition}"  # noqa: S608 - checked by dry_run
+        condition = f"\nWHERE (\n{self.request.restriction}\n)" if self.request.restriction else ""
+        return f"SELECT {chosen} FROM `{self.request.table}`{condition}"  # noqa: S608 - checked by dry_run
 
-    def _look(self, columns: list[str]) -> DryRun:
+    def _dry_run(self, columns: list[str]) -> DryRun:
         return dry_run(self.clients, self._sql(columns), self._field)
 
-    def _ready(self, columns: list[str]) -> None:
-        """See to it that there is a table to read, and that it is not too much.
+    def _prepare(self, columns: list[str]) -> None:
+        """Ensure that there is a table to read, and that its size is within the limit.
 
         Raises:
-            SpecError: it is, or there is no place for a result.
+            SpecError: it exceeds the limit, or there is no staging dataset for a result.
         """
         if self._direct:
             self.estimate(columns)
             return
-        if self._made is None:
-            self._made = find_result(self.clients, self._result)
-        if self._made is None:
+        if self._result_table is None:
+            self._result_table = find_result(self.clients, self._result)
+        if self._result_table is None:
             self.estimate(columns)
-            self._made = materialise(
-                self.clients, self._sql(columns), self._result, self.wanted.max_bytes
+            self._result_table = materialize(
+                self.clients, self._sql(columns), self._result, self.request.max_bytes
             )
 
     @property
     def _result(self) -> Result:
-        if self.wanted.staging is None:
-            kind = "a query" if self.wanted.table is None else f"{self.wanted.table}, a view,"
-            message = f"{kind} needs a dataset in which its result can lie for a day"
-            hint = "Name one as dataset.staging: project.dataset; see docs/platform/bigquery.md."
+        if self.request.staging is None:
+            kind = "a query" if self.request.table is None else f"{self.request.table}, a view,"
+            message = f"{kind} needs a staging dataset that stores its result for a day"
+            hint = "Set dataset.staging: project.dataset; see docs/platform/bigquery.md."
             raise SpecError("the spec", [Problem("dataset.staging", message, hint)])
-        return Result(staging_of(self.wanted.staging), self.pin.name, self.pin.micros)
+        return Result(staging_of(self.request.staging), self.snapshot.name, self.snapshot.micros)
 
     def _session(self, columns: list[str], streams: int) -> types.ReadSession:
-        if self._direct and self.wanted.table is not None:
-            restriction, micros = self.wanted.restriction, self.pin.micros
-            reading = SessionRequest(self.wanted.table, tuple(columns), restriction, micros)
+        if self._direct and self.request.table is not None:
+            restriction, micros = self.request.restriction, self.snapshot.micros
+            request = SessionRequest(self.request.table, tuple(columns), restriction, micros)
         else:
-            self._ready(columns)
-            assert self._made is not None, "a result has been made"
-            reading = SessionRequest(self._made, tuple(columns), "", None)
-        return open_session(self.clients, reading, streams)
+            self._prepare(columns)
+            assert self._result_table is not None, "_prepare stores the result"
+            request = SessionRequest(self._result_table, tuple(columns), "", None)
+        return open_session(self.clients, request, streams)

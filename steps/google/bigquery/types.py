@@ -1,4 +1,4 @@
-"""BigQuery's column types as Arrow types; what no model can use keeps its name."""
+"""Convert BigQuery's column types to Arrow types; types that no model can use keep their name."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ _NAMES = {"RECORD": "STRUCT"}
 
 
 class Unusable(pa.ExtensionType):  # type: ignore[misc]  # pyarrow has no types
-    """A type of BigQuery's that no canonical type stands for."""
+    """A BigQuery type without a canonical type."""
 
     def __init__(self, name: str) -> None:
         self.name = name
@@ -43,7 +43,7 @@ class Unusable(pa.ExtensionType):  # type: ignore[misc]  # pyarrow has no types
 
 
 def arrow_schema(fields: Iterable[SchemaField]) -> pa.Schema:
-    """Names and types of a table's columns."""
+    """Return names and types of a table's columns."""
     return pa.schema([(field.name, _arrow_type(field)) for field in fields])
 
 

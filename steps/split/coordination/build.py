@@ -1,4 +1,4 @@
-"""Find, resume or publish the dataset of a source, whatever other runs do at the same time."""
+"""Find, resume or publish the dataset of a source, safely alongside concurrent runs."""
 
 from __future__ import annotations
 
@@ -19,16 +19,16 @@ class DatasetBuild:
     """One run's work on the dataset of a source.
 
     Args:
-        project: of the dataset.
-        storage: of the project.
+        project: the project that contains the dataset.
+        storage: storage of the project.
         snapshot: fixes the rows of a source that changes.
-        checkpoint: of the run.
+        checkpoint: checkpoint of the run.
         identity: returns the digest of the source's state and of all settings that shape the
             dataset; it depends on the snapshot.
         force: read the source again, even if its dataset exists.
 
     Attributes:
-        pointer: to the dataset; set by ``find``.
+        pointer: the pointer to the dataset; set by ``find``.
         resumed: an earlier process of the run began the work; set by ``find``.
     """
 
@@ -50,9 +50,9 @@ class DatasetBuild:
 
     @contextmanager
     def open(self) -> Iterator[Self]:
-        """Hold the source's rows fixed until the dataset is built, or until it never can be.
+        """Keep the source's rows fixed until the dataset is built or a terminal error occurs.
 
-        Where somebody has to fix the source first, the checkpoint is removed too.
+        A terminal error also removes the checkpoint, because the source has to be fixed first.
         """
         try:
             yield self
@@ -65,15 +65,15 @@ class DatasetBuild:
         self._snapshot.remove()
 
     def find(self) -> PartitionIndex | None:
-        """Return the index of the dataset if it exists; else fix the source's rows."""
+        """Return the index of the dataset if it exists; otherwise fix the source's rows."""
         index = self._resume()
         if self.resumed:
             return index
         self._snapshot.find(fresh=self._force)
-        index = self._look()
+        index = self._current()
         if index is None:
             self._snapshot.acquire()
-            index = self._look()  # another run may have fixed the rows, and built them
+            index = self._current()  # another run may have built the same snapshot meanwhile
             checkpoint = SplitCheckpoint(self._snapshot.text, self.pointer.ignored_version)
             self._checkpoint.write(checkpoint)
         return index
@@ -81,33 +81,33 @@ class DatasetBuild:
     def publish(self, build: Callable[[], PartitionIndex]) -> PartitionIndex:
         """Build the dataset and write the pointer to it.
 
-        If another run publishes the dataset first, that one is returned: its run may have removed
+        If another run publishes the dataset first, return that one: the other run may have removed
         intermediate output that ``build`` was about to read.
         """
         try:
             index = build()
         except (BuiltElsewhereError, MissingInputError, DamagedError):
-            found = self.pointer.find()
-            if found is None:
+            published = self.pointer.find()
+            if published is None:
                 raise
-            return found
+            return published
         self.pointer.put(index)
         return index
 
     def _resume(self) -> PartitionIndex | None:
         """Resume from the checkpoint, unless the dataset it led to has been lost since."""
-        begun = self._checkpoint.read()
-        if begun is None or not self._snapshot.resume(begun.snapshot):
+        checkpoint = self._checkpoint.read()
+        if checkpoint is None or not self._snapshot.resume(checkpoint.snapshot):
             return None
         pointer = DatasetPointer(
-            self._project, self._identity(), self._storage, begun.ignored_version
+            self._project, self._identity(), self._storage, checkpoint.ignored_version
         )
         index = pointer.find()
-        if index is not None or pointer.version() == begun.ignored_version:
+        if index is not None or pointer.version() == checkpoint.ignored_version:
             self.pointer, self.resumed = pointer, True
         return index
 
-    def _look(self) -> PartitionIndex | None:
+    def _current(self) -> PartitionIndex | None:
         self.pointer = DatasetPointer.current(
             self._project, self._identity(), self._storage, rebuild=self._force
         )

@@ -1,4 +1,4 @@
-"""The end of a job that nobody waits for any more; no Beam, so that a small image can do it."""
+"""Cancel Dataflow jobs that no run waits for. Needs no Beam, so a small image can run it."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ from steps.split.coordination.claims import Claim, Claims
 from steps.storage.base import Storage
 
 
-def cancel_jobs_of(address: RunAddress, storage: Storage) -> Iterator[str]:
-    """Cancel what a run left behind, unless another run waits for it; the jobs' names.
+def cancel_jobs(address: RunAddress, storage: Storage) -> Iterator[str]:
+    """Cancel the jobs of a run that no other run waits for, and yield their names.
 
     Raises:
-        RefeedError: Dataflow does not answer, or does not let us; called again, it goes on.
+        RefeedError: Dataflow does not respond or denies access. The next call resumes.
     """
-    for work in storage.names(address.layout.works):
-        claims = Claims(address.layout, work, storage)
+    for work_id in storage.names(address.layout.works):
+        claims = Claims(address.layout, work_id, storage)
         if claims.is_followed_by(address.follower):
             job = cancel_unless_followed(claims, address.follower)
             if job:
@@ -26,29 +26,29 @@ def cancel_jobs_of(address: RunAddress, storage: Storage) -> Iterator[str]:
 
 
 def cancel_unless_followed(claims: Claims, follower: str) -> Job | None:
-    """Cancel the job that a run left behind, unless somebody else waits for it.
+    """Cancel the job that a run waits for, unless another run waits for it too.
 
     Returns:
-        The job that was cancelled.
+        The cancelled job, if any.
     """
-    job = _cancelled(claims) if claims.leave(follower) else None
-    claims.left(follower)  # not before: whoever is killed in between begins anew
+    job = _cancel_latest(claims) if claims.leave(follower) else None
+    claims.finish_leaving(follower)  # last, so a process that is killed before starts over
     return job
 
 
-def _cancelled(claims: Claims) -> Job | None:
+def _cancel_latest(claims: Claims) -> Job | None:
     latest = claims.latest()
     if latest is None:
         return None
-    dataflow = Dataflow(latest.place.gcp_project, latest.place.region)
-    job = _job(dataflow, claims, latest)
+    dataflow = Dataflow(latest.location.gcp_project, latest.location.region)
+    job = _find_job(dataflow, claims, latest)
     if job is None or job.state != "running":
         return None
     dataflow.cancel(job.id)
     return job
 
 
-def _job(dataflow: Dataflow, claims: Claims, claim: Claim) -> Job | None:
+def _find_job(dataflow: Dataflow, claims: Claims, claim: Claim) -> Job | None:
     if not claim.job:
         return dataflow.find_lagging(claims.name(claim))
     try:

@@ -1,6 +1,7 @@
-"""The checkpoint of a split: kept in the run's folder, so that a restarted split resumes.
+"""The checkpoint of a split, stored in the run's folder so that a restarted split resumes.
 
-It makes a run independent of what other runs do to the project's snapshots and pointers meanwhile.
+With it, a run does not depend on changes that other runs make to the project's snapshots and
+pointers.
 """
 
 from __future__ import annotations
@@ -15,10 +16,10 @@ from steps.storage.base import Storage, read_parsed
 
 @dataclass(frozen=True)
 class SplitCheckpoint:
-    """What a run has begun to build.
+    """The dataset build that a run has started.
 
     Attributes:
-        snapshot: text that fixes the source's rows; empty if nothing has to.
+        snapshot: text that fixes the source's rows; empty for a source that needs none.
         ignored_version: version of the pointer that the run ignores, see ``DatasetPointer``.
     """
 
@@ -30,15 +31,15 @@ class CheckpointFile:
     """The checkpoint of one run.
 
     Args:
-        uri: of the object; empty for a run that never resumes.
-        storage: of the object.
+        uri: URI of the checkpoint; empty for a run that never resumes.
+        storage: storage of the checkpoint.
     """
 
     def __init__(self, uri: str, storage: Storage) -> None:
         self.uri, self.storage = uri, storage
 
     def read(self) -> SplitCheckpoint | None:
-        """Return the checkpoint; None if the run has not begun, or it cannot be read."""
+        """Return the checkpoint; None if it does not exist or cannot be read."""
         if not self.uri:
             return None
         try:
@@ -52,11 +53,12 @@ class CheckpointFile:
             self.storage.write(self.uri, canonical_json(asdict(checkpoint)).encode())
 
     def delete(self) -> None:
-        """Have the next split start from the beginning."""
+        """Delete the checkpoint, so the next split starts from the beginning."""
         if self.uri:
             self.storage.delete(self.uri)
 
 
 def _parse(text: bytes) -> SplitCheckpoint:
-    old = {"pin": "snapshot", "outdated": "ignored_version"}  # keys before they were renamed
-    return SplitCheckpoint(**{old.get(key, key): value for key, value in json.loads(text).items()})
+    renamed = {"pin": "snapshot", "outdated": "ignored_version"}  # keys of older versions
+    fields = {renamed.get(key, key): value for key, value in json.loads(text).items()}
+    return SplitCheckpoint(**fields)

@@ -1,9 +1,9 @@
-"""Who may submit which job: numbers that are claimed once, and who waits for the outcome.
+"""Claims on job numbers, and the runs that wait for a job.
 
-work/<work>/jobs/claim-<n>.json     the right to submit the n-th job; only one can create it
-work/<work>/jobs/job-<n>.json       the id that Dataflow gave it
-work/<work>/followers/<who>.json    waits for the outcome
-work/<work>/leaving/<who>.json      waits no longer, and sees to it that no job runs for nobody
+work/<work>/jobs/claim-<n>.json     the right to submit job n; only one process can create it
+work/<work>/jobs/job-<n>.json       the id that Dataflow assigned to job n
+work/<work>/followers/<run>.json    a run that waits for the job
+work/<work>/leaving/<run>.json      a run that stops waiting, and cancels a job without followers
 """
 
 from __future__ import annotations
@@ -22,11 +22,11 @@ from steps.storage.base import Storage, read_parsed
 
 @dataclass(frozen=True)
 class JobLocation:
-    """Where jobs run.
+    """The project and region that run a job.
 
     Attributes:
-        gcp_project: that pays.
-        region: of the workers.
+        gcp_project: the Google Cloud project that is billed.
+        region: region of the workers.
     """
 
     gcp_project: str
@@ -38,27 +38,27 @@ class Claim:
     """The right to submit one job.
 
     Attributes:
-        number: counts the jobs of this work from 1.
-        nonce: a random text, so that no other job ever has the name of this one, or its folder.
-        made: when, in seconds since 1970.
-        place: where the claimer submits it.
-        job: id that Dataflow gave it; empty as long as nobody has said it.
+        number: number of the job for this dataset build, from 1.
+        nonce: random text, which makes the job's name and folder unique forever.
+        created: time of the claim, in seconds since 1970.
+        location: project and region of the job.
+        job: id that Dataflow assigned; empty until it is recorded.
     """
 
     number: int
     nonce: str
-    made: float
-    place: JobLocation
+    created: float
+    location: JobLocation
     job: str = ""
 
 
 class Claims:
-    """The jobs of one piece of work.
+    """The jobs of one dataset build.
 
     Args:
-        project: that it is done for.
-        work_id: name of the work, see ``SplitPlan.work_id``.
-        storage: of the project.
+        project: the project that contains the dataset.
+        work_id: id of the build, see ``SplitPlan.work_id``.
+        storage: storage of the project.
     """
 
     def __init__(self, project: ProjectLayout, work_id: str, storage: Storage) -> None:
@@ -66,66 +66,63 @@ class Claims:
         self.layout = project.work(work_id)
 
     def latest(self) -> Claim | None:
-        """The claim with the largest number, if there is one."""
+        """Return the claim with the largest number, if any."""
         names = [name for name in self.storage.names(self.layout.jobs) if name.startswith("claim-")]
         if not names:
             return None
         number = max(int(name.removeprefix("claim-").removesuffix(".json")) for name in names)
         try:
             raw = read_parsed(self.storage, self.layout.claim(number), json.loads)
-        except MissingInputError:  # the data set has been made meanwhile
+        except MissingInputError:  # the dataset has been published in the meantime
             return None
-        place = JobLocation(**raw["place"])
-        return Claim(number, raw["nonce"], raw["made"], place, self._job_of(number))
-
-    def _job_of(self, number: int) -> str:
+        job = ""
         with suppress(MissingInputError):
-            return str(read_parsed(self.storage, self.layout.job(number), json.loads)["job"])
-        return ""
+            job = str(read_parsed(self.storage, self.layout.job(number), json.loads)["job"])
+        return Claim(number, raw["nonce"], raw["made"], JobLocation(**raw["place"]), job)
 
-    def claim(self, number: int, place: JobLocation) -> Claim | None:
-        """Claim a number; None if somebody else was quicker."""
-        claim = Claim(number, secrets.token_hex(4), time.time(), place)
-        about = {"made": claim.made, "nonce": claim.nonce, "place": asdict(place)}
-        created = self.storage.create(self.layout.claim(number), canonical_json(about).encode())
+    def claim(self, number: int, location: JobLocation) -> Claim | None:
+        """Claim a number; return None if another process has claimed it."""
+        claim = Claim(number, secrets.token_hex(4), time.time(), location)
+        raw = {"made": claim.created, "nonce": claim.nonce, "place": asdict(location)}
+        created = self.storage.create(self.layout.claim(number), canonical_json(raw).encode())
         return claim if created else None
 
     def record(self, claim: Claim, job: str) -> None:
-        """Say which id Dataflow gave the job."""
+        """Record the id that Dataflow assigned to the job."""
         self.storage.write(self.layout.job(claim.number), canonical_json({"job": job}).encode())
 
     def name(self, claim: Claim) -> str:
-        """The job's name in Dataflow, which takes no second running job of a name."""
+        """Return the job's name in Dataflow, which rejects a second running job with that name."""
         return f"refeed-{self.work_id[:24]}-{claim.nonce}-{claim.number}"
 
-    # --- who waits
+    # --- followers
 
     def follow(self, follower: str) -> None:
-        """Say that somebody waits for the outcome."""
+        """Register a run that waits for the job."""
         self.storage.write(
             self._mark(self.layout.followers, follower), canonical_json(follower).encode()
         )
         self.storage.delete(self._mark(self.layout.leaving, follower))
 
     def is_followed_by(self, follower: str) -> bool:
-        """Whether somebody waits for the outcome, or has not ended leaving."""
+        """Return True if a run waits for the job, or has not finished leaving."""
         return self.storage.exists(self._mark(self.layout.followers, follower))
 
     def leave(self, follower: str) -> bool:
-        """Begin to leave; whether nobody waits now, so that a job that runs is to be cancelled."""
+        """Start to leave; return True if no other run waits, so a running job can be cancelled."""
         self.storage.write(
             self._mark(self.layout.leaving, follower), canonical_json(follower).encode()
         )
-        waiting = set(self.storage.names(self.layout.followers))
-        return waiting <= set(self.storage.names(self.layout.leaving))
+        followers = set(self.storage.names(self.layout.followers))
+        return followers <= set(self.storage.names(self.layout.leaving))
 
-    def left(self, follower: str) -> None:
-        """Say that leaving has ended: what was to be cancelled is."""
+    def finish_leaving(self, follower: str) -> None:
+        """Finish leaving, after any job that had to be cancelled has been."""
         for folder in (self.layout.followers, self.layout.leaving):
             self.storage.delete(self._mark(folder, follower))
 
     def clear(self) -> None:
-        """Forget all jobs: the data set is made."""
+        """Delete all claims and followers, after the dataset has been published."""
         for folder in (self.layout.followers, self.layout.leaving, self.layout.jobs):
             for name in self.storage.names(folder):
                 self.storage.delete(join(folder, name))

@@ -1,4 +1,4 @@
-"""The pointer from a source to its dataset, so that no row is read to find what is built.
+"""The pointer from a source to its dataset, which finds an existing dataset without reading rows.
 
 Two runs may build the same dataset at the same time. The first to finish writes the pointer before
 it removes intermediate output, so a run that misses some of that output finds the pointer.
@@ -20,12 +20,12 @@ class BuiltElsewhereError(Exception):
 
 
 class DatasetPointer:
-    """Names the dataset that was built from a source.
+    """A stored reference to the dataset that was built from a source.
 
     Args:
-        project: of the dataset.
+        project: the project that contains the dataset.
         identity: digest of the source's state and of the settings that shape the dataset.
-        storage: of the project.
+        storage: storage of the project.
         ignored_version: version of the pointer that is ignored, because the source has to be read
             again or the dataset is lost. Other runs still use it.
     """
@@ -40,16 +40,16 @@ class DatasetPointer:
     def current(
         cls, project: ProjectLayout, identity: str, storage: Storage, *, rebuild: bool
     ) -> DatasetPointer:
-        """Return the pointer as it is now, ignored if it leads to no complete dataset.
+        """Return the current pointer, which ignores its present version if the dataset is lost.
 
         Args:
-            project: of the dataset.
-            identity: see above.
-            storage: of the project.
-            rebuild: ignore it in any case.
+            project: the project that contains the dataset.
+            identity: digest of the source's state and settings.
+            storage: storage of the project.
+            rebuild: ignore the present version in any case.
         """
         pointer = cls(project, identity, storage)
-        version = pointer.version()  # read first: a pointer that is written later is not ignored
+        version = pointer.version()  # read first, so a version written later is not ignored
         if rebuild or pointer.find() is None:
             pointer.ignored_version = version
         return pointer
@@ -65,7 +65,7 @@ class DatasetPointer:
         return complete_index(self.project.dataset(dataset), self.storage)
 
     def put(self, index: PartitionIndex) -> None:
-        """Point to a dataset that is complete."""
+        """Write a pointer to a complete dataset."""
         content = canonical_json({"dataset": index.dataset}).encode()
         self.storage.write(self._uri, content)
 

@@ -1,7 +1,7 @@
-"""Snapshots: a source that changes is read as of the moment at which its dataset was begun.
+"""Snapshots: read a source that changes as of the time when its build started.
 
-The snapshot is stored, so a split that is killed and restarted reads the same rows, and two splits
-that start at the same time share one.
+The snapshot is stored, so a restarted split reads the same rows, and two splits that start at the
+same time share one.
 """
 
 from __future__ import annotations
@@ -13,19 +13,19 @@ from steps.split.sources.base import LiveSource, Source
 from steps.storage.base import Storage, read_parsed
 
 LIFE_SECONDS = 24 * 3600.0
-"""An older snapshot belongs to a split that nobody will resume."""
+"""Maximum age of a snapshot. An older one belongs to an abandoned split."""
 
 
 class SnapshotLock:
-    """The stored snapshot of one source. A file has none, and the methods do nothing.
+    """The stored snapshot of one source. For a file, the methods do nothing.
 
     Args:
-        source: whose rows are fixed.
-        uri: of the stored snapshot.
-        storage: of the stored snapshot.
+        source: the source whose rows are fixed.
+        uri: URI of the stored snapshot.
+        storage: storage of the stored snapshot.
 
     Attributes:
-        text: fixes the rows; empty until something does.
+        text: text that fixes the rows; empty until they are fixed.
     """
 
     def __init__(self, source: Source, uri: str, storage: Storage) -> None:
@@ -34,7 +34,7 @@ class SnapshotLock:
         self.text = ""
 
     def resume(self, text: str) -> bool:
-        """Read the rows that ``text`` fixes, unless it is too old; return whether it does so."""
+        """Read the rows that ``text`` fixes; return False if it is too old or invalid."""
         if self.source is None:
             return True
         try:
@@ -48,10 +48,10 @@ class SnapshotLock:
         return True
 
     def find(self, *, fresh: bool) -> None:
-        """Resume the stored snapshot; delete it if it cannot be resumed.
+        """Resume the stored snapshot, or delete it if it cannot be resumed.
 
         Args:
-            fresh: delete it in any case.
+            fresh: delete the stored snapshot in any case.
         """
         if self.source is None or not self.storage.exists(self.uri):
             return
@@ -59,7 +59,7 @@ class SnapshotLock:
             self.storage.delete(self.uri)
 
     def acquire(self) -> None:
-        """Fix the rows now, or share the snapshot that another process has stored meanwhile."""
+        """Take a snapshot, or share one that another process has stored in the meantime."""
         if self.source is None or self.text:
             return
         text = self.source.take_snapshot()
@@ -69,7 +69,7 @@ class SnapshotLock:
             self.text = text  # the other process has already ended
 
     def remove(self) -> None:
-        """Delete the stored snapshot, unless it is another process's."""
+        """Delete the stored snapshot, unless it belongs to another process."""
         if self.text and self._read() == self.text:
             self.storage.delete(self.uri)
 

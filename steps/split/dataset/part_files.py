@@ -1,9 +1,9 @@
-"""Part files: which rows lie in which part of a partition, and writing one part.
+"""Part files: divide a partition into parts, and write them.
 
-A partition of at most ``PART_ROWS`` rows is one part. A larger one is cut by the first bits of the
-row hashes into 2, 4, 8, ... parts of about equal size, so no engine ever has to hold more than a
-part, and every engine cuts alike. Parts in order, each in canonical order, are the partition in
-canonical order, since that begins with the row hash.
+A partition of at most ``PART_ROWS`` rows is one part. A larger one is divided by the first bits of
+the row hashes into 2, 4, 8, ... parts of about equal size, so no engine ever holds more than one
+part, and every engine divides partitions identically. Canonical order starts with the row hash, so
+parts in order, each in canonical order, are the partition in canonical order.
 """
 
 from __future__ import annotations
@@ -20,29 +20,29 @@ from steps.errors import DataError
 from steps.records import PartitionEntry, PartitionKey
 from steps.storage.base import Storage, scheme_of
 from steps.table.hashing import ContentSums, Hashes, content_sums, digest_of_sums
-from steps.table.merging import merged
+from steps.table.merging import merge_parts
 from steps.table.part_codec import canonical_order, encode_part
-from steps.table.statistics import GroupStatistics, of_groups
+from steps.table.statistics import GroupStatistics, group_statistics
 
 PART_ROWS = 1 << 20
-"""Rows of a part at the most, but for chance and for rows that are alike."""
+"""Maximum number of rows in a part, except by chance and for very similar rows."""
 
 GROUP_ROWS = 1 << 15
-"""Rows of several partitions that are looked at together, at the most."""
+"""Maximum number of rows in a group of several partitions."""
 
-_NEAR, _FAR = 2, 8
-"""Part files of a group that are written at once; far away, each of them is a request."""
+_LOCAL_WRITERS, _REMOTE_WRITERS = 2, 8
+"""Part files of a group that are written at once; in remote storage, each is a request."""
 
 _HASH_BITS = 64
 
 
 def part_bits(rows: int) -> int:
-    """Bits of the row hash that name the part, of a partition with so many rows."""
+    """Return the number of bits of the row hash that select the part of a partition."""
     return max(0, rows - 1).bit_length() - PART_ROWS.bit_length() + 1 if rows > PART_ROWS else 0
 
 
 def hash_ranges(bits: int) -> Iterator[tuple[int, int]]:
-    """The first and the last row hash of each part, in order."""
+    """Yield the first and the last row hash of each part, in order."""
     width = 1 << (_HASH_BITS - bits)
     for number in range(1 << bits):
         yield number * width, (number + 1) * width - 1
@@ -53,10 +53,10 @@ class Part:
     """The rows of one part, in canonical order.
 
     Attributes:
-        key: of the partition.
-        number: of the part in it.
-        rows: at least one.
-        hashes: of the rows.
+        key: key of the partition.
+        number: number of the part in the partition.
+        rows: one or more rows.
+        hashes: hashes of the rows.
     """
 
     key: PartitionKey
@@ -66,23 +66,23 @@ class Part:
 
     @classmethod
     def of(cls, key: PartitionKey, number: int, rows: pa.RecordBatch, hashes: Hashes) -> Part:
-        """A part of rows in any order."""
+        """Return a part of rows that are in any order."""
         order = canonical_order(rows, hashes)
-        if (order[1:] < order[:-1]).any():  # a run in memory is in order already
+        if (order[1:] < order[:-1]).any():  # a run in memory is already in order
             rows, hashes = rows.take(pa.array(order)), hashes[order]
         return cls(key, number, rows, hashes)
 
 
 @dataclass(frozen=True)
 class WrittenPart:
-    """A part that lies in the data set's folder.
+    """A part in the dataset's folder.
 
     Attributes:
-        path: relative to that folder.
-        bytes: its size.
-        rows: in it.
+        path: path relative to that folder.
+        bytes: size of the file.
+        rows: number of rows.
         missing: nulls per column.
-        sums: of the row hashes.
+        sums: sums of the row hashes.
     """
 
     path: str
@@ -110,17 +110,17 @@ def write_part(
 
 @dataclass(frozen=True)
 class WrittenGroup:
-    """The parts of one number of a group of partitions, in the order of their keys.
+    """The parts of a group of partitions that have the same part number, in the order of keys.
 
     Attributes:
-        keys: of the partitions.
-        parts: one of each.
-        seen: statistics of each.
+        keys: keys of the partitions.
+        parts: one part per partition.
+        statistics: statistics of each part.
     """
 
     keys: tuple[PartitionKey, ...]
     parts: tuple[WrittenPart, ...]
-    seen: GroupStatistics
+    statistics: GroupStatistics
 
 
 def write_group(
@@ -131,56 +131,57 @@ def write_group(
     *,
     alone: bool = True,
 ) -> WrittenGroup:
-    """Write the parts of a group, some at once, and look at their rows meanwhile.
+    """Write the parts of a group, several at once, and compute their statistics meanwhile.
 
     Args:
-        parts: in the order of their keys.
-        file_format: of the files.
-        layout: of the data set.
-        storage: where it lies.
-        alone: no other group is written by this process meanwhile.
+        parts: parts in the order of their keys.
+        file_format: format of the files.
+        layout: layout of the dataset.
+        storage: storage of the dataset.
+        alone: this process writes no other group at the same time.
     """
 
     def write(part: Part) -> WrittenPart:
         return write_part(part, file_format, layout, storage)
 
-    writers = _FAR if scheme_of(layout.base) else _NEAR if alone else 1
+    local_writers = _LOCAL_WRITERS if alone else 1
+    writers = _REMOTE_WRITERS if scheme_of(layout.base) else local_writers
     with ThreadPoolExecutor(writers) as pool:
         written = pool.map(write, parts)
         sizes = [part.rows.num_rows for part in parts]
         rows = pa.concat_batches([part.rows for part in parts])
-        seen = of_groups(rows, np.cumsum([0, *sizes[:-1]]))
-        return WrittenGroup(tuple(part.key for part in parts), tuple(written), seen)
+        statistics = group_statistics(rows, np.cumsum([0, *sizes[:-1]]))
+        return WrittenGroup(tuple(part.key for part in parts), tuple(written), statistics)
 
 
-def groups_of(sizes: Sequence[int]) -> Iterator[range]:
-    """Positions of neighbours that are small enough to be looked at together.
+def group_partitions(sizes: Sequence[int]) -> Iterator[range]:
+    """Yield the positions of neighboring partitions that form a group.
 
     Args:
-        sizes: rows of the partitions, in the order of their keys. One of several parts is alone.
+        sizes: rows of the partitions, in the order of their keys. A partition of several parts is
+            a group by itself.
     """
     start = rows = 0
-    for position, more in enumerate(sizes):
-        if position > start and rows + more > GROUP_ROWS:
+    for position, size in enumerate(sizes):
+        if position > start and rows + size > GROUP_ROWS:
             yield range(start, position)
             start, rows = position, 0
-        rows += more
+        rows += size
     yield range(start, len(sizes))
 
 
-def partitions_of(
+def partition_entries(
     group: Sequence[WrittenGroup], schema: pa.Schema
 ) -> tuple[list[PartitionEntry], GroupStatistics]:
-    """The partitions of a group, from its parts in the order of their numbers."""
+    """Return index entries and statistics of a group's partitions, from its parts in order."""
     by_partition = zip(*(each.parts for each in group), strict=True)
     entries = [
-        entry_of(key, parts, schema) for key, parts in zip(group[0].keys, by_partition, strict=True)
+        _entry(key, parts, schema) for key, parts in zip(group[0].keys, by_partition, strict=True)
     ]
-    return entries, merged([each.seen for each in group])
+    return entries, merge_parts([each.statistics for each in group])
 
 
-def entry_of(key: PartitionKey, parts: Sequence[WrittenPart], schema: pa.Schema) -> PartitionEntry:
-    """A partition, from its parts in order."""
+def _entry(key: PartitionKey, parts: Sequence[WrittenPart], schema: pa.Schema) -> PartitionEntry:
     nulls = zip(*(part.missing for part in parts), strict=True)
     return PartitionEntry(
         key=key,
@@ -192,11 +193,11 @@ def entry_of(key: PartitionKey, parts: Sequence[WrittenPart], schema: pa.Schema)
     )
 
 
-def refuse_collisions(keys: Sequence[PartitionKey]) -> None:
-    """Two keys with one id would overwrite each other; with 80 bits it will not happen.
+def check_collisions(keys: Sequence[PartitionKey]) -> None:
+    """Check that partition ids are unique; with 80 bits, a collision is very unlikely.
 
     Raises:
-        DataError: it has happened.
+        DataError: two keys have the same id, so their files would overwrite each other.
     """
     if len({key.partition_id for key in keys}) != len(keys):
-        raise DataError("Two partition keys have the same identifier: rename one of them.")
+        raise DataError("Two partition keys have the same identifier. Rename one of them.")

@@ -1,4 +1,4 @@
-"""The plan of a dataset: columns, partition column, format, and what identifies the work."""
+"""The plan of a dataset: columns, partition column, format, and the identity of the build."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from steps.table.part_codec import arrow_schema
 
 @dataclass(frozen=True)
 class SplitPlan:
-    """What split builds.
+    """The dataset that split builds.
 
     Attributes:
         columns: names and canonical types, sorted by name.
@@ -34,7 +34,7 @@ class SplitPlan:
 
     @property
     def work_id(self) -> str:
-        """Name of the work on this dataset: all runs that want the same dataset share its jobs.
+        """Id of this dataset build. All runs that need the same dataset share its jobs.
 
         It changes whenever a pointer is written, so a rebuild never reuses the claims, parts or
         half-deleted output of an earlier build of the same source.
@@ -45,11 +45,11 @@ class SplitPlan:
 
     @property
     def schema(self) -> pa.Schema:
-        """Of the part files."""
+        """Arrow schema of the part files."""
         return arrow_schema(self.columns)
 
     def digests(self, sums: ContentSums) -> tuple[str, str]:
-        """The data set's hash, and the digest of its content, which no format changes."""
+        """Return the dataset's hash, and the digest of its content, which ignores the format."""
         columns = [asdict(column) for column in self.columns]
         content = digest([list(sums), columns, self.partition_by])
         return digest([content, self.format, SPLIT_VERSION]), content

@@ -1,14 +1,15 @@
 """Statistics in the format of TensorFlow Data Validation: ``DatasetFeatureStatisticsList``.
 
-Fields are filled as TFDV's own generators fill them (``basic_stats_generator.py`` and
+The fields match those of TFDV's own generators (``basic_stats_generator.py`` and
 ``top_k_uniques_stats_generator.py`` of tensorflow/data-validation): every column is a feature with
-one value where it is not missing; numbers have the population's standard deviation, ten buckets of
-equal width and, as QUANTILES, four that hold equally many values; texts have their most frequent
-values. Booleans are INT, 0 and 1. So are dates, as days, and timestamps, as seconds since 1970:
-what a schema calls ``UNIX_DAYS`` and ``UNIX_SECONDS``. A column's name is one step of a path, as
-it is.
+one value per row in which it is not missing. Numbers have the population standard deviation, ten
+buckets of equal width and, as QUANTILES, four buckets with equally many values. Text has its most
+frequent values. Booleans are INT, 0 and 1. Dates are INT as days, and timestamps as seconds since
+1970, which a schema calls ``UNIX_DAYS`` and ``UNIX_SECONDS``. A column's name is a single path
+step, unchanged.
 
-tensorflow-metadata is imported on use: it takes longer than all else that a split imports.
+tensorflow-metadata is imported on use, because it loads more slowly than all other imports of split
+together.
 """
 
 from __future__ import annotations
@@ -24,9 +25,9 @@ if TYPE_CHECKING:
     from tensorflow_metadata.proto.v0 import statistics_pb2
 
 ALL = "All Examples"
-"""TFDV's name of the slice that all rows are in."""
+"""TFDV's name of the slice that contains all rows."""
 SLICES_PER_FILE = 500
-"""Partitions in one file at the most, so that no reader or writer has to hold them all."""
+"""Maximum number of partitions in one file, so no reader or writer has to hold all of them."""
 
 _TYPES = {"float64": "FLOAT", "string": "STRING"}
 _QUARTILES = ("min", "q25", "q50", "q75", "max")
@@ -34,25 +35,25 @@ _QUARTILES = ("min", "q25", "q50", "q75", "max")
 Rows = Sequence[Mapping[str, Any]]
 """Rows of a table; None for an empty cell."""
 Slice = tuple[str, Mapping[str, Rows]]
-"""A name, and the rows about it of the tables of a data set, by table."""
+"""The name of a slice, and its rows in the dataset's statistics tables, by table."""
 
 
 def encode(slices: Iterable[Slice]) -> bytes:
-    """A file with the statistics of some slices; equal input gives equal bytes."""
+    """Encode the statistics of slices as a file; equal input gives equal bytes."""
     from tensorflow_metadata.proto.v0 import statistics_pb2  # noqa: PLC0415 - see above
 
-    found = statistics_pb2.DatasetFeatureStatisticsList()
+    statistics = statistics_pb2.DatasetFeatureStatisticsList()
     for name, tables in slices:
-        _fill(found.datasets.add(), name, tables)
-    content: bytes = found.SerializeToString(deterministic=True)
+        _fill(statistics.datasets.add(), name, tables)
+    content: bytes = statistics.SerializeToString(deterministic=True)
     return content
 
 
 def encode_many(slices: Iterable[Slice]) -> Iterable[bytes]:
-    """The same of any number of slices, in files of at most ``SLICES_PER_FILE``."""
-    waiting = iter(slices)
-    while some := list(islice(waiting, SLICES_PER_FILE)):
-        yield encode(some)
+    """Encode any number of slices as files of at most ``SLICES_PER_FILE`` slices."""
+    remaining = iter(slices)
+    while batch := list(islice(remaining, SLICES_PER_FILE)):
+        yield encode(batch)
 
 
 def _fill(
@@ -75,10 +76,10 @@ def _fill(
 
 
 def _by_column(rows: Rows) -> dict[str, list[Mapping[str, Any]]]:
-    found: dict[str, list[Mapping[str, Any]]] = {}
+    by_column: dict[str, list[Mapping[str, Any]]] = {}
     for row in rows:
-        found.setdefault(row["column"], []).append(row)
-    return found
+        by_column.setdefault(row["column"], []).append(row)
+    return by_column
 
 
 def _utf8(text: str) -> str:
@@ -86,7 +87,7 @@ def _utf8(text: str) -> str:
 
 
 def _fill_common(common: statistics_pb2.CommonStatistics, row: Mapping[str, Any]) -> int:
-    """Returns the values that are not missing."""
+    """Fill the fields of every type, and return the number of values that are not missing."""
     known = int(row["rows"] - row["missing"])
     common.num_non_missing, common.num_missing = known, row["missing"]
     common.tot_num_values = known
@@ -116,7 +117,8 @@ def _fill_numbers(
     if not known:
         return
     stats.mean = _or_nan(row["mean"])
-    stats.std_dev = _population(row["sd"], known)
+    # TFDV's standard deviation divides by n, not by n - 1.
+    stats.std_dev = 0.0 if known == 1 else _or_nan(row["sd"]) * math.sqrt((known - 1) / known)
     stats.num_zeros = row["zeros"]
     stats.min, stats.median, stats.max = row["min"], row["q50"], row["max"]
     standard = stats.histograms.add(type=0)  # STANDARD
@@ -127,13 +129,6 @@ def _fill_numbers(
     quantiles = stats.histograms.add(type=1)  # QUANTILES
     for low, high in pairwise(_QUARTILES):
         quantiles.buckets.add(low_value=row[low], high_value=row[high], sample_count=known / 4)
-
-
-def _population(deviation: float | None, known: int) -> float:
-    """With n, not n - 1, in the denominator."""
-    if known == 1:
-        return 0.0
-    return _or_nan(deviation) * math.sqrt((known - 1) / known)
 
 
 def _or_nan(value: float | None) -> float:

@@ -1,4 +1,4 @@
-"""The end of every split engine: statistics, sample and, when all else lies there, the index."""
+"""Write the statistics, the sample and, last, the index of a dataset."""
 
 from __future__ import annotations
 
@@ -22,24 +22,24 @@ from steps.table.sample import Sample
 from steps.table.statistics import GroupStatistics, Statistics
 from steps.table.summaries import TableSummary
 
-_WAITING = 64
-"""Partitions whose statistics are written at once."""
+_BATCH_SIZE = 64
+"""Number of partitions whose statistics are written at once."""
 
 
 class DatasetWriter:
-    """Takes the partitions in the order of their keys, and finishes the data set.
+    """A writer that receives the partitions in the order of their keys and completes the dataset.
 
     Args:
-        plan: of the data set.
-        layout: where it lies.
-        storage: of that place.
+        plan: plan of the dataset.
+        layout: layout of the dataset.
+        storage: storage of the dataset.
     """
 
     def __init__(self, plan: SplitPlan, layout: DatasetLayout, storage: Storage) -> None:
         self.plan, self.layout, self.storage = plan, layout, storage
         self._table = WholeTable(len(plan.columns))
         self._entries: list[PartitionEntry] = []
-        self._waiting: list[tuple[PartitionEntry | None, Statistics]] = []
+        self._pending: list[tuple[PartitionEntry | None, Statistics]] = []
         self._stack = ExitStack()
 
     def __enter__(self) -> Self:
@@ -64,50 +64,47 @@ class DatasetWriter:
     ) -> None:
         self._stack.__exit__(kind, error, trace)
 
-    def add(self, entries: Sequence[PartitionEntry], seen: GroupStatistics) -> None:
-        """Take in the next partitions, and what was seen of them."""
-        self._table.add_values(seen.sketches)
-        for entry, statistics in zip(entries, seen.groups, strict=True):
+    def add(self, entries: Sequence[PartitionEntry], statistics: GroupStatistics) -> None:
+        """Add the next partitions and their statistics."""
+        self._table.add_values(statistics.sketches)
+        for entry, partition in zip(entries, statistics.groups, strict=True):
             self._entries.append(entry)
-            self._table.add(statistics)
-            self._tell(entry, statistics)
-
-    def _tell(self, entry: PartitionEntry | None, statistics: Statistics) -> None:
-        self._waiting.append((entry, statistics))
-        if len(self._waiting) >= _WAITING:
-            self._flush()
+            self._table.add(partition)
+            self._pending.append((entry, partition))
+            if len(self._pending) >= _BATCH_SIZE:
+                self._flush()
 
     def _flush(self) -> None:
-        waiting, self._waiting = self._waiting, []
-        for name, columns in rows_of(waiting, self.plan.columns).items():
+        pending, self._pending = self._pending, []
+        for name, columns in rows_of(pending, self.plan.columns).items():
             self._writers[name].add(columns)
 
     def finish(self, sample: Sample, summary: TableSummary) -> None:
-        """All partitions are in: write the sample and what is known of the whole table."""
+        """Write the sample and the statistics of the whole table, after all partitions."""
         levels = {name: column.levels for name, column in summary.columns.items()}
         whole = self._table.statistics(sample, levels)
-        self._tell(None, whole)
+        self._pending.append((None, whole))
         self._flush()
-        self._write_short(whole)
+        self._write_table_statistics(whole)
         self.storage.write(self.layout.sample, sample.to_ipc())
-        facts = {
+        columns = {
             name: asdict(column) | {"mean": _number(mean)}
             for (name, column), mean in zip(summary.columns.items(), whole.mean, strict=True)
         }
-        write_text(self.storage, self.layout.statistics, canonical_json(facts))
+        write_text(self.storage, self.layout.statistics, canonical_json(columns))
 
-    def _write_short(self, whole: Statistics) -> None:
-        """Of the whole table only: as CSV what would be long, and all for TFDV."""
+    def _write_table_statistics(self, whole: Statistics) -> None:
+        """Write statistics of the whole table as TFDV, and as CSV where partitions are too many."""
         rows = rows_of([(None, whole)], self.plan.columns)
         tables = {name: arrow_table(table, rows[name]) for name, table in DATASET_TABLES.items()}
         for table in (TOP_VALUES_TABLE, BUCKETS_TABLE):
             content = csv_of(escape_formulas(tables[table.name]))
             self.storage.write(self.layout.statistics_table(table.name, "csv"), content)
-        told = {name: table.to_pylist() for name, table in tables.items()}
-        self.storage.write(self.layout.tfdv, encode([(ALL, told)]))
+        by_table = {name: table.to_pylist() for name, table in tables.items()}
+        self.storage.write(self.layout.tfdv, encode([(ALL, by_table)]))
 
     def commit(self, digests: tuple[str, str]) -> PartitionIndex:
-        """Write the partition index, which completes the dataset. Call it after the block."""
+        """Write the partition index, which completes the dataset, after the ``with`` block."""
         plan = self.plan
         index = PartitionIndex(
             *digests, plan.columns, plan.partition_by, plan.format, tuple(self._entries)
@@ -118,4 +115,4 @@ class DatasetWriter:
 
 
 def _number(value: float) -> float | None:
-    return None if value != value else float(value)  # noqa: PLR0124 - NaN, which JSON lacks
+    return None if value != value else float(value)  # noqa: PLR0124 - JSON has no NaN

@@ -1,4 +1,4 @@
-"""The end of a job that many workers did: their parts become a data set."""
+"""Assemble a dataset from the parts that the workers of a job wrote."""
 
 from __future__ import annotations
 
@@ -8,46 +8,48 @@ from steps.contract import ProjectLayout
 from steps.records import PartitionIndex
 from steps.runtime.lost_artifacts import complete_index
 from steps.runtime.progress import Progress
-from steps.split.dataset.part_files import partitions_of
+from steps.split.dataset.part_files import partition_entries
 from steps.split.dataset.plan import SplitPlan
 from steps.split.dataset.writer import DatasetWriter
-from steps.split.engines.job_output import JobOutput, Table
+from steps.split.engines.job_output import FirstPassResult, JobOutput
 from steps.storage.base import Storage
 
 _READERS = 16
 
 
-def finish_dataset(
+def assemble_dataset(
     plan: SplitPlan,
-    handover: JobOutput,
+    output: JobOutput,
     project: ProjectLayout,
     storage: Storage,
     progress: Progress,
 ) -> PartitionIndex:
-    """Write statistics, sample and index of a data set whose parts are there, unless it is done.
+    """Write statistics, sample and index of a dataset whose parts exist, unless it is complete.
 
     Raises:
-        MissingInputError: the job has left nothing.
-        DamagedError: it has left less than it wrote.
+        MissingInputError: the job has no output.
+        DamagedError: the job's output is incomplete.
     """
-    table = handover.table()
-    layout = project.dataset(table.dataset)
-    built = complete_index(layout, storage)
-    if built is not None:
-        return built
-    progress.begin("index", "partitions", sum(len(group.keys) for group in table.groups))
+    first_pass = output.first_pass()
+    layout = project.dataset(first_pass.dataset)
+    complete = complete_index(layout, storage)
+    if complete is not None:
+        return complete
+    progress.begin("index", "partitions", sum(len(group.keys) for group in first_pass.groups))
     with DatasetWriter(plan, layout, storage) as writer:
-        _add_all(writer, handover, table, progress)
-        writer.finish(table.sample, table.summary)
+        _add_groups(writer, output, first_pass, progress)
+        writer.finish(first_pass.sample, first_pass.summary)
     progress.end()
-    return writer.commit((table.dataset, table.content))
+    return writer.commit((first_pass.dataset, first_pass.content))
 
 
-def _add_all(writer: DatasetWriter, handover: JobOutput, table: Table, progress: Progress) -> None:
-    with ThreadPoolExecutor(_READERS) as pool:  # far away, each of them is a request
-        for start in range(0, len(table.groups), _READERS):
-            some = list(enumerate(table.groups))[start : start + _READERS]
-            found = pool.map(lambda item: handover.parts_of(*item), some)
-            for (_, group), parts in zip(some, found, strict=True):
-                writer.add(*partitions_of(parts, writer.plan.schema))
+def _add_groups(
+    writer: DatasetWriter, output: JobOutput, first_pass: FirstPassResult, progress: Progress
+) -> None:
+    with ThreadPoolExecutor(_READERS) as pool:  # in remote storage, each group is a request
+        for start in range(0, len(first_pass.groups), _READERS):
+            batch = list(enumerate(first_pass.groups))[start : start + _READERS]
+            written = pool.map(lambda item: output.read_group(*item), batch)
+            for (_, group), parts in zip(batch, written, strict=True):
+                writer.add(*partition_entries(parts, writer.plan.schema))
                 progress.advance(len(group.keys))

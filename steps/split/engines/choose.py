@@ -1,4 +1,4 @@
-"""The engines that make data sets: the one that a spec names."""
+"""Choose the engine that a spec names."""
 
 from __future__ import annotations
 
@@ -12,34 +12,34 @@ from steps.records import PartitionIndex
 from steps.runtime.progress import Progress
 from steps.split.config import SplitConfig
 from steps.split.dataset.plan import SplitPlan
-from steps.split.engines.embedded import make_dataset
+from steps.split.engines.embedded import build_dataset
 from steps.split.sources.base import Source
 from steps.storage.base import Storage
 
 Engine = Callable[[Source, SplitPlan, ProjectLayout, Storage, Progress], PartitionIndex]
-"""What makes a data set. All engines make the same one, file by file."""
+"""A function that builds a dataset. All engines write identical files."""
 
 
-def engine_of(config: SplitConfig, follower: str = "") -> Engine:
-    """The engine that a spec names; Beam and Dataflow are imported on demand.
+def choose_engine(config: SplitConfig, follower: str = "") -> Engine:
+    """Return the engine that a spec names. Beam and Dataflow are imported on demand.
 
     Args:
-        config: the spec's part, completed by the installation's.
-        follower: who waits for a Dataflow job, such as a run; a job is cancelled only when nobody
-            waits for it any more.
+        config: the spec's ``split`` section, with the installation's defaults.
+        follower: id of the run that waits for a Dataflow job; a job is cancelled only when no run
+            waits for it.
 
     Raises:
-        SpecError: it needs what is not installed, or what nobody has said.
+        SpecError: the engine is not installed, or a setting that it requires is missing.
     """
     if config.engine == "embedded":
-        return make_dataset
+        return build_dataset
     if config.engine == "beam":
-        return cast(Engine, _load("local").make_dataset)
+        return cast(Engine, _load("local").build_dataset)
     _check_complete(config)
     return cast(Engine, _load("dataflow").DataflowEngine(config, follower))
 
 
-def _load(name: str) -> Any:  # noqa: ANN401 - a module, whose names a type checker cannot know
+def _load(name: str) -> Any:  # noqa: ANN401 - a module has no static type
     try:
         return importlib.import_module(f"steps.split.engines.beam.{name}")
     except ModuleNotFoundError as error:
@@ -53,8 +53,8 @@ def _check_complete(config: SplitConfig) -> None:
     problems = [
         Problem(
             f"split.{name}",
-            "Dataflow needs it, and neither the spec nor the installation names one",
-            f"Name it with --set split.{name}=...",
+            "Dataflow requires it, and neither the spec nor the installation sets it",
+            f"Set it with --set split.{name}=...",
         )
         for name in needed
         if getattr(config, name) is None

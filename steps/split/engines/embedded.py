@@ -1,4 +1,4 @@
-"""The embedded split engine: streams a source through memory of bounded size into part files.
+"""The embedded split engine: stream a source into part files in bounded memory.
 
 First pass: canonical types, row hashes, summaries, grouping by partition. Second pass: one part of
 a partition at a time, in canonical order, with its statistics. The partition index is written last.
@@ -22,9 +22,9 @@ from steps.runtime.progress import Progress
 from steps.split.dataset.part_files import (
     Part,
     WrittenGroup,
-    groups_of,
-    partitions_of,
-    refuse_collisions,
+    check_collisions,
+    group_partitions,
+    partition_entries,
     write_group,
 )
 from steps.split.dataset.plan import SplitPlan
@@ -36,10 +36,10 @@ from steps.storage.base import Storage, scheme_of
 from steps.table.statistics import GroupStatistics
 
 MEMORY_BUDGET = 512 << 20
-"""Bytes of rows that are held before they are spilled to disk; the peak is about twice it."""
+"""Bytes of rows in memory before rows are spilled to disk. Peak memory is about twice as much."""
 
 
-def make_dataset(
+def build_dataset(
     source: Source,
     plan: SplitPlan,
     project: ProjectLayout,
@@ -47,13 +47,13 @@ def make_dataset(
     progress: Progress,
     memory_budget: int = MEMORY_BUDGET,
 ) -> PartitionIndex:
-    """Split a source into a data set, or find that the same data set is there already.
+    """Build a dataset from a source, or return the index of an identical one that exists.
 
     Raises:
         DataError: the source cannot be used.
         OutputError: the artifact root cannot be written.
     """
-    with _scratch(project) as folder:
+    with _scratch_folder(project) as folder:
         rows, schema = source.rows(), plan.schema
         scan = _Scan(plan, Grouping(schema, Path(folder), memory_budget, rows))
         progress.begin("read", "rows", rows)
@@ -62,70 +62,71 @@ def make_dataset(
         progress.end()
         digests = scan.finish()
         layout = project.dataset(digests[0])
-        built = complete_index(layout, storage)
-        if built is not None:
-            return built
-        return _write(scan, digests, layout, storage, progress)
+        complete = complete_index(layout, storage)
+        if complete is not None:
+            return complete
+        return _write_dataset(scan, digests, layout, storage, progress)
 
 
-def _scratch(project: ProjectLayout) -> tempfile.TemporaryDirectory[str]:
-    """A folder for runs that do not fit into memory; goes when the step ends, also by an error."""
-    if scheme_of(project.root):  # a container's own disk, which goes with the container
+def _scratch_folder(project: ProjectLayout) -> tempfile.TemporaryDirectory[str]:
+    """Create a folder for spilled rows; it is removed when the step ends, even after an error."""
+    if scheme_of(project.root):  # a container's own disk, which is removed with the container
         return tempfile.TemporaryDirectory(prefix="refeed-", ignore_cleanup_errors=True)
     base = Path(project.scratch)
     base.mkdir(parents=True, exist_ok=True)
-    for left in base.iterdir():
-        if not alive(left.name.split("-")[0]):
-            shutil.rmtree(left, ignore_errors=True)
+    for folder in base.iterdir():  # left by a process that was killed
+        if not alive(folder.name.split("-")[0]):
+            shutil.rmtree(folder, ignore_errors=True)
     return tempfile.TemporaryDirectory(
         dir=base, prefix=f"{os.getpid()}-", ignore_cleanup_errors=True
     )
 
 
 def alive(process: str) -> bool:
-    """Whether a process of that id is there."""
+    """Return True if a process with that id exists."""
     return process.isdigit() and Path("/proc", process).exists()
 
 
 class _Scan:
-    """The first pass."""
+    """The first pass over a source, which summarizes and groups its rows."""
 
     def __init__(self, plan: SplitPlan, grouping: Grouping) -> None:
-        self.plan, self.grouping, self.facts = plan, grouping, FirstPass(plan)
+        self.plan, self.grouping, self.first_pass = plan, grouping, FirstPass(plan)
 
     def read(self, batches: Iterator[pa.RecordBatch]) -> Iterator[int]:
-        """Take in the batches of the source, yielding the rows of each.
+        """Add the batches of the source, and yield the number of rows of each.
 
-        What needs one batch only is done ahead in threads; what adds up, in the order of batches.
+        Threads prepare batches ahead of time; results are merged in the order of the batches.
         """
-        for looked in map_ordered(self.facts.look, batches):
-            batch, hashes, _ = looked
-            self.grouping.add(batch, hashes, self.facts.add(looked))
+        for prepared in map_ordered(self.first_pass.prepare, batches):
+            batch, hashes, _ = prepared
+            self.grouping.add(batch, hashes, self.first_pass.add(prepared))
             yield batch.num_rows
 
     def finish(self) -> tuple[str, str]:
         """See ``FirstPass.digests``."""
-        digests = self.facts.digests()
+        digests = self.first_pass.digests()
         self.grouping.finish()
         return digests
 
 
-def _write(
+def _write_dataset(
     scan: _Scan,
     digests: tuple[str, str],
     layout: DatasetLayout,
     storage: Storage,
     progress: Progress,
 ) -> PartitionIndex:
-    """The second pass: part files, statistics, sample, and last the index."""
-    keys = [(key, code) for key, _, code in scan.facts.partitions.sorted()]
-    refuse_collisions([key for key, _ in keys])
+    """Write part files, statistics, sample and, last, the index: the second pass."""
+    keys = [(key, code) for key, _, code in scan.first_pass.partitions.sorted()]
+    check_collisions([key for key, _ in keys])
     progress.begin("write", "partitions", len(keys))
     with DatasetWriter(scan.plan, layout, storage) as writer:
-        for entries, seen in _partitions(scan, keys, layout, storage):
-            writer.add(entries, seen)
+        for entries, statistics in _write_partitions(scan, keys, layout, storage):
+            writer.add(entries, statistics)
             progress.advance(len(entries))
-        writer.finish(scan.facts.sample.sample(scan.plan.schema), scan.facts.summary)
+        sample = scan.first_pass.sample.sample(scan.plan.schema)
+        writer.finish(sample, scan.first_pass.summary)
     progress.end()
     return writer.commit(digests)
 
@@ -134,20 +135,21 @@ Keys = list[tuple[PartitionKey, int]]
 """Partitions with their codes."""
 
 
-def _partitions(
+def _write_partitions(
     scan: _Scan, keys: Keys, layout: DatasetLayout, storage: Storage
 ) -> Iterator[tuple[list[PartitionEntry], GroupStatistics]]:
-    """Write the part files in the order of keys and of parts, a few at once."""
+    """Write the part files in the order of keys and of parts, a few at a time."""
 
     def write(item: tuple[Keys, int]) -> WrittenGroup:
-        some, number = item
-        parts = [Part.of(key, number, *scan.grouping.rows_of(code, number)) for key, code in some]
+        group, number = item
+        parts = [Part.of(key, number, *scan.grouping.rows_of(code, number)) for key, code in group]
         return write_group(parts, scan.plan.format, layout, storage, alone=False)
 
-    sizes = scan.facts.partitions.rows
-    groups = [[keys[i] for i in group] for group in groups_of([int(sizes[c]) for _, c in keys])]
-    numbers = [scan.grouping.part_numbers(some[0][1]) for some in groups]
-    items = [(some, n) for some, parts in zip(groups, numbers, strict=True) for n in parts]
-    done = map_ordered(write, items, ahead=2 * THREADS)
+    rows = scan.first_pass.partitions.rows
+    positions = group_partitions([int(rows[code]) for _, code in keys])
+    groups = [[keys[i] for i in group] for group in positions]
+    numbers = [scan.grouping.part_numbers(group[0][1]) for group in groups]
+    items = [(group, n) for group, parts in zip(groups, numbers, strict=True) for n in parts]
+    written = map_ordered(write, items, ahead=2 * THREADS)
     for parts in numbers:
-        yield partitions_of([next(done) for _ in parts], scan.plan.schema)
+        yield partition_entries([next(written) for _ in parts], scan.plan.schema)

@@ -1,10 +1,10 @@
-"""What the workers of a job leave for whoever finishes the data set, as objects in storage.
+"""The intermediate output of a job's workers, from which the dataset is assembled.
 
-    work/<work>/handover/<job>/table.zip           the facts of the first pass, once
-    work/<work>/handover/<job>/group-<n>-<m>.zip   what was written of part m of group n
-    work/<work>/handover/<job>/error.json          why a worker gave up
+    work/<work>/handover/<job>/table.zip           the result of the first pass
+    work/<work>/handover/<job>/group-<n>-<m>.zip   keys, parts and statistics of part m of group n
+    work/<work>/handover/<job>/error.json          the error that stopped a worker
 
-Each is written whole, and again with the same content where a worker is started again.
+Each object is written whole. A restarted worker writes the same content again.
 """
 
 from __future__ import annotations
@@ -52,19 +52,19 @@ _KINDS = {
         RefeedError,
     )
 }
-"""What a worker's error may be, so that whoever follows the job knows what helps."""
+"""Types of a worker's error, by name, so that the run that follows the job raises the same type."""
 
 
 @dataclass(frozen=True)
-class Table:
-    """What the first pass found out, as far as the end needs it.
+class FirstPassResult:
+    """The result of the first pass, from which the dataset is assembled.
 
     Attributes:
-        dataset: the data set's hash.
-        content: digest of its content.
-        sample: of its rows.
-        summary: of its columns.
-        groups: in the order of keys.
+        dataset: the dataset's hash.
+        content: digest of the dataset's content.
+        sample: sample of the rows.
+        summary: summary of the columns.
+        groups: groups of partitions in the order of keys.
     """
 
     dataset: str
@@ -75,13 +75,13 @@ class Table:
 
 
 class JobOutput:
-    """The folder of one job.
+    """The output folder of one job.
 
     Args:
-        project: that it works for.
-        work_id: name of the work, see ``SplitPlan.work_id``.
-        job: text that no other job of this work has.
-        storage: of the project.
+        project: the project that contains the dataset.
+        work_id: id of the build, see ``SplitPlan.work_id``.
+        job: id of the job, unique within the build.
+        storage: storage of the project.
     """
 
     def __init__(self, project: ProjectLayout, work_id: str, job: str, storage: Storage) -> None:
@@ -90,83 +90,85 @@ class JobOutput:
 
     # --- written by workers
 
-    def put_table(self, facts: FirstPass, deal: Assignment) -> None:
-        """Leave what the first pass found out."""
-        about = {
-            "dataset": deal.dataset,
-            "content": deal.content,
-            "columns": {name: asdict(each) for name, each in facts.summary.columns.items()},
-            "groups": [asdict(group) for group in deal.groups],
+    def write_first_pass(self, first_pass: FirstPass, assignment: Assignment) -> None:
+        """Write the result of the first pass."""
+        fields = {
+            "dataset": assignment.dataset,
+            "content": assignment.content,
+            "columns": {name: asdict(each) for name, each in first_pass.summary.columns.items()},
+            "groups": [asdict(group) for group in assignment.groups],
         }
-        sample = np.frombuffer(facts.sample.sample(deal.plan.schema).to_ipc(), np.uint8)
-        self._put(self.layout.first_pass(self.job), about, {"sample": sample})
+        sample = first_pass.sample.sample(assignment.plan.schema).to_ipc()
+        arrays = {"sample": np.frombuffer(sample, np.uint8)}
+        self._write(self.layout.first_pass(self.job), fields, arrays)
 
-    def put_group(self, dealt: GroupPart, group: WrittenGroup) -> None:
-        """Leave what was written of one part of a group."""
-        about = {
+    def write_group_record(self, group_part: GroupPart, group: WrittenGroup) -> None:
+        """Write keys, parts and statistics of one part of a group."""
+        statistics = group.statistics
+        fields = {
             "keys": [asdict(key) for key in group.keys],
             "parts": [asdict(part) for part in group.parts],
-            "rows": [statistics.rows for statistics in group.seen.groups],
-            "top": [statistics.top for statistics in group.seen.groups],
+            "rows": [each.rows for each in statistics.groups],
+            "top": [each.top for each in statistics.groups],
         }
-        arrays = {name: np.stack([getattr(g, name) for g in group.seen.groups]) for name in _ARRAYS}
-        sketches = {f"sketch{i}": sketch for i, sketch in enumerate(group.seen.sketches)}
-        self._put(self._group(dealt), about, {**arrays, **sketches})
+        arrays = {name: np.stack([getattr(g, name) for g in statistics.groups]) for name in _ARRAYS}
+        sketches = {f"sketch{i}": sketch for i, sketch in enumerate(statistics.sketches)}
+        self._write(self.layout.group_part(self.job, *group_part), fields, {**arrays, **sketches})
 
-    def put_error(self, error: RefeedError) -> None:
-        """Leave why a worker gave up, for people."""
+    def write_error(self, error: RefeedError) -> None:
+        """Write the error that stopped a worker."""
         kind = next(name for name, kind in _KINDS.items() if isinstance(error, kind))
-        about = {"message": error.message, "hint": error.hint, "kind": kind}
-        self.storage.write(self.layout.error(self.job), canonical_json(about).encode())
+        fields = {"message": error.message, "hint": error.hint, "kind": kind}
+        self.storage.write(self.layout.error(self.job), canonical_json(fields).encode())
 
-    # --- read by whoever finishes
+    # --- read when the dataset is assembled
 
-    def table(self) -> Table:
-        """What the first pass found out.
+    def first_pass(self) -> FirstPassResult:
+        """Return the result of the first pass.
 
         Raises:
-            MissingInputError: it has not ended.
-            DamagedError: it cannot be read.
+            MissingInputError: the first pass has not finished.
+            DamagedError: the result cannot be read.
         """
-        about, arrays = self._read(self.layout.first_pass(self.job))
-        summary = TableSummary(about["columns"])
-        summary.columns = {n: ColumnSummary(**each) for n, each in about["columns"].items()}
-        return Table(
-            dataset=about["dataset"],
-            content=about["content"],
+        fields, arrays = self._read(self.layout.first_pass(self.job))
+        summary = TableSummary(fields["columns"])
+        summary.columns = {n: ColumnSummary(**each) for n, each in fields["columns"].items()}
+        return FirstPassResult(
+            dataset=fields["dataset"],
+            content=fields["content"],
             sample=Sample.from_ipc(arrays["sample"].tobytes()),
             summary=summary,
-            groups=tuple(_group(each) for each in about["groups"]),
+            groups=tuple(_group(each) for each in fields["groups"]),
         )
 
-    def parts_of(self, number: int, group: Group) -> list[WrittenGroup]:
-        """What was written of a group, in the order of parts.
+    def read_group(self, number: int, group: Group) -> list[WrittenGroup]:
+        """Return the records of a group, in the order of parts.
 
         Raises:
-            DamagedError: some of it is missing, or cannot be read.
+            DamagedError: a record is missing, or cannot be read.
         """
-        found = [self._written((number, part)) for part in range(1 << group.bits)]
-        # A large partition whose rows are much alike may have no row for a part.
-        written = [each for each in found if each is not None]
-        rows = sum(part.rows for each in written for part in each.parts)
+        records = [self._read_record((number, part)) for part in range(1 << group.bits)]
+        # A part has no rows if the rows of a large partition are very similar.
+        written = [record for record in records if record is not None]
+        rows = sum(part.rows for record in written for part in record.parts)
         if rows != group.rows:
-            cause = f"{rows} of {group.rows} rows from partition {group.keys[0].text!r} on"
+            cause = f"{rows} of {group.rows} rows, starting at partition {group.keys[0].text!r}"
             raise DamagedError(self.base, cause)
         return written
 
-    def _written(self, dealt: GroupPart) -> WrittenGroup | None:
+    def _read_record(self, group_part: GroupPart) -> WrittenGroup | None:
         try:
-            about, arrays = self._read(self._group(dealt))
+            fields, arrays = self._read(self.layout.group_part(self.job, *group_part))
         except MissingInputError:
             return None
         return WrittenGroup(
-            keys=tuple(PartitionKey(**key) for key in about["keys"]),
-            parts=tuple(_part(part) for part in about["parts"]),
-            seen=_seen(about, arrays),
+            keys=tuple(PartitionKey(**key) for key in fields["keys"]),
+            parts=tuple(_part(part) for part in fields["parts"]),
+            statistics=_group_statistics(fields, arrays),
         )
 
     def error(self) -> RefeedError | None:
-        """Why a worker gave up, if one did."""
+        """Return the error that stopped a worker, if any."""
         try:
             raw = read_parsed(self.storage, self.layout.error(self.job), json.loads)
         except MissingInputError:
@@ -174,17 +176,14 @@ class JobOutput:
         return _KINDS[raw["kind"]](raw["message"], hint=raw["hint"])
 
     def clear(self) -> None:
-        """Remove the folder's objects: the data set is made, and nobody needs them."""
+        """Delete the folder's objects, after the dataset has been published."""
         for name in self.storage.names(self.base):
             self.storage.delete(join(self.base, name))
 
     # --- objects
 
-    def _group(self, dealt: GroupPart) -> str:
-        return self.layout.group_part(self.job, *dealt)
-
-    def _put(self, uri: str, about: dict[str, Any], arrays: dict[str, Any]) -> None:
-        text = json.dumps(about, ensure_ascii=True).encode()
+    def _write(self, uri: str, fields: dict[str, Any], arrays: dict[str, Any]) -> None:
+        text = json.dumps(fields, ensure_ascii=True).encode()
         sink = io.BytesIO()
         np.savez(sink, allow_pickle=False, about=np.frombuffer(text, np.uint8), **arrays)
         self.storage.write(uri, sink.getvalue())
@@ -192,17 +191,17 @@ class JobOutput:
     def _read(self, uri: str) -> tuple[dict[str, Any], dict[str, Any]]:
         content = self.storage.read(uri)
         try:
-            with np.load(io.BytesIO(content), allow_pickle=False) as found:
-                arrays = dict(found)
+            with np.load(io.BytesIO(content), allow_pickle=False) as archive:
+                arrays = dict(archive)
             return json.loads(arrays.pop("about").tobytes()), arrays
         except (ValueError, OSError, KeyError) as error:
             raise DamagedError(uri, str(error)) from error
 
 
 def delete_job_output(project: ProjectLayout, work_id: str, storage: Storage) -> None:
-    """Remove what all jobs of some work left: the data set is made, and can be found.
+    """Delete the intermediate output of all jobs of a build, after the dataset is published.
 
-    Whoever is killed in the middle leaves what nobody looks for: see ``SplitPlan.work_id``.
+    Output that remains after a crash is never reused: see ``SplitPlan.work_id``.
     """
     for job in storage.names(project.work(work_id).outputs):
         JobOutput(project, work_id, job, storage).clear()
@@ -218,13 +217,13 @@ def _part(raw: dict[str, Any]) -> WrittenPart:
     return WrittenPart(**{**raw, "missing": tuple(raw["missing"]), "sums": tuple(raw["sums"])})
 
 
-def _seen(about: dict[str, Any], arrays: dict[str, Any]) -> GroupStatistics:
-    groups = tuple(_statistics(about, arrays, i) for i in range(len(about["rows"])))
+def _group_statistics(fields: dict[str, Any], arrays: dict[str, Any]) -> GroupStatistics:
+    groups = tuple(_statistics(fields, arrays, i) for i in range(len(fields["rows"])))
     columns = sum(name.startswith("sketch") for name in arrays)
     return GroupStatistics(groups, tuple(arrays[f"sketch{i}"] for i in range(columns)))
 
 
-def _statistics(about: dict[str, Any], arrays: dict[str, Any], position: int) -> Statistics:
-    top = tuple(tuple((text, count) for text, count in each) for each in about["top"][position])
-    own = {name: arrays[name][position] for name in _ARRAYS}
-    return Statistics(rows=about["rows"][position], top=top, **own)
+def _statistics(fields: dict[str, Any], arrays: dict[str, Any], position: int) -> Statistics:
+    top = tuple(tuple((text, count) for text, count in each) for each in fields["top"][position])
+    group = {name: arrays[name][position] for name in _ARRAYS}
+    return Statistics(rows=fields["rows"][position], top=top, **group)

@@ -1,8 +1,7 @@
-"""The second pass of an engine that has many workers: rows are dealt to groups, groups are written.
+"""The second pass with many workers: route rows to groups of partitions, then write each group.
 
-Groups are those of the embedded engine: neighbours among the partitions that are small enough to be
-written together, and each part of a large one for itself. So what is written is the same, file by
-file, wherever it is written.
+The groups are those of the embedded engine: neighboring small partitions that are written together,
+and each part of a large partition by itself. Every engine therefore writes identical files.
 """
 
 from __future__ import annotations
@@ -19,23 +18,23 @@ from steps.records import PartitionKey
 from steps.split.dataset.part_files import (
     Part,
     WrittenGroup,
-    groups_of,
+    check_collisions,
+    group_partitions,
     hash_ranges,
     part_bits,
-    refuse_collisions,
     write_group,
 )
 from steps.split.dataset.plan import SplitPlan
-from steps.split.engines.first_pass import Codes, FirstPass, distinct_values
+from steps.split.engines.first_pass import Codes, FirstPass, value_codes
 from steps.split.engines.spill import MemoryRun, SortBuffer, between
 from steps.storage.base import Storage
 from steps.table.hashing import Hashes
 
 BUDGET = 128 << 20
-"""Bytes of rows that a worker holds before it deals them out."""
+"""Bytes of rows that a worker buffers before it emits them."""
 
 GroupPart = tuple[int, int]
-"""Where rows go: the number of the group, and that of the part."""
+"""The destination of rows: the number of the group, and of the part."""
 
 
 @dataclass(frozen=True)
@@ -43,10 +42,10 @@ class Group:
     """Partitions that are written together.
 
     Attributes:
-        first: code of the first.
-        keys: of all, in order.
-        bits: of the row hash that name the part; 0 where there is one part.
-        rows: of all.
+        first: code of the first partition.
+        keys: keys of the partitions, in order.
+        bits: bits of the row hash that select the part; 0 for a single part.
+        rows: number of rows in all partitions.
     """
 
     first: int
@@ -57,14 +56,14 @@ class Group:
 
 @dataclass(frozen=True)
 class Assignment:
-    """Who gets which rows; follows from the facts of the first pass.
+    """The assignment of partitions to groups, which follows from the first pass.
 
     Attributes:
-        plan: of the data set.
-        dataset: its hash.
-        content: digest of its content.
-        groups: in the order of keys.
-        codes: of the values of the partition column, in the order of keys.
+        plan: plan of the dataset.
+        dataset: the dataset's hash.
+        content: digest of the dataset's content.
+        groups: groups of partitions in the order of keys.
+        codes: code of each value of the partition column, in the order of keys.
     """
 
     plan: SplitPlan
@@ -74,65 +73,65 @@ class Assignment:
     codes: dict[object, int]
 
     @classmethod
-    def of(cls, facts: FirstPass) -> Assignment:
-        """The deal.
+    def of(cls, first_pass: FirstPass) -> Assignment:
+        """Return the assignment for the partitions of a first pass.
 
         Raises:
-            DataError: there was no row.
+            DataError: the source has no rows.
         """
-        dataset, content = facts.digests()
-        items = facts.partitions.sorted()
+        dataset, content = first_pass.digests()
+        items = first_pass.partitions.sorted()
         keys = [key for key, _, _ in items]
-        refuse_collisions(keys)
-        sizes = [int(facts.partitions.rows[code]) for _, _, code in items]
+        check_collisions(keys)
+        sizes = [int(first_pass.partitions.rows[code]) for _, _, code in items]
         groups = tuple(
             Group(
-                first=some.start,
-                keys=tuple(keys[i] for i in some),
-                bits=part_bits(sizes[some.start]),
-                rows=sum(sizes[i] for i in some),
+                first=positions.start,
+                keys=tuple(keys[i] for i in positions),
+                bits=part_bits(sizes[positions.start]),
+                rows=sum(sizes[i] for i in positions),
             )
-            for some in groups_of(sizes)
+            for positions in group_partitions(sizes)
         )
         codes = {value: position for position, (_, value, _) in enumerate(items)}
-        return cls(facts.plan, dataset, content, groups, codes)
+        return cls(first_pass.plan, dataset, content, groups, codes)
 
     def codes_of(self, batch: pa.RecordBatch) -> Codes:
-        """The code of each row's partition; shape (rows,)."""
-        values, places = distinct_values(batch.column(self.plan.partition_by))
-        return np.array([self.codes[value] for value in values], np.int32)[places]
+        """Return the code of each row's partition; shape (rows,)."""
+        values, value_positions = value_codes(batch.column(self.plan.partition_by))
+        return np.array([self.codes[value] for value in values], np.int32)[value_positions]
 
 
 class RowRouter:
-    """Collects rows, and deals them out in portions as large as memory allows.
+    """A buffer that routes rows to groups, in chunks as large as memory allows.
 
     Args:
-        deal: who gets which.
-        budget: bytes of rows that are held.
+        assignment: the groups of partitions.
+        budget: bytes of rows to buffer.
     """
 
-    def __init__(self, deal: Assignment, budget: int = BUDGET) -> None:
-        self.deal, self.budget = deal, budget
-        self._buffer = SortBuffer(deal.plan.schema)
-        self._firsts = np.array([group.first for group in deal.groups])
+    def __init__(self, assignment: Assignment, budget: int = BUDGET) -> None:
+        self.assignment, self.budget = assignment, budget
+        self._buffer = SortBuffer(assignment.plan.schema)
+        self._firsts = np.array([group.first for group in assignment.groups])
 
     def add(self, batch: pa.RecordBatch, hashes: Hashes) -> Iterator[tuple[GroupPart, bytes]]:
-        """Take in a batch; what is dealt out to make room."""
-        self._buffer.add(batch, hashes, self.deal.codes_of(batch))
+        """Add a batch, and yield buffered rows if the buffer is full."""
+        self._buffer.add(batch, hashes, self.assignment.codes_of(batch))
         if self._buffer.bytes >= self.budget:
-            yield from self.rest()
+            yield from self.flush()
 
-    def rest(self) -> Iterator[tuple[GroupPart, bytes]]:
-        """What is still held."""
+    def flush(self) -> Iterator[tuple[GroupPart, bytes]]:
+        """Yield all buffered rows."""
         if self._buffer.rows:
             run = self._buffer.take()
             for number, (start, end) in self._slices(run):
                 rows = run.batch.slice(start, end - start), run.hashes[start:end]
-                for part, some in _parts(rows, self.deal.groups[number].bits):
-                    yield (number, part), encode_rows(*some)
+                for part, part_rows in _parts(rows, self.assignment.groups[number].bits):
+                    yield (number, part), encode_rows(*part_rows)
 
     def _slices(self, run: MemoryRun) -> Iterator[tuple[int, tuple[int, int]]]:
-        """Groups that have rows in a run, with the first row and the one after the last."""
+        """Yield each group that has rows in a run, with the range of its rows."""
         starts = run.bounds[np.searchsorted(run.codes, self._firsts)]
         ends = np.append(starts[1:], run.bounds[-1])
         for number in np.flatnonzero(ends > starts).tolist():
@@ -147,12 +146,12 @@ def _parts(rows: Rows, bits: int) -> Iterator[tuple[int, Rows]]:
         yield 0, rows
         return
     for part, (first, last) in enumerate(hash_ranges(bits)):
-        for some in between(rows, first, last):
-            yield part, some
+        for part_rows in between(rows, first, last):
+            yield part, part_rows
 
 
 def encode_rows(batch: pa.RecordBatch, hashes: Hashes) -> bytes:
-    """Rows and their hashes for another worker, which knows the schema."""
+    """Encode rows and their hashes for another worker, which knows the schema."""
     schema = batch.schema.append(pa.field("", pa.uint64()))
     arrays = [*batch.columns, pa.array(hashes)]
     content: bytes = pa.RecordBatch.from_arrays(arrays, schema=schema).serialize().to_pybytes()
@@ -160,7 +159,7 @@ def encode_rows(batch: pa.RecordBatch, hashes: Hashes) -> bytes:
 
 
 def decode_rows(content: bytes, schema: pa.Schema) -> Rows:
-    """Read what ``encode_rows`` made of rows of this schema."""
+    """Decode the result of ``encode_rows``."""
     batch = pa.ipc.read_record_batch(
         pa.py_buffer(content), schema.append(pa.field("", pa.uint64()))
     )
@@ -168,24 +167,24 @@ def decode_rows(content: bytes, schema: pa.Schema) -> Rows:
     return rows, batch.columns[-1].to_numpy()
 
 
-def write_dealt(
-    deal: Assignment,
-    dealt: GroupPart,
-    portions: Iterable[bytes],
+def write_group_part(
+    assignment: Assignment,
+    group_part: GroupPart,
+    chunks: Iterable[bytes],
     storage: Storage,
     layout: DatasetLayout,
 ) -> WrittenGroup:
-    """Write the part files of all rows that were dealt to one place."""
-    number, part = dealt
-    group, buffer = deal.groups[number], SortBuffer(deal.plan.schema)
-    for content in portions:
-        batch, hashes = decode_rows(content, deal.plan.schema)
-        buffer.add(batch, hashes, deal.codes_of(batch))
+    """Write the part files of all rows that were routed to one group."""
+    number, part = group_part
+    group, buffer = assignment.groups[number], SortBuffer(assignment.plan.schema)
+    for content in chunks:
+        batch, hashes = decode_rows(content, assignment.plan.schema)
+        buffer.add(batch, hashes, assignment.codes_of(batch))
     run = buffer.take()
     parts = [
         Part.of(group.keys[code - group.first], part, *rows) for code, rows in _partitions(run)
     ]
-    return write_group(parts, deal.plan.format, layout, storage)
+    return write_group(parts, assignment.plan.format, layout, storage)
 
 
 def _partitions(run: MemoryRun) -> Iterator[tuple[int, Rows]]:

@@ -1,8 +1,8 @@
-"""Grouping of rows by partition in bounded memory: sorted runs, on disk where they must be.
+"""Group rows by partition in bounded memory, with sorted runs that spill to disk.
 
-Rows are buffered until ``budget`` bytes are reached; the buffer is then sorted by partition and
-kept as a *run* (external sorting as in Knuth, TAOCP 5.4). A partition is afterwards put together
-from its slice of every run.
+Rows are buffered until ``budget`` bytes are reached. The buffer is then sorted by partition and
+stored as a *run* (external sorting as in Knuth, TAOCP 5.4). A partition is later assembled from its
+slice of every run.
 """
 
 from __future__ import annotations
@@ -29,14 +29,14 @@ Rows = tuple[pa.RecordBatch, Hashes]
 
 _BATCH_ROWS = 1 << 16
 _SLACK_ROWS = 1 << 17
-"""The budget is exceeded by a batch; so many rows more are made room for."""
+"""Extra rows to allocate, because the last batch can exceed the budget."""
 
 
 class Run(Protocol):
     """Rows sorted by partition code, then by hash."""
 
     def get(self, code: int, first: int, last: int) -> Iterator[Rows]:
-        """The rows of one partition whose hashes lie between two, both included."""
+        """Yield the rows of one partition whose hashes are from ``first`` to ``last``."""
 
 
 class MemoryRun:
@@ -48,17 +48,17 @@ class MemoryRun:
         self.bounds = np.append(starts, len(codes))
 
     def get(self, code: int, first: int, last: int) -> Iterator[Rows]:
-        """See ``Run.get``; a view, nothing is copied."""
-        found = int(np.searchsorted(self.codes, code))
-        if found < len(self.codes) and self.codes[found] == code:
-            start, end = int(self.bounds[found]), int(self.bounds[found + 1])
+        """See ``Run.get``; yields views without copying."""
+        position = int(np.searchsorted(self.codes, code))
+        if position < len(self.codes) and self.codes[position] == code:
+            start, end = int(self.bounds[position]), int(self.bounds[position + 1])
             yield from between(
                 (self.batch.slice(start, end - start), self.hashes[start:end]), first, last
             )
 
 
 def between(rows: Rows, first: int, last: int) -> Iterator[Rows]:
-    """The rows, in order of their hashes, whose hashes lie between two."""
+    """Yield the rows, ordered by hash, whose hashes are from ``first`` to ``last``."""
     batch, hashes = rows
     start = int(np.searchsorted(hashes, np.uint64(first), side="left"))
     end = int(np.searchsorted(hashes, np.uint64(last), side="right"))
@@ -71,7 +71,7 @@ class DiskRun:
 
     def __init__(self, run: MemoryRun, folder: Path) -> None:
         self.schema = run.batch.schema
-        self.places: dict[int, list[_Place]] = {}
+        self.batches: dict[int, list[_BatchRange]] = {}
         schema = self.schema.append(pa.field("", pa.uint64()))
         handle, path = tempfile.mkstemp(dir=folder, suffix=".arrow")
         with os.fdopen(handle, "wb") as sink, pa.ipc.new_file(sink, schema) as writer:
@@ -79,14 +79,14 @@ class DiskRun:
                 hashes = run.hashes[start:end]
                 arrays = [*run.batch.slice(start, end - start).columns, pa.array(hashes)]
                 writer.write_batch(pa.RecordBatch.from_arrays(arrays, schema=schema))
-                place = number, int(hashes[0]), int(hashes[-1])
-                self.places.setdefault(code, []).append(place)
+                batch_range = number, int(hashes[0]), int(hashes[-1])
+                self.batches.setdefault(code, []).append(batch_range)
         self.reader = pa.ipc.open_file(pa.OSFile(path))
-        self.lock = threading.Lock()  # a reader is not safe in several threads
+        self.lock = threading.Lock()  # a reader is not thread-safe
 
     def get(self, code: int, first: int, last: int) -> Iterator[Rows]:
-        """See ``Run.get``; reads only the batches that hold some of them."""
-        for number, low, high in self.places.get(code, ()):
+        """See ``Run.get``; reads only the batches that contain such rows."""
+        for number, low, high in self.batches.get(code, ()):
             if low <= last and high >= first:
                 yield from between(self._read(number), first, last)
 
@@ -97,19 +97,19 @@ class DiskRun:
         return rows, batch.columns[-1].to_numpy()
 
 
-_Place = tuple[int, int, int]
-"""Of a record batch: its number, its first and its last hash."""
+_BatchRange = tuple[int, int, int]
+"""The number of a record batch, and its first and last hash."""
 
 
 def _pieces(run: MemoryRun) -> Iterator[tuple[int, int, int]]:
-    """A partition's code, and the first row and the one after the last of a piece of it."""
+    """Yield the code of a partition and the row range of each piece of it."""
     for code, start, end in zip(run.codes, run.bounds[:-1], run.bounds[1:], strict=True):
         for first in range(int(start), int(end), _BATCH_ROWS):
             yield int(code), first, min(first + _BATCH_ROWS, int(end))
 
 
 class _Numbers:
-    """A column of 64-bit cells in one array, which is sorted into a spare one: no new memory."""
+    """A column of 64-bit cells in one array, sorted into a spare array to avoid allocation."""
 
     def __init__(self, kind: pa.DataType, rows: int) -> None:
         self.kind = kind
@@ -117,23 +117,23 @@ class _Numbers:
         self.valid: NDArray[np.bool_] | None = None
 
     def add(self, column: pa.Array, start: int) -> None:
-        """Take in a batch's column; ``start`` rows are in already."""
+        """Add a batch's column after the first ``start`` rows."""
         end = start + len(column)
         if end > len(self.cells):
-            self.cells = _longer(self.cells, start, end)
+            self.cells = _grow(self.cells, start, end)
         raw = np.frombuffer(column.buffers()[1], np.uint64)
         self.cells[start:end] = raw[column.offset : column.offset + len(column)]
         if column.null_count and self.valid is None:
             self.valid = np.ones(len(self.cells), np.bool_)
         if self.valid is not None:
             if end > len(self.valid):
-                self.valid = _longer(self.valid, start, end)
+                self.valid = _grow(self.valid, start, end)
             self.valid[start:end] = column.is_valid().to_numpy(zero_copy_only=False)
 
     def sorted(self, order: Positions, spare: Hashes) -> tuple[pa.Array, Hashes]:
-        """The column in a new order, and the array that is spare from now on.
+        """Return the column in a new order, and the new spare array.
 
-        The column's next batches are written over the returned one, which must be gone by then.
+        The column's next batches overwrite the memory of the returned column.
         """
         rows = len(order)
         if len(spare) < rows:
@@ -150,13 +150,13 @@ class _Numbers:
 
 
 class _Cells:
-    """A column of any other type, as the arrays that came."""
+    """A column of any other type, stored as the arrays of its batches."""
 
     def __init__(self) -> None:
         self.arrays: list[pa.Array] = []
 
     def add(self, column: pa.Array, _start: int) -> None:
-        """Take in a batch's column."""
+        """Add a batch's column."""
         self.arrays.append(column)
 
     def sorted(self, order: Positions, spare: Hashes) -> tuple[pa.Array, Hashes]:
@@ -168,18 +168,18 @@ class _Cells:
 T = TypeVar("T", bound=np.generic)
 
 
-def _longer(values: NDArray[T], used: int, needed: int) -> NDArray[T]:
-    longer = np.empty(max(needed, 2 * len(values)), values.dtype)
-    longer[:used] = values[:used]
-    return longer
+def _grow(values: NDArray[T], used: int, needed: int) -> NDArray[T]:
+    grown = np.empty(max(needed, 2 * len(values)), values.dtype)
+    grown[:used] = values[:used]
+    return grown
 
 
 class SortBuffer:
-    """Collects batches in memory, and gives them back sorted by partition code, then by hash.
+    """A buffer that returns its rows sorted by partition code, then by hash.
 
     Args:
-        schema: of the batches.
-        rows: to make room for at first.
+        schema: schema of the batches.
+        rows: initial capacity.
     """
 
     def __init__(self, schema: pa.Schema, rows: int = 0) -> None:
@@ -192,7 +192,7 @@ class SortBuffer:
         self.rows = self.bytes = 0
 
     def add(self, batch: pa.RecordBatch, hashes: Hashes, codes: Codes) -> None:
-        """Take in a batch."""
+        """Add a batch."""
         for column, cells in zip(self._columns, batch.columns, strict=True):
             column.add(cells, self.rows)
         self._keys.append((hashes, codes))
@@ -200,7 +200,7 @@ class SortBuffer:
         self.bytes += batch.nbytes
 
     def take(self) -> MemoryRun:
-        """The rows as a run; at least one. The next batches may be written over its memory."""
+        """Return the buffered rows as a run. The next batches can overwrite its memory."""
         hashes, codes = map(np.concatenate, zip(*self._keys, strict=True))
         order = _order(hashes, codes)
         self._keys, self.rows, self.bytes = [], 0, 0
@@ -213,24 +213,24 @@ class SortBuffer:
 
 
 class Grouping:
-    """Collects batches, then gives back the rows of one partition at a time.
+    """A collection of batches that returns the rows of one partition at a time.
 
     Args:
-        schema: of the batches.
-        folder: for runs that do not fit; the caller removes it.
-        budget: bytes of rows held in memory before they are spilled.
-        rows: that will come, where that is known; spares growing.
+        schema: schema of the batches.
+        folder: folder for spilled runs; the caller removes it.
+        budget: bytes of rows in memory before they are spilled.
+        rows: expected number of rows, if known; sets the initial capacity.
     """
 
     def __init__(self, schema: pa.Schema, folder: Path, budget: int, rows: int | None) -> None:
         self.folder, self.budget = folder, budget
-        first = min(rows or 0, budget // (8 * max(1, len(schema))) + _SLACK_ROWS)
-        self._buffer = SortBuffer(schema, first)
+        capacity = min(rows or 0, budget // (8 * max(1, len(schema))) + _SLACK_ROWS)
+        self._buffer = SortBuffer(schema, capacity)
         self._counts = np.zeros(0, np.int64)
         self.runs: list[Run] = []
 
     def add(self, batch: pa.RecordBatch, hashes: Hashes, codes: Codes) -> None:
-        """Take in a batch."""
+        """Add a batch."""
         counts = np.bincount(codes, minlength=len(self._counts))
         counts[: len(self._counts)] += self._counts
         self._counts = counts
@@ -239,34 +239,34 @@ class Grouping:
             self.runs.append(DiskRun(self._buffer.take(), self.folder))
 
     def finish(self) -> None:
-        """All batches are in: the last run may stay in memory if it is the only one."""
+        """Store the last run, after all batches were added; a single run stays in memory."""
         if self._buffer.rows:
             run = self._buffer.take()
             self.runs.append(DiskRun(run, self.folder) if self.runs else run)
         del self._buffer
 
     def rows(self, code: int) -> int:
-        """Rows of one partition."""
+        """Return the number of rows of one partition."""
         return int(self._counts[code])
 
     def part_numbers(self, code: int) -> list[int]:
-        """The parts of a partition that have rows; see ``part_files``."""
+        """Return the numbers of a partition's parts that have rows; see ``part_files``."""
         ranges = list(hash_ranges(part_bits(self.rows(code))))
         if len(ranges) == 1:
             return [0]
-        return [n for n, between in enumerate(ranges) if any(self._found(code, *between))]
+        return [n for n, between in enumerate(ranges) if any(self._rows_between(code, *between))]
 
-    def _found(self, code: int, first: int, last: int) -> Iterator[Rows]:
+    def _rows_between(self, code: int, first: int, last: int) -> Iterator[Rows]:
         for run in self.runs:
             yield from run.get(code, first, last)
 
     def rows_of(self, code: int, part: int) -> Rows:
-        """The rows of one part, and their hashes; in no particular order across runs."""
+        """Return the rows of one part and their hashes, unordered across runs."""
         ranges = list(hash_ranges(part_bits(self.rows(code))))
-        found = list(self._found(code, *ranges[part]))
-        if len(found) == 1:
-            return found[0]
-        batches, hashes = zip(*found, strict=True)
+        slices = list(self._rows_between(code, *ranges[part]))
+        if len(slices) == 1:
+            return slices[0]
+        batches, hashes = zip(*slices, strict=True)
         return pa.concat_batches(batches), np.concatenate(hashes)
 
 
@@ -275,7 +275,7 @@ def _is_number(kind: pa.DataType) -> bool:
 
 
 def _order(hashes: Hashes, codes: Codes) -> Positions:
-    """Positions by code, then by hash; equal hashes in any order."""
+    """Return positions sorted by code, then by hash; equal hashes in any order."""
     order = np.argsort(hashes)
     low = (codes & 0xFFFF).astype(np.uint16)  # numpy sorts 16 bits by radix
     order = order[np.argsort(low[order], kind="stable")]

@@ -1,1 +1,1 @@
-"""Sources: where the rows come from."""
+"""Sources: tables in files, object storage and BigQuery."""

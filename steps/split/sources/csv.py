@@ -1,4 +1,4 @@
-"""CSV files as a source: types that are sure, and errors that name the cell."""
+"""CSV files as a source, with types based on all rows and errors that name the cell."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _CSV_LARGEST_BLOCK_BYTES = 1 << 30
 
 @dataclass(frozen=True)
 class CsvPiece:
-    """One file, with the types that all files together have."""
+    """One file, with the types of all files together."""
 
     path: Path
     columns: tuple[str, ...]
@@ -35,16 +35,16 @@ class CsvPiece:
         return source.batches(list(self.columns))
 
     def at(self, path: Path) -> CsvPiece:
-        """The same of a copy that lies elsewhere."""
+        """Return the piece of a copy of the file."""
         return replace(self, path=path)
 
 
 class CsvSource(Files):
-    """One or more CSV files; types come from the spec, else from the first block of each column.
+    """One or more CSV files; types come from the spec, or from the values of each column.
 
-    A column whose first block holds whole numbers only, and fractions later on, is read again as
-    float64. Text in a column of numbers is an error that names it: silently making such a column
-    a category would spoil the models.
+    A column whose first block contains only whole numbers, and later blocks fractions, is read
+    again as float64. Text in a column of numbers is an error, because treating such a column as a
+    category without notice would spoil the models.
     """
 
     def __init__(
@@ -52,50 +52,48 @@ class CsvSource(Files):
         files: list[Path],
         types: Mapping[str, str],
         null_values: list[str],
-        settled: Mapping[str, pa.DataType] | None = None,
+        known_types: Mapping[str, pa.DataType] | None = None,
     ) -> None:
         super().__init__(files)
         self.null_values = null_values
-        self._types = dict(settled or {}) | {name: ARROW_TYPES[k] for name, k in types.items()}
-        self._checked = settled is not None
+        self._types = dict(known_types or {}) | {name: ARROW_TYPES[k] for name, k in types.items()}
+        self._checked = known_types is not None
 
     def rows(self) -> int | None:
-        """See ``Source.rows``: a CSV file does not say."""
+        """See ``Source.rows``; unknown for a CSV file."""
         return None
 
     def schema(self) -> pa.Schema:
-        """See ``Source.schema``; reads the whole source once, to be sure of its types."""
+        """See ``Source.schema``; reads the whole source once to infer types."""
         schema = super().schema()
         unknown = sorted(set(self._types) - set(schema.names))
         if unknown:
             raise DataError(
-                f"dataset.types names {', '.join(map(repr, unknown))}, which the source lacks."
+                f"dataset.types names {', '.join(map(repr, unknown))}, which the source does not "
+                "contain."
             )
         if not self._checked and not set(schema.names) <= set(self._types):
-            self._settle_types(schema)
-        return self._typed(schema)
-
-    def _typed(self, schema: pa.Schema) -> pa.Schema:
+            self._infer_types(schema)
         return pa.schema([(f.name, self._types.get(f.name, f.type)) for f in schema])
 
-    def _settle_types(self, schema: pa.Schema) -> None:
-        """Fix each column's type by reading all rows; widen where the first block misled."""
+    def _infer_types(self, schema: pa.Schema) -> None:
+        """Infer each column's type from all rows; widen it where the first block misled."""
         guessed = {f.name: _plain(f.type) for f in schema if f.name not in self._types}
         declared = set(self._types)
-        self._types |= guessed | dict.fromkeys(self._padded(guessed), pa.string())
+        self._types |= guessed | dict.fromkeys(self._zero_padded(guessed), pa.string())
         while True:
             try:
                 for path in self.files:
                     for batch in self._read(path, schema.names):
                         for name in set(schema.names) - declared:
-                            _refuse_numbers_as_text(path, name, batch.column(name), self._types)
+                            _reject_numbers_as_text(path, name, batch.column(name), self._types)
                 break
             except _Misfit as misfit:
                 self._widen(misfit, declared)
         self._checked = True
 
-    def _padded(self, guessed: dict[str, pa.DataType]) -> list[str]:
-        """Columns of codes such as 007, which would lose their leading zeros as numbers."""
+    def _zero_padded(self, guessed: dict[str, pa.DataType]) -> list[str]:
+        """Return the columns of codes such as 007, which would lose their leading zeros."""
         whole = [name for name, kind in guessed.items() if pa.types.is_integer(kind)]
         if not whole:
             return []
@@ -109,24 +107,24 @@ class CsvSource(Files):
         ]
 
     def _widen(self, misfit: _Misfit, declared: set[str]) -> None:
-        now = self._types[misfit.column]
-        wider = {pa.int64(): pa.float64(), pa.null(): pa.string()}.get(now)
+        current = self._types[misfit.column]
+        wider = {pa.int64(): pa.float64(), pa.null(): pa.string()}.get(current)
         if (
             misfit.column in declared
             or wider is None
             or (wider == pa.float64() and not _is_number(misfit.value))
         ):
-            raise misfit.as_error(str(now)) from misfit
+            raise misfit.as_error(str(current)) from misfit
         self._types[misfit.column] = wider
 
     def _schema_of(self, path: Path) -> pa.Schema:
         if not path.stat().st_size:
             raise DataError(
-                f"{str(path)!r} is empty: a CSV source begins with a line of column names."
+                f"{str(path)!r} is empty. A CSV source starts with a line of column names."
             )
         with path.open("rb") as stream:
             if stream.read(2) in {b"\xff\xfe", b"\xfe\xff"}:  # a byte order mark
-                raise _not_utf8(path, ": it is UTF-16")
+                raise _not_utf8(path, ": the file is UTF-16")
         schema = self._reader(path, None).schema
         try:
             names = schema.names
@@ -134,9 +132,9 @@ class CsvSource(Files):
             raise _not_utf8(path) from error
         if len(names) == 1 and any(mark in names[0] for mark in ";\t|"):
             raise DataError(
-                f"{str(path)!r} has one column, {names[0]!r}: its cells are separated by something "
-                "else than commas.",
-                hint="Write it with commas, or as Parquet.",
+                f"{str(path)!r} has one column, {names[0]!r}. Its cells seem to have a separator "
+                "other than a comma.",
+                hint="Write the file with commas, or as Parquet.",
             )
         return schema
 
@@ -146,11 +144,11 @@ class CsvSource(Files):
         for path in self.files:
             try:
                 yield from self._read(path, columns)
-            except _Misfit as misfit:  # pragma: no cover - schema() has read it all before
+            except _Misfit as misfit:  # pragma: no cover - schema() has read all rows
                 raise misfit.as_error(str(self._types.get(misfit.column))) from misfit
 
     def pieces(self, columns: list[str]) -> list[CsvPiece]:
-        """See ``Source.pieces``; reads the whole source once, to be sure of its types."""
+        """See ``Source.pieces``; reads the whole source once to infer types."""
         types = tuple((field.name, field.type) for field in self.schema())
         nulls = tuple(self.null_values)
         return [CsvPiece(path, tuple(columns), types, nulls) for path in self.files]
@@ -164,7 +162,7 @@ class CsvSource(Files):
             raise _csv_error(path, error) from error
 
     def _reader(self, path: Path, columns: list[str] | None) -> pa_csv.CSVStreamingReader:
-        """Open a file; a block must hold the header and at least one row, so long ones grow it."""
+        """Open a file; a block must contain the header and one row, so long rows enlarge it."""
         block = _CSV_BLOCK_BYTES
         while True:
             try:
@@ -196,10 +194,10 @@ class CsvSource(Files):
 
 
 def _plain(kind: pa.DataType) -> pa.DataType:
-    """The type that a guess stands for.
+    """Return the canonical type for an inferred type.
 
-    Seconds become microseconds. A time of day stays text, and so does what is guessed to be binary,
-    which is text that is not UTF-8: read as text it is told with its place.
+    Seconds become microseconds. A time of day stays text. Text that is not UTF-8 is inferred as
+    binary; reading it as text gives an error that names the cell.
     """
     if pa.types.is_timestamp(kind):
         return pa.timestamp("us", kind.tz)
@@ -214,7 +212,7 @@ class MisfitError(DataError):
         self.value = value
 
 
-class _Misfit(Exception):  # noqa: N818 - turned into a DataError, or into a wider type
+class _Misfit(Exception):  # noqa: N818 - converted to a DataError or resolved by a wider type
     """A CSV cell that does not fit its column's type."""
 
     def __init__(self, path: Path, column: str, value: str, row: str) -> None:
@@ -222,21 +220,21 @@ class _Misfit(Exception):  # noqa: N818 - turned into a DataError, or into a wid
         self.path, self.column, self.value, self.row = path, column, value, row
 
     def as_error(self, kind: str) -> DataError:
-        """The same, for people."""
+        """Return the error that a user sees."""
         return MisfitError(
-            f"{str(self.path)!r}{self.row}: column {self.column!r} is read as {kind}, but holds "
+            f"{str(self.path)!r}{self.row}: column {self.column!r} is read as {kind}, but contains "
             f"{self.value!r}.",
-            hint=f"If {self.value!r} means missing, add it to dataset.null_values: "
-            f"['', {self.value!r}]. If the column is text, say so with dataset.types: "
+            hint=f"If {self.value!r} means missing, set dataset.null_values: "
+            f"['', {self.value!r}]. If the column is text, set dataset.types: "
             f"{{{self.column!r}: string}}.",
             value=self.value,
         )
 
 
-def _not_utf8(path: Path, where: str = " in its header") -> DataError:
+def _not_utf8(path: Path, detail: str = " in its header") -> DataError:
     return DataError(
-        f"{str(path)!r} holds text that is not valid UTF-8{where}.",
-        hint="Write it with UTF-8 encoding, e.g. iconv -f latin1 -t utf-8 (Excel: CSV UTF-8).",
+        f"{str(path)!r} contains text that is not valid UTF-8{detail}.",
+        hint="Convert it to UTF-8, e.g. iconv -f latin1 -t utf-8 (Excel: CSV UTF-8).",
     )
 
 
@@ -249,44 +247,41 @@ _CONVERSION = re.compile(
 
 def _csv_error(path: Path, error: pa.ArrowInvalid) -> Exception:
     message = str(error)
-    found = _CONVERSION.search(message)
-    if found:
-        names = _header(path)
-        row = f", row {found['row']}" if found["row"] else ""
-        return _Misfit(path, names[int(found["number"])], found["value"], row)
+    match = _CONVERSION.search(message)
+    if match:
+        with path.open(encoding="utf-8-sig", errors="replace", newline="") as stream:
+            names = next(csv.reader(stream))
+        row = f", row {match['row']}" if match["row"] else ""
+        return _Misfit(path, names[int(match["number"])], match["value"], row)
     if "UTF8" in message or "UTF-8" in message:
         return _not_utf8(path, f": {message.partition(';')[0]}")
     return DataError(
-        f"{str(path)!r} is no readable CSV file: {' '.join(message.split())}.",
-        hint="Every line must have as many cells as the first; quote cells that hold commas.",
+        f"{str(path)!r} is not a valid CSV file: {' '.join(message.split())}.",
+        hint="Every line must have as many cells as the first. Quote cells that contain commas.",
     )
-
-
-def _header(path: Path) -> list[str]:
-    with path.open(encoding="utf-8-sig", errors="replace", newline="") as stream:
-        return next(csv.reader(stream))
 
 
 _MOSTLY = 0.9
 _FEW = 3
 
 
-def _refuse_numbers_as_text(
+def _reject_numbers_as_text(
     path: Path, name: str, column: pa.Array, types: dict[str, pa.DataType]
 ) -> None:
-    """Refuse a column that was guessed to be text although it is meant to be numbers.
+    """Reject a column that was inferred as text although it seems to contain numbers.
 
-    That is where nearly all cells are, or most of them and all others are one of a few words.
+    That is a column in which nearly all cells are numbers, or most are and all others are one of a
+    few words.
     """
     if types.get(name) != pa.string():
         return
     known = column.drop_null()
     counts = [(entry["values"].as_py(), entry["counts"].as_py()) for entry in known.value_counts()]
-    odd = [cell for cell, _ in counts if not _is_number(cell)]
+    texts = [cell for cell, _ in counts if not _is_number(cell)]
     numbers = sum(count for cell, count in counts if _is_number(cell))
-    few = len(odd) <= _FEW and numbers > len(known) / 2
-    if odd and (few or numbers > _MOSTLY * len(known)):
-        raise _Misfit(path, name, odd[0], "").as_error("text because of a few cells")
+    few = len(texts) <= _FEW and numbers > len(known) / 2
+    if texts and (few or numbers > _MOSTLY * len(known)):
+        raise _Misfit(path, name, texts[0], "").as_error("text because of a few cells")
 
 
 def _is_number(cell: str) -> bool:

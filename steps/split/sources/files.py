@@ -1,4 +1,4 @@
-"""What sources that are files share: their digest, and that they hold one table."""
+"""The base of file sources: their digest, and the check that all files contain one table."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import pyarrow as pa
 from steps.errors import DataError
 
 BATCH_ROWS = 65_536
-"""Rows of a batch at the most: few enough to stay in the processor's cache."""
+"""Maximum number of rows in a batch, which then fits into the processor's cache."""
 
 
 def _file_digest(path: Path) -> str:
@@ -20,7 +20,7 @@ def _file_digest(path: Path) -> str:
 
 
 class Files:
-    """One or more files that hold one table."""
+    """One or more files that contain one table."""
 
     def __init__(self, files: list[Path]) -> None:
         self.files = files
@@ -31,7 +31,7 @@ class Files:
 
     @cached_property
     def _fingerprint(self) -> str:
-        """Found out once: it reads all bytes, and is asked for again when the plan is made."""
+        """Digest of the files' bytes, cached because computing it reads all of them."""
         digests = sorted(map(_file_digest, self.files))
         return hashlib.sha256("".join(digests).encode()).hexdigest()[:32]
 
@@ -39,29 +39,32 @@ class Files:
         """See ``Source.schema``."""
         first, *others = self.files
         schema = self._schema_of(first)
-        _refuse_duplicates(first, schema.names)
+        _reject_duplicates(first, schema.names)
         for other in others:
-            _refuse_other_columns(first, schema, other, self._schema_of(other))
+            _reject_different_columns(first, schema, other, self._schema_of(other))
         return schema
 
     def _schema_of(self, path: Path) -> pa.Schema:
         raise NotImplementedError
 
 
-def _refuse_duplicates(path: Path, names: list[str]) -> None:
-    repeated = sorted({name for name in names if names.count(name) > 1})
-    if repeated:
+def _reject_duplicates(path: Path, names: list[str]) -> None:
+    duplicates = sorted({name for name in names if names.count(name) > 1})
+    if duplicates:
         raise DataError(
-            f"{str(path)!r} names the column {', '.join(map(repr, repeated))} more than once, so "
-            "nobody can tell which one a spec means.",
+            f"{str(path)!r} has more than one column {', '.join(map(repr, duplicates))}, so a "
+            "spec cannot refer to one of them.",
             hint="Rename the columns in the source.",
         )
 
 
-def _refuse_other_columns(first: Path, schema: pa.Schema, other: Path, found: pa.Schema) -> None:
-    if set(schema.names) != set(found.names):
-        odd = sorted(set(schema.names) ^ set(found.names))
+def _reject_different_columns(
+    first: Path, schema: pa.Schema, other: Path, other_schema: pa.Schema
+) -> None:
+    if set(schema.names) != set(other_schema.names):
+        different = sorted(set(schema.names) ^ set(other_schema.names))
         raise DataError(
-            f"{str(other)!r} has other columns than {str(first)!r}: {', '.join(map(repr, odd))} "
-            "are in one of them only. All files of a directory must hold the same table."
+            f"{str(other)!r} and {str(first)!r} have different columns: only one of them has "
+            f"{', '.join(map(repr, different))}. All files of a directory must contain the same "
+            "table."
         )

@@ -27,7 +27,7 @@ class ParquetPiece:
         return ParquetSource([self.path]).batches(list(self.columns))
 
     def at(self, path: Path) -> ParquetPiece:
-        """The same of a copy that lies elsewhere."""
+        """Return the piece of a copy of the file."""
         return ParquetPiece(path, self.columns)
 
 
@@ -40,7 +40,7 @@ class ParquetSource(Files):
     @staticmethod
     def _open(path: Path) -> pq.ParquetFile:
         try:
-            # Arrow would else keep all that it has read, and a row group may be large.
+            # Without these options Arrow keeps all that it has read, and row groups can be large.
             return pq.ParquetFile(path, pre_buffer=False, buffer_size=_PARQUET_BUFFER_BYTES)
         except (pa.ArrowInvalid, OSError) as error:
             raise _damaged(path, error) from error
@@ -65,5 +65,5 @@ class ParquetSource(Files):
 def _damaged(path: Path, error: Exception) -> DataError:
     return DataError(
         f"{str(path)!r} cannot be read: {' '.join(str(error).split())}.",
-        hint="It may be truncated, or no Parquet file at all: write or copy it again.",
+        hint="It may be truncated or not a Parquet file. Write or copy it again.",
     )

@@ -1,4 +1,4 @@
-"""Files in object storage as a source: downloaded only when a row or a column is asked for."""
+"""Files in object storage as a source, downloaded when the schema or rows are read."""
 
 from __future__ import annotations
 
@@ -21,11 +21,11 @@ from steps.split.sources.csv import CsvPiece, CsvSource
 from steps.split.sources.parquet import ParquetPiece, ParquetSource
 from steps.storage.base import Storage, storage_for
 
-_ASKED_AT_ONCE = 16
-_DOWNLOADS_AT_ONCE = 4
+_METADATA_THREADS = 16
+_DOWNLOAD_THREADS = 4
 
 Reader = Callable[[list[Path]], ParquetSource | CsvSource]
-"""What reads the files once they are local."""
+"""A function that opens local files."""
 
 
 @dataclass(frozen=True)
@@ -33,9 +33,9 @@ class RemotePiece:
     """One object.
 
     Attributes:
-        uri: of the object.
-        version: of it when the source was cut up.
-        piece: reads a local copy of it.
+        uri: URI of the object.
+        version: version of the object when the source was divided.
+        piece: reader of a local copy.
     """
 
     uri: str
@@ -43,13 +43,13 @@ class RemotePiece:
     piece: ParquetPiece | CsvPiece
 
     def batches(self) -> Iterator[pa.RecordBatch]:
-        """See ``SourcePiece.batches``; downloads it, for as long as it is read."""
+        """See ``SourcePiece.batches``; keeps a local copy while the object is read."""
         storage = storage_for(self.uri, "dataset.source")
         with tempfile.TemporaryDirectory(prefix="refeed-source-") as folder:
             path = Path(folder, f"object{self.piece.path.suffix}")
             storage.download(self.uri, path)
             if storage.version(self.uri) != self.version:
-                raise _mixture(self.uri)
+                raise _changed(self.uri)
             try:
                 yield from self.piece.at(path).batches()
             except DataError as error:
@@ -57,22 +57,22 @@ class RemotePiece:
 
 
 class RemoteFiles:
-    """One or more objects that hold one table.
+    """One or more objects that contain one table.
 
     Args:
-        uris: of the objects.
-        storage: that they lie on.
-        reader: of local files of their kind.
+        uris: URIs of the objects.
+        storage: storage of the objects.
+        reader: function that opens local copies.
     """
 
     def __init__(self, uris: list[str], storage: Storage, reader: Reader) -> None:
         self.uris, self.storage, self.reader = sorted(uris), storage, reader
 
     def fingerprint(self) -> str:
-        """See ``Source.fingerprint``; of names and versions, since bytes would have to be read.
+        """See ``Source.fingerprint``; a digest of names and versions, without reading bytes.
 
         Raises:
-            MissingInputError: one of the objects is gone.
+            MissingInputError: an object no longer exists.
         """
         return digest(self._versions)
 
@@ -102,25 +102,25 @@ class RemoteFiles:
 
     @cached_property
     def _versions(self) -> list[list[str]]:
-        return self._ask_versions()
+        return self._current_versions()
 
-    def _ask_versions(self) -> list[list[str]]:
-        with ThreadPoolExecutor(_ASKED_AT_ONCE) as pool:
+    def _current_versions(self) -> list[list[str]]:
+        with ThreadPoolExecutor(_METADATA_THREADS) as pool:
             versions = list(pool.map(self.storage.version, self.uris))
         return [[uri, version] for uri, version in zip(self.uris, versions, strict=True)]
 
     @cached_property
     def _local(self) -> ParquetSource | CsvSource:
         versions = self._versions
-        with ThreadPoolExecutor(_DOWNLOADS_AT_ONCE) as pool:
+        with ThreadPoolExecutor(_DOWNLOAD_THREADS) as pool:
             list(pool.map(self.storage.download, self.uris, self._paths))
-        if self._ask_versions() != versions:
-            raise _mixture(self.uris[0])
+        if self._current_versions() != versions:
+            raise _changed(self.uris[0])
         return self.reader(self._paths)
 
     @cached_property
     def _paths(self) -> list[Path]:
-        """Where the objects go; numbered, since an object's name may be too long for a file."""
+        """Paths of local copies, numbered because an object's name can be too long for a file."""
         folder = tempfile.mkdtemp(prefix="refeed-source-")
         weakref.finalize(self, _remove, folder, os.getpid())
         suffixes = [PurePosixPath(uri).suffix for uri in self.uris]
@@ -128,7 +128,7 @@ class RemoteFiles:
 
     @contextmanager
     def _named_by_uri(self) -> Iterator[None]:
-        """Errors name the object, not the local copy that nobody else will ever see."""
+        """Replace paths of local copies by URIs in errors."""
         try:
             yield
         except DataError as error:
@@ -137,22 +137,22 @@ class RemoteFiles:
 
 
 def _renamed(error: DataError, names: dict[str, str]) -> DataError:
-    """The same error, with other names for paths."""
+    """Return the error with names in place of paths."""
     for path, uri in names.items():
         error.message = error.message.replace(path, uri)
         error.hint = error.hint.replace(path, uri)
     return error
 
 
-def _mixture(uri: str) -> TransientError:
+def _changed(uri: str) -> TransientError:
     return TransientError(
-        f"{uri!r} or a file beside it was written while it was read, so its rows would be a "
-        "mixture.",
-        hint="Run again when nobody writes to the source.",
+        f"{uri!r} or another file of the source changed while it was read, so its rows would be "
+        "inconsistent.",
+        hint="Run again when no other process writes to the source.",
     )
 
 
 def _remove(folder: str, process: int) -> None:
-    """Remove a scratch folder, unless this is a forked child of the process that it belongs to."""
+    """Remove a scratch folder, unless this is a forked child of the process that created it."""
     if os.getpid() == process:
         shutil.rmtree(folder, ignore_errors=True)

@@ -1,6 +1,6 @@
-"""The pipeline as a job of Dataflow: found or submitted, followed to its end, then finished.
+"""The Dataflow engine: find or submit the job, follow it to its end, assemble the dataset.
 
-The death of whoever follows a job never cancels it.
+A job is never cancelled because the process that follows it dies.
 """
 
 from __future__ import annotations
@@ -18,8 +18,8 @@ from steps.split.config import SplitConfig
 from steps.split.coordination.claims import Claim
 from steps.split.coordination.dataset_pointer import BuiltElsewhereError
 from steps.split.dataset.plan import SplitPlan
-from steps.split.engines.assemble import finish_dataset
-from steps.split.engines.beam.job import TIMEOUTS, OneJob, Timeouts
+from steps.split.engines.assemble import assemble_dataset
+from steps.split.engines.beam.job import TIMEOUTS, SharedJob, Timeouts
 from steps.split.engines.beam.pipeline import READ, WRITTEN
 from steps.split.engines.job_output import JobOutput
 from steps.split.sources.base import Source
@@ -27,12 +27,12 @@ from steps.storage.base import Storage
 
 
 class DataflowEngine:
-    """An engine, see ``engines.Engine``.
+    """The Dataflow engine, see ``engines.choose.Engine``.
 
     Args:
-        config: complete.
-        follower: who waits for the job.
-        timeouts: for Dataflow and other runs.
+        config: the complete ``split`` section.
+        follower: id of the run that waits for the job.
+        timeouts: timeouts for Dataflow and for other runs.
     """
 
     def __init__(self, config: SplitConfig, follower: str, timeouts: Timeouts = TIMEOUTS) -> None:
@@ -46,67 +46,67 @@ class DataflowEngine:
         storage: Storage,
         progress: Progress,
     ) -> PartitionIndex:
-        """Split a source into a data set.
+        """Build a dataset from a source.
 
         Raises:
             DataError: the source cannot be used.
             TransientError: the job failed; the next call submits another.
-            RefeedError: Dataflow does not let us.
-            MadeMeanwhileError: somebody else has made it.
+            RefeedError: Dataflow denies access.
+            BuiltElsewhereError: another run has published the dataset.
         """
-        work = OneJob(self.config, self.timeouts, source, plan, project, storage)
-        work.claims.follow(self.follower)
-        claim, job = work.find()
-        handover = _done(work, claim, job, progress)
+        shared = SharedJob(self.config, self.timeouts, source, plan, project, storage)
+        shared.claims.follow(self.follower)
+        claim, job = shared.find()
+        output = _wait(shared, claim, job, progress)
         try:
-            return finish_dataset(plan, handover, project, storage, progress)
+            return assemble_dataset(plan, output, project, storage, progress)
         except (MissingInputError, DamagedError) as error:
-            # Removed by whoever was quicker, or by somebody who cleared up without a look.
-            if work.link.find() is not None:
+            # Another run published the dataset first, or the output was deleted.
+            if shared.pointer.find() is not None:
                 raise BuiltElsewhereError from error
-        claim, job = work.next(claim.number + 1)
-        handover = _done(work, claim, job, progress)
-        return finish_dataset(plan, handover, project, storage, progress)
+        claim, job = shared.next(claim.number + 1)
+        output = _wait(shared, claim, job, progress)
+        return assemble_dataset(plan, output, project, storage, progress)
 
 
-def _done(work: OneJob, claim: Claim, job: Job, progress: Progress) -> JobOutput:
-    """Follow a job to its end; what it has left.
+def _wait(shared: SharedJob, claim: Claim, job: Job, progress: Progress) -> JobOutput:
+    """Follow a job to its end, and return its output.
 
     Raises:
-        RefeedError: what a worker told, or why the job has failed.
+        RefeedError: the error of a worker, or the reason why the job failed.
     """
     if job.state == "running":
-        job = _followed(work, claim, job, progress)
+        job = _follow(shared, claim, job, progress)
     if job.state != "done":
-        raise _failure(work, claim, job)
-    return work.handover(claim)
+        raise _failure(shared, claim, job)
+    return shared.output(claim)
 
 
-def _followed(work: OneJob, claim: Claim, job: Job, progress: Progress) -> Job:
-    """The job at its end."""
-    dataflow = work.dataflow(claim)
+def _follow(shared: SharedJob, claim: Claim, job: Job, progress: Progress) -> Job:
+    """Report progress until the job ends, and return the ended job."""
+    dataflow = shared.dataflow(claim)
     logging.getLogger(__name__).info("Dataflow job %s: %s", job.name, dataflow.page(job.id))
     progress.begin("read", "rows", None)
-    told = 0
+    reported = 0
     while job.state == "running":
-        time.sleep(work.timeouts.poll)
-        job = work.look(claim, job.id)
+        time.sleep(shared.timeouts.poll)
+        job = shared.poll(claim, job.id)
         counters = dataflow.counters(job.id)
         rows = counters.get(READ, 0) + counters.get(WRITTEN, 0)
-        progress.advance(max(0, rows - told), f"Dataflow job {job.name}")
-        told = max(told, rows)
+        progress.advance(max(0, rows - reported), f"Dataflow job {job.name}")
+        reported = max(reported, rows)
     progress.end()
     return job
 
 
-def _failure(work: OneJob, claim: Claim, job: Job) -> RefeedError:
-    told = work.handover(claim).error()
-    if told:
-        return told
-    dataflow = work.dataflow(claim)
-    said = dataflow.errors(job.id)
-    why = f": {brief(said[-1])}" if said else ""
-    became = "failed" if job.state == "failed" else "was cancelled"
+def _failure(shared: SharedJob, claim: Claim, job: Job) -> RefeedError:
+    worker_error = shared.output(claim).error()
+    if worker_error:
+        return worker_error
+    dataflow = shared.dataflow(claim)
+    messages = dataflow.errors(job.id)
+    reason = f": {brief(messages[-1])}" if messages else ""
+    outcome = "failed" if job.state == "failed" else "was cancelled"
     return TransientError(
-        f"The Dataflow job {job.name!r} {became}{why}.", hint=f"See {dataflow.page(job.id)}"
+        f"The Dataflow job {job.name!r} {outcome}{reason}.", hint=f"See {dataflow.page(job.id)}"
     )

@@ -1,12 +1,12 @@
-"""One job for one piece of work, never two, whoever is killed and whenever.
+"""Exactly one Dataflow job per dataset build, even if processes are killed at any time.
 
-- A number is claimed by creating an object; only one can. Whoever does not get it waits for the job
-  of who did, and submits it in his place if he seems to have been killed.
-- The job's name follows from the claim, and is what whoever submits it calls his request, too
-  (``clientRequestId``): of the two together Dataflow takes one job ever, even when that has ended.
-- Only when a job has failed, was cancelled, or has left no parts, is the next number claimed.
-- Whoever makes the data set writes the link to it before he removes the claims; whoever finds none
-  looks for the link before he submits.
+- A process claims a job number by creating an object, which succeeds only once. The other processes
+  wait for that job, and submit it themselves if the claim's owner appears dead.
+- The claim determines the job's name, which is also the id of the submission
+  (``clientRequestId``). Dataflow accepts only one job per name and id, even after it has ended.
+- The next number is claimed only if a job has failed, was cancelled, or has left no parts.
+- A process that builds the dataset writes the pointer before it deletes the claims. A process that
+  finds no claims checks the pointer before it submits a job.
 """
 
 from __future__ import annotations
@@ -40,11 +40,11 @@ from steps.storage.base import Storage
 
 @dataclass(frozen=True)
 class Timeouts:
-    """How long to wait for what.
+    """Waiting times.
 
     Attributes:
-        poll: seconds between two looks at a job.
-        grace: seconds that somebody else may take to submit what he has claimed.
+        poll: seconds between two polls of a job.
+        grace: seconds that the owner of a claim has to submit its job.
     """
 
     poll: float = 5.0
@@ -52,19 +52,19 @@ class Timeouts:
 
 
 TIMEOUTS = Timeouts()
-"""What a job of minutes is worth."""
+"""Defaults for a job that takes minutes."""
 
 
-class OneJob:
-    """The job that makes a data set.
+class SharedJob:
+    """The job that builds a dataset, shared by all runs that need the dataset.
 
     Args:
-        config: complete.
-        timeouts: for Dataflow and other runs.
-        source: of the rows.
-        plan: of the data set.
-        project: that it lies in.
-        storage: of the project.
+        config: the complete ``split`` section.
+        timeouts: timeouts for Dataflow and for other runs.
+        source: source of the rows.
+        plan: plan of the dataset.
+        project: the project that contains the dataset.
+        storage: storage of the project.
     """
 
     def __init__(
@@ -81,23 +81,23 @@ class OneJob:
         self.config, self.timeouts = config, timeouts
         self.source, self.plan, self.project = source, plan, project
         self._dataflows: dict[JobLocation, Dataflow] = {}
-        self.place = JobLocation(config.gcp_project, config.region)
+        self.location = JobLocation(config.gcp_project, config.region)
         self.claims = Claims(project, plan.work_id, storage)
-        self.link = DatasetPointer(project, plan.identity, storage, plan.ignored_version)
+        self.pointer = DatasetPointer(project, plan.identity, storage, plan.ignored_version)
 
     def find(self) -> tuple[Claim, Job]:
-        """The job, and the claim to it; submitted unless there is one already.
+        """Return the job and its claim; submit the job unless it exists.
 
         Raises:
-            TerminalError: the source cannot be used, as an earlier job has found out.
-            MadeMeanwhileError: somebody else has made the data set.
-            RefeedError: Dataflow does not answer, or does not let us.
+            TerminalError: an earlier job found that the source cannot be used.
+            BuiltElsewhereError: another run has published the dataset.
+            RefeedError: Dataflow does not respond or denies access.
         """
         latest = self.claims.latest()
         if latest is None:
             return self.next(1)
-        job = self.look(latest, latest.job) if latest.job else self._awaited(latest)
-        if job is None and latest.place == self.place:
+        job = self.poll(latest, latest.job) if latest.job else self._await_submission(latest)
+        if job is None and latest.location == self.location:
             return self._submit(latest)
         if job is not None and job.state in {"running", "done"}:
             return latest, job
@@ -105,81 +105,82 @@ class OneJob:
         return self.next(latest.number + 1)
 
     def next(self, number: int) -> tuple[Claim, Job]:
-        """The job of a number that no job has had yet, or whatever somebody else has made of it.
+        """Claim a number and submit its job, or find the job if another process claimed it.
 
         Raises:
             RefeedError: see ``find``.
         """
-        claim = self.claims.claim(number, self.place)
+        claim = self.claims.claim(number, self.location)
         return self._submit(claim) if claim else self.find()
 
-    def handover(self, claim: Claim) -> JobOutput:
-        """What the job leaves."""
+    def output(self, claim: Claim) -> JobOutput:
+        """Return the intermediate output of the claim's job."""
         return JobOutput(self.project, self.plan.work_id, claim.nonce, self.claims.storage)
 
     def dataflow(self, claim: Claim) -> Dataflow:
-        """Dataflow where the job is."""
-        place = claim.place
-        if place not in self._dataflows:
-            self._dataflows[place] = Dataflow(place.gcp_project, place.region)
-        return self._dataflows[place]
+        """Return the client for the location of the claim's job."""
+        location = claim.location
+        if location not in self._dataflows:
+            self._dataflows[location] = Dataflow(location.gcp_project, location.region)
+        return self._dataflows[location]
 
-    def look(self, claim: Claim, job_id: str) -> Job:
-        """The job of a claim as it is now.
+    def poll(self, claim: Claim, job_id: str) -> Job:
+        """Return the current state of a claim's job.
 
         Raises:
-            RefeedError: Dataflow does not answer, or does not let us.
+            RefeedError: Dataflow does not respond or denies access.
         """
         try:
             return self.dataflow(claim).get(job_id)
-        except MissingInputError as error:  # Dataflow keeps jobs far longer than we keep claims
-            raise TransientError(error.message, hint="It was there. Run again later.") from error
+        except MissingInputError as error:  # Dataflow keeps jobs much longer than claims exist
+            hint = "The job existed before. Run again later."
+            raise TransientError(error.message, hint=hint) from error
 
     def _check_error(self, claim: Claim) -> None:
-        """Tell again what is wrong with the rows; another cause, such as a missing role, may pass.
+        """Raise the terminal error of a worker; other errors, such as a missing role, may be fixed.
 
         Raises:
-            TerminalError: something is.
+            TerminalError: the rows cannot be used.
         """
-        told = self.handover(claim).error()
-        if isinstance(told, TerminalError) and not self.plan.ignore_errors:
-            raise told
+        error = self.output(claim).error()
+        if isinstance(error, TerminalError) and not self.plan.ignore_errors:
+            raise error
 
-    def _awaited(self, claim: Claim) -> Job | None:
-        """The job of a claim without one, for which its claimer gets some time."""
+    def _await_submission(self, claim: Claim) -> Job | None:
+        """Wait for the job of a claim, which its owner may still submit; None if it is late."""
         dataflow, name = self.dataflow(claim), self.claims.name(claim)
         return poll_until(
             lambda: dataflow.find(name),
             interval=self.timeouts.poll,
-            timeout=max(0.0, claim.made + self.timeouts.grace - time.time()),
+            timeout=max(0.0, claim.created + self.timeouts.grace - time.time()),
         )
 
     # --- submitting
 
     def _submit(self, claim: Claim) -> tuple[Claim, Job]:
-        pieces = self.source.pieces(self.plan.schema.names)  # of a view, this may take long
-        if self.link.find() is not None:
+        pieces = self.source.pieces(self.plan.schema.names)  # can take long for a view
+        if self.pointer.find() is not None:
             raise BuiltElsewhereError
         if self.claims.latest() != claim:
             return self.find()
-        work = JobContext(self.plan, self.project, claim.nonce)
+        context = JobContext(self.plan, self.project, claim.nonce)
         name = self.claims.name(claim)
 
         def run() -> str:
-            pipeline = Pipeline(DataflowRunner(), _options(self.config, name, work))
-            build(pipeline, pieces, work)
-            return _submitted(pipeline)
+            pipeline = Pipeline(DataflowRunner(), _options(self.config, name, context))
+            build(pipeline, pieces, context)
+            return _submit_once(pipeline)
 
         job = self.dataflow(claim).submit(name, run)
         self.claims.record(claim, job.id)
         return claim, job
 
 
-def _submitted(pipeline: Pipeline) -> str:
-    """Submit a pipeline; the job's id, or nothing if one of its name runs already.
+def _submit_once(pipeline: Pipeline) -> str:
+    """Submit a pipeline and return the job's id; empty if a job with its name is running.
 
-    Beam itself would give each submission an id of its own, by which Dataflow takes it for another
-    job as soon as the first has ended.
+    Beam itself would generate a new id for each submission, so Dataflow would accept a second job
+    as soon as the first has ended.
     """
     options = pipeline.options
     options.view_as(TestOptions).dry_run = True
@@ -192,8 +193,8 @@ def _submitted(pipeline: Pipeline) -> str:
     return ""
 
 
-def _options(config: SplitConfig, name: str, work: JobContext) -> PipelineOptions:
-    layout = work.project.work(work.plan.work_id)
+def _options(config: SplitConfig, name: str, context: JobContext) -> PipelineOptions:
+    layout = context.project.work(context.plan.work_id)
     options = {
         "job_name": name,
         "project": config.gcp_project,
@@ -207,7 +208,7 @@ def _options(config: SplitConfig, name: str, work: JobContext) -> PipelineOption
         "service_account_email": config.service_account,
         "subnetwork": config.subnetwork,
         "no_use_public_ips": True,
-        "labels": [f"refeed-work={work.plan.work_id}"],
+        "labels": [f"refeed-work={context.plan.work_id}"],
     }
     if os.environ.get(ENDPOINT):
         options |= {"dataflow_endpoint": os.environ[ENDPOINT], "no_auth": True}

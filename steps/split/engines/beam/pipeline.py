@@ -1,14 +1,14 @@
-"""The pipeline.
+"""The Beam pipeline.
 
-    pieces ─┬─ look ── add up ── deal ──┐ (who gets which rows)
-            │                           │
-            └─ deal out ◄───────────────┤
-                  │                     │
-               group by ── write ◄──────┘
+    pieces ─┬─ summarize ── merge ── assign ──┐ (partitions to groups)
+            │                                 │
+            └─ route ◄────────────────────────┤
+                 │                            │
+              group ── write ◄────────────────┘
 
-The source is read twice, since who gets which rows follows from how many there are of each
-partition: cheaper than keeping all rows on disk between two stages. Rows travel as Arrow batches,
-and nothing here touches a single row: every function is one of the embedded engine.
+The source is read twice, because groups depend on the size of each partition. That is cheaper than
+storing all rows between two stages. Rows travel as Arrow batches, and no code here handles single
+rows: every function is shared with the embedded engine.
 """
 
 from __future__ import annotations
@@ -30,24 +30,24 @@ from steps.runtime.parallel import map_ordered
 from steps.split.dataset.plan import SplitPlan
 from steps.split.engines.first_pass import FirstPass
 from steps.split.engines.job_output import JobOutput
-from steps.split.engines.shuffle import Assignment, GroupPart, RowRouter, write_dealt
+from steps.split.engines.shuffle import Assignment, GroupPart, RowRouter, write_group_part
 from steps.split.sources.base import SourcePiece
 from steps.storage.base import storage_for
 
 METRICS = "refeed"
 """Namespace of the counters below."""
 READ, WRITTEN = "rows-read", "rows-written"
-"""Counters: rows of the first pass, and rows that lie in part files."""
+"""Counters: rows read in the first pass, and rows written to part files."""
 
 
 @dataclass(frozen=True)
 class JobContext:
-    """What every worker is told.
+    """The context of a job, which every worker receives.
 
     Attributes:
-        plan: of the data set.
-        project: where it is to lie.
-        job: by which its folder is named; no other job of this work has it.
+        plan: plan of the dataset.
+        project: the project that contains the dataset.
+        job: id of the job and name of its folder, unique within the build.
     """
 
     plan: SplitPlan
@@ -55,59 +55,61 @@ class JobContext:
     job: str
 
     @property
-    def handover(self) -> JobOutput:
-        """The job's folder."""
+    def output(self) -> JobOutput:
+        """The job's intermediate output."""
         storage = storage_for(self.project.root)
         return JobOutput(self.project, self.plan.work_id, self.job, storage)
 
     @contextmanager
-    def telling(self) -> Iterator[None]:
-        """Leave an error of ours where whoever follows the job finds it in its own words."""
+    def recording_errors(self) -> Iterator[None]:
+        """Write an error to the job's output, so that the run that follows the job reports it."""
         try:
             yield
         except RefeedError as error:
-            self.handover.put_error(error)
+            self.output.write_error(error)
             raise
 
 
-def build(pipeline: beam.Pipeline, pieces: Sequence[SourcePiece], work: JobContext) -> None:
+def build(pipeline: beam.Pipeline, pieces: Sequence[SourcePiece], context: JobContext) -> None:
     """Add all steps to a pipeline."""
-    cut: PCollection[SourcePiece] = pipeline | "pieces" >> beam.Create(list(pieces), reshuffle=True)
-    facts = (
-        cut
-        | "look" >> beam.ParDo(_Look(work))
-        | "add up" >> beam.CombineGlobally(_AddUp(work.plan))
+    source: PCollection[SourcePiece] = pipeline | "pieces" >> beam.Create(
+        list(pieces), reshuffle=True
     )
-    deal = AsSingleton(facts | "deal" >> beam.ParDo(_Plan(work)))
+    first_pass = (
+        source
+        | "summarize" >> beam.ParDo(_Summarize(context))
+        | "merge" >> beam.CombineGlobally(_Merge(context.plan))
+    )
+    assignment = AsSingleton(first_pass | "assign" >> beam.ParDo(_Assign(context)))
     (
-        cut
-        | "deal out" >> beam.ParDo(_DealOut(work), deal).with_output_types(tuple[str, bytes])
-        | "group by" >> beam.GroupByKey()
-        | "write" >> beam.ParDo(_Write(work), deal)
+        source
+        | "route" >> beam.ParDo(_Route(context), assignment).with_output_types(tuple[str, bytes])
+        | "group" >> beam.GroupByKey()
+        | "write" >> beam.ParDo(_Write(context), assignment)
     )
 
 
-class _Look(beam.DoFn):  # type: ignore[misc]  # Beam has no types
-    """Pieces of the source to facts, one for all pieces that a worker has at a time."""
+class _Summarize(beam.DoFn):  # type: ignore[misc]  # Beam has no types
+    """The first pass over pieces of the source, with one result per bundle."""
 
-    def __init__(self, work: JobContext) -> None:
-        self.work, self.rows = work, Metrics.counter(METRICS, READ)
+    def __init__(self, context: JobContext) -> None:
+        self.context, self.rows = context, Metrics.counter(METRICS, READ)
 
     def start_bundle(self) -> None:
-        self.facts = FirstPass(self.work.plan)
+        self.first_pass = FirstPass(self.context.plan)
 
     def process(self, piece: SourcePiece) -> None:
-        with self.work.telling():
-            for looked in map_ordered(self.facts.look, piece.batches()):
-                self.facts.add(looked)
-                self.rows.inc(looked[0].num_rows)
+        with self.context.recording_errors():
+            for prepared in map_ordered(self.first_pass.prepare, piece.batches()):
+                self.first_pass.add(prepared)
+                self.rows.inc(prepared[0].num_rows)
 
     def finish_bundle(self) -> Iterator[WindowedValue]:
-        yield _in_no_window(self.facts)
+        yield _global_value(self.first_pass)
 
 
-class _AddUp(beam.CombineFn):  # type: ignore[misc]
-    """Facts of some rows and of others to facts of all."""
+class _Merge(beam.CombineFn):  # type: ignore[misc]
+    """A combiner that merges first passes over different rows."""
 
     def __init__(self, plan: SplitPlan) -> None:
         self.plan = plan
@@ -115,81 +117,79 @@ class _AddUp(beam.CombineFn):  # type: ignore[misc]
     def create_accumulator(self) -> FirstPass:
         return FirstPass(self.plan)
 
-    def add_input(self, facts: FirstPass, more: FirstPass) -> FirstPass:
-        facts.merge(more)
-        return facts
-
-    def merge_accumulators(self, many: Iterable[FirstPass]) -> FirstPass:
-        total = FirstPass(self.plan)
-        for facts in many:
-            total.merge(facts)
+    def add_input(self, total: FirstPass, other: FirstPass) -> FirstPass:
+        total.merge(other)
         return total
 
-    def extract_output(self, facts: FirstPass) -> FirstPass:
-        return facts
+    def merge_accumulators(self, accumulators: Iterable[FirstPass]) -> FirstPass:
+        total = FirstPass(self.plan)
+        for first_pass in accumulators:
+            total.merge(first_pass)
+        return total
+
+    def extract_output(self, total: FirstPass) -> FirstPass:
+        return total
 
 
-class _Plan(beam.DoFn):  # type: ignore[misc]
-    """Facts to the deal; leaves them where whoever finishes the data set finds them."""
+class _Assign(beam.DoFn):  # type: ignore[misc]
+    """The assignment of partitions to groups; writes the first pass to the job's output."""
 
-    def __init__(self, work: JobContext) -> None:
-        self.work = work
+    def __init__(self, context: JobContext) -> None:
+        self.context = context
 
-    def process(self, facts: FirstPass) -> Iterator[Assignment]:
-        with self.work.telling():
-            deal = Assignment.of(facts)
-            self.work.handover.put_table(facts, deal)
-        yield deal
+    def process(self, first_pass: FirstPass) -> Iterator[Assignment]:
+        with self.context.recording_errors():
+            assignment = Assignment.of(first_pass)
+            self.context.output.write_first_pass(first_pass, assignment)
+        yield assignment
 
 
-class _DealOut(beam.DoFn):  # type: ignore[misc]
-    """Pieces of the source to rows for each group, in portions as large as memory allows."""
+class _Route(beam.DoFn):  # type: ignore[misc]
+    """The rows of pieces of the source, by group, in chunks as large as memory allows."""
 
-    def __init__(self, work: JobContext) -> None:
-        self.work = work
-        self.dealer: RowRouter | None = None
+    def __init__(self, context: JobContext) -> None:
+        self.context = context
+        self.router: RowRouter | None = None
 
     def start_bundle(self) -> None:
-        self.dealer = None
+        self.router = None
 
-    def process(self, piece: SourcePiece, deal: Assignment) -> Iterator[tuple[str, bytes]]:
-        facts = FirstPass(self.work.plan)
-        self.dealer = self.dealer or RowRouter(deal)
-        with self.work.telling():
-            for batch, hashes in map_ordered(facts.canonical, piece.batches()):
-                for dealt, rows in self.dealer.add(batch, hashes):
-                    yield _name(dealt), rows
+    def process(self, piece: SourcePiece, assignment: Assignment) -> Iterator[tuple[str, bytes]]:
+        first_pass = FirstPass(self.context.plan)
+        self.router = self.router or RowRouter(assignment)
+        with self.context.recording_errors():
+            for batch, hashes in map_ordered(first_pass.canonical, piece.batches()):
+                for group_part, rows in self.router.add(batch, hashes):
+                    yield _key(group_part), rows
 
     def finish_bundle(self) -> Iterator[WindowedValue]:
-        if self.dealer:
-            for dealt, rows in self.dealer.rest():
-                yield _in_no_window((_name(dealt), rows))
+        if self.router:
+            for group_part, rows in self.router.flush():
+                yield _global_value((_key(group_part), rows))
 
 
 class _Write(beam.DoFn):  # type: ignore[misc]
-    """All rows of a group, or of one part of a large partition, to part files."""
+    """The part files of a group, or of one part of a large partition."""
 
-    def __init__(self, work: JobContext) -> None:
-        self.work, self.rows = work, Metrics.counter(METRICS, WRITTEN)
+    def __init__(self, context: JobContext) -> None:
+        self.context, self.rows = context, Metrics.counter(METRICS, WRITTEN)
 
-    def process(self, item: tuple[str, Iterable[bytes]], deal: Assignment) -> None:
-        dealt, portions = _dealt(item[0]), item[1]
-        with self.work.telling():
-            storage = storage_for(self.work.project.root)
-            layout = self.work.project.dataset(deal.dataset)
-            group = write_dealt(deal, dealt, portions, storage, layout)
-            self.work.handover.put_group(dealt, group)
-            self.rows.inc(sum(part.rows for part in group.parts))
-
-
-def _name(dealt: GroupPart) -> str:
-    return f"{dealt[0]}.{dealt[1]}"
+    def process(self, item: tuple[str, Iterable[bytes]], assignment: Assignment) -> None:
+        key, chunks = item
+        group, _, part = key.partition(".")
+        group_part = int(group), int(part)
+        with self.context.recording_errors():
+            storage = storage_for(self.context.project.root)
+            layout = self.context.project.dataset(assignment.dataset)
+            written = write_group_part(assignment, group_part, chunks, storage, layout)
+            self.context.output.write_group_record(group_part, written)
+            self.rows.inc(sum(each.rows for each in written.parts))
 
 
-def _dealt(name: str) -> GroupPart:
-    group, _, part = name.partition(".")
-    return int(group), int(part)
+def _key(group_part: GroupPart) -> str:
+    group, part = group_part
+    return f"{group}.{part}"
 
 
-def _in_no_window(value: Any) -> WindowedValue:  # noqa: ANN401 - any element
+def _global_value(value: Any) -> WindowedValue:  # noqa: ANN401 - any element
     return GlobalWindows.windowed_value(value)
