@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from workflows.installation.model import Installation
-from workflows.spec.model import MOST_PODS, ExperimentSpec
+from workflows.spec.model import MAX_PODS, ExperimentSpec
 
 
 @dataclass(frozen=True)
@@ -49,7 +49,7 @@ def form_of(spec: ExperimentSpec, installation: Installation) -> list[Field]:
         Field(
             "max-pods",
             str(spec.execution.max_pods),
-            f"Training pods at the most, 1 to {MOST_PODS}.",
+            f"Training pods at the most, 1 to {MAX_PODS}.",
         ),
         Field("label", spec.execution.label, "A note of your own on this run; may be empty."),
         Field(

@@ -45,7 +45,7 @@ from workflows.installation.model import Installation
 from workflows.installation.resource_classes import ResourceClass
 from workflows.pods import environment as env
 from workflows.pods.environment import CAUSES, REPORT, STATUSES
-from workflows.spec.model import MOST_PODS, ExperimentSpec
+from workflows.spec.model import MAX_PODS, ExperimentSpec
 
 Manifest = dict[str, Any]
 
@@ -112,7 +112,7 @@ class _Templates:
             "labels": self.about.labels,
             "annotations": self.about.annotations,
             "entrypoint": "experiment",
-            "parallelism": MOST_PODS,  # whatever a step lists: split itself lists far fewer
+            "parallelism": MAX_PODS,  # whatever a step lists: split itself lists far fewer
             "arguments": list(self._form()),
             "templates": list(self._templates()),
             "on_exit": "exit",
