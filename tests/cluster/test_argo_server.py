@@ -312,12 +312,12 @@ def test_the_environment_is_read_as_argo_does() -> None:
         cluster = connect(environment)
         assert cluster.workflow("project", "w") == MADE
     assert end.last.path == "/argo/api/v1/workflows/project/w"
-    assert end.address in cluster.place
+    assert end.address in cluster.server
 
 
 def test_an_argo_server_comes_first_unless_told_otherwise(tmp_path: Path) -> None:
     empty = {"HOME": str(tmp_path)}
-    assert "argo:2746" in connect({**empty, "ARGO_SERVER": "argo:2746"}).place
+    assert "argo:2746" in connect({**empty, "ARGO_SERVER": "argo:2746"}).server
     with pytest.raises(UnavailableError, match="REFEED_CLUSTER=kubernetes"):
         connect({**empty, "ARGO_SERVER": "argo:2746", "REFEED_CLUSTER": "kubernetes"})
     with pytest.raises(UsageError, match=r"'nomad'.* argo, kubernetes"):

@@ -236,7 +236,7 @@ def test_the_current_context_of_a_kubeconfig_is_used(tmp_path: Path) -> None:
         cluster = connect({"KUBECONFIG": files})
         assert cluster.workflow("project", "w") == MADE
     assert end.last.headers["Authorization"] == "Bearer a-secret-token"
-    assert end.address in cluster.place
+    assert end.address in cluster.server
     assert cluster.whoami == "user 'ada' of the kubeconfig"
 
 
@@ -244,7 +244,7 @@ def test_the_kubeconfig_in_the_home_folder_is_used(tmp_path: Path) -> None:
     (tmp_path / ".kube").mkdir()
     with far_end((200, MADE)) as end:
         kubeconfig(tmp_path / ".kube", end)
-        assert end.address in connect({"HOME": str(tmp_path)}).place
+        assert end.address in connect({"HOME": str(tmp_path)}).server
 
 
 @pytest.mark.parametrize(

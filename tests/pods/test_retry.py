@@ -31,7 +31,7 @@ class OneNamespace:
 
     held: dict[str, Manifest] = field(default_factory=dict)
     blind: cycle[bool] = field(default_factory=lambda: cycle([False]))
-    place: str = "here"
+    server: str = "a test server"
     whoami: str = "a test"
 
     def apply(self, manifest: Manifest) -> None:
