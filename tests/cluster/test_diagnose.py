@@ -22,10 +22,10 @@ SAID = {
     "never": ["'docker.io/refeed/nothing:dev'", "ErrImageNeverPull", "installation file"],
     "badname": ["'docker.io/Refeed/NOTHING:dev'", "InvalidImageName", "must be lowercase"],
     "nocommand": ["'docker.io/refeed/nothing:dev'", "make images"],
-    "huge-mem": [SMALL, "asks for memory 1000Gi", "1 node: not enough memory free"],
-    "huge-cpu": ["cpu 64, memory 1000Gi", "not enough cpu free; 1 node: not enough memory free"],
-    "selector": [SMALL, "1 node: not of the node selector's kind"],
-    "tainted": ["not enough memory free; 1 node: a taint that the resource class does not"],
+    "huge-mem": [SMALL, "requests memory 1000Gi", "1 node: not enough free memory"],
+    "huge-cpu": ["cpu 64, memory 1000Gi", "not enough free cpu; 1 node: not enough free memory"],
+    "selector": [SMALL, "1 node: the node selector does not match"],
+    "tainted": ["not enough free memory; 1 node: a taint that the resource class does not"],
     "pvc": ['persistentvolumeclaim "gone" not found'],
     "nosecret": ["Secret 'gone'", SMALL],
     "noconfig": ["ConfigMap 'gone'", SMALL],
@@ -36,12 +36,12 @@ SAID = {
     "quota": ["must be less than or equal to memory limit of 2Gi"],
     "strict": ['violates PodSecurity "restricted:latest"', SMALL],
     "limited-retry": ['violates PodSecurity "restricted:latest"', SMALL],
-    "mutex-b": ["mutex 'm'", "'mutex-a' holds"],
-    "mutex-c": ["mutex 'm'", "'mutex-a' holds"],
-    "sema-a": ["semaphore 'locks/k'", "'sema-b' holds"],
-    "sema-c": ["semaphore 'locks/k'", "'sema-b' holds"],
+    "mutex-b": ["mutex 'm'", "held by 'mutex-a'"],
+    "mutex-c": ["mutex 'm'", "held by 'mutex-a'"],
+    "sema-a": ["semaphore 'locks/k'", "held by 'sema-b'"],
+    "sema-c": ["semaphore 'locks/k'", "held by 'sema-b'"],
     "sema": ["failed to initialize semaphore"],
-    "specerror": ["does not accept the Workflow: template name 'gone' undefined"],
+    "specerror": ["rejects the Workflow: template name 'gone' undefined"],
     "spec2": ["templates.main.tasks.train template name 'gone' undefined"],
     "reftmpl": ['workflowtemplates.argoproj.io "gone" not found'],
 }
@@ -147,7 +147,7 @@ def test_a_taint_that_is_named_is_said() -> None:
     message = f"Unschedulable: 0/4 nodes are available: {taint}, 3 Insufficient cpu."
     (sentence,) = diagnose(running(message))
     assert "1 node: a taint {cloud.google.com/gke-spot: true} that" in sentence
-    assert "3 nodes: not enough cpu free" in sentence
+    assert "3 nodes: not enough free cpu" in sentence
 
 
 def test_a_condition_of_the_spec_is_said() -> None:
@@ -162,7 +162,7 @@ def test_a_controller_that_is_away_is_said_after_a_while(status: dict[str, Any])
     workflow = {"metadata": {"name": "w"}, "spec": {}, **status}
     assert diagnose(workflow, 5) == []
     (sentence,) = diagnose(workflow, 45.4)
-    assert "'w' for 45 s" in sentence
+    assert "'w' after 45 s" in sentence
 
 
 def test_a_step_that_fails_is_not_for_this_to_say() -> None:

@@ -22,7 +22,7 @@ from steps.runtime.attempts import Attempt, attempt_uris, delete_attempts, recor
 from steps.storage.local import LocalStorage
 from steps.train.workers.history import History
 from tests.pods.fake_project import FakeProject
-from workflows.pods.pod import cause_of, pod
+from workflows.pods.pod import cause_of, open_pod
 from workflows.pods.pod_ledger import Ledger, PodInfo
 
 STEP = "train-small-00003"
@@ -50,7 +50,7 @@ def test_a_pod_is_written_down_when_it_begins_and_when_it_ends(tmp_path: Path) -
     ledger = open_ledger(tmp_path)
     (begun,) = stored(tmp_path)
     assert (begun.number, begun.cause, begun.ended, begun.resource_class) == (1, "", "", "small")
-    ledger.update(3, 7, {"failed": 1})
+    ledger.update(3, 7, failed=1)
     assert [(each.done, each.total, each.statuses) for each in stored(tmp_path)] == [
         (3, 7, {"failed": 1})
     ]
@@ -152,7 +152,7 @@ def test_an_error_that_nobody_foresaw_is_tried_again_whatever_its_kind(world: Fa
     with (
         pytest.raises(RefeedError, match="Unexpected error: FileNotFoundError") as caught,
         workflow._here(environment),
-        pod(workflow.address, "split"),
+        open_pod(workflow.address, "split"),
     ):
         raise FileNotFoundError("/no/such/file")
     assert caught.value.exit_code == 70  # as an OSError it would end with 66, and for good
@@ -166,13 +166,13 @@ def test_a_passing_failure_is_one_until_the_budget_is_used_up(world: FakeProject
 
     def attempt(number: int) -> None:
         environment = workflow.environment("split", workflow.outputs, number=number)
-        with workflow._here(environment), pod(workflow.address, "split"):
+        with workflow._here(environment), open_pod(workflow.address, "split"):
             raise TransientError("throttled")
 
     for number in range(2):
         with pytest.raises(TransientError, match=r"^throttled$"):
             attempt(number)
-    with pytest.raises(UnavailableError, match=r"It failed 3 times .* the last time: throttled"):
+    with pytest.raises(UnavailableError, match=r"failed 3 times .* Last error: throttled"):
         attempt(2)
     assert workflow.pods() == [
         ("split", 1, "transient"),
@@ -191,7 +191,7 @@ def test_lost_and_preempted_pods_cost_nothing_however_many(world: FakeProject) -
         with (
             pytest.raises(PreemptedError),
             workflow._here(environment),
-            pod(workflow.address, "split"),
+            open_pod(workflow.address, "split"),
         ):
             raise PreemptedError("told to stop")
     assert {cause for _, _, cause in workflow.pods()} == {"preempted"}
@@ -207,7 +207,7 @@ def test_a_step_killed_for_memory_asks_for_the_next_class_until_there_is_none(
         environment = workflow.environment(
             "split", workflow.outputs, number=number, class_offset=class_offset, last=last
         )
-        with workflow._here(environment), pod(workflow.address, "split") as here:
+        with workflow._here(environment), open_pod(workflow.address, "split") as here:
             assert here.ledger.record.resource_class == ["small", "medium", "large"][class_offset]
             raise SystemExit
 

@@ -334,10 +334,10 @@ def test_a_pod_knows_its_budget_by_the_spec(world: FakeProject) -> None:
     seen: list[bool] = []
 
     def look(here: Pod, *_: object) -> None:
-        seen.append(here.budget_left)
+        seen.append(here.has_retries_left)
         raise KeyboardInterrupt
 
     world.patch.setattr("workflows.pods.split._build", look)
-    with pytest.raises(Exception, match="It failed 1 times"):
+    with pytest.raises(Exception, match="failed 1 times"):
         workflow.run("split", workflow.outputs)
     assert seen == [False]

@@ -1,4 +1,4 @@
-"""``refeed compile``: a spec's Argo objects as readable YAML, the same bytes each time."""
+"""``refeed compile``: compile a spec to Argo objects as readable, deterministic YAML."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from workflows.spec.model import ExperimentSpec
 Kind = Literal["workflow-template", "workflow", "cron-workflow"]
 KINDS: tuple[Kind, ...] = get_args(Kind)
 
-_MAKERS: dict[Kind, Callable[[ExperimentSpec, Installation], Manifest]] = {
+_COMPILERS: dict[Kind, Callable[[ExperimentSpec, Installation], Manifest]] = {
     "workflow-template": template.workflow_template,
     "workflow": template.workflow,
     "cron-workflow": template.cron_workflow,
@@ -27,7 +27,7 @@ _MAKERS: dict[Kind, Callable[[ExperimentSpec, Installation], Manifest]] = {
 
 
 def compile_spec(spec: ExperimentSpec, installation: Installation, kind: Kind) -> Manifest:
-    """One of Argo's objects for a spec.
+    """Compile a spec to an Argo object.
 
     Raises:
         SpecError: the spec does not fit the installation, or has no schedule to compile.
@@ -35,19 +35,19 @@ def compile_spec(spec: ExperimentSpec, installation: Installation, kind: Kind) -
     project_for(installation, spec)
     if kind == "cron-workflow" and spec.schedule is None:
         hint = "For example --set 'schedule={cron: \"0 6 * * 1\"}'"
-        problem = Problem("schedule", "the spec has no schedule to run by", hint)
+        problem = Problem("schedule", "the spec has no schedule", hint)
         raise SpecError("the spec", [problem])
-    if spec.trainer.name in installed():  # else its image checks them, in the check step
+    if spec.trainer.name in installed():  # else the check step checks them in the trainer's image
         check_params(spec.trainer.name, spec.trainer.params)
-    return _MAKERS[kind](spec, installation)
+    return _COMPILERS[kind](spec, installation)
 
 
 def to_yaml(manifest: Manifest, source: str) -> str:
-    """The text of an object.
+    """Return an object as YAML.
 
     Args:
         manifest: the object.
-        source: of which spec it was made, for people.
+        source: name of the spec, for the comment at the top.
     """
     name = "".join(c if c.isprintable() else "?" for c in source)
     head = f"# Made by refeed {__version__} from {name}; compile it again rather than edit it.\n"
@@ -57,7 +57,7 @@ def to_yaml(manifest: Manifest, source: str) -> str:
 
 
 class _Readable(yaml.SafeDumper):
-    """Lists under their keys, no anchors. ASCII only, since YAML folds Unicode's line ends."""
+    """YAML dumper with indented lists and without anchors. Used with ASCII output only."""
 
     def ignore_aliases(self, data: object) -> bool:
         del data

@@ -1,15 +1,15 @@
-"""A project's folder among the cluster's manifests: made from the installation file and its specs.
+"""Render a project's folder among a cluster's manifests, from the installation file and its specs.
 
 Layout of ``<overlay>/projects/<name>/``::
 
-    kustomization.yaml   its owner's own: patches of quotas and the like; written once
-    project.yaml         what Argo CD makes its Application of
-    generated/           what the installation file says of it, as a component of the above
-    experiments/         specs, its owner's own
-    workflows/           the specs compiled, which Argo CD brings to the cluster
+    kustomization.yaml   edited by the project's owner, such as patches of quotas; written once
+    project.yaml         values from which Argo CD creates the project's Application
+    generated/           the project's settings in the installation file, as a component
+    experiments/         specs, edited by the project's owner
+    workflows/           the compiled specs, which Argo CD deploys to the cluster
 
-All but the owner's own is a function of the installation file and the specs, so that it can be made
-anew at any time, and a check tells what is stale.
+All other files are a function of the installation file and the specs, so that they can be rendered
+again at any time, and a check can report those that are out of date.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from typing import Any
 import yaml
 
 from steps.errors import MissingInputError, Problem, SpecError
-from workflows.argo.compile import Kind, compile_spec, to_yaml
+from workflows.argo.compile import Kind, compile_spec
 from workflows.installation.model import Argo, Installation, Project
 from workflows.spec.load import load_spec
 
@@ -40,11 +40,11 @@ _ARGO_IMAGES = "quay.io/argoproj"
 
 @dataclass(frozen=True)
 class ProjectFolder:
-    """Where a project's manifests lie.
+    """The folder of a project's manifests.
 
     Attributes:
-        overlay: of the cluster, such as ``manifests/overlays/gke``.
-        name: of the project.
+        overlay: the cluster's overlay, such as ``manifests/overlays/gke``.
+        name: name of the project.
     """
 
     overlay: Path
@@ -52,74 +52,77 @@ class ProjectFolder:
 
     @property
     def path(self) -> Path:
-        """The folder."""
+        """Path of the folder."""
         return self.overlay / "projects" / self.name
 
     @property
     def specs(self) -> list[Path]:
-        """Of its experiments, by name."""
+        """Paths of the specs of its experiments, sorted."""
         return sorted((self.path / "experiments").glob("*.yaml"))
 
 
 def folders(overlay: Path) -> list[ProjectFolder]:
-    """The projects of an overlay, by name.
+    """Return the project folders of an overlay, sorted by name.
 
     Raises:
-        MissingInputError: it is no overlay.
+        MissingInputError: the folder is not an overlay.
     """
     if not (overlay / "kustomization.yaml").is_file():
         raise MissingInputError(
-            f"{str(overlay)!r} is no overlay: there is no kustomization.yaml in it.",
-            hint="manifests/overlays/gke and manifests/overlays/local are some.",
+            f"{str(overlay)!r} is not an overlay: it has no kustomization.yaml.",
+            hint="Set an overlay such as manifests/overlays/gke or manifests/overlays/local.",
         )
-    found = (path.parent.name for path in (overlay / "projects").glob("*/kustomization.yaml"))
-    return [ProjectFolder(overlay, name) for name in sorted(found)]
+    names = (path.parent.name for path in (overlay / "projects").glob("*/kustomization.yaml"))
+    return [ProjectFolder(overlay, name) for name in sorted(names)]
 
 
 def platform_files(overlay: Path, installation: Installation) -> dict[Path, str]:
-    """What the installation file says of Argo Workflows, for an overlay that installs it.
+    """Return the generated files of Argo Workflows, if the overlay installs it.
 
     Raises:
-        MissingInputError: its manifests do not say which version they are of.
+        MissingInputError: the version cannot be read from Argo's manifests.
     """
     folder = overlay / "argo-workflows"
     if not folder.is_dir():
         return {}
-    made = _argo(installation.argo, _argo_version(overlay.parents[1] / "argo-workflows"))
-    return {folder / "generated" / "kustomization.yaml": _yaml(made)}
+    version = _argo_version(overlay.parents[1] / "argo-workflows")
+    component = _argo_component(installation.argo, version)
+    return {folder / "generated" / "kustomization.yaml": _with_head(component)}
 
 
 def _argo_version(folder: Path) -> str:
-    """The tag of Argo's images in its manifests."""
+    """Return the tag of Argo's images in its manifests."""
     path = folder / "kustomization.yaml"
-    found = yaml.safe_load(path.read_text(encoding="utf-8")).get("images", [])
-    tags = {str(each["newTag"]) for each in found}
+    images = yaml.safe_load(path.read_text(encoding="utf-8")).get("images", [])
+    tags = {str(image["newTag"]) for image in images}
     if len(tags) != 1:
-        raise MissingInputError(f"{path} has images of {len(tags)} versions: one is needed.")
+        raise MissingInputError(
+            f"{path} has images of {len(tags)} versions. All images must have the same version."
+        )
     return tags.pop()
 
 
-def _argo(argo: Argo, version: str) -> dict[str, Any]:
-    home = argo.images or _ARGO_IMAGES
-    executor = f"--executor-image={home}/argoexec:{version}"
+def _argo_component(argo: Argo, version: str) -> dict[str, Any]:
+    registry = argo.images or _ARGO_IMAGES
+    executor = f"--executor-image={registry}/argoexec:{version}"
     change = [{"op": "add", "path": "/spec/template/spec/containers/0/args/-", "value": executor}]
     controller = {"kind": "Deployment", "name": "workflow-controller"}
     return {
         "apiVersion": "kustomize.config.k8s.io/v1alpha1",
         "kind": "Component",
         "images": [
-            {"name": f"{_ARGO_IMAGES}/{name}", "newName": f"{home}/{name}"}
+            {"name": f"{_ARGO_IMAGES}/{name}", "newName": f"{registry}/{name}"}
             for name in ("workflow-controller", "argocli")
         ],
         "patches": [
             {"target": controller, "patch": _yaml_text(change)},
-            *({"patch": _yaml_text(each)} for each in _acting_as("argo-server", argo.account)),
+            *({"patch": _yaml_text(each)} for each in _identity("argo-server", argo.account)),
         ],
     }
 
 
-def _acting_as(name: str, account: str | None) -> Iterator[dict[str, Any]]:
-    """A service account's patch: who it is in Google Cloud."""
+def _identity(name: str, account: str | None) -> Iterator[dict[str, Any]]:
+    """Yield a patch that maps a Kubernetes service account to a Google service account, if any."""
     if account:
         annotations = {"iam.gke.io/gcp-service-account": account}
         metadata = {"name": name, "annotations": annotations}
@@ -127,7 +130,7 @@ def _acting_as(name: str, account: str | None) -> Iterator[dict[str, Any]]:
 
 
 def add(folder: ProjectFolder, installation: Installation) -> list[Path]:
-    """Begin a project's folder, and write what is generated; what its owner wrote stays.
+    """Create a project's folder and write its generated files; keep the owner's files.
 
     Returns:
         The files that were written.
@@ -136,14 +139,15 @@ def add(folder: ProjectFolder, installation: Installation) -> list[Path]:
         SpecError: the installation has no such project, or a spec does not fit it.
     """
     files = rendered(folder, installation)
-    begun = {folder.path / "kustomization.yaml": _OWN.format(name=folder.name)}
-    files |= {path: text for path, text in begun.items() if not path.exists()}
+    kustomization = folder.path / "kustomization.yaml"
+    if not kustomization.exists():
+        files[kustomization] = _OWN.format(name=folder.name)
     (folder.path / "experiments").mkdir(parents=True, exist_ok=True)
-    return [*write(folder.path, files), *_listed(folder)]
+    return [*write(folder.path, files), *_add_to_overlay(folder)]
 
 
 def write(folder: Path, files: dict[Path, str]) -> list[Path]:
-    """Write what has changed, and remove what nothing makes any more; the paths of both."""
+    """Write changed files and remove files that are no longer generated; return their paths."""
     changed = stale(folder, files)
     for path in changed:
         if path in files:
@@ -155,22 +159,23 @@ def write(folder: Path, files: dict[Path, str]) -> list[Path]:
 
 
 def stale(folder: Path, files: dict[Path, str]) -> list[Path]:
-    """Files below a folder that are missing, say something else, or that nothing makes any more."""
-    there = {path for name in ("generated", "workflows") for path in _files(folder / name)}
-    differ = {path for path, text in files.items() if _text(path) != text}
-    return sorted(differ | (there - files.keys()))
-
-
-def _files(folder: Path) -> Iterator[Path]:
-    return (path for path in folder.rglob("*") if path.is_file())
+    """Return the files below a folder that are missing, changed or no longer generated."""
+    existing = {
+        path
+        for name in ("generated", "workflows")
+        for path in (folder / name).rglob("*")
+        if path.is_file()
+    }
+    changed = {path for path, text in files.items() if _text(path) != text}
+    return sorted(changed | (existing - files.keys()))
 
 
 def _text(path: Path) -> str | None:
     return path.read_text(encoding="utf-8") if path.is_file() else None
 
 
-def _listed(folder: ProjectFolder) -> list[Path]:
-    """Name the project in the overlay, for who applies it without Argo CD."""
+def _add_to_overlay(folder: ProjectFolder) -> list[Path]:
+    """Add the project to the overlay's kustomization, for deployment without Argo CD."""
     path, line = folder.overlay / "kustomization.yaml", f"  - projects/{folder.name}\n"
     text = path.read_text(encoding="utf-8")
     if line in text:
@@ -180,7 +185,7 @@ def _listed(folder: ProjectFolder) -> list[Path]:
 
 
 def rendered(folder: ProjectFolder, installation: Installation) -> dict[Path, str]:
-    """All generated files of a project, by path.
+    """Return all generated files of a project, by path.
 
     Raises:
         SpecError: the installation has no such project, or a spec does not fit it.
@@ -193,9 +198,13 @@ def rendered(folder: ProjectFolder, installation: Installation) -> dict[Path, st
     compiled = dict(_compiled(folder, installation))
     objects = [path.name for path in compiled]
     return {
-        folder.path / "project.yaml": _yaml({"name": folder.name, "namespace": project.namespace}),
-        folder.path / "generated" / "kustomization.yaml": _yaml(_component(folder.name, project)),
-        folder.path / "workflows" / "kustomization.yaml": _yaml(_workflows(project, objects)),
+        folder.path / "project.yaml": _with_head(
+            {"name": folder.name, "namespace": project.namespace}
+        ),
+        folder.path / "generated" / "kustomization.yaml": _with_head(
+            _component(folder.name, project)
+        ),
+        folder.path / "workflows" / "kustomization.yaml": _with_head(_workflows(project, objects)),
         **compiled,
     }
 
@@ -204,7 +213,10 @@ def _compiled(folder: ProjectFolder, installation: Installation) -> Iterator[tup
     for source in folder.specs:
         loaded = load_spec(source)
         if loaded.spec.project != folder.name:
-            raise loaded.locate(_stray(folder.name, loaded.spec.project))
+            message = f"{loaded.spec.project!r} is not the project of this folder, {folder.name!r}"
+            hint = f"Set it to {folder.name}, or move the spec."
+            problem = Problem("project", message, hint)
+            raise loaded.locate(SpecError("the spec", [problem]))
         kinds: list[Kind] = ["workflow-template"]
         kinds += ["cron-workflow"] if loaded.spec.schedule else []
         for kind in kinds:
@@ -216,18 +228,12 @@ def _compiled(folder: ProjectFolder, installation: Installation) -> Iterator[tup
             yield path, to_yaml(manifest, source.name)
 
 
-def _stray(project: str, named: str) -> SpecError:
-    message = f"{named!r} is not the project in whose folder the spec lies, {project!r}"
-    hint = f"Name {project} there, or move the spec."
-    return SpecError("the spec", [Problem("project", message, hint)])
-
-
-def _yaml(content: dict[str, Any]) -> str:
+def _with_head(content: dict[str, Any]) -> str:
     return _HEAD + yaml.safe_dump(content, sort_keys=False, width=100)
 
 
 def _component(name: str, project: Project) -> dict[str, Any]:
-    """What the installation says of a project."""
+    """Return the component with the project's settings in the installation file."""
     return {
         "apiVersion": "kustomize.config.k8s.io/v1alpha1",
         "kind": "Component",
@@ -244,12 +250,12 @@ def _component(name: str, project: Project) -> dict[str, Any]:
 
 
 def _patches(project: Project) -> Iterator[dict[str, Any]]:
-    """Who the pods are in Google Cloud, and whose groups may run workflows."""
+    """Yield patches with the pods' Google service accounts and the groups of analysts."""
     for step in _STEPS:
-        yield from _acting_as(f"refeed-{step}", getattr(project.identities, step))
+        yield from _identity(f"refeed-{step}", getattr(project.identities, step))
     if project.analysts:
         group = {"apiGroup": "rbac.authorization.k8s.io", "kind": "Group"}
-        # With its namespace: kustomize fills it in for a binding, not for a patch of one.
+        # kustomize adds the namespace to a binding, but not to a patch of one.
         account = {"kind": "ServiceAccount", "name": "refeed-analyst"}
         account["namespace"] = project.namespace
         yield {

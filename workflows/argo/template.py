@@ -165,7 +165,7 @@ class _Templates:
     def _exit(self) -> DAG:
         """Runs the finish step where there is something to tell; else it costs no pod."""
         notify = self.about.installation.notify
-        when = expressions.worth_telling(notify.late_seconds if notify else None)
+        when = expressions.failed_or_late(notify.late_seconds if notify else None)
         with DAG(name="exit") as dag:
             dag.tasks = [Task(name="finish", template="finish", when=when)]
         return dag

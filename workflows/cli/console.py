@@ -87,7 +87,7 @@ class Bars:
         self._progress.start()
         _active_bars.append(self)
 
-    def advance(self, units: int, note: str = "") -> None:
+    def advance(self, units: int, note: str = "", *, failed: int = 0) -> None:  # noqa: ARG002
         """See ``steps.runtime.progress.Progress``."""
         self._progress.advance(self._task, units)
         task = self._progress.tasks[0]
@@ -117,7 +117,7 @@ class Lines:
         self._step, self._unit, self._total, self._done = step, unit, total, 0
         self._began = self._last_line = time.monotonic()
 
-    def advance(self, units: int, note: str = "") -> None:
+    def advance(self, units: int, note: str = "", *, failed: int = 0) -> None:  # noqa: ARG002
         """See ``steps.runtime.progress.Progress``."""
         self._done += units
         if note:
