@@ -82,7 +82,7 @@ def test_a_workflow_is_created() -> None:
 
 
 @pytest.mark.parametrize("kind", ["WorkflowTemplate", "CronWorkflow"])
-def test_what_is_not_there_is_created_and_what_is_there_replaced(kind: str) -> None:
+def test_apply_creates_or_replaces(kind: str) -> None:
     plural = f"{kind.lower()}s"
     missing = (404, {"message": f'{plural}.argoproj.io "x" not found'})
     with far_end(missing, (201, {})) as end:
@@ -98,7 +98,7 @@ def test_what_is_not_there_is_created_and_what_is_there_replaced(kind: str) -> N
 
 
 @pytest.mark.parametrize("kind", ["Workflow", "ClusterWorkflowTemplate", "ConfigMap"])
-def test_other_kinds_are_not_touched(kind: str) -> None:
+def test_other_kinds_are_rejected(kind: str) -> None:
     with far_end((200, {})) as end, pytest.raises(ValueError, match=kind):
         api(end.address).apply(manifest(kind, "x"))
     assert not end.requests
@@ -137,7 +137,7 @@ def test_packed_nodes_are_unpacked() -> None:
         ("api-no-argo", UnavailableError, ["Argo Workflows is not installed"]),
     ],
 )
-def test_a_refusal_is_one_sentence(name: str, kind: type[RefeedError], parts: list[str]) -> None:
+def test_error_is_one_sentence(name: str, kind: type[RefeedError], parts: list[str]) -> None:
     error = refused(RECORDED[name])
     assert isinstance(error, kind)
     assert "\n" not in error.message
@@ -145,7 +145,7 @@ def test_a_refusal_is_one_sentence(name: str, kind: type[RefeedError], parts: li
         assert part in str(error)
 
 
-def test_the_argo_server_relays_the_same_words() -> None:
+def test_both_adapters_report_the_same_message() -> None:
     for name in ("missing-namespace", "forbidden", "no-argo", "missing-object"):
         both = []
         for source in ("api", "argo"):
@@ -154,7 +154,7 @@ def test_the_argo_server_relays_the_same_words() -> None:
         assert both[0] == both[1]
 
 
-def test_whoever_may_not_is_told_what_to_ask_for() -> None:
+def test_forbidden_hint_has_the_command_to_grant_access() -> None:
     error = refused(RECORDED["api-forbidden"])
     assert "is not allowed to create workflows in namespace 'refeed-lab'" in error.message
     assert "--serviceaccount=refeed-demo:refeed-analyst --namespace=refeed-lab" in error.hint
@@ -185,7 +185,7 @@ def test_whoever_may_not_is_told_what_to_ask_for() -> None:
         ),
     ],
 )
-def test_a_rule_of_the_cluster_is_told_in_its_own_words(message: str, hint: str) -> None:
+def test_policy_message_is_quoted(message: str, hint: str) -> None:
     error = said(message)
     assert isinstance(error, TerminalError)
     assert message in error.message
@@ -199,13 +199,13 @@ def test_a_missing_workflow_is_none_and_cannot_be_stopped() -> None:
             api(end.address).stop("project", "gone")
 
 
-def test_a_cluster_without_argo_is_told_from_a_workflow_that_is_gone() -> None:
+def test_missing_argo_differs_from_missing_workflow() -> None:
     with far_end(RECORDED["api-no-argo"]) as end, pytest.raises(UnavailableError):
         api(end.address).workflow("project", "gone")
 
 
 @pytest.mark.parametrize("status", [429, 500, 503, 504])
-def test_a_hiccup_is_survived_by_reads_alone(status: int) -> None:
+def test_only_reads_are_retried(status: int) -> None:
     pauses: list[float] = []
     busy = (status, {"kind": "Status", "message": "etcdserver: leader changed"})
     with far_end(busy, busy, (200, MADE)) as end:
@@ -216,7 +216,7 @@ def test_a_hiccup_is_survived_by_reads_alone(status: int) -> None:
     assert len(end.requests) == 1
 
 
-def test_nobody_listens() -> None:
+def test_connection_refused() -> None:
     pauses: list[float] = []
     address = f"127.0.0.1:{free_port()}"
     with pytest.raises(UnavailableError, match="connection was refused") as caught:
@@ -225,12 +225,12 @@ def test_nobody_listens() -> None:
     assert not pauses
 
 
-def test_no_such_host() -> None:
+def test_unknown_host() -> None:
     with pytest.raises(UnavailableError, match="cannot be resolved"):
         api("no-such-host.invalid").workflow("project", "w")
 
 
-def test_a_server_that_speaks_no_tls() -> None:
+def test_server_without_tls() -> None:
     with far_end((200, MADE)) as end, pytest.raises(UnavailableError, match="TLS"):
         api(f"https://{end.address}").workflow("project", "w")
 
@@ -256,7 +256,7 @@ def test_the_kubeconfig_in_the_home_folder_is_used(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     "text", ["", "a: [", "just words", "apiVersion: v1\nusers: [{name: x, user: {token: secret}}]"]
 )
-def test_a_kubeconfig_that_is_none(text: str, tmp_path: Path) -> None:
+def test_invalid_kubeconfig(text: str, tmp_path: Path) -> None:
     path = tmp_path / "config"
     path.write_text(text)
     with pytest.raises(UnavailableError, match="cannot be used") as caught:
