@@ -59,7 +59,7 @@ class _Watch:
         self.step, self.began = step, time.perf_counter()
         self.processor = _processor_seconds()
 
-    def advance(self, units: int, note: str = "") -> None:
+    def advance(self, units: int, note: str = "", *, failed: int = 0) -> None:  # noqa: ARG002
         assert not note, f"a partition was not trained: {units} {note}"
 
     def end(self) -> None:

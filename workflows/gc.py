@@ -21,12 +21,12 @@ from workflows.spec.model import ExperimentSpec
 
 @dataclass(frozen=True)
 class Garbage:
-    """What can be removed.
+    """Artifacts that can be removed.
 
     Attributes:
-        paths: folders and files.
-        bytes: their size.
-        runs: removed runs, which leave the experiment store too.
+        paths: paths of folders and files.
+        bytes: total size.
+        runs: runs that are also removed from the experiment store.
     """
 
     paths: list[str]
@@ -36,7 +36,7 @@ class Garbage:
 
 @contextmanager
 def exclusive(spec: ExperimentSpec) -> Iterator[None]:
-    """Keep runs and splits of the project from starting, so that nothing new is taken for garbage.
+    """Keep runs and splits of the project from starting, so that no new artifact is removed.
 
     Raises:
         TransientError: a run or split of the project is in progress.
@@ -44,8 +44,9 @@ def exclusive(spec: ExperimentSpec) -> Iterator[None]:
     """
     if scheme_of(spec.output):
         raise UsageError(
-            f"{spec.output!r} is not a local folder, and gc removes from local folders only.",
-            hint="Give the bucket a lifecycle rule, such as one that removes cache/ after 90 days.",
+            f"{spec.output!r} is not a local folder. gc supports local folders only.",
+            hint="Set a lifecycle rule on the bucket, such as one that deletes cache/ after 90 "
+            "days.",
         )
     project = ProjectLayout(spec.output, spec.project)
     if not Path(project.base).is_dir():
@@ -62,14 +63,15 @@ def exclusive(spec: ExperimentSpec) -> Iterator[None]:
 
 
 def find_garbage(spec: ExperimentSpec, keep: int | None) -> Garbage:
-    """Return what no kept run of the spec's project refers to. Call it within ``exclusive``.
+    """Return the artifacts that no kept run of the spec's project uses. Call within ``exclusive``.
 
     Args:
-        spec: names artifact root and project; all experiments of the project are looked at.
-        keep: newest runs to keep per experiment; None for all. An unfinished run is always kept.
+        spec: spec with the artifact root and project; all experiments of the project are searched.
+        keep: number of latest runs to keep per experiment; None for all. Unfinished runs are always
+            kept.
 
     Raises:
-        DamagedError: a kept run cannot be read, so nobody knows what it refers to.
+        DamagedError: a kept run cannot be read, so the artifacts that it uses are unknown.
     """
     project = ProjectLayout(spec.output, spec.project)
     kept, removed = _runs(project, keep)
@@ -84,7 +86,7 @@ def find_garbage(spec: ExperimentSpec, keep: int | None) -> Garbage:
 
 
 def remove(spec: ExperimentSpec, garbage: Garbage) -> None:
-    """Remove garbage. Of a symbolic link, its target stays.
+    """Remove garbage. The target of a symbolic link is kept.
 
     Raises:
         OutputError: something cannot be removed.
@@ -123,9 +125,9 @@ def _runs(project: ProjectLayout, keep: int | None) -> tuple[list[RunLayout], li
 def _unused_datasets(project: ProjectLayout, kept: list[RunLayout]) -> Iterator[Path]:
     storage = LocalStorage()
     used = {read_parsed(storage, run.request, RunRequest.from_json).dataset for run in kept}
-    own = {project.sources, project.pins, project.scratch}
+    reserved = {project.sources, project.pins, project.scratch}
     for path in _children(project.datasets):
-        if str(path) not in own and path.name not in used:
+        if str(path) not in reserved and path.name not in used:
             yield path
     for pointer in _children(project.sources):
         try:

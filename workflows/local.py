@@ -1,4 +1,4 @@
-"""A run on this machine: the same steps that containers run elsewhere, one after the other."""
+"""Run an experiment on this machine, with the same steps that pods run on a cluster."""
 
 from __future__ import annotations
 
@@ -39,16 +39,16 @@ from workflows.spec.model import ExperimentSpec
 
 @dataclass(frozen=True)
 class RunSummary:
-    """What a run did and where it is.
+    """The result of a run.
 
     Attributes:
-        run: its id.
-        layout: where its artifacts lie.
-        resumed: it went on with a run that had been stopped.
-        reused: the data set was there already; no source row was read.
-        partitions: of the data set.
-        rows: of the data set.
-        trained: what the train step did.
+        run: id of the run.
+        layout: paths of its artifacts.
+        resumed: true if a stopped run was resumed.
+        reused: true if the dataset existed and no source row was read.
+        partitions: number of partitions of the dataset.
+        rows: number of rows of the dataset.
+        trained: result of the train step.
         outcome: counts, reasons, and the best and worst partitions.
         ranking: trained partitions, best first.
     """
@@ -67,7 +67,7 @@ class RunSummary:
         """Raise if more partitions failed than the spec allows.
 
         Raises:
-            TooManyFailuresError: with the share.
+            TooManyFailuresError: more partitions failed; the message has the share.
         """
         self.outcome.raise_for_failures()
 
@@ -78,41 +78,40 @@ def run(
     overrides: Sequence[str] = (),
     progress: Progress | None = None,
 ) -> RunSummary:
-    """Run an experiment on this machine, or go on with a run of it that was stopped.
+    """Run an experiment on this machine, or resume a run of it that was stopped.
 
     Args:
-        spec: path of a spec file, or the spec as ``load_spec`` returned it.
-        overrides: such as ``dataset.source=other.parquet``; only with a path.
-        progress: told how far it has come.
+        spec: path of a spec file, or the result of ``load_spec``.
+        overrides: overrides such as ``dataset.source=other.parquet``; only with a path.
+        progress: receives the progress of each step.
 
     Raises:
-        RefeedError: see ``steps.errors``; all that is finished is kept.
+        RefeedError: see ``steps.errors``; finished work is kept.
     """
     loaded = spec if isinstance(spec, LoadedSpec) else load_spec(spec, overrides)
     try:
-        return _Local(loaded, progress or NoProgress()).run()
+        return _LocalRun(loaded, progress or NoProgress()).run()
     except SpecError as error:
         raise loaded.locate(error) from None
 
 
 def split_only(spec: LoadedSpec, progress: Progress | None = None) -> SplitResult:
-    """Make the data set alone; ``run`` finds it.
+    """Build the dataset only, or find it; ``run`` reuses it.
 
     Raises:
         RefeedError: see ``steps.errors``.
     """
-    local = _Local(spec, progress or NoProgress())
     try:
-        return local.split()
+        return _LocalRun(spec, progress or NoProgress()).split()
     except SpecError as error:
         raise spec.locate(error) from None
 
 
-_MOST_REPAIRS = 2
-"""How often a run computes lost artifacts again before it gives up: something may delete them."""
+_MAX_REPAIRS = 2
+"""Limit on computing lost artifacts again, in case something keeps deleting them."""
 
 
-class _Local:
+class _LocalRun:
     def __init__(self, loaded: LoadedSpec, progress: Progress) -> None:
         self.spec: ExperimentSpec = loaded.spec
         self.progress = progress
@@ -125,7 +124,7 @@ class _Local:
 
     @contextmanager
     def _project_lock(self) -> Iterator[None]:
-        """Keep ``refeed gc`` from removing what no run refers to yet.
+        """Keep ``refeed gc`` from removing artifacts that no run refers to yet.
 
         Raises:
             TransientError: ``refeed gc`` is running.
@@ -147,9 +146,9 @@ class _Local:
         return split(split_request(self.spec), self.project, self.storage, self.progress, engine)
 
     def run(self) -> RunSummary:
-        trainer = trainer_info(self.spec)  # a wrong parameter should not cost a split first
+        trainer = trainer_info(self.spec)  # report wrong parameters before the split
         with self._project_lock():
-            for _ in range(_MOST_REPAIRS):
+            for _ in range(_MAX_REPAIRS):
                 with suppress(LostArtifactError):
                     return self._run(trainer)
             return self._run(trainer)
@@ -204,9 +203,9 @@ class _Local:
 
     @contextmanager
     def _claim(self, request: RunRequest) -> Iterator[tuple[RunRequest, bool]]:
-        """A run of this request that was stopped, else a new one; nobody else works on it."""
+        """Lock a stopped run of this request, or else a new run; yield it, and true if stopped."""
         folder = self.project.runs(request.experiment)
-        if scheme_of(self.spec.output):  # no lock there: a new run, for which the cache is as good
+        if scheme_of(self.spec.output):  # without locks, start a new run and rely on the cache
             yield replace(request, run=new_run_id()), False
             return
         for run_id in reversed(self.storage.names(folder)):
@@ -224,18 +223,17 @@ class _Local:
         if self.storage.exists(layout.done) or not self.storage.exists(layout.request):
             return False
         try:
-            found = read_parsed(self.storage, layout.request, RunRequest.from_json)
-        except DamagedError:  # nothing tells what it was for: leave it, and start another run
+            stored = read_parsed(self.storage, layout.request, RunRequest.from_json)
+        except DamagedError:  # its request is unknown, so start another run
             return False
-        same = replace(
+        return stored == replace(
             request,
             run=run_id,
-            max_failed_fraction=found.max_failed_fraction,
-            label=found.label,
+            max_failed_fraction=stored.max_failed_fraction,
+            label=stored.label,
         )
-        return found == same
 
 
 def new_run_id() -> str:
-    """An id that sorts by time and is unlike any other of the same second."""
+    """Return an id that sorts by time, with a random suffix."""
     return f"{datetime.now(UTC):%Y%m%dT%H%M%S}-{secrets.token_hex(2)}"

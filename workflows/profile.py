@@ -1,4 +1,4 @@
-"""``refeed profile``: what is in the data, and what a run on them would take; no training."""
+"""``refeed profile``: describe the data and estimate the cost of a run, without training."""
 
 from __future__ import annotations
 
@@ -29,29 +29,29 @@ from workflows.planning.estimate import Preflight, load_of, preflight
 from workflows.spec.load import LoadedSpec
 from workflows.spec.model import ExperimentSpec
 
-_BARS = 10
+_MAX_BARS = 10
 
 
 @dataclass(frozen=True)
 class Profile:
-    """What there is to tell of a data set and of a run on it.
+    """Profile of a dataset and estimate of a run on it.
 
     Attributes:
-        dataset: its hash.
-        folder: where it lies.
-        page: where the page about it lies.
-        reused: no source row was read.
-        rows: of the data set.
-        rows_without_target: that could not be used.
-        partitions: how many there are.
-        sizes: rows with a target of a partition: least, quartiles, most.
-        bars: partitions by rows with a target: from, up to and including, how many.
-        skipped: partitions that would be skipped, by reason, as far as the index and statistics
-            tell: that there are fewer groups than folds, training finds out.
-        task: resolved.
-        features: the row of ``column_statistics`` about all rows, of each.
-        warnings: in the order in which they are told.
-        preflight: what training would take.
+        dataset: hash of the dataset.
+        folder: folder of the dataset.
+        page: URI of the HTML page.
+        reused: true if no source row was read.
+        rows: number of rows.
+        rows_without_target: number of rows without a target, which are left out.
+        partitions: number of partitions.
+        sizes: rows with a target per partition: minimum, quartiles, maximum.
+        bars: histogram of partitions by rows with a target: from, to (inclusive), count.
+        skipped: number of partitions that would be skipped, by reason, as far as index and
+            statistics show; only training detects too few groups.
+        task: resolved task.
+        features: row of ``column_statistics`` over all rows, for each feature.
+        warnings: data warnings, in the order of the report.
+        preflight: estimate of training.
     """
 
     dataset: str
@@ -70,14 +70,14 @@ class Profile:
     preflight: Preflight
 
     def as_json(self) -> dict[str, Any]:
-        """The same for scripts."""
+        """Return the profile as JSON values."""
         return asdict(self)
 
 
 def profile(
     loaded: LoadedSpec, installation: Installation | None = None, progress: Progress | None = None
 ) -> Profile:
-    """Make or find the data set of a spec, and tell of it; writes a page beside it.
+    """Profile the dataset of a spec, build it if necessary, and write an HTML page.
 
     Raises:
         RefeedError: see ``steps.errors``.
@@ -86,11 +86,11 @@ def profile(
     spec = loaded.spec
     project, storage = ProjectLayout(spec.output, spec.project), storage_for(spec.output)
     dataset = project.dataset(made.index.dataset)
-    facts = facts_of(dataset, storage)
-    warnings = find_data_warnings(facts, made.roles, made.task)
-    skipped = skipped_of(spec, made, one_valued(dataset, made.roles.target, storage))
+    statistics = facts_of(dataset, storage)
+    warnings = find_data_warnings(statistics, made.roles, made.task)
+    skipped = skipped_of(spec, made, constant_partitions(dataset, made.roles.target, storage))
     rows = rows_with_target(made.index, made.roles.target)
-    found = Profile(
+    result = Profile(
         dataset=made.index.dataset,
         folder=dataset.base,
         page=dataset.profile,
@@ -104,13 +104,13 @@ def profile(
         bars=bars_of(list(rows.values())),
         skipped=dict(sorted(Counter(skipped.values()).items())),
         task=made.task,
-        features=tuple(facts.columns[name] for name in made.roles.features),
+        features=tuple(statistics.columns[name] for name in made.roles.features),
         warnings=tuple(warnings),
         preflight=_preflight(spec, made, skipped, installation, project, storage),
     )
-    page = build_profile(_reader(dataset, warnings, storage), _page_facts(spec, made, found))
+    page = build_profile(_reader(dataset, warnings, storage), _profile_info(spec, made, result))
     write_text(storage, dataset.profile, page)
-    return found
+    return result
 
 
 def _preflight(
@@ -136,47 +136,47 @@ def _preflight(
 # --- what would be skipped ------------------------------------------------------------------
 
 
-def skipped_of(spec: ExperimentSpec, made: SplitResult, one_valued: set[str]) -> dict[str, str]:
-    """By partition id, why it would be skipped: what can be told without reading its rows.
+def skipped_of(spec: ExperimentSpec, made: SplitResult, constant: set[str]) -> dict[str, str]:
+    """Return the reasons why partitions would be skipped, by id, without reading their rows.
 
     Args:
-        spec: of the experiment.
-        made: the data set.
-        one_valued: ids of partitions whose target has one value only.
+        spec: spec of the experiment.
+        made: result of the split.
+        constant: ids of partitions whose target has one value only.
     """
     index, roles = made.index, made.roles
     rows = rows_with_target(index, roles.target)
     features = [index.column_position(name) for name in roles.features]
-    constant = "constant_target" if made.task == "regression" else "one_class"
+    constant_reason = "constant_target" if made.task == "regression" else "one_class"
     reasons = {}
     for entry in index.entries:
         key = entry.key.partition_id
-        told = {
+        conditions = {
             "null_key": entry.key.kind == "null",
             "target_missing": not rows[key],
             "too_few_rows": rows[key] < spec.dataset.min_rows,
             "all_features_missing": all(entry.missing[at] == entry.rows for at in features),
-            constant: key in one_valued,
+            constant_reason: key in constant,
         }
-        reason = next((name for name, applies in told.items() if applies), None)
+        reason = next((name for name, applies in conditions.items() if applies), None)
         if reason is not None:
             reasons[key] = reason
     return reasons
 
 
-def one_valued(dataset: DatasetLayout, column: str, storage: Storage) -> set[str]:
-    """Ids of the partitions in which a column has one value only."""
+def constant_partitions(dataset: DatasetLayout, column: str, storage: Storage) -> set[str]:
+    """Return the ids of the partitions in which a column has one value only."""
     uri = dataset.statistics_table(COLUMN_STATISTICS.name, "parquet")
-    wanted = [("scope", "==", "partition"), ("column", "==", column), ("distinct", "==", 1)]
+    filters = [("scope", "==", "partition"), ("column", "==", column), ("distinct", "==", 1)]
     with local_file(uri, storage) as path:
-        found = pq.read_table(path, columns=["partition_id"], filters=wanted)
-    return set(found["partition_id"].to_pylist())
+        table = pq.read_table(path, columns=["partition_id"], filters=filters)
+    return set(table["partition_id"].to_pylist())
 
 
 def bars_of(rows: Sequence[int]) -> tuple[tuple[int, int, int], ...]:
-    """At most ten ranges that grow by one factor, from the least to the most, and their counts."""
-    least, most = max(min(rows), 1), max(*rows, 1)
-    edges = np.unique(np.geomspace(least, most, _BARS + 1).round().astype(int))
+    """Return a histogram with at most ten geometric ranges."""
+    smallest, largest = max(min(rows), 1), max(*rows, 1)
+    edges = np.unique(np.geomspace(smallest, largest, _MAX_BARS + 1).round().astype(int))
     edges[0] = min(rows)
     if len(edges) == 1:
         return ((int(edges[0]), int(edges[0]), len(rows)),)
@@ -192,18 +192,18 @@ def bars_of(rows: Sequence[int]) -> tuple[tuple[int, int, int], ...]:
 
 def _reader(dataset: DatasetLayout, warnings: Sequence[DataWarning], storage: Storage) -> Reader:
     rows = [asdict(each) for each in warnings]
-    told = {name: [row[name] for row in rows] for name in DATA_WARNINGS.names}
+    columns_of_warnings = {name: [row[name] for row in rows] for name in DATA_WARNINGS.names}
 
     def read(name: str, columns: list[str]) -> Iterator[pa.Table]:
         if name == DATA_WARNINGS.name:
-            yield arrow_table(DATA_WARNINGS, told).select(columns)
+            yield arrow_table(DATA_WARNINGS, columns_of_warnings).select(columns)
         else:
             yield whole_table(dataset.statistics_table(name, "parquet"), columns, storage)
 
     return read
 
 
-def _page_facts(spec: ExperimentSpec, made: SplitResult, found: Profile) -> ProfileInfo:
+def _profile_info(spec: ExperimentSpec, made: SplitResult, found: Profile) -> ProfileInfo:
     return ProfileInfo(
         source=spec.dataset.title,
         partition_by=made.roles.partition_by,
@@ -225,9 +225,9 @@ def _page_facts(spec: ExperimentSpec, made: SplitResult, found: Profile) -> Prof
 
 
 def write_tfdv(loaded: LoadedSpec, dataset_hash: str, folder: str) -> list[str]:
-    """Write the statistics of all rows and of each partition for TFDV; returns the files.
+    """Write the statistics of all rows and of each partition for TFDV; return the files.
 
-    A few partitions are held at a time. The folder may be on any storage.
+    A few partitions are in memory at a time. The folder may be on any storage.
 
     Raises:
         OutputError: the folder cannot be written.

@@ -11,8 +11,8 @@ class Progress(Protocol):
     def begin(self, step: str, unit: str, total: int | None) -> None:
         """Begin a step of ``total`` units; None if their number is unknown."""
 
-    def advance(self, units: int, note: str = "") -> None:
-        """Add ``units`` finished units."""
+    def advance(self, units: int, note: str = "", *, failed: int = 0) -> None:
+        """Add ``units`` finished units, of which ``failed`` have failed, and print a note."""
 
     def end(self) -> None:
         """End the step."""
@@ -24,7 +24,7 @@ class NoProgress:
     def begin(self, step: str, unit: str, total: int | None) -> None:
         """See ``Progress.begin``."""
 
-    def advance(self, units: int, note: str = "") -> None:
+    def advance(self, units: int, note: str = "", *, failed: int = 0) -> None:
         """See ``Progress.advance``."""
 
     def end(self) -> None:

@@ -243,7 +243,8 @@ class _Step:
             seconds=round(seconds, 3),
             attempt=task.attempt,
         )
-        self.progress.advance(1, f"failed: {reason}" if status == "failed" else "")
+        failed = status == "failed"
+        self.progress.advance(1, f"failed: {reason}" if failed else "", failed=int(failed))
 
     def raise_for_deferred(self) -> None:
         """Raise if partitions are left for a later pod.

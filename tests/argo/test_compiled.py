@@ -30,7 +30,7 @@ def test_a_case_compiles_to_its_golden_file(case: Case) -> None:
 
 
 @every_case
-def test_what_is_printed_parses_to_what_was_compiled(case: Case) -> None:
+def test_yaml_parses_to_the_compiled_manifest(case: Case) -> None:
     assert yaml.safe_load(case.text()) == case.compiled()
 
 
@@ -40,7 +40,7 @@ def test_every_golden_file_belongs_to_a_case_and_every_example_has_one() -> None
     assert {case.kind for case in CASES.values()} == set(KINDS)
 
 
-def test_ci_refuses_to_write_golden_files() -> None:
+def test_ci_cannot_write_golden_files() -> None:
     done = subprocess.run(
         [sys.executable, "-m", "pytest", "-q", __file__, "-k", "golden_file and plain"],
         env=os.environ | {"CI": "true", "REFEED_GOLDEN": "write"},
@@ -76,7 +76,7 @@ def test_two_processes_compile_the_same_bytes() -> None:
     assert len(first) > 100_000
 
 
-def test_two_projects_differ_in_namespace_and_root_alone() -> None:
+def test_projects_differ_in_namespace_and_root_only() -> None:
     demo = json.dumps(CASES["plain"].compiled())
     lab = json.dumps(CASES["project-lab"].compiled())
     assert "demo" in demo
@@ -88,7 +88,7 @@ def test_two_projects_differ_in_namespace_and_root_alone() -> None:
     assert moved.replace(small_spec(**LAB).digest(), small_spec().digest()) == demo
 
 
-def test_a_forbidden_overlap_is_forbidden_for_scheduled_and_manual_runs_alike() -> None:
+def test_forbid_applies_to_scheduled_and_manual_runs() -> None:
     template = CASES["schedule-forbid"].golden()
     assert template["spec"]["synchronization"] == {"mutexes": [{"name": "small"}]}
     cron = CASES["schedule-forbid-cron-workflow"].golden()
@@ -98,12 +98,12 @@ def test_a_forbidden_overlap_is_forbidden_for_scheduled_and_manual_runs_alike() 
     assert "synchronization" not in CASES["plain"].golden()["spec"]
 
 
-def test_a_spec_without_a_schedule_makes_no_cron_workflow() -> None:
+def test_spec_without_schedule_has_no_cron_workflow() -> None:
     with pytest.raises(SpecError, match=r"no schedule to run by\n    For example --set"):
         compile_spec(small_spec(), installation(), "cron-workflow")
 
 
-def test_parameters_of_an_installed_trainer_are_checked_before_anything_is_compiled() -> None:
+def test_installed_trainer_parameters_are_checked_before_compiling() -> None:
     wrong = small_spec(trainer={"name": "lightgbm", "params": {"num_leafs": 3}})
     with pytest.raises(SpecError, match="Did you mean 'num_leaves'"):
         compile_spec(wrong, installation(), "workflow")

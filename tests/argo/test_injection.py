@@ -96,13 +96,13 @@ def check_harmless(spec: ExperimentSpec) -> None:
 
 
 @pytest.mark.parametrize("text", HOSTILE)
-def test_a_hostile_text_reaches_the_pod_as_it_was_written(text: str) -> None:
+def test_hostile_text_reaches_the_pod_unchanged(text: str) -> None:
     check_harmless(hostile_spec(text))
 
 
 @settings(max_examples=25, deadline=None)
 @given(text=st.text(alphabet=st.characters(exclude_categories=["Cs"]), max_size=30))
-def test_any_text_reaches_the_pod_as_it_was_written(text: str) -> None:
+def test_any_text_reaches_the_pod_unchanged(text: str) -> None:
     check_harmless(hostile_spec(text))
 
 
@@ -112,27 +112,27 @@ def test_any_text_reaches_the_pod_as_it_was_written(text: str) -> None:
         lambda inner: st.lists(inner) | st.dictionaries(st.text("{}\\\"'"), inner),
     )
 )
-def test_plain_json_has_nothing_to_expand_and_means_the_same(value: Any) -> None:
+def test_escaped_json_has_nothing_to_expand_and_equal_value(value: Any) -> None:
     text = plain(json.dumps(value, separators=(",", ":"), ensure_ascii=False))
     assert json.loads(text) == value
     assert "{{" not in text.replace('[{"', "").replace(':{"', "")
 
 
 @pytest.mark.parametrize("label", ["{", "}", "{{=1}}", "a\nb", "\x7f"])
-def test_a_label_which_the_form_shows_holds_no_braces_at_all(label: str) -> None:
+def test_label_has_no_braces(label: str) -> None:
     with pytest.raises(ValueError, match=r"execution\.label"):
         small_spec(execution__label=label)
 
 
 @pytest.mark.parametrize("text", ["{{workflow.name}}", "{{=1+1}}", "{x}", "a}}"])
 @pytest.mark.parametrize("where", ["output", "dataset__source"])
-def test_a_uri_with_braces_is_refused_since_argo_would_expand_it(where: str, text: str) -> None:
+def test_uri_with_braces_is_rejected(where: str, text: str) -> None:
     spec = small_spec(**{where: f"gs://refeed-demo/{text}"})
     with pytest.raises(SpecError, match=r"braces.*\n.*--set"):
         compiled(spec)
 
 
-def test_a_name_from_a_path_stays_within_the_first_comment() -> None:
+def test_spec_name_stays_in_the_first_comment() -> None:
     text = to_yaml({"a": 1}, "spec\n- evil: true\u2028.yaml")
     assert yaml.safe_load(text) == {"a": 1}
     assert text.count("\n") == 2

@@ -112,7 +112,7 @@ def place(text: str, part: str) -> tuple[int, int]:
 
 
 @pytest.mark.parametrize("name", BAD_FILES)
-def test_a_bad_installation_file_is_told_with_its_place(name: str, tmp_path: Path) -> None:
+def test_installation_errors_have_a_position(name: str, tmp_path: Path) -> None:
     old, new, at, sentence = BAD_FILES[name]
     text = INSTALLATION.read_text()
     assert old in text
@@ -131,9 +131,7 @@ def test_a_bad_installation_file_is_told_with_its_place(name: str, tmp_path: Pat
 
 
 @pytest.mark.parametrize("part", ["trainers", "classes", "projects"])
-def test_an_installation_without_any_of_what_specs_name_is_refused(
-    part: str, tmp_path: Path
-) -> None:
+def test_empty_installation_parts_are_rejected(part: str, tmp_path: Path) -> None:
     text = re.sub(
         rf"^{part}:\n(  .*\n)+", f"{part}: {{}}\n", INSTALLATION.read_text(), flags=re.MULTILINE
     )
@@ -145,7 +143,7 @@ def test_an_installation_without_any_of_what_specs_name_is_refused(
         load_installation(path)
 
 
-def test_all_that_is_wrong_is_told_at_once(tmp_path: Path) -> None:
+def test_all_installation_errors_are_reported_together(tmp_path: Path) -> None:
     path = tmp_path / "installation.yaml"
     text = INSTALLATION.read_text().replace("split:0.1.0", "split").replace("USD", "dollars")
     path.write_text(text)
@@ -157,11 +155,11 @@ def test_all_that_is_wrong_is_told_at_once(tmp_path: Path) -> None:
     ]
 
 
-def test_the_example_is_a_good_installation() -> None:
+def test_example_installation_is_valid() -> None:
     assert load_installation(EXAMPLE).projects.keys() == {"demo"}
 
 
-def test_the_file_is_the_one_given_else_the_one_of_the_environment(
+def test_given_file_takes_precedence_over_environment(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setenv(VARIABLE, "of/the/environment.yaml")
@@ -172,12 +170,12 @@ def test_the_file_is_the_one_given_else_the_one_of_the_environment(
         find_installation(None)
 
 
-def test_a_file_that_is_not_there_names_the_one_to_begin_with(tmp_path: Path) -> None:
+def test_missing_file_hints_at_the_example(tmp_path: Path) -> None:
     with pytest.raises(MissingInputError, match=r"There is no file .*\n.*installation\.example"):
         load_installation(tmp_path / "none.yaml")
 
 
-def test_a_pod_trains_in_a_process_for_each_whole_processor() -> None:
+def test_pod_has_one_worker_per_whole_cpu() -> None:
     classes = installation().classes
     assert {name: size.workers for name, size in classes.items()} == {
         "small": 2,
@@ -270,7 +268,7 @@ MISFITS: dict[str, tuple[dict[str, Any], list[str]]] = {
 
 
 @pytest.mark.parametrize("name", MISFITS)
-def test_a_spec_that_does_not_fit_is_told_what_to_set(name: str) -> None:
+def test_misfit_hint_has_the_setting(name: str) -> None:
     changes, sentences = MISFITS[name]
     with pytest.raises(SpecError) as caught:
         project_for(installation(), small_spec(**changes))
@@ -297,7 +295,7 @@ def test_a_project_has_one_store() -> None:
             project_for(platform, small_spec(store=store))
 
 
-def test_all_misfits_are_told_at_once() -> None:
+def test_all_misfits_are_reported_together() -> None:
     spec = small_spec(
         output="runs",
         dataset__source="table.csv",

@@ -58,7 +58,7 @@ def test_any_other_difference_is_reported_with_its_path() -> None:
     assert found({"x": "x y"}, {"z": "x z"}, x="z") == ["a.yaml: z: was 'z y', is 'x z'"]
 
 
-def test_a_file_that_comes_or_goes_is_reported() -> None:
+def test_added_or_removed_file_is_reported() -> None:
     none = Renames({})
     assert list(differences({"a.yaml": 1}, {}, none)) == ["a.yaml: the file is missing"]
     assert list(differences({}, {"a.yaml": 1}, none)) == ["a.yaml: the file is new"]

@@ -41,7 +41,7 @@ def variables(found: dict[str, Any]) -> dict[str, Any]:
 
 
 @every_template
-def test_a_pod_is_no_root_has_no_token_and_the_default_seccomp_profile(case: Case) -> None:
+def test_pod_runs_unprivileged_without_token(case: Case) -> None:
     spec = case.golden()["spec"]
     context = spec["securityContext"]
     assert context["runAsNonRoot"] is True
@@ -56,7 +56,7 @@ def test_a_pod_is_no_root_has_no_token_and_the_default_seccomp_profile(case: Cas
 
 
 @every_template
-def test_a_container_can_write_to_its_tmp_alone_and_has_no_privileges(case: Case) -> None:
+def test_container_writes_to_tmp_only_without_privileges(case: Case) -> None:
     for found in templates(case):
         container = found["container"]
         context = container["securityContext"]
@@ -81,7 +81,7 @@ def test_a_container_has_requests_and_equal_limits(case: Case) -> None:
 
 
 @every_template
-def test_a_step_has_an_account_of_its_own_and_never_the_default_one(case: Case) -> None:
+def test_step_has_its_own_service_account(case: Case) -> None:
     assert case.golden()["spec"]["serviceAccountName"] == "refeed-train"
     for found in templates(case):
         step = found["metadata"]["labels"]["refeed/step"]
@@ -90,7 +90,7 @@ def test_a_step_has_an_account_of_its_own_and_never_the_default_one(case: Case) 
 
 
 @every_template
-def test_what_is_started_again_is_listed_and_bad_data_is_not_among_it(case: Case) -> None:
+def test_retried_exit_codes_exclude_invalid_data(case: Case) -> None:
     for found in templates(case):
         strategy = found["retryStrategy"]
         assert strategy["retryPolicy"] == "Always"  # narrowed by the expression alone
@@ -103,7 +103,7 @@ def test_what_is_started_again_is_listed_and_bad_data_is_not_among_it(case: Case
 
 
 @every_template
-def test_a_run_ends_and_leaves_nothing_behind(case: Case) -> None:
+def test_run_has_deadline_and_cleanup(case: Case) -> None:
     spec = case.golden()["spec"]
     deadline, ttl = (5400, 172_800) if case.name == "limits" else (86_400, 604_800)
     assert spec["activeDeadlineSeconds"] == deadline
@@ -126,7 +126,7 @@ def test_images_are_pinned_and_pulled_once(case: Case) -> None:
 
 
 @every_template
-def test_the_check_step_runs_in_the_image_of_the_trainer_that_the_form_names(case: Case) -> None:
+def test_check_runs_in_image_of_the_form_trainer(case: Case) -> None:
     own = {"trainer-custom": "acme/forest@", "example-penguins": "refeed/linear:"}
     image = template(case, "check")["container"]["image"]
     *others, last = image.removeprefix("{{= ").removesuffix(" }}").split(" : ")
@@ -140,7 +140,7 @@ def test_the_check_step_runs_in_the_image_of_the_trainer_that_the_form_names(cas
 
 
 @every_template
-def test_a_fan_out_takes_its_shards_from_an_output_that_split_has(case: Case) -> None:
+def test_fan_out_uses_an_output_of_split(case: Case) -> None:
     written = {each["name"] for each in template(case, "split")["outputs"]["parameters"]}
     found = fans(case)
     assert found
@@ -156,7 +156,7 @@ def test_a_fan_out_takes_its_shards_from_an_output_that_split_has(case: Case) ->
 
 
 @every_template
-def test_collect_waits_for_every_fan_out_however_it_ended(case: Case) -> None:
+def test_collect_runs_after_every_fan_out(case: Case) -> None:
     depends = tasks(case)["collect"]["depends"]
     assert depends.startswith("split.Succeeded && ")
     for name in fans(case):
@@ -167,7 +167,7 @@ def test_collect_waits_for_every_fan_out_however_it_ended(case: Case) -> None:
 
 
 @every_template
-def test_every_input_of_a_task_is_given_and_every_output_read_is_written(case: Case) -> None:
+def test_task_inputs_and_outputs_match(case: Case) -> None:
     for name, task in tasks(case).items():
         wanted = {
             each["name"]
@@ -185,7 +185,7 @@ def test_every_input_of_a_task_is_given_and_every_output_read_is_written(case: C
 
 
 @every_template
-def test_a_pod_is_told_of_its_project_by_the_namespace_not_by_the_spec(case: Case) -> None:
+def test_project_comes_from_the_namespace(case: Case) -> None:
     for found in templates(case):
         env = variables(found)
         for name, key in (("REFEED_PROJECT", "project"), ("REFEED_ROOT", "root")):
@@ -197,7 +197,7 @@ def test_a_pod_is_told_of_its_project_by_the_namespace_not_by_the_spec(case: Cas
 
 
 @every_template
-def test_more_memory_is_asked_for_by_exit_code_and_leaves_no_node_label_behind(case: Case) -> None:
+def test_exit_code_selects_larger_class_without_old_labels(case: Case) -> None:
     for found in templates(case):
         own = found.get("nodeSelector", {})
         steps = int(variables(found)["REFEED_LARGEST_CLASS_OFFSET"]["value"])
@@ -222,7 +222,7 @@ def test_more_memory_is_asked_for_by_exit_code_and_leaves_no_node_label_behind(c
         assert memory == sorted(memory, key=lambda text: int(text.removesuffix("Gi")))
 
 
-def test_spot_pods_run_on_spot_nodes_only_when_the_spec_wants_it() -> None:
+def test_spot_nodes_require_spot_in_spec() -> None:
     label = "cloud.google.com/gke-spot"
     for name, wanted in (("plain", True), ("spot-off", False)):
         for size in ("small", "medium"):
@@ -242,7 +242,7 @@ def test_classes_of_a_spec_are_used_in_the_order_of_their_memory() -> None:
 
 
 @every_template
-def test_the_exit_handler_costs_a_pod_only_where_there_is_something_to_tell(case: Case) -> None:
+def test_exit_handler_pod_runs_only_if_failed_or_late(case: Case) -> None:
     assert case.golden()["spec"]["onExit"] == "exit"
     (task,) = template(case, "exit")["dag"]["tasks"]
     assert task["template"] == "finish"
@@ -251,7 +251,7 @@ def test_the_exit_handler_costs_a_pod_only_where_there_is_something_to_tell(case
 
 
 @every_template
-def test_only_the_step_that_tells_somebody_knows_the_webhook(case: Case) -> None:
+def test_only_finish_has_the_webhook(case: Case) -> None:
     for found in templates(case):
         told = variables(found).get("REFEED_WEBHOOK")
         if found["name"] == "finish" and case.name != "notify-absent":

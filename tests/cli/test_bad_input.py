@@ -105,7 +105,7 @@ def test_bad_specs(case: str, lab: Workspace) -> None:
     assert not list(lab.folder.rglob("tables"))
 
 
-def test_places_in_a_spec_are_lines_and_columns(lab: Workspace) -> None:
+def test_spec_errors_have_line_and_column(lab: Workspace) -> None:
     lab.write_table(small_table(2))
     path = lab.write_spec()
     text = path.read_text().replace("target: target", "target: tarket")
@@ -234,7 +234,7 @@ def test_numbers_that_turn_into_fractions_late_are_read_as_fractions(lab: Worksp
     assert '{"name":"number","type":"float64"}' in index, output
 
 
-def test_a_full_disk_or_forbidden_place_is_told(lab: Workspace) -> None:
+def test_unwritable_output_is_reported(lab: Workspace) -> None:
     lab.write_table(small_table(2))
     blocked = lab.folder / "blocked"
     blocked.write_text("a file where a folder should be")

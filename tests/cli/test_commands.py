@@ -10,11 +10,15 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
+import typer
 
 from tests.workspace import Workspace, small_table
+from workflows.cli.app import app
 
 COMMAND = [sys.executable, "-c", "from workflows.cli.app import main; main()"]
 ANSI = re.compile(r"\x1b\[")
@@ -64,7 +68,7 @@ def ran(tmp_path_factory: pytest.TempPathFactory) -> tuple[Workspace, dict[str, 
     return lab, json.loads(done.stdout)
 
 
-def test_run_prints_json_for_scripts_and_progress_in_plain_lines(
+def test_run_prints_json_and_plain_progress(
     ran: tuple[Workspace, dict[str, object]],
 ) -> None:
     lab, result = ran
@@ -77,7 +81,7 @@ def test_run_prints_json_for_scripts_and_progress_in_plain_lines(
     assert "Report  " in again.stdout
 
 
-def test_a_terminal_gets_colours_and_bars_but_not_against_its_will(
+def test_terminal_colours_respect_no_color(
     ran: tuple[Workspace, dict[str, object]],
 ) -> None:
     spec = ran[0].folder / "spec.yaml"
@@ -107,7 +111,7 @@ def test_report_finds_past_runs(ran: tuple[Workspace, dict[str, object]]) -> Non
     assert str(result["run"]) in missing.stderr
 
 
-def test_split_alone_and_run_reuses_it(lab: Workspace) -> None:
+def test_run_reuses_dataset_of_split(lab: Workspace) -> None:
     lab.write_table(small_table())
     spec = lab.write_spec()
     made = json.loads(refeed("split", spec, "--json").stdout)
@@ -133,7 +137,7 @@ def test_init_writes_a_spec_that_validates_and_runs(lab: Workspace) -> None:
     assert refeed("init", table, "--target", "nope").returncode == 65
 
 
-def test_validate_warns_of_leakage_identifiers_and_constants(lab: Workspace) -> None:
+def test_validate_warns_about_leakage_identifiers_and_constants(lab: Workspace) -> None:
     table = small_table()
     rows = table.num_rows
     table = table.append_column("copy", table["target"].fill_null(0))
@@ -157,7 +161,7 @@ def test_trainers_are_listed_with_their_parameters() -> None:
     assert "alpha" in refeed("trainers", "linear").stdout
 
 
-def test_gc_removes_only_what_no_kept_run_refers_to(lab: Workspace) -> None:
+def test_gc_keeps_artifacts_of_kept_runs(lab: Workspace) -> None:
     lab.write_table(small_table())
     spec = lab.write_spec()
     first = json.loads(refeed("run", spec, "--json").stdout)
@@ -176,7 +180,7 @@ def test_gc_removes_only_what_no_kept_run_refers_to(lab: Workspace) -> None:
     assert lab.tables(again["folder"]) == lab.tables(second["folder"])
 
 
-def test_ctrl_c_leaves_a_state_that_run_continues_from(lab: Workspace) -> None:
+def test_run_resumes_after_ctrl_c(lab: Workspace) -> None:
     lab.write_table(small_table(12, rows=400))
     spec = lab.write_spec(trainer__params={"num_leaves": 31, "rounds": 300})
     process = subprocess.Popen(
@@ -225,10 +229,19 @@ def test_the_light_path_stays_light(verb: str, lab: Workspace) -> None:
     assert "HEAVY []" in done.stdout
 
 
-@pytest.mark.parametrize("verb", ["init", "validate", "split", "run", "report", "trainers", "gc"])
-def test_help_has_an_example(verb: str) -> None:
-    shown = refeed(verb, "--help").stdout
-    assert f"refeed {verb}" in shown.replace("Usage: refeed", "", 1)
+def _commands(group: Any, name: str = "refeed") -> Iterator[tuple[str, Any]]:
+    """Yield the name of a command and of all its subcommands, and the command."""
+    yield name, group
+    for key, command in getattr(group, "commands", {}).items():
+        if not command.hidden:
+            yield from _commands(command, f"{name} {key}")
+
+
+def test_every_command_has_an_example() -> None:
+    commands = dict(_commands(typer.main.get_command(app)))
+    assert {"refeed run", "refeed status", "refeed project add"} <= commands.keys()
+    for name, command in commands.items():
+        assert f"{name} " in (command.epilog or "").partition("Example")[2], name
 
 
 def test_tab_completion() -> None:

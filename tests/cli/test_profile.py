@@ -52,7 +52,7 @@ def _ran(tmp_path_factory: pytest.TempPathFactory) -> tuple[Workspace, Path]:
     return lab, lab.write_spec()
 
 
-def test_it_tells_what_a_run_then_skips_and_how_long_it_takes(ran: tuple[Workspace, Path]) -> None:
+def test_profile_matches_the_following_run(ran: tuple[Workspace, Path]) -> None:
     lab, spec = ran
     before = profile(load_spec(spec))
     assert (before.partitions, before.rows, before.reused) == (7, 600, False)
@@ -76,7 +76,7 @@ def test_it_tells_what_a_run_then_skips_and_how_long_it_takes(ran: tuple[Workspa
     assert [each.message for each in after.warnings] == warned["message"].to_pylist()
 
 
-def test_scripts_get_json_and_pipes_plain_lines(ran: tuple[Workspace, Path]) -> None:
+def test_json_and_plain_output(ran: tuple[Workspace, Path]) -> None:
     lab, spec = ran
     done = refeed("profile", spec, "--json", "--tfdv", lab.folder / "tfdv")
     assert done.returncode == 0, done.stderr
@@ -96,7 +96,7 @@ def test_scripts_get_json_and_pipes_plain_lines(ran: tuple[Workspace, Path]) -> 
     assert plain.stdout.rstrip().endswith("statistics/profile.html")
 
 
-def test_a_terminal_gets_colours_but_not_against_its_will(ran: tuple[Workspace, Path]) -> None:
+def test_terminal_colours_respect_no_color(ran: tuple[Workspace, Path]) -> None:
     assert "\x1b[36m" in on_terminal("profile", ran[1])
     assert "\x1b[3" not in on_terminal("profile", ran[1], environment={"NO_COLOR": "1"})
 
@@ -148,7 +148,7 @@ def spec_of(lab: Workspace, **changes: Any) -> ExperimentSpec:
     return load_spec(lab.write_spec(**changes)).spec
 
 
-def test_pods_are_those_that_the_cluster_packs(lab: Workspace, platform: Installation) -> None:
+def test_estimated_pods_equal_packing(lab: Workspace, platform: Installation) -> None:
     work = load(50, 100, 5_000, 300_000, 2_000_000, 900_000_000)
     spec = spec_of(lab)
     found = preflight(spec, work, platform)
@@ -173,7 +173,7 @@ def test_money_by_hand(lab: Workspace, platform: Installation) -> None:
     assert preflight(spec_of(lab), load(5, 1_000), free).money is None
 
 
-def test_this_machine_takes_as_long_as_its_work_or_its_longest_partition(lab: Workspace) -> None:
+def test_local_estimate_is_work_or_longest_partition(lab: Workspace) -> None:
     spec = spec_of(lab, execution__workers=4)
     assert preflight(spec, load(5, 400, 400, 400, 400), None).seconds == pytest.approx(40)
     assert preflight(spec, load(5, 4_000, 400), None).seconds == pytest.approx(400)
@@ -199,7 +199,7 @@ def test_the_model_is_near_what_was_measured() -> None:
     assert 0.267 / MODEL_FACTOR < shape.seconds(2_000) < 0.267 * MODEL_FACTOR
 
 
-def test_an_earlier_run_that_is_gone_is_no_basis(lab: Workspace) -> None:
+def test_removed_run_is_no_basis(lab: Workspace) -> None:
     lab.write_table(small_table(2))
     spec = lab.write_spec()
     result = run(spec)

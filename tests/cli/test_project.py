@@ -77,7 +77,7 @@ def test_a_project_is_a_small_folder(overlay: Path) -> None:
     assert (overlay / OWN).read_text().endswith("  - ../../base\n  - projects/demo\n")
 
 
-def test_adding_again_keeps_what_its_owner_wrote(overlay: Path) -> None:
+def test_adding_again_keeps_owner_files(overlay: Path) -> None:
     refeed(overlay, "add", "demo")
     own = overlay / "projects" / "demo" / OWN
     own.write_text(own.read_text() + "patches: []\n")
@@ -88,7 +88,7 @@ def test_adding_again_keeps_what_its_owner_wrote(overlay: Path) -> None:
     assert files(overlay) == before
 
 
-def test_specs_are_compiled_and_what_no_spec_makes_goes(overlay: Path) -> None:
+def test_render_compiles_specs_and_removes_stale_files(overlay: Path) -> None:
     refeed(overlay, "add", "demo")
     spec = put_spec(overlay)
     assert refeed(overlay, "render").exit_code == 0
@@ -117,9 +117,7 @@ def test_specs_are_compiled_and_what_no_spec_makes_goes(overlay: Path) -> None:
         ("workflows/stray.yaml", "stray"),
     ],
 )
-def test_a_check_names_what_is_stale_and_changes_nothing(
-    path: str, change: str, overlay: Path
-) -> None:
+def test_check_names_stale_files_and_writes_nothing(path: str, change: str, overlay: Path) -> None:
     refeed(overlay, "add", "demo")
     put_spec(overlay)
     refeed(overlay, "render")
@@ -138,7 +136,7 @@ def test_a_check_names_what_is_stale_and_changes_nothing(
     assert files(overlay) == before
 
 
-def test_argo_itself_is_what_the_installation_file_says(overlay: Path) -> None:
+def test_argo_component_follows_installation_file(overlay: Path) -> None:
     """Where an overlay installs it: its images, its server's account, the executor's version."""
     manifests = overlay.parents[1] / "argo-workflows"
     (overlay / "argo-workflows").mkdir()
@@ -169,7 +167,7 @@ def test_a_project_that_the_installation_does_not_have(overlay: Path) -> None:
     assert not (overlay / "projects").exists()
 
 
-def test_a_spec_of_another_project_is_refused_with_its_place(overlay: Path) -> None:
+def test_spec_of_another_project_is_rejected_with_position(overlay: Path) -> None:
     refeed(overlay, "add", "demo")
     spec = put_spec(overlay, project="lab")
     refused = refeed(overlay, "render")
@@ -179,13 +177,13 @@ def test_a_spec_of_another_project_is_refused_with_its_place(overlay: Path) -> N
     assert "'lab' is not the project in whose folder" in str(refused.exception)
 
 
-def test_a_folder_that_is_no_overlay(tmp_path: Path) -> None:
+def test_folder_without_kustomization_is_rejected(tmp_path: Path) -> None:
     refused = refeed(tmp_path / "nowhere", "render")
     assert isinstance(refused.exception, MissingInputError)
 
 
 @pytest.mark.parametrize(("name", "installation"), [("local", "local"), ("gke", "example")])
-def test_the_manifests_here_are_not_stale(name: str, installation: str) -> None:
+def test_committed_manifests_are_up_to_date(name: str, installation: str) -> None:
     words = ["project", "render", "--check", "--overlay", str(MANIFESTS / "overlays" / name)]
     path = MANIFESTS / f"installation.{installation}.yaml"
     assert CliRunner().invoke(app, [*words, "--installation", str(path)]).exit_code == 0

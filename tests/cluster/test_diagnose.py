@@ -22,10 +22,10 @@ SAID = {
     "never": ["'docker.io/refeed/nothing:dev'", "ErrImageNeverPull", "installation file"],
     "badname": ["'docker.io/Refeed/NOTHING:dev'", "InvalidImageName", "must be lowercase"],
     "nocommand": ["'docker.io/refeed/nothing:dev'", "make images"],
-    "huge-mem": [SMALL, "asks for memory 1000Gi", "1 node: not enough memory free"],
-    "huge-cpu": ["cpu 64, memory 1000Gi", "not enough cpu free; 1 node: not enough memory free"],
-    "selector": [SMALL, "1 node: not of the node selector's kind"],
-    "tainted": ["not enough memory free; 1 node: a taint that the resource class does not"],
+    "huge-mem": [SMALL, "requests memory 1000Gi", "1 node: not enough free memory"],
+    "huge-cpu": ["cpu 64, memory 1000Gi", "not enough free cpu; 1 node: not enough free memory"],
+    "selector": [SMALL, "1 node: the node selector does not match"],
+    "tainted": ["not enough free memory; 1 node: a taint that the resource class does not"],
     "pvc": ['persistentvolumeclaim "gone" not found'],
     "nosecret": ["Secret 'gone'", SMALL],
     "noconfig": ["ConfigMap 'gone'", SMALL],
@@ -36,12 +36,12 @@ SAID = {
     "quota": ["must be less than or equal to memory limit of 2Gi"],
     "strict": ['violates PodSecurity "restricted:latest"', SMALL],
     "limited-retry": ['violates PodSecurity "restricted:latest"', SMALL],
-    "mutex-b": ["mutex 'm'", "'mutex-a' holds"],
-    "mutex-c": ["mutex 'm'", "'mutex-a' holds"],
-    "sema-a": ["semaphore 'locks/k'", "'sema-b' holds"],
-    "sema-c": ["semaphore 'locks/k'", "'sema-b' holds"],
+    "mutex-b": ["mutex 'm'", "held by 'mutex-a'"],
+    "mutex-c": ["mutex 'm'", "held by 'mutex-a'"],
+    "sema-a": ["semaphore 'locks/k'", "held by 'sema-b'"],
+    "sema-c": ["semaphore 'locks/k'", "held by 'sema-b'"],
     "sema": ["failed to initialize semaphore"],
-    "specerror": ["does not accept the Workflow: template name 'gone' undefined"],
+    "specerror": ["rejects the Workflow: template name 'gone' undefined"],
     "spec2": ["templates.main.tasks.train template name 'gone' undefined"],
     "reftmpl": ['workflowtemplates.argoproj.io "gone" not found'],
 }
@@ -67,7 +67,7 @@ def running(*messages: str, phase: str = "Pending", step: str = "collect") -> di
     }
 
 
-def test_each_recorded_status_is_looked_at() -> None:
+def test_every_recorded_status_is_tested() -> None:
     assert set(STUCK) == set(SAID) | QUIET
 
 
@@ -82,25 +82,25 @@ def test_a_stuck_run_is_explained_in_one_sentence(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", QUIET)
-def test_a_pod_that_is_starting_is_no_trouble(name: str) -> None:
+def test_starting_pod_is_no_problem(name: str) -> None:
     assert diagnose(STUCK[name]) == []
 
 
 @pytest.mark.parametrize("name", ["no-image", "huge-mem", "nosecret", "quota3"])
-def test_nothing_waits_any_more_once_the_run_has_ended(name: str) -> None:
+def test_ended_run_has_no_waiting_pods(name: str) -> None:
     ended = copy.deepcopy(STUCK[name])
     ended["status"]["phase"] = "Failed"
     assert diagnose(ended) == []
 
 
 @pytest.mark.parametrize("name", ["no-image", "huge-mem", "nosecret", "quota3"])
-def test_a_pod_that_runs_at_last_is_no_trouble(name: str) -> None:
+def test_running_pod_is_no_problem(name: str) -> None:
     going = copy.deepcopy(STUCK[name])
     pod_of(going)["phase"] = "Running"
     assert diagnose(going) == []
 
 
-def test_what_a_template_asks_for_is_found_in_the_stored_one() -> None:
+def test_requests_are_read_from_the_stored_template() -> None:
     stored = copy.deepcopy(STUCK["huge-mem"])
     stored["status"]["storedWorkflowTemplateSpec"] = stored.pop("spec")
     assert diagnose({**stored, "spec": {"workflowTemplateRef": {"name": "x"}}}) == diagnose(
@@ -108,7 +108,7 @@ def test_what_a_template_asks_for_is_found_in_the_stored_one() -> None:
     )
 
 
-def test_an_attempt_that_was_made_again_is_no_trouble_any_more() -> None:
+def test_superseded_attempt_is_no_problem() -> None:
     tried = copy.deepcopy(STUCK["limited-retry"])
     retry = next(n for n in tried["status"]["nodes"].values() if n["type"] == "Retry")
     retry["children"].append("second")
@@ -116,7 +116,7 @@ def test_an_attempt_that_was_made_again_is_no_trouble_any_more() -> None:
     assert diagnose(tried) == []
 
 
-def test_an_attempt_with_more_memory_is_not_of_its_templates_class() -> None:
+def test_attempt_with_more_memory_is_above_its_class() -> None:
     tried = copy.deepcopy(STUCK["huge-mem"])
     (first,) = (i for i, n in tried["status"]["nodes"].items() if n["type"] == "Pod")
     nodes = tried["status"]["nodes"]
@@ -128,7 +128,7 @@ def test_an_attempt_with_more_memory_is_not_of_its_templates_class() -> None:
     assert "1000Gi" not in sentence
 
 
-def test_many_pods_with_one_trouble_are_one_sentence() -> None:
+def test_many_pods_with_one_problem_are_one_sentence() -> None:
     message = 'pods "w-{}" is forbidden: exceeded quota: q, requested: pods=1, used: pods=9'
     (sentence,) = diagnose(running(*[message.format(number) for number in range(200)]))
     assert sentence.endswith("(200 pods.)")
@@ -142,15 +142,15 @@ def test_two_problems_are_two_sentences() -> None:
     assert "'b:1'" in second
 
 
-def test_a_taint_that_is_named_is_said() -> None:
+def test_taint_is_named() -> None:
     taint = "1 node(s) had untolerated taint {cloud.google.com/gke-spot: true}"
     message = f"Unschedulable: 0/4 nodes are available: {taint}, 3 Insufficient cpu."
     (sentence,) = diagnose(running(message))
     assert "1 node: a taint {cloud.google.com/gke-spot: true} that" in sentence
-    assert "3 nodes: not enough cpu free" in sentence
+    assert "3 nodes: not enough free cpu" in sentence
 
 
-def test_a_condition_of_the_spec_is_said() -> None:
+def test_spec_condition_is_reported() -> None:
     condition = {"type": "SpecError", "status": "True", "message": "invalid schedule"}
     status = {"phase": "Running", "conditions": [condition]}
     (sentence,) = diagnose({"metadata": {"name": "w"}, "spec": {}, "status": status})
@@ -158,14 +158,14 @@ def test_a_condition_of_the_spec_is_said() -> None:
 
 
 @pytest.mark.parametrize("status", [{}, {"status": {}}, {"status": {"phase": ""}}])
-def test_a_controller_that_is_away_is_said_after_a_while(status: dict[str, Any]) -> None:
+def test_missing_controller_is_reported_after_a_delay(status: dict[str, Any]) -> None:
     workflow = {"metadata": {"name": "w"}, "spec": {}, **status}
     assert diagnose(workflow, 5) == []
     (sentence,) = diagnose(workflow, 45.4)
-    assert "'w' for 45 s" in sentence
+    assert "'w' after 45 s" in sentence
 
 
-def test_a_step_that_fails_is_not_for_this_to_say() -> None:
+def test_failed_step_is_no_diagnosis() -> None:
     assert diagnose(running("Error (exit code 70)", phase="Failed")) == []
     assert diagnose(running("OOMKilled (exit code 137)", phase="Error")) == []
     assert diagnose(running("PodInitializing", "ContainerCreating", "")) == []

@@ -82,7 +82,7 @@ def test_a_workflow_is_created() -> None:
 
 
 @pytest.mark.parametrize("kind", ["WorkflowTemplate", "CronWorkflow"])
-def test_what_is_not_there_is_created_and_what_is_there_replaced(kind: str) -> None:
+def test_apply_creates_or_replaces(kind: str) -> None:
     plural = f"{kind.lower()}s"
     missing = (404, {"message": f'{plural}.argoproj.io "x" not found'})
     with far_end(missing, (201, {})) as end:
@@ -98,7 +98,7 @@ def test_what_is_not_there_is_created_and_what_is_there_replaced(kind: str) -> N
 
 
 @pytest.mark.parametrize("kind", ["Workflow", "ClusterWorkflowTemplate", "ConfigMap"])
-def test_other_kinds_are_not_touched(kind: str) -> None:
+def test_other_kinds_are_rejected(kind: str) -> None:
     with far_end((200, {})) as end, pytest.raises(ValueError, match=kind):
         api(end.address).apply(manifest(kind, "x"))
     assert not end.requests
@@ -132,12 +132,12 @@ def test_packed_nodes_are_unpacked() -> None:
         ("api-exists", TerminalError, ['"a2" already exists']),
         ("api-invalid", TerminalError, ["spec.entrypoint in body must be of type string"]),
         ("api-selector", TerminalError, ["unable to parse requirement"]),
-        ("api-unauthorized", ForbiddenError, ["user 'ada'", "log in"]),
-        ("api-anonymous", ForbiddenError, ["user 'ada'", "log in"]),
+        ("api-unauthorized", ForbiddenError, ["user 'ada'", "Log in"]),
+        ("api-anonymous", ForbiddenError, ["user 'ada'", "Log in"]),
         ("api-no-argo", UnavailableError, ["Argo Workflows is not installed"]),
     ],
 )
-def test_a_refusal_is_one_sentence(name: str, kind: type[RefeedError], parts: list[str]) -> None:
+def test_error_is_one_sentence(name: str, kind: type[RefeedError], parts: list[str]) -> None:
     error = refused(RECORDED[name])
     assert isinstance(error, kind)
     assert "\n" not in error.message
@@ -145,7 +145,7 @@ def test_a_refusal_is_one_sentence(name: str, kind: type[RefeedError], parts: li
         assert part in str(error)
 
 
-def test_the_argo_server_relays_the_same_words() -> None:
+def test_both_adapters_report_the_same_message() -> None:
     for name in ("missing-namespace", "forbidden", "no-argo", "missing-object"):
         both = []
         for source in ("api", "argo"):
@@ -154,16 +154,19 @@ def test_the_argo_server_relays_the_same_words() -> None:
         assert both[0] == both[1]
 
 
-def test_whoever_may_not_is_told_what_to_ask_for() -> None:
+def test_forbidden_hint_has_the_command_to_grant_access() -> None:
     error = refused(RECORDED["api-forbidden"])
-    assert "may not create workflows in namespace 'refeed-lab'" in error.message
+    assert "is not allowed to create workflows in namespace 'refeed-lab'" in error.message
     assert "--serviceaccount=refeed-demo:refeed-analyst --namespace=refeed-lab" in error.hint
     person = said(
         'workflows.argoproj.io is forbidden: User "ada@example.org" cannot list resource '
         '"workflows" in API group "argoproj.io" in the namespace "lab": requires one of '
         '["container.thirdPartyObjects.list"] permission(s).'
     )
-    assert "User 'ada@example.org' may not list workflows in namespace 'lab'" in person.message
+    assert (
+        "User 'ada@example.org' is not allowed to list workflows in namespace 'lab'"
+        in person.message
+    )
     assert "rolebinding refeed-ada-example.org --clusterrole" in person.hint
     assert "--user=ada@example.org" in person.hint
 
@@ -171,7 +174,10 @@ def test_whoever_may_not_is_told_what_to_ask_for() -> None:
 @pytest.mark.parametrize(
     ("message", "hint"),
     [
-        ('admission webhook "images.example.org" denied the request: no digest', "whoever runs it"),
+        (
+            'admission webhook "images.example.org" denied the request: no digest',
+            "Ask a platform engineer",
+        ),
         (
             'workflows.argoproj.io "w" is forbidden: exceeded quota: runs, requested: '
             "count/workflows.argoproj.io=1, used: count/workflows.argoproj.io=9",
@@ -179,7 +185,7 @@ def test_whoever_may_not_is_told_what_to_ask_for() -> None:
         ),
     ],
 )
-def test_a_rule_of_the_cluster_is_told_in_its_own_words(message: str, hint: str) -> None:
+def test_policy_message_is_quoted(message: str, hint: str) -> None:
     error = said(message)
     assert isinstance(error, TerminalError)
     assert message in error.message
@@ -193,13 +199,13 @@ def test_a_missing_workflow_is_none_and_cannot_be_stopped() -> None:
             api(end.address).stop("project", "gone")
 
 
-def test_a_cluster_without_argo_is_told_from_a_workflow_that_is_gone() -> None:
+def test_missing_argo_differs_from_missing_workflow() -> None:
     with far_end(RECORDED["api-no-argo"]) as end, pytest.raises(UnavailableError):
         api(end.address).workflow("project", "gone")
 
 
 @pytest.mark.parametrize("status", [429, 500, 503, 504])
-def test_a_hiccup_is_survived_by_reads_alone(status: int) -> None:
+def test_only_reads_are_retried(status: int) -> None:
     pauses: list[float] = []
     busy = (status, {"kind": "Status", "message": "etcdserver: leader changed"})
     with far_end(busy, busy, (200, MADE)) as end:
@@ -210,21 +216,21 @@ def test_a_hiccup_is_survived_by_reads_alone(status: int) -> None:
     assert len(end.requests) == 1
 
 
-def test_nobody_listens() -> None:
+def test_connection_refused() -> None:
     pauses: list[float] = []
     address = f"127.0.0.1:{free_port()}"
-    with pytest.raises(UnavailableError, match="nobody listens") as caught:
+    with pytest.raises(UnavailableError, match="connection was refused") as caught:
         api(address, pauses).workflow("project", "w")
     assert address in caught.value.message
     assert not pauses
 
 
-def test_no_such_host() -> None:
-    with pytest.raises(UnavailableError, match="no such host"):
+def test_unknown_host() -> None:
+    with pytest.raises(UnavailableError, match="cannot be resolved"):
         api("no-such-host.invalid").workflow("project", "w")
 
 
-def test_a_server_that_speaks_no_tls() -> None:
+def test_server_without_tls() -> None:
     with far_end((200, MADE)) as end, pytest.raises(UnavailableError, match="TLS"):
         api(f"https://{end.address}").workflow("project", "w")
 
@@ -236,7 +242,7 @@ def test_the_current_context_of_a_kubeconfig_is_used(tmp_path: Path) -> None:
         cluster = connect({"KUBECONFIG": files})
         assert cluster.workflow("project", "w") == MADE
     assert end.last.headers["Authorization"] == "Bearer a-secret-token"
-    assert end.address in cluster.place
+    assert end.address in cluster.server
     assert cluster.whoami == "user 'ada' of the kubeconfig"
 
 
@@ -244,13 +250,13 @@ def test_the_kubeconfig_in_the_home_folder_is_used(tmp_path: Path) -> None:
     (tmp_path / ".kube").mkdir()
     with far_end((200, MADE)) as end:
         kubeconfig(tmp_path / ".kube", end)
-        assert end.address in connect({"HOME": str(tmp_path)}).place
+        assert end.address in connect({"HOME": str(tmp_path)}).server
 
 
 @pytest.mark.parametrize(
     "text", ["", "a: [", "just words", "apiVersion: v1\nusers: [{name: x, user: {token: secret}}]"]
 )
-def test_a_kubeconfig_that_is_none(text: str, tmp_path: Path) -> None:
+def test_invalid_kubeconfig(text: str, tmp_path: Path) -> None:
     path = tmp_path / "config"
     path.write_text(text)
     with pytest.raises(UnavailableError, match="cannot be used") as caught:

@@ -94,7 +94,7 @@ class Killer:
         """Remember the step."""
         self.step = step
 
-    def advance(self, units: int, note: str = "") -> None:
+    def advance(self, units: int, note: str = "", *, failed: int = 0) -> None:
         """Count partitions that have a record."""
         self.done += units if self.step == "train" else 0
         if self.done == 3:

@@ -1,4 +1,4 @@
-"""Argo played by hand: the pods of a compiled Workflow, run in this process or as commands."""
+"""A fake of Argo: it runs the pods of a compiled Workflow, in this process or as commands."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ from workflows.spec.model import ExperimentSpec
 COMMAND = [sys.executable, "-c", "from workflows.cli.app import main; main()"]
 CREATED = "2026-01-02T03:04:05Z"
 CLASSES: dict[str, Any] = {
-    "small": {"cpu": "2", "memory": "440Mi"},  # what fits has less than a MiB of rows
+    "small": {"cpu": "2", "memory": "440Mi"},  # fits less than a MiB of rows
     "medium": {"cpu": "2", "memory": "2Gi"},
     "large": {"cpu": "2", "memory": "4Gi"},
 }
@@ -46,13 +46,13 @@ TRAINERS = {
 
 @dataclass
 class FakeProject:
-    """A project on a storage of the tests' own, and what Argo would know of it.
+    """A project with a test storage and an installation.
 
     Attributes:
-        root: its artifact root.
-        folder: for what a pod leaves in its /tmp.
-        patch: undoes what a pod does to this process.
-        store: of the project, if it does not lie at the root.
+        root: artifact root of the project.
+        folder: local folder for the files in a pod's /tmp.
+        patch: reverts a pod's changes to this process.
+        store: URI of the project's store; None if it is in the artifact root.
         platform: the installation.
     """
 
@@ -72,11 +72,11 @@ class FakeProject:
 
     @property
     def storage(self) -> Storage:
-        """Of the root."""
+        """Storage of the artifact root."""
         return storage_for(self.root)
 
     def upload(self, table: pa.Table, name: str = "table.parquet") -> str:
-        """Write a Parquet source; its URI."""
+        """Write a Parquet source and return its URI."""
         path = self.folder / name
         pq.write_table(table, path)
         uri = f"{self.root}/sources/{name}"
@@ -84,7 +84,7 @@ class FakeProject:
         return uri
 
     def spec(self, **changes: Any) -> ExperimentSpec:
-        """The spec of ``tests.workspace``, moved to the root; dotted keys with __ for dots."""
+        """Return the spec of ``tests.workspace`` at this root, with changes (__ for dots)."""
         raw: dict[str, Any] = {
             "name": "trial",
             "project": "lab",
@@ -112,12 +112,12 @@ class FakeProject:
     def workflow(
         self, name: str = "trial-1", form: Mapping[str, str] | None = None, **changes: Any
     ) -> Argo:
-        """A Workflow of the spec, submitted with these answers to the form."""
+        """Return a Workflow of the spec, submitted with these form values."""
         manifest = compile_spec(self.spec(**changes), self.platform, "workflow")
         return Argo(self, manifest, name, dict(form or {}))
 
     def files(self) -> list[str]:
-        """URIs of all that lies under the root, below it."""
+        """Return the paths of all files, relative to the root."""
         return sorted(_walk(self.storage, self.root, self.root))
 
 
@@ -133,18 +133,18 @@ def _walk(storage: Storage, base: str, root: str) -> Iterator[str]:
 
 @dataclass
 class Argo:
-    """One Workflow.
+    """A Workflow.
 
     Attributes:
-        world: that it runs in.
-        manifest: as compiled.
-        name: of the Workflow.
-        form: answers that differ from the template's.
-        secrets: values of secrets, by name.
-        status: of the workflow, for its exit handler.
-        seconds: that it took, likewise.
-        failures: nodes that failed, likewise.
-        project, root: what the namespace's ConfigMap says, if it is not what it should be.
+        world: project that it runs in.
+        manifest: the compiled Workflow.
+        name: name of the Workflow.
+        form: form values that differ from the template's.
+        secrets: values of Secrets, by name.
+        status: status passed to the exit handler.
+        seconds: duration passed to the exit handler.
+        failures: failed nodes passed to the exit handler.
+        project, root: values of the namespace's ConfigMap, if they differ from the project's.
     """
 
     world: FakeProject
@@ -168,9 +168,9 @@ class Argo:
         class_offset: int = 0,
         last: tuple[str, str] = ("", ""),
     ) -> dict[str, str]:
-        """The environment of a pod, expanded as Argo does it."""
-        found = self._template(template)
-        values = {each["name"]: each for each in found["container"]["env"]}
+        """Return the environment of a pod, expanded as by Argo."""
+        manifest = self._template(template)
+        values = {each["name"]: each for each in manifest["container"]["env"]}
         environment = {
             name: self._expand(each["value"], inputs, last)
             if "value" in each
@@ -178,13 +178,13 @@ class Argo:
             for name, each in values.items()
         }
         if class_offset:
-            patches = re.findall(r"exitCode == '10(\d)' \? '(.*?)' :", found["podSpecPatch"])
+            patches = re.findall(r"exitCode == '10(\d)' \? '(.*?)' :", manifest["podSpecPatch"])
             patch = json.loads(dict(patches)[str(class_offset)])
             environment |= {e["name"]: e["value"] for e in patch["containers"][0]["env"]}
         return environment
 
     def command(self, template: str, inputs: Mapping[str, str]) -> list[str]:
-        """The command line of a pod."""
+        """Return the command line of a pod."""
         return [
             self._expand(word, inputs, ("", ""))
             for word in self._template(template)["container"]["command"]
@@ -198,7 +198,7 @@ class Argo:
             {"name": each["name"], "value": self.form.get(each["name"], each["value"])}
             for each in self.manifest["spec"]["arguments"]["parameters"]
         ]
-        known = {
+        values = {
             "workflow.name": self.name,
             "workflow.creationTimestamp.RFC3339": CREATED,
             "workflow.status": self.status,
@@ -211,7 +211,7 @@ class Argo:
             ),
             **{f"inputs.parameters.{name}": value for name, value in inputs.items()},
         }
-        return re.sub(r"\{\{(.*?)\}\}", lambda match: known[match[1]], text)
+        return re.sub(r"\{\{(.*?)\}\}", lambda match: values[match[1]], text)
 
     def _referred(self, source: dict[str, Any], pod: str) -> str:
         if "fieldRef" in source:
@@ -226,22 +226,25 @@ class Argo:
     def run(
         self, template: str, inputs: Mapping[str, str] | None = None, **how: Any
     ) -> dict[str, str]:
-        """Run a pod here; its outputs by name."""
+        """Run a pod in this process and return its outputs by name."""
         inputs = inputs or {}
         words = self.command(template, inputs)
         assert words[:2] == ["refeed", "step"]
         pairs = (word.removeprefix("--").split("=", 1) for word in words[3:])
         options = {name.replace("-", "_"): value for name, value in pairs}
-        with self._here(self.environment(template, inputs, **how)):
+        with self._as_pod(self.environment(template, inputs, **how)):
             getattr(commands, words[2])(**options)
-        wanted = self._template(template).get("outputs", {}).get("parameters", [])
-        return {each["name"]: self._left(each["valueFrom"]["path"]).read_text() for each in wanted}
+        outputs = self._template(template).get("outputs", {}).get("parameters", [])
+        return {
+            each["name"]: self._local_path(each["valueFrom"]["path"]).read_text()
+            for each in outputs
+        }
 
-    def _left(self, path: str) -> Path:
+    def _local_path(self, path: str) -> Path:
         return Path(path.replace("/tmp/refeed", str(self.world.folder / "outputs")))
 
     @contextmanager
-    def _here(self, environment: dict[str, str]) -> Iterator[None]:
+    def _as_pod(self, environment: dict[str, str]) -> Iterator[None]:
         folder = str(self.world.folder / "outputs")
         before = signal.getsignal(signal.SIGTERM)
         try:
@@ -256,16 +259,16 @@ class Argo:
             signal.signal(signal.SIGTERM, before)
 
     def begin(self) -> dict[str, str]:
-        """Run check; the inputs of the other steps."""
+        """Run check and return the inputs of the other steps."""
         self.outputs = self.run("check")
         return self.outputs
 
     def shards(self) -> list[tuple[str, str]]:
-        """Run split; template and number of each shard."""
-        left = self.run("split", self.outputs)
+        """Run split and return template and number of each shard."""
+        outputs = self.run("split", self.outputs)
         return [
             (f"train-{name.removeprefix('shards-')}", number)
-            for name, numbers in left.items()
+            for name, numbers in outputs.items()
             for number in json.loads(numbers)
         ]
 
@@ -275,47 +278,48 @@ class Argo:
             self.run(template, self.outputs | {"shard": number})
 
     def run_all(self) -> dict[str, str]:
-        """All steps, one after the other; what collect leaves behind."""
+        """Run all steps and return the outputs of collect."""
         self.begin()
         self.train(self.shards())
         return self.run("collect", self.outputs)
 
-    # --- what is left -------------------------------------------------------------------------
+    # --- artifacts ----------------------------------------------------------------------------
 
     @property
     def address(self) -> RunAddress:
-        """Of the run."""
+        """Address of the run."""
         return RunAddress(self.world.root, "lab", "trial", self.outputs["run"])
 
     def records(self) -> dict[str, PartitionRecord]:
-        """By the text of the key."""
+        """Return the partition records by the text of the key."""
         storage, folder = self.world.storage, self.address.run_layout.records
-        found = [
+        records = [
             read_parsed(storage, f"{folder}/{name}", PartitionRecord.from_json)
             for name in storage.names(folder)
         ]
-        return {record.key.text: record for record in found}
+        return {record.key.text: record for record in records}
 
     def pods(self) -> list[tuple[str, int, str]]:
-        """Step, number and cause of the end of each pod of the run."""
+        """Return step, number and cause of the end of each pod of the run."""
         storage, folder = self.world.storage, self.address.run_layout.pods
-        found = [
+        records = [
             read_parsed(storage, f"{folder}/{name}", PodRecord.from_json)
             for name in storage.names(folder)
         ]
-        return [(pod.step, pod.number, pod.cause) for pod in found]
+        return [(pod.step, pod.number, pod.cause) for pod in records]
 
     def tables(self) -> Tables:
-        """The bytes of the result tables."""
+        """Return the bytes of the result tables."""
         folder = f"{self.address.run_layout.base}/tables"
         names = self.world.storage.names(folder)
         return Tables({name: self.world.storage.read(f"{folder}/{name}") for name in names})
 
     def stored(self) -> RunRecord:
-        """What the experiment store knows of the run."""
-        found = open_store(self.address.layout, self.world.store).get("trial", self.outputs["run"])
-        assert found is not None
-        return found
+        """Return the run's record in the experiment store."""
+        store = open_store(self.address.layout, self.world.store)
+        record = store.get("trial", self.outputs["run"])
+        assert record is not None
+        return record
 
 
 def _base64(text: str) -> str:
@@ -323,5 +327,5 @@ def _base64(text: str) -> str:
 
 
 def process_environment(environment: Mapping[str, str]) -> dict[str, str]:
-    """For a pod that is a process of its own."""
+    """Return the environment of a pod that runs as a separate process."""
     return {**os.environ, **environment}

@@ -49,7 +49,7 @@ def test_pods_write_the_same_bytes_as_a_laptop(
     assert b"<html" in (world.folder / "outputs" / "report.html").read_bytes()
 
 
-def test_split_again_gives_the_same_shards_and_writes_none_anew(world: FakeProject) -> None:
+def test_repeated_split_writes_no_shard_again(world: FakeProject) -> None:
     world.upload(small_table(3))
     workflow = world.workflow()
     workflow.begin()
@@ -61,7 +61,7 @@ def test_split_again_gives_the_same_shards_and_writes_none_anew(world: FakeProje
     assert [world.storage.version(uri) for uri in uris] == before
 
 
-def test_a_shard_that_is_trained_already_costs_no_second_fit(world: FakeProject) -> None:
+def test_trained_shard_is_not_fitted_again(world: FakeProject) -> None:
     world.upload(small_table(3))
     workflow = world.workflow()
     workflow.begin()
@@ -77,7 +77,7 @@ def test_a_shard_that_is_trained_already_costs_no_second_fit(world: FakeProject)
     assert world.storage.names(layout.attempts) == tries
 
 
-def test_a_second_workflow_finds_data_set_and_fits_in_the_cache(world: FakeProject) -> None:
+def test_second_workflow_reuses_dataset_and_fits(world: FakeProject) -> None:
     world.upload(small_table(3))
     first, second = world.workflow("trial-1"), world.workflow("trial-2")
     first.run_all()
@@ -88,7 +88,7 @@ def test_a_second_workflow_finds_data_set_and_fits_in_the_cache(world: FakeProje
     assert second.tables() == first.tables()
 
 
-def test_a_partition_too_large_for_any_class_fails_and_the_message_names_the_class_to_add(
+def test_too_large_partition_fails_and_names_class_to_add(
     world: FakeProject,
 ) -> None:
     world.upload(uneven_table())
@@ -101,7 +101,7 @@ def test_a_partition_too_large_for_any_class_fails_and_the_message_names_the_cla
     assert (left["trained"], left["failed"]) == ("5", "1")
 
 
-def test_too_many_failures_end_with_an_exit_code_of_their_own_and_leave_all_behind(
+def test_too_many_failures_have_own_exit_code_and_keep_tables(
     world: FakeProject,
 ) -> None:
     world.upload(uneven_table())
@@ -125,7 +125,7 @@ def test_a_forced_run_has_a_cache_of_its_own(world: FakeProject) -> None:
     assert not any(name.startswith("lab/cache/") for name in files)
 
 
-def test_a_forced_split_that_is_killed_at_its_end_reads_no_row_again(world: FakeProject) -> None:
+def test_killed_forced_split_reads_no_row_again(world: FakeProject) -> None:
     world.upload(small_table(2))
     workflow = world.workflow(form={"force": "true"})
 

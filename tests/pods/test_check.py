@@ -26,7 +26,7 @@ def saved(world: FakeProject, run: str) -> ExperimentSpec:
     return read_parsed(world.storage, uri, ExperimentSpec.model_validate_json)
 
 
-def test_a_form_left_as_it_is_runs_the_spec_as_it_was_compiled(world: FakeProject) -> None:
+def test_unchanged_form_runs_the_compiled_spec(world: FakeProject) -> None:
     left = world.workflow().begin()
     assert saved(world, left["run"]) == world.spec()
     assert left["trainer-image"] == "docker.io/refeed/lightgbm:1"
@@ -46,9 +46,7 @@ FORMS: dict[str, tuple[str, Any]] = {
 
 
 @pytest.mark.parametrize("name", FORMS)
-def test_an_answer_changes_that_value_of_the_spec_and_no_other(
-    name: str, world: FakeProject
-) -> None:
+def test_form_value_changes_one_field_only(name: str, world: FakeProject) -> None:
     text, value = (
         each.format(root=world.root) if isinstance(each, str) else each for each in FORMS[name]
     )
@@ -61,11 +59,11 @@ def test_an_answer_changes_that_value_of_the_spec_and_no_other(
     assert saved(world, left["run"]).model_dump() == expected
 
 
-def test_every_question_of_the_form_is_tested() -> None:
+def test_every_form_field_is_tested() -> None:
     assert FORMS.keys() == FORM.keys()
 
 
-def test_another_trainer_takes_its_own_image_and_its_own_default_parameters(
+def test_other_trainer_uses_its_own_image_and_defaults(
     world: FakeProject,
 ) -> None:
     workflow = world.workflow(form={"trainer": "linear"})
@@ -111,7 +109,7 @@ BAD_FORMS: dict[str, tuple[dict[str, str], str]] = {
 
 
 @pytest.mark.parametrize("name", BAD_FORMS)
-def test_a_bad_answer_is_told_by_its_name_and_leaves_a_failed_run_alone(
+def test_invalid_form_value_is_named_and_changes_no_failed_run(
     name: str, world: FakeProject
 ) -> None:
     form, sentence = BAD_FORMS[name]
@@ -152,7 +150,7 @@ def test_the_command_ends_with_65_and_one_message(world: FakeProject) -> None:
     assert kinds_of_files(world) == ["logs", "pods", "status.json"]
 
 
-def test_a_parameter_that_the_trainer_does_not_take_is_told_before_anything_is_split(
+def test_unknown_trainer_parameter_fails_before_split(
     world: FakeProject,
 ) -> None:
     workflow = world.workflow(trainer={"name": "faulty", "params": {"x": 1}})
@@ -164,7 +162,7 @@ def test_a_parameter_that_the_trainer_does_not_take_is_told_before_anything_is_s
 # --- run ids --------------------------------------------------------------------------------------
 
 
-def test_a_run_that_is_given_is_gone_on_with_and_its_failures_are_tried_again(
+def test_given_run_is_resumed_and_its_failures_are_retried(
     world: FakeProject,
 ) -> None:
     world.upload(small_table(3))
@@ -194,22 +192,20 @@ def test_a_run_that_is_given_is_gone_on_with_and_its_failures_are_tried_again(
 @pytest.mark.parametrize(
     "given", ["latest", "../x", GIVEN.upper(), f"{GIVEN}/x", f"{GIVEN}\n", " "]
 )
-def test_a_run_id_that_is_none_is_refused_and_nothing_is_written(
-    given: str, world: FakeProject
-) -> None:
+def test_invalid_run_id_is_rejected_and_writes_nothing(given: str, world: FakeProject) -> None:
     with pytest.raises(SpecError, match=r"run: .* is no run id, such as .*\n.*Leave it empty"):
         world.workflow(form={"run": given}).begin()
     assert world.files() == []
 
 
-def test_a_run_that_is_not_there_is_not_begun(world: FakeProject) -> None:
+def test_missing_run_cannot_be_resumed(world: FakeProject) -> None:
     with pytest.raises(MissingInputError, match=f"There is no run '{GIVEN}' to go on with"):
         world.workflow(form={"run": GIVEN}).begin()
     assert kinds_of_files(world) == ["logs", "pods", "status.json"]
 
 
 @pytest.mark.parametrize("form", [{"folds": "4"}, {"trainer": "linear"}, {"folds": "no number"}])
-def test_a_run_of_another_spec_is_refused_and_stays_as_it_was(
+def test_run_of_another_spec_is_rejected_and_unchanged(
     form: dict[str, str], world: FakeProject
 ) -> None:
     world.upload(small_table(2))
@@ -225,21 +221,21 @@ def test_a_run_of_another_spec_is_refused_and_stays_as_it_was(
     assert first.stored() == before
 
 
-def test_a_run_may_go_on_with_another_label_and_other_means(world: FakeProject) -> None:
+def test_run_may_resume_with_other_label_and_execution(world: FakeProject) -> None:
     first = world.workflow("trial-1")
     run = first.begin()["run"]
     second = world.workflow("trial-2", form={"run": run, "max-pods": "2"})
     assert second.begin()["run"] == run
 
 
-def test_check_again_after_it_was_lost_goes_on(world: FakeProject) -> None:
+def test_repeated_check_resumes(world: FakeProject) -> None:
     workflow = world.workflow()
     first = workflow.begin()
     assert workflow.run("check", number=1) == first
     assert workflow.pods() == [("check", 1, "done"), ("check", 2, "done")]
 
 
-def test_every_pod_of_a_workflow_finds_the_same_run(world: FakeProject) -> None:
+def test_all_pods_derive_the_same_run_id(world: FakeProject) -> None:
     workflow = world.workflow(form={"label": "ü"})
     environments = [workflow.environment(name, {}) for name in ("check", "finish")]
     assert len({run_id(each) for each in environments}) == 1
@@ -249,7 +245,7 @@ def test_every_pod_of_a_workflow_finds_the_same_run(world: FakeProject) -> None:
 # --- places ---------------------------------------------------------------------------------------
 
 
-def test_another_project_s_namespace_refuses_the_run(world: FakeProject) -> None:
+def test_namespace_of_another_project_rejects_the_run(world: FakeProject) -> None:
     workflow = world.workflow()
     workflow.project = "demo"
     with pytest.raises(SpecError, match="'lab' is not the project of this namespace, which is 'de"):
@@ -258,7 +254,7 @@ def test_another_project_s_namespace_refuses_the_run(world: FakeProject) -> None
 
 
 @pytest.mark.parametrize("root", ["{root}-evil", "{root}/below", "gs://elsewhere"])
-def test_a_root_outside_the_namespace_s_own_is_refused(root: str, world: FakeProject) -> None:
+def test_root_outside_the_namespace_is_rejected(root: str, world: FakeProject) -> None:
     workflow = world.workflow()
     workflow.root = root.format(root=world.root)
     with pytest.raises(SpecError, match=r"is not under .*, the artifact root of the project 'lab'"):
@@ -267,7 +263,7 @@ def test_a_root_outside_the_namespace_s_own_is_refused(root: str, world: FakePro
 
 
 @pytest.mark.parametrize("step", ["split", "train-small", "collect", "finish"])
-def test_every_step_refuses_another_place(step: str, world: FakeProject) -> None:
+def test_every_step_checks_isolation(step: str, world: FakeProject) -> None:
     workflow = world.workflow()
     inputs = workflow.begin() | {"shard": "00000"}
     before = world.files()
@@ -277,7 +273,7 @@ def test_every_step_refuses_another_place(step: str, world: FakeProject) -> None
     assert world.files() == before
 
 
-def test_the_request_tells_of_the_run_what_the_form_said(world: FakeProject) -> None:
+def test_request_contains_form_values(world: FakeProject) -> None:
     world.upload(small_table(2))
     workflow = world.workflow(form={"folds": "4", "label": "four folds"})
     workflow.begin()

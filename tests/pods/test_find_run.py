@@ -39,6 +39,6 @@ def test_find_run_reads_one_status_per_experiment(
     assert len([uri for uri in reads if uri.endswith("/status.json")]) == 1
 
 
-def test_unknown_run_is_named_with_the_newest(begun: Argo) -> None:
+def test_unknown_run_lists_recent_runs(begun: Argo) -> None:
     with pytest.raises(MissingInputError, match=f"the newest are: {begun.address.run}"):
         find_run(begun.world.platform, "20000101T000000-0000")

@@ -58,7 +58,7 @@ def finish(workflow: Argo, **facts: Any) -> dict[str, Any]:
     return message
 
 
-def test_a_run_whose_check_failed_is_told_with_the_reason(
+def test_failed_check_is_reported_with_reason(
     world: FakeProject, capsys: pytest.CaptureFixture[str]
 ) -> None:
     workflow = world.workflow(form={"folds": "many"})
@@ -77,7 +77,7 @@ def test_a_run_whose_check_failed_is_told_with_the_reason(
     assert SECRET not in said.out + said.err
 
 
-def test_a_run_with_too_many_failures_is_told_with_its_report(world: FakeProject) -> None:
+def test_too_many_failures_are_reported_with_report(world: FakeProject) -> None:
     table = small_table(3, rows=4500)  # which the only class is too small for
     world.upload(table.slice(0, 4500 + 90))
     workflow = world.workflow(execution__classes=["small"], execution__max_failed_fraction=0.1)
@@ -92,7 +92,7 @@ def test_a_run_with_too_many_failures_is_told_with_its_report(world: FakeProject
     assert workflow.stored().status == "failed"
 
 
-def test_a_run_that_was_stopped_gets_an_end_and_what_argo_says_of_it(world: FakeProject) -> None:
+def test_stopped_run_is_closed_with_argo_message(world: FakeProject) -> None:
     workflow = world.workflow()
     workflow.begin()
     assert workflow.stored().status == "running"
@@ -109,9 +109,7 @@ def test_a_run_that_was_stopped_gets_an_end_and_what_argo_says_of_it(world: Fake
 
 
 @pytest.mark.parametrize("doubly", [False, True])
-def test_a_thousand_failures_are_cut_off_and_the_first_still_told(
-    doubly: bool, world: FakeProject
-) -> None:
+def test_thousand_failures_are_truncated_after_the_first(doubly: bool, world: FakeProject) -> None:
     workflow = world.workflow()
     workflow.begin()
     failures: Any = [
@@ -125,7 +123,7 @@ def test_a_thousand_failures_are_cut_off_and_the_first_still_told(
     assert len(message["message"]) == 500
 
 
-def test_a_workflow_that_was_not_let_go_on_with_a_run_does_not_tell_that_runs_end(
+def test_rejected_resume_does_not_close_the_run(
     world: FakeProject,
 ) -> None:
     first = world.workflow()
@@ -141,7 +139,7 @@ def test_a_workflow_that_was_not_let_go_on_with_a_run_does_not_tell_that_runs_en
     assert first.stored() == stored
 
 
-def test_a_workflow_that_was_asked_to_go_on_with_nonsense_is_told_too(world: FakeProject) -> None:
+def test_invalid_run_id_is_reported(world: FakeProject) -> None:
     workflow = world.workflow(form={"run": "../yesterday"})
     failures = [{"displayName": "check", "message": "Error (exit code 65)"}]
     message = finish(workflow, status="Failed", failures=failures)
@@ -151,7 +149,7 @@ def test_a_workflow_that_was_asked_to_go_on_with_nonsense_is_told_too(world: Fak
 
 
 @pytest.mark.parametrize("failures", [[], None])
-def test_a_run_of_which_argo_says_nothing_ends_with_its_phase(
+def test_without_argo_message_the_phase_is_reported(
     failures: list[dict[str, str]] | None, world: FakeProject
 ) -> None:
     workflow = world.workflow()
@@ -161,13 +159,13 @@ def test_a_run_of_which_argo_says_nothing_ends_with_its_phase(
     assert workflow.stored().status == "stopped"
 
 
-def test_a_run_that_was_killed_before_it_wrote_anything_is_told_too(world: FakeProject) -> None:
+def test_run_killed_before_any_record_is_reported(world: FakeProject) -> None:
     message = finish(world.workflow(), status="Failed")
     assert message["status"] == "stopped"
     assert message["run"].startswith("20260102T030405-")
 
 
-def test_a_run_that_came_late_is_told_as_late_and_stays_finished(world: FakeProject) -> None:
+def test_late_run_is_reported_and_stays_finished(world: FakeProject) -> None:
     world.upload(small_table(2))
     workflow = world.workflow()
     workflow.run_all()
@@ -179,7 +177,7 @@ def test_a_run_that_came_late_is_told_as_late_and_stays_finished(world: FakeProj
     assert workflow.stored() == before
 
 
-def test_nobody_is_told_where_there_is_no_webhook(
+def test_without_webhook_nothing_is_posted(
     world: FakeProject, capsys: pytest.CaptureFixture[str]
 ) -> None:
     workflow = world.workflow()
@@ -201,7 +199,7 @@ def test_nobody_is_told_where_there_is_no_webhook(
         (503, TransientError),
     ],
 )
-def test_a_webhook_that_is_busy_is_tried_again_and_one_that_refuses_is_not(
+def test_busy_webhook_is_transient_and_rejection_is_not(
     status: int, error: type[RefeedError]
 ) -> None:
     with (
@@ -228,7 +226,7 @@ def test_a_webhook_that_is_busy_is_tried_again_and_one_that_refuses_is_not(
         f"http:///{SECRET}",
     ],
 )
-def test_no_error_shows_a_webhook_however_broken_it_is(url: str) -> None:
+def test_no_error_shows_the_webhook_url(url: str) -> None:
     with pytest.raises((TransientError, UsageError)) as caught:
         post(url, {"text": "x"})
     assert SECRET not in str(caught.value)

@@ -79,7 +79,7 @@ def test_the_exit_handler_closes_a_run(world: FakeProject) -> None:
     assert workflow.stored().status == "stopped"
 
 
-def test_a_pod_refuses_another_store(
+def test_pod_rejects_another_store(
     world: FakeProject, firestore: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     world.upload(small_table(3))
@@ -110,7 +110,7 @@ def test_a_run_on_a_laptop(lab: Workspace, firestore: str) -> None:
     assert run in made.stdout, made.stderr
 
 
-def test_a_laptop_without_the_store_is_told(lab: Workspace) -> None:
+def test_laptop_without_firestore_reports_it(lab: Workspace) -> None:
     lab.write_table(small_table(3))
     spec = lab.write_spec(trainer={"name": "linear"}, store="firestore://acme-refeed")
     variables = {**os.environ, "CLOUDSDK_CONFIG": str(lab.folder), "NO_GCE_CHECK": "true"}

@@ -22,7 +22,7 @@ from steps.runtime.attempts import Attempt, attempt_uris, delete_attempts, recor
 from steps.storage.local import LocalStorage
 from steps.train.workers.history import History
 from tests.pods.fake_project import FakeProject
-from workflows.pods.pod import cause_of, pod
+from workflows.pods.pod import cause_of, open_pod
 from workflows.pods.pod_ledger import Ledger, PodInfo
 
 STEP = "train-small-00003"
@@ -46,11 +46,11 @@ def stored(folder: Path) -> list[PodRecord]:
     return [PodRecord.from_json(path.read_bytes()) for path in sorted((folder / "pods").iterdir())]
 
 
-def test_a_pod_is_written_down_when_it_begins_and_when_it_ends(tmp_path: Path) -> None:
+def test_pod_is_recorded_at_start_and_end(tmp_path: Path) -> None:
     ledger = open_ledger(tmp_path)
     (begun,) = stored(tmp_path)
     assert (begun.number, begun.cause, begun.ended, begun.resource_class) == (1, "", "", "small")
-    ledger.update(3, 7, {"failed": 1})
+    ledger.update(3, 7, failed=1)
     assert [(each.done, each.total, each.statuses) for each in stored(tmp_path)] == [
         (3, 7, {"failed": 1})
     ]
@@ -70,7 +70,7 @@ def test_a_pod_is_written_down_when_it_begins_and_when_it_ends(tmp_path: Path) -
         (OOM, "Running", "lost"),  # the message is about a pod before the one that vanished
     ],
 )
-def test_a_pod_that_could_not_say_why_it_ended_is_settled_by_the_next(
+def test_next_pod_records_the_cause_of_a_killed_pod(
     message: str, status: str, cause: str, tmp_path: Path
 ) -> None:
     open_ledger(tmp_path)
@@ -82,7 +82,7 @@ def test_a_pod_that_could_not_say_why_it_ended_is_settled_by_the_next(
     assert second.counted == 0
 
 
-def test_a_cause_that_was_told_is_not_told_otherwise(tmp_path: Path) -> None:
+def test_recorded_cause_does_not_change(tmp_path: Path) -> None:
     open_ledger(tmp_path).close("transient")
     second = open_ledger(tmp_path, message=OOM, status="Failed")
     assert [each.cause for each in second.earlier] == ["transient"]
@@ -90,7 +90,7 @@ def test_a_cause_that_was_told_is_not_told_otherwise(tmp_path: Path) -> None:
     assert second.class_offset == 0
 
 
-def test_only_passing_failures_and_bugs_use_up_the_budget(tmp_path: Path) -> None:
+def test_only_transient_errors_and_bugs_count_towards_the_budget(tmp_path: Path) -> None:
     causes = ["transient", "error", "preempted", "more_memory", "failed", "done", "memory", "lost"]
     for cause in causes:
         open_ledger(tmp_path).close(cause)
@@ -108,7 +108,7 @@ def test_only_pods_of_the_same_step_of_the_same_workflow_count(tmp_path: Path) -
     assert {each.cause for each in stored(tmp_path) if each.workflow != "wf-1"} == {"transient"}
 
 
-def test_only_the_pod_right_before_says_that_what_was_begun_ran_out_of_memory(
+def test_only_the_previous_pod_indicates_out_of_memory(
     tmp_path: Path,
 ) -> None:
     open_ledger(tmp_path)
@@ -119,7 +119,7 @@ def test_only_the_pod_right_before_says_that_what_was_begun_ran_out_of_memory(
     assert third.class_offset == 1  # it is still known to need more than the first had
 
 
-def test_a_step_that_was_killed_again_needs_the_class_after_next(tmp_path: Path) -> None:
+def test_step_killed_twice_needs_two_classes_more(tmp_path: Path) -> None:
     open_ledger(tmp_path)
     open_ledger(tmp_path, message=OOM, status="Failed", class_offset=1)
     assert open_ledger(tmp_path, message=OOM, status="Failed", class_offset=1).class_offset == 2
@@ -141,18 +141,18 @@ def test_a_step_that_was_killed_again_needs_the_class_after_next(tmp_path: Path)
         (KeyboardInterrupt(), "error"),
     ],
 )
-def test_the_end_of_a_pod_has_a_word(error: BaseException, cause: str) -> None:
+def test_cause_of_each_error(error: BaseException, cause: str) -> None:
     assert cause_of(error) == cause
 
 
-def test_an_error_that_nobody_foresaw_is_tried_again_whatever_its_kind(world: FakeProject) -> None:
+def test_unexpected_error_is_retried(world: FakeProject) -> None:
     workflow = world.workflow()
     workflow.outputs = {"run": "20260101T000000-0000"}
     environment = workflow.environment("split", workflow.outputs)
     with (
         pytest.raises(RefeedError, match="Unexpected error: FileNotFoundError") as caught,
-        workflow._here(environment),
-        pod(workflow.address, "split"),
+        workflow._as_pod(environment),
+        open_pod(workflow.address, "split"),
     ):
         raise FileNotFoundError("/no/such/file")
     assert caught.value.exit_code == 70  # as an OSError it would end with 66, and for good
@@ -160,19 +160,19 @@ def test_an_error_that_nobody_foresaw_is_tried_again_whatever_its_kind(world: Fa
     assert workflow.pods() == [("split", 1, "error")]
 
 
-def test_a_passing_failure_is_one_until_the_budget_is_used_up(world: FakeProject) -> None:
+def test_transient_error_is_retried_until_the_budget_is_used(world: FakeProject) -> None:
     workflow = world.workflow(execution__retries=2)
     workflow.outputs = {"run": "20260101T000000-0000"}
 
     def attempt(number: int) -> None:
         environment = workflow.environment("split", workflow.outputs, number=number)
-        with workflow._here(environment), pod(workflow.address, "split"):
+        with workflow._as_pod(environment), open_pod(workflow.address, "split"):
             raise TransientError("throttled")
 
     for number in range(2):
         with pytest.raises(TransientError, match=r"^throttled$"):
             attempt(number)
-    with pytest.raises(UnavailableError, match=r"It failed 3 times .* the last time: throttled"):
+    with pytest.raises(UnavailableError, match=r"failed 3 times .* Last error: throttled"):
         attempt(2)
     assert workflow.pods() == [
         ("split", 1, "transient"),
@@ -183,21 +183,21 @@ def test_a_passing_failure_is_one_until_the_budget_is_used_up(world: FakeProject
     assert "the last time: throttled" in workflow.stored().message
 
 
-def test_lost_and_preempted_pods_cost_nothing_however_many(world: FakeProject) -> None:
+def test_lost_and_preempted_pods_do_not_count(world: FakeProject) -> None:
     workflow = world.workflow(execution__retries=0)
     workflow.outputs = {"run": "20260101T000000-0000"}
     for number in range(4):
         environment = workflow.environment("split", workflow.outputs, number=number)
         with (
             pytest.raises(PreemptedError),
-            workflow._here(environment),
-            pod(workflow.address, "split"),
+            workflow._as_pod(environment),
+            open_pod(workflow.address, "split"),
         ):
             raise PreemptedError("told to stop")
     assert {cause for _, _, cause in workflow.pods()} == {"preempted"}
 
 
-def test_a_step_killed_for_memory_asks_for_the_next_class_until_there_is_none(
+def test_step_out_of_memory_moves_to_next_class_until_the_largest(
     world: FakeProject,
 ) -> None:
     workflow = world.workflow()
@@ -207,7 +207,7 @@ def test_a_step_killed_for_memory_asks_for_the_next_class_until_there_is_none(
         environment = workflow.environment(
             "split", workflow.outputs, number=number, class_offset=class_offset, last=last
         )
-        with workflow._here(environment), pod(workflow.address, "split") as here:
+        with workflow._as_pod(environment), open_pod(workflow.address, "split") as here:
             assert here.ledger.record.resource_class == ["small", "medium", "large"][class_offset]
             raise SystemExit
 
@@ -256,7 +256,7 @@ def leave(folder: Path, partition: str, number: int, outcome: str, class_offset:
     record_attempt(LocalStorage(), layout, attempt)
 
 
-def test_begin_and_end_of_a_try_are_two_objects_and_the_end_counts(tmp_path: Path) -> None:
+def test_end_of_an_attempt_overrides_its_start(tmp_path: Path) -> None:
     layout, storage = RunLayout(str(tmp_path)), LocalStorage()
     leave(tmp_path, "a", 1, "begun")
     leave(tmp_path, "a", 1, "trained")
@@ -275,7 +275,7 @@ def history(folder: Path, *, killed: bool = False) -> History:
     return History(RunLayout(str(folder)), LocalStorage(), killed_for_memory=killed)
 
 
-def test_a_partition_in_flight_when_its_pod_was_killed_for_memory_needs_the_next_class(
+def test_partition_in_out_of_memory_pod_needs_next_class(
     tmp_path: Path,
 ) -> None:
     leave(tmp_path, "pa", 1, "begun")
@@ -287,7 +287,7 @@ def test_a_partition_in_flight_when_its_pod_was_killed_for_memory_needs_the_next
     assert [found.last_attempt(name) for name in ("pa", "pb", "pc", "pd")] == [1, 1, 1, 0]
 
 
-def test_a_partition_in_flight_when_its_pod_was_lost_is_tried_alone_in_the_same_class(
+def test_partition_in_lost_pod_is_retried_alone_in_same_class(
     tmp_path: Path,
 ) -> None:
     leave(tmp_path, "pa", 1, "begun")
@@ -296,7 +296,7 @@ def test_a_partition_in_flight_when_its_pod_was_lost_is_tried_alone_in_the_same_
     assert found.suspect("pa")
 
 
-def test_what_was_settled_once_stays_so(tmp_path: Path) -> None:
+def test_settled_attempt_does_not_change(tmp_path: Path) -> None:
     leave(tmp_path, "pa", 1, "begun")
     history(tmp_path, killed=True).suspect("pa")
     later = history(tmp_path, killed=False)
@@ -314,14 +314,14 @@ def test_what_was_settled_once_stays_so(tmp_path: Path) -> None:
         ("trainer_error", True),
     ],
 )
-def test_only_what_could_hurt_others_is_suspect(
+def test_only_attempts_that_could_harm_others_are_suspect(
     outcome: str, suspect: bool, tmp_path: Path
 ) -> None:
     leave(tmp_path, "pa", 1, outcome)
     assert history(tmp_path).suspect("pa") is suspect
 
 
-def test_tries_of_other_shards_are_left_to_their_own_pods(tmp_path: Path) -> None:
+def test_attempts_of_other_shards_are_ignored(tmp_path: Path) -> None:
     leave(tmp_path, "pa", 1, "begun")
     leave(tmp_path, "pb", 1, "begun")
     history(tmp_path, killed=True).class_offset("pa")

@@ -135,14 +135,14 @@ def test_pods_stay_bounded_for_ten_thousand_partitions(max_pods: int) -> None:
         assert pods >= max_pods * 0.8  # there is work for nearly twenty times as many
 
 
-def test_little_work_is_not_dealt_to_many_pods() -> None:
+def test_little_work_gets_few_pods() -> None:
     shards = shards_of([200] * 100, max_pods=100)  # 50,000 rows with what each costs anyway
     assert len(shards["small"]) == 1
     assert 100 * (200 + _FIXED_COST_ROWS) <= POD_COST_ROWS
     assert len(shards_of([200] * 401, max_pods=100)["small"]) == 3
 
 
-def test_a_class_that_nobody_needs_has_an_empty_list() -> None:
+def test_unused_class_has_an_empty_list() -> None:
     assert shards_of([], max_pods=5) == {"small": [], "medium": [], "large": []}
     small = shards_of([100, 100], max_pods=5)
     assert (len(small["small"]), small["medium"], small["large"]) == (1, [], [])
@@ -165,7 +165,7 @@ def test_the_same_rows_with_more_features_need_a_larger_class() -> None:
 
 
 @pytest.mark.parametrize("max_pods", [3, 4, 10])
-def test_small_classes_get_a_pod_each_at_the_cost_of_the_one_with_most_to_do(max_pods: int) -> None:
+def test_each_used_class_gets_a_pod(max_pods: int) -> None:
     limits = [most_rows(size) for size in CLASSES]
     shards = shards_of([10, limits[0] + 1, *[limits[2]] * 100], max_pods)
     assert {name: len(found) for name, found in shards.items()} == {

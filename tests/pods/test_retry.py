@@ -31,7 +31,7 @@ class OneNamespace:
 
     held: dict[str, Manifest] = field(default_factory=dict)
     blind: cycle[bool] = field(default_factory=lambda: cycle([False]))
-    place: str = "here"
+    server: str = "a test server"
     whoami: str = "a test"
 
     def apply(self, manifest: Manifest) -> None:
@@ -66,7 +66,7 @@ def begun(world: FakeProject) -> Argo:
     return workflow
 
 
-def test_a_retry_has_the_run_s_id_and_a_name_of_its_own(begun: Argo) -> None:
+def test_retry_keeps_run_id_and_has_its_own_name(begun: Argo) -> None:
     cluster = OneNamespace()
     submitted = retry(found(begun), begun.world.platform, cluster)
     run = begun.address.run
@@ -78,7 +78,7 @@ def test_a_retry_has_the_run_s_id_and_a_name_of_its_own(begun: Argo) -> None:
     assert asked["run"] == run
 
 
-def test_of_two_retries_at_once_the_cluster_takes_one(begun: Argo) -> None:
+def test_one_of_two_concurrent_retries_starts(begun: Argo) -> None:
     cluster = OneNamespace()
     retry(found(begun), begun.world.platform, cluster)
     with pytest.raises(TransientError, match="is still running, as workflow 'trial-"):
@@ -89,7 +89,7 @@ def test_of_two_retries_at_once_the_cluster_takes_one(begun: Argo) -> None:
     assert len(cluster.held) == 1
 
 
-def test_a_retry_that_ended_before_it_told_the_run_is_in_nobody_s_way(begun: Argo) -> None:
+def test_unrecorded_ended_retry_does_not_block(begun: Argo) -> None:
     cluster = OneNamespace()
     first = retry(found(begun), begun.world.platform, cluster)
     cluster.stop(first.namespace, first.workflow)
@@ -97,7 +97,7 @@ def test_a_retry_that_ended_before_it_told_the_run_is_in_nobody_s_way(begun: Arg
     assert [name.rpartition("-")[2] for name in (first.workflow, second.workflow)] == ["1", "2"]
 
 
-def test_a_long_name_of_an_experiment_leaves_room(begun: Argo) -> None:
+def test_long_experiment_name_is_truncated(begun: Argo) -> None:
     record = replace(begun.stored(), experiment="a" * 29 + "-" + "b" * 15)
     longest = FoundRun(record, begun.address, "refeed-lab")
     submitted = retry(longest, begun.world.platform, OneNamespace())
@@ -105,7 +105,7 @@ def test_a_long_name_of_an_experiment_leaves_room(begun: Argo) -> None:
     assert submitted.workflow.startswith("a" * 29 + "-2026")
 
 
-def test_a_class_that_is_gone_is_missed_by_name(world: FakeProject) -> None:
+def test_removed_class_is_named(world: FakeProject) -> None:
     world.upload(small_table(3))
     workflow = world.workflow()
     workflow.begin()

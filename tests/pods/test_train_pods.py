@@ -96,7 +96,7 @@ def leave_pod(workflow: Argo, number: int, class_offset: int = 0) -> None:
 
 
 @pytest.mark.slow
-def test_a_pod_that_is_told_to_stop_keeps_what_is_finished_and_the_next_one_goes_on(
+def test_stopped_pod_keeps_finished_work_and_next_pod_resumes(
     world: FakeProject, faulty: Callable[[], dict[str, str]]
 ) -> None:
     environment = faulty()
@@ -145,7 +145,7 @@ def test_a_pod_that_is_told_to_stop_keeps_what_is_finished_and_the_next_one_goes
 # --- killed for memory ----------------------------------------------------------------------------
 
 
-def test_a_partition_in_flight_when_its_pod_ran_out_of_memory_waits_for_the_next_class(
+def test_partition_out_of_memory_waits_for_next_class(
     world: FakeProject, faulty: Callable[[], dict[str, str]]
 ) -> None:
     faulty()
@@ -169,7 +169,7 @@ def test_a_partition_in_flight_when_its_pod_ran_out_of_memory_waits_for_the_next
     assert (left["pods-memory"], left["trained"]) == ("1", "3")
 
 
-def test_two_in_flight_when_memory_ran_out_are_tried_alone_one_after_the_other(
+def test_two_suspects_out_of_memory_are_retried_one_by_one(
     world: FakeProject, faulty: Callable[[], dict[str, str]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     faulty()
@@ -201,7 +201,7 @@ def watch_orders(monkeypatch: pytest.MonkeyPatch) -> list[list[str]]:
     return seen
 
 
-def test_after_the_largest_class_a_partition_has_failed_and_all_others_are_trained(
+def test_partition_fails_after_largest_class_and_others_train(
     world: FakeProject, faulty: Callable[[], dict[str, str]]
 ) -> None:
     faulty()
@@ -238,7 +238,7 @@ def forget_pod(workflow: Argo, number: int) -> None:
     workflow.world.storage.delete(layout.pod(workflow.name, "train-small-00000", number))
 
 
-def test_a_trainer_that_runs_out_of_memory_gets_all_classes_before_it_has_failed(
+def test_trainer_out_of_memory_tries_all_classes(
     world: FakeProject, faulty: Callable[[], dict[str, str]]
 ) -> None:
     faulty()
@@ -253,7 +253,7 @@ def test_a_trainer_that_runs_out_of_memory_gets_all_classes_before_it_has_failed
     assert (record.status, record.reason) == ("failed", "out_of_memory")
 
 
-def test_a_spec_with_one_class_has_no_other_to_ask_for(
+def test_single_class_has_no_larger_one(
     world: FakeProject, faulty: Callable[[], dict[str, str]]
 ) -> None:
     faulty()
@@ -265,7 +265,7 @@ def test_a_spec_with_one_class_has_no_other_to_ask_for(
     assert workflow.records()["good"].status == "trained"
 
 
-def test_of_two_in_flight_when_the_only_class_ran_out_of_memory_neither_has_failed_yet(
+def test_two_suspects_in_the_only_class_have_not_failed_yet(
     world: FakeProject, faulty: Callable[[], dict[str, str]]
 ) -> None:
     faulty()
@@ -279,7 +279,7 @@ def test_of_two_in_flight_when_the_only_class_ran_out_of_memory_neither_has_fail
     assert [each.alone for each in tried] == [True, True]
 
 
-def test_an_image_with_other_versions_than_the_run_was_begun_with_trains_nothing(
+def test_image_with_other_versions_trains_nothing(
     world: FakeProject, faulty: Callable[[], dict[str, str]]
 ) -> None:
     faulty()
@@ -297,7 +297,7 @@ def test_an_image_with_other_versions_than_the_run_was_begun_with_trains_nothing
 # --- lost, and passing failures -------------------------------------------------------------------
 
 
-def test_a_partition_in_flight_when_its_pod_was_lost_is_tried_again_in_the_same_class(
+def test_partition_in_lost_pod_is_retried_in_same_class(
     world: FakeProject, faulty: Callable[[], dict[str, str]]
 ) -> None:
     faulty()
@@ -311,7 +311,7 @@ def test_a_partition_in_flight_when_its_pod_was_lost_is_tried_again_in_the_same_
     assert (left["pods-lost"], left["pods-memory"]) == ("1", "0")
 
 
-def test_a_passing_failure_is_left_to_a_later_pod_until_the_budget_is_used_up(
+def test_transient_failure_is_retried_by_later_pods_within_budget(
     world: FakeProject, faulty: Callable[[], dict[str, str]]
 ) -> None:
     faulty()
@@ -328,16 +328,16 @@ def test_a_passing_failure_is_left_to_a_later_pod_until_the_budget_is_used_up(
     assert causes == ["transient", "transient", "done"]
 
 
-def test_a_pod_knows_its_budget_by_the_spec(world: FakeProject) -> None:
+def test_pod_takes_retry_budget_from_spec(world: FakeProject) -> None:
     workflow = world.workflow(execution__retries=0)
     workflow.begin()
     seen: list[bool] = []
 
     def look(here: Pod, *_: object) -> None:
-        seen.append(here.budget_left)
+        seen.append(here.has_retries_left)
         raise KeyboardInterrupt
 
     world.patch.setattr("workflows.pods.split._build", look)
-    with pytest.raises(Exception, match="It failed 1 times"):
+    with pytest.raises(Exception, match="failed 1 times"):
         workflow.run("split", workflow.outputs)
     assert seen == [False]

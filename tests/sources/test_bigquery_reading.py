@@ -237,7 +237,7 @@ class Told(NoProgress):
     def __init__(self) -> None:
         self.notes: list[str] = []
 
-    def advance(self, units: int, note: str = "") -> None:  # noqa: ARG002 - as it is called
+    def advance(self, units: int, note: str = "", *, failed: int = 0) -> None:  # noqa: ARG002
         self.notes += [note] if note else []
 
 

@@ -1,4 +1,4 @@
-"""What all of Argo's objects for an experiment have in common: names, labels, where it runs."""
+"""Values shared by all Argo objects of an experiment: names, labels, images, classes."""
 
 from __future__ import annotations
 
@@ -13,17 +13,17 @@ from workflows.pods.environment import Platform
 from workflows.spec.model import ExperimentSpec
 
 PROJECT_MAP = "refeed-project"
-"""The ConfigMap in a project's namespace that says which project it is, and where it may write."""
+"""ConfigMap in a project's namespace with the project's name and artifact root."""
 EXECUTOR = "refeed-executor"
-"""The service account of Argo's own containers: the steps' code never has a Kubernetes token."""
+"""Service account of Argo's own containers; the steps' code never has a Kubernetes token."""
 
 
 class Experiment:
-    """A spec on an installation.
+    """A spec compiled for an installation.
 
     Args:
-        spec: fits the installation.
-        installation: that it is compiled for.
+        spec: spec that fits the installation.
+        installation: installation that it is compiled for.
     """
 
     def __init__(self, spec: ExperimentSpec, installation: Installation) -> None:
@@ -56,9 +56,9 @@ class Experiment:
 
     @property
     def split_image(self) -> str:
-        """The image of the split step: with Beam in it where the spec's engine needs that.
+        """Image of the split step, with Beam if the spec's engine needs it.
 
-        ``place_of`` has seen that there is one.
+        ``project_for`` checks that the installation has such an image.
         """
         images = self.installation.images
         needs_beam = self.spec.split.engine != "embedded"
@@ -66,15 +66,15 @@ class Experiment:
 
     @cached_property
     def training_classes(self) -> tuple[ResourceClass, ...]:
-        """The resource classes that training pods may use, the smallest first."""
-        found = self.installation.training_classes(self.spec)
-        return tuple(each.on_spot() for each in found) if self.spec.execution.spot else found
+        """Resource classes that training pods may use, smallest first."""
+        classes = self.installation.training_classes(self.spec)
+        return tuple(each.on_spot() for each in classes) if self.spec.execution.spot else classes
 
     @property
     def chosen_image(self) -> str:
-        """The image of the form's trainer, as an expression where there is a choice."""
+        """Image of the form's trainer, as an expression if there is a choice."""
         return chosen_image(self.platform.trainers, self.spec.trainer.name)
 
     def address(self, run: str) -> RunAddress:
-        """Of a run, whose id may be one of Argo's tags."""
+        """Return the address of a run, whose id may be an Argo tag."""
         return RunAddress(self.spec.output, self.spec.project, self.spec.name, run)

@@ -1,22 +1,22 @@
-"""The form that the Argo UI shows before a template is submitted: a parameter per question."""
+"""The form that the Argo UI shows before a template is submitted, one parameter per field."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
 from workflows.installation.model import Installation
-from workflows.spec.model import MOST_PODS, ExperimentSpec
+from workflows.spec.model import MAX_PODS, ExperimentSpec
 
 
 @dataclass(frozen=True)
 class Field:
-    """One question of the form.
+    """A field of the form.
 
     Attributes:
-        name: of Argo's parameter.
-        value: the spec's own.
-        description: what it means, for people.
-        choices: the values there are; empty where any may be typed.
+        name: name of Argo's parameter.
+        value: default value, from the spec.
+        description: help text.
+        choices: allowed values; empty if any value can be entered.
     """
 
     name: str
@@ -26,18 +26,18 @@ class Field:
 
 
 def form_of(spec: ExperimentSpec, installation: Installation) -> list[Field]:
-    """The form of a spec; the check step puts its answers into the spec and checks them."""
+    """Return the form of a spec; the check step applies its values to the spec."""
     source = Field(
         "source",
         spec.dataset.source,
         "The table: gs:// URI of Parquet or CSV files, or bigquery://project.dataset.table.",
     )
     return [
-        *([source] if spec.dataset.source else []),  # a query is the spec's own
+        *([source] if spec.dataset.source else []),  # a query cannot be changed
         Field(
             "trainer",
             spec.trainer.name,
-            "What fits the models. Another one than the spec's takes its own default parameters.",
+            "Trainer of the models. A trainer other than the spec's uses its default parameters.",
             tuple(sorted(installation.trainers)),
         ),
         Field(
@@ -49,14 +49,14 @@ def form_of(spec: ExperimentSpec, installation: Installation) -> list[Field]:
         Field(
             "max-pods",
             str(spec.execution.max_pods),
-            f"Training pods at the most, 1 to {MOST_PODS}.",
+            f"Maximum number of training pods, 1 to {MAX_PODS}.",
         ),
-        Field("label", spec.execution.label, "A note of your own on this run; may be empty."),
+        Field("label", spec.execution.label, "A note to store with the run. Optional."),
         Field(
             "force",
             str(spec.execution.force).lower(),
-            "Compute everything anew, whatever the cache holds.",
+            "Compute everything again, ignoring the cache.",
             ("false", "true"),
         ),
-        Field("run", "", "Leave empty for a new run; an id goes on with that run."),
+        Field("run", "", "Id of a run to resume. Leave empty for a new run."),
     ]

@@ -1,4 +1,4 @@
-"""Patches of a pod's spec, as Argo applies them: more memory for a pod that asked for it."""
+"""Patches of a pod's spec, which Argo applies: more memory for a pod that ran out of it."""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ PROGRESS = json.dumps(
         ]
     }
 )
-"""Argo tells of progress once a minute; analysts who watch want to see it move."""
+"""Report progress every 5 seconds instead of Argo's default of once a minute."""
 
 
 def larger(classes: Sequence[ResourceClass]) -> str:
-    """A patch that depends on how the pod before ended: exit code 100 + n asks for class n.
+    """Return a patch that depends on the previous pod's exit code: 100 + n requests class n.
 
-    The retry count does not decide it, for that grows with every lost pod too.
+    The retry count cannot be used, since it also grows with each lost pod.
 
     Args:
         classes: the template's own class, then the larger ones in order.
@@ -39,7 +39,7 @@ def larger(classes: Sequence[ResourceClass]) -> str:
 
 
 def _patch(own: ResourceClass, larger: ResourceClass, offset: int) -> dict[str, Any]:
-    """Labels of a node are merged one by one, so those of the template's own class are nulled."""
+    """Return the patch of one class. Labels are merged, so the own class's labels are nulled."""
     amounts = {"cpu": larger.cpu, "memory": larger.memory}
     variables = {env.RESOURCE_CLASS: larger.name, env.CLASS_OFFSET: str(offset)}
     return {
@@ -56,7 +56,7 @@ def _patch(own: ResourceClass, larger: ResourceClass, offset: int) -> dict[str, 
 
 
 def _quoted(patch: dict[str, Any]) -> str:
-    """A text of Argo's expression language, which ends an expression at two closing braces."""
+    """Quote JSON for Argo's expression language, which ends an expression at ``}}``."""
     text = json.dumps(patch)
     while "}}" in text:
         text = text.replace("}}", "} }")

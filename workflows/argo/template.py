@@ -1,10 +1,10 @@
-"""The WorkflowTemplate of a spec, made with Hera: the one module that imports it.
+"""The WorkflowTemplate of a spec, built with Hera; the only module that imports Hera.
 
     check ─► split ─► train-<class> per shard (one fan-out per resource class) ─► collect
                                                                          exit ─► finish
 
-Only numbers cross the fan-out. ``collect`` runs whatever became of the trainers and decides the
-outcome; without it Argo would call a run with failed trainers a success (argo-workflows #12530).
+Only numbers cross the fan-out. ``collect`` runs even if trainers failed, and decides the outcome;
+without it Argo would report a run with failed trainers as a success (argo-workflows #12530).
 """
 
 from __future__ import annotations
@@ -45,42 +45,42 @@ from workflows.installation.model import Installation
 from workflows.installation.resource_classes import ResourceClass
 from workflows.pods import environment as env
 from workflows.pods.environment import CAUSES, REPORT, STATUSES
-from workflows.spec.model import MOST_PODS, ExperimentSpec
+from workflows.spec.model import MAX_PODS, ExperimentSpec
 
 Manifest = dict[str, Any]
 
 USER = 10001
-MOST_RETRIES = 200
-"""Argo counts every retry, whatever caused it; the budget by cause is in the run's ledger."""
-LONGEST_WAIT = "60s"
-"""Between two pods of a step. They wait for storage that is out, or for a node, without a hurry."""
-TRIES_TO_TELL = 5
-"""Of the exit handler, which keeps no ledger: a webhook that is gone must not hold the run open."""
+MAX_RETRIES = 200
+"""Argo's retry limit, which counts retries of any cause; the budget by cause is in the ledger."""
+MAX_BACKOFF = "60s"
+"""Maximum time between two pods of a step, to wait for unavailable storage or a node."""
+MAX_FINISH_RETRIES = 5
+"""Retry limit of the exit handler, so that an unavailable webhook does not keep the run open."""
 LATEST_START_SECONDS = 3600
 
 
 def workflow_template(spec: ExperimentSpec, installation: Installation) -> Manifest:
-    """The WorkflowTemplate that the Argo UI, ``submit`` and a CronWorkflow start runs from."""
+    """Return the WorkflowTemplate from which the Argo UI and a CronWorkflow start runs."""
     built = WorkflowTemplate(name=spec.name, **_Templates(spec, installation).arguments())
     return _manifest(built)
 
 
 def workflow(spec: ExperimentSpec, installation: Installation) -> Manifest:
-    """A Workflow that needs no WorkflowTemplate: one run of this very spec."""
+    """Return a Workflow that runs the spec once, without a WorkflowTemplate."""
     arguments = _Templates(spec, installation).arguments()
     return _manifest(Workflow(generate_name=f"{spec.name}-", **arguments))
 
 
 def cron_workflow(spec: ExperimentSpec, installation: Installation) -> Manifest:
-    """The CronWorkflow of a spec that has a schedule; it starts runs of the WorkflowTemplate."""
+    """Return the CronWorkflow of a spec with a schedule; it runs the WorkflowTemplate."""
     assert spec.schedule is not None
-    about = Experiment(spec, installation)
+    experiment = Experiment(spec, installation)
     schedule = spec.schedule
     built = CronWorkflow(
         name=spec.name,
-        namespace=about.project.namespace,
-        labels=about.labels,
-        annotations=about.annotations,
+        namespace=experiment.project.namespace,
+        labels=experiment.labels,
+        annotations=experiment.annotations,
         schedules=[schedule.cron],
         timezone=schedule.timezone,
         concurrency_policy=schedule.concurrency.capitalize(),
@@ -94,25 +94,25 @@ def cron_workflow(spec: ExperimentSpec, installation: Installation) -> Manifest:
 
 
 def _manifest(built: Workflow) -> Manifest:
-    made: Manifest = built.to_dict()
-    return made
+    manifest: Manifest = built.to_dict()
+    return manifest
 
 
 class _Templates:
-    """An experiment's templates, and what else is in a WorkflowTemplate and a Workflow alike."""
+    """Templates and other fields shared by a WorkflowTemplate and a Workflow."""
 
     def __init__(self, spec: ExperimentSpec, installation: Installation) -> None:
-        self.about = Experiment(spec, installation)
+        self.experiment = Experiment(spec, installation)
 
     def arguments(self) -> dict[str, Any]:
-        """What a WorkflowTemplate and a Workflow are made of alike."""
-        execution = self.about.spec.execution
+        """Return the arguments of Hera's WorkflowTemplate and Workflow."""
+        execution = self.experiment.spec.execution
         return {
-            "namespace": self.about.project.namespace,
-            "labels": self.about.labels,
-            "annotations": self.about.annotations,
+            "namespace": self.experiment.project.namespace,
+            "labels": self.experiment.labels,
+            "annotations": self.experiment.annotations,
             "entrypoint": "experiment",
-            "parallelism": MOST_PODS,  # whatever a step lists: split itself lists far fewer
+            "parallelism": MAX_PODS,  # an upper limit; split lists fewer shards
             "arguments": list(self._form()),
             "templates": list(self._templates()),
             "on_exit": "exit",
@@ -133,15 +133,15 @@ class _Templates:
                 seconds_after_completion=parse_duration(execution.ttl)
             ),
             "workflow_metadata": models.WorkflowMetadata(
-                labels=self.about.labels,
-                annotations=self.about.annotations,
+                labels=self.experiment.labels,
+                annotations=self.experiment.annotations,
                 labels_from={
                     "refeed/trainer": models.LabelValueFrom(
                         expression="workflow.parameters.trainer"
                     )
                 },
             ),
-            "synchronization": self._turns(),
+            "synchronization": self._synchronization(),
             "metrics": [
                 Gauge(
                     name="refeed_run_seconds",
@@ -154,7 +154,7 @@ class _Templates:
         }
 
     def _form(self) -> Iterator[Parameter]:
-        for field in form_of(self.about.spec, self.about.installation):
+        for field in form_of(self.experiment.spec, self.experiment.installation):
             yield Parameter(
                 name=field.name,
                 value=field.value,
@@ -163,29 +163,36 @@ class _Templates:
             )
 
     def _exit(self) -> DAG:
-        """Runs the finish step where there is something to tell; else it costs no pod."""
-        notify = self.about.installation.notify
-        when = expressions.worth_telling(notify.late_seconds if notify else None)
+        """Return the exit handler: it runs the finish step only if the run failed or is late."""
+        notify = self.experiment.installation.notify
+        when = expressions.failed_or_late(notify.late_seconds if notify else None)
         with DAG(name="exit") as dag:
             dag.tasks = [Task(name="finish", template="finish", when=when)]
         return dag
 
-    def _turns(self) -> models.Synchronization | None:
-        """One run at a time, scheduled or not: a manual submit ignores the policy (#9087)."""
-        if not self.about.spec.schedule or self.about.spec.schedule.concurrency != "forbid":
+    def _synchronization(self) -> models.Synchronization | None:
+        """Return a mutex for ``forbid``, since manual submits ignore concurrencyPolicy (#9087)."""
+        if (
+            not self.experiment.spec.schedule
+            or self.experiment.spec.schedule.concurrency != "forbid"
+        ):
             return None
-        return models.Synchronization(mutexes=[models.Mutex(name=self.about.spec.name)])
+        return models.Synchronization(mutexes=[models.Mutex(name=self.experiment.spec.name)])
 
     def _metric_labels(self, **more: str) -> list[Label]:
-        names = {"project": self.about.spec.project, "experiment": self.about.spec.name, **more}
+        names = {
+            "project": self.experiment.spec.project,
+            "experiment": self.experiment.spec.name,
+            **more,
+        }
         return [Label(key=key, value=value) for key, value in names.items()]
 
     def _classes(self, smallest: str) -> tuple[ResourceClass, ...]:
-        return self.about.installation.classes_from(smallest)
+        return self.experiment.installation.classes_from(smallest)
 
     @property
     def _training_names(self) -> list[str]:
-        return [each.name for each in self.about.training_classes]
+        return [each.name for each in self.experiment.training_classes]
 
     # --- templates --------------------------------------------------------------------------
 
@@ -209,16 +216,16 @@ class _Templates:
         return dag
 
     def _check(self) -> Container:
-        """It runs in the trainer's image; which one, an expression on the form's answer tells."""
+        """Return the check template, which runs in the image of the form's trainer."""
         return self._container(
             "check",
-            image=self.about.chosen_image,
+            image=self.experiment.chosen_image,
             account="refeed-train",
-            classes=self._classes(self.about.installation.steps.check)[:1],
+            classes=self._classes(self.experiment.installation.steps.check)[:1],
             env=[
                 Env(
                     name=env.SPEC,
-                    value=env.plain(canonical_json(self.about.spec.model_dump(mode="json"))),
+                    value=env.plain(canonical_json(self.experiment.spec.model_dump(mode="json"))),
                 ),
                 _parameters(),
             ],
@@ -229,9 +236,9 @@ class _Templates:
     def _split(self) -> Container:
         return self._container(
             "split",
-            image=self.about.split_image,
+            image=self.experiment.split_image,
             account="refeed-split",
-            classes=self._classes(self.about.installation.steps.split),
+            classes=self._classes(self.experiment.installation.steps.split),
             inputs=[Parameter(name="run")],
             outputs=[_output(shards_output(name)) for name in self._training_names],
         )
@@ -242,28 +249,28 @@ class _Templates:
             name=f"train-{resource_class}",
             image="{{inputs.parameters.trainer-image}}",
             account="refeed-train",
-            classes=self.about.training_classes[self._training_names.index(resource_class) :],
+            classes=self.experiment.training_classes[self._training_names.index(resource_class) :],
             inputs=[Parameter(name=name) for name in ("run", "trainer-image", "shard")],
             resource_class=resource_class,
             shard="{{inputs.parameters.shard}}",
         )
 
     def _collect(self) -> Container:
-        numbers = [*STATUSES, *(f"pods-{cause}" for cause in CAUSES)]
+        counts = [*STATUSES, *(f"pods-{cause}" for cause in CAUSES)]
         return self._container(
             "collect",
-            image=self.about.installation.images.collect,
+            image=self.experiment.installation.images.collect,
             account="refeed-collect",
-            classes=self._classes(self.about.installation.steps.collect),
+            classes=self._classes(self.experiment.installation.steps.collect),
             inputs=[Parameter(name="run")],
-            outputs=[self._report(), *(_output(name) for name in numbers)],
+            outputs=[self._report(), *(_output(name) for name in counts)],
             metrics=list(self._metrics()),
         )
 
     def _report(self) -> GCSArtifact:
-        """The report where the run has it anyway; Argo's UI shows it if it is not archived."""
+        """Return the report, at its path in the run, unarchived so that Argo's UI shows it."""
         run = "{{inputs.parameters.run}}"
-        address = self.about.address(run)
+        address = self.experiment.address(run)
         bucket, _, key = address.run_layout.report.removeprefix("gs://").partition("/")
         return GCSArtifact(
             name="report",
@@ -291,7 +298,7 @@ class _Templates:
             )
 
     def _finish(self) -> Container:
-        notify = self.about.installation.notify
+        notify = self.experiment.installation.notify
         webhook = (
             [
                 SecretEnv(
@@ -306,9 +313,9 @@ class _Templates:
         )
         return self._container(
             "finish",
-            image=self.about.installation.images.collect,
+            image=self.experiment.installation.images.collect,
             account="refeed-collect",
-            classes=self._classes(self.about.installation.steps.collect)[:1],
+            classes=self._classes(self.experiment.installation.steps.collect)[:1],
             env=[
                 _parameters(),
                 Env(name=env.STATUS, value="{{workflow.status}}"),
@@ -334,9 +341,9 @@ class _Templates:
         run: str = "{{inputs.parameters.run}}",
         **options: str,
     ) -> Container:
-        """A template that runs one step in one pod."""
+        """Return a template that runs one step in one pod."""
         own = classes[0]
-        address = self.about.address(run)
+        address = self.experiment.address(run)
         return Container(
             name=name or step,
             image=image,
@@ -357,7 +364,7 @@ class _Templates:
                 memory_limit=own.memory,
             ),
             pod_spec_patch=pod_patch.larger(classes) or None,
-            retry_strategy=_retries(TRIES_TO_TELL if step == "finish" else MOST_RETRIES),
+            retry_strategy=_retries(MAX_FINISH_RETRIES if step == "finish" else MAX_RETRIES),
             security_context=models.SecurityContext(
                 allow_privilege_escalation=False,
                 read_only_root_filesystem=True,
@@ -375,10 +382,10 @@ class _Templates:
         yield Env(name=env.LARGEST_CLASS_OFFSET, value=str(largest_class_offset))
         yield Env(name=env.LAST_MESSAGE, value="{{lastRetry.message}}")
         yield Env(name=env.LAST_STATUS, value="{{lastRetry.status}}")
-        yield Env(name=env.PLATFORM, value=env.plain(self.about.platform.to_json()))
+        yield Env(name=env.PLATFORM, value=env.plain(self.experiment.platform.to_json()))
         for name, key in ((env.PROJECT, "project"), (env.ROOT, "root")):
             yield ConfigMapEnv(name=name, config_map_name=PROJECT_MAP, config_map_key=key)
-        for name, value in sorted(self.about.installation.environment.items()):
+        for name, value in sorted(self.experiment.installation.environment.items()):
             yield Env(name=name, value=value)
 
 
@@ -405,5 +412,5 @@ def _retries(limit: int) -> RetryStrategy:
         limit=limit,
         retry_policy="Always",
         expression=expressions.MAY_RETRY,
-        backoff=models.Backoff(duration="2s", factor=2, cap=LONGEST_WAIT),
+        backoff=models.Backoff(duration="2s", factor=2, cap=MAX_BACKOFF),
     )

@@ -1,7 +1,7 @@
 """The command ``refeed``: one function per command, errors and exit codes in one place.
 
 Heavy libraries are imported inside the commands that need them, so that ``--help`` and
-``validate --spec-only`` answer at once.
+``validate --spec-only`` start fast.
 """
 
 from __future__ import annotations
@@ -30,10 +30,11 @@ from workflows.cli.options import AsJson, InstallationFile, Overrides, Spec, pri
 
 app = typer.Typer(
     name="refeed",
-    help="One model per partition of a table, hundreds at once, laid side by side.",
+    help="Train and compare one model per partition of a table, hundreds at a time.",
     epilog="Exit codes: 0 success, 2 wrong command line, 3 too many partitions failed, 4 a run on "
-    "a cluster failed, 65 bad spec or data, 66 something is missing, 69 no cluster answers, 70 a "
-    "bug, 73 the output cannot be written, 75 try again, 77 not allowed, 130 Ctrl-C.",
+    "a cluster failed, 65 invalid spec or data, 66 missing input, 69 cluster unavailable, 70 a "
+    "bug, 73 the output cannot be written, 75 temporary failure, 77 permission denied, 130 Ctrl-C."
+    "\n\nExample: refeed run examples/flights/spec.yaml",
     no_args_is_help=True,
     rich_markup_mode="rich",
     pretty_exceptions_enable=False,
@@ -42,7 +43,7 @@ app = typer.Typer(
 
 
 def main() -> None:
-    """Run the command line; every error that Refeed knows ends with its exit code."""
+    """Run the command line, and exit with the code of the error raised, if any."""
     signal.signal(signal.SIGTERM, _interrupt)
     try:
         app()
@@ -64,19 +65,22 @@ def main() -> None:
 
 
 def from_os_error(error: OSError) -> RefeedError:
-    """What to tell of a file that the system does not let us use."""
-    what = f"{error.filename}: {error.strerror}" if error.filename else str(error)
+    """Return the RefeedError for a file that cannot be read or written."""
+    message = f"{error.filename}: {error.strerror}" if error.filename else str(error)
     missing = isinstance(error, FileNotFoundError)
     kind = MissingInputError if missing else OutputError
-    return kind(f"The system says: {what}.", hint="Check the path, its permissions and the disk.")
+    return kind(
+        f"The operating system reports: {message}.",
+        hint="Check the path, its permissions and the free disk space.",
+    )
 
 
 def _interrupt(_number: int, _frame: object) -> None:
     raise KeyboardInterrupt
 
 
-def _version(wanted: bool) -> None:
-    if wanted:
+def _print_version(requested: bool) -> None:
+    if requested:
         from refeed import __version__
 
         typer.echo(f"refeed {__version__}")
@@ -86,7 +90,10 @@ def _version(wanted: bool) -> None:
 @app.callback()
 def _options(
     version: Annotated[
-        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version.")
+        bool,
+        typer.Option(
+            "--version", callback=_print_version, is_eager=True, help="Print the version and exit."
+        ),
     ] = False,
 ) -> None:
     del version
@@ -98,18 +105,16 @@ def _options(
 def init(
     table: Annotated[str, typer.Argument(help="A Parquet or CSV file, or a directory of them.")],
     partition_by: Annotated[
-        str | None, typer.Option(help="Column that names the partition; guessed if not given.")
+        str | None, typer.Option(help="Column that identifies the partition; default: guessed.")
     ] = None,
-    target: Annotated[
-        str | None, typer.Option(help="Column to predict; guessed if not given.")
-    ] = None,
+    target: Annotated[str | None, typer.Option(help="Column to predict; default: guessed.")] = None,
     name: Annotated[str | None, typer.Option(help="Name of the experiment.")] = None,
     output: Annotated[
-        Path | None, typer.Option("-o", "--output", help="File to write; default: print it.")
+        Path | None, typer.Option("-o", "--output", help="File to write; default: standard output.")
     ] = None,
     force: Annotated[bool, typer.Option("--force", help="Replace the file if it exists.")] = False,
 ) -> None:
-    """Write a commented spec for a table, its columns and types filled in."""
+    """Write a commented spec for a table, with its columns and types filled in."""
     from workflows.spec.draft import draft
 
     text = draft(table, partition_by, target, name, output.parent if output else Path())
@@ -117,7 +122,7 @@ def init(
         typer.echo(text, nl=False)
         return
     if output.exists() and not force:
-        raise OutputError(f"{output} is there already.", hint="Replace it with --force.")
+        raise OutputError(f"{output} already exists.", hint="Use --force to replace it.")
     output.write_text(text, encoding="utf-8")
     console.err.print(f"Wrote {output}. Next: refeed validate {output}", markup=False)
 
@@ -127,11 +132,11 @@ def validate(
     spec: Spec,
     overrides: Overrides = None,
     spec_only: Annotated[
-        bool, typer.Option("--spec-only", help="Do not look at the data: quick, no heavy import.")
+        bool, typer.Option("--spec-only", help="Check the spec only, without reading the data.")
     ] = False,
     as_json: AsJson = False,
 ) -> None:
-    """Check a spec, and its data: leakage, id-like categories, constants, partitions too small."""
+    """Check a spec and its data for leakage, id-like categories, constants, small partitions."""
     from workflows.spec.load import load_spec
 
     loaded = load_spec(spec, overrides or ())
@@ -162,28 +167,29 @@ def _advice(spec: Any, spec_only: bool) -> dict[str, list[str]]:  # noqa: ANN401
 
 @app.command(epilog="Example: refeed split examples/flights/spec.yaml")
 def split(spec: Spec, overrides: Overrides = None, as_json: AsJson = False) -> None:
-    """Make the data set alone; run finds and reuses it."""
+    """Build the dataset only; later runs reuse it."""
     from steps.contract import ProjectLayout
     from workflows.local import split_only
     from workflows.spec.load import load_spec
 
     loaded = load_spec(spec, overrides or ())
-    made = split_only(loaded, console.progress())
-    project = ProjectLayout(loaded.spec.output, loaded.spec.project)
-    facts = {
-        "dataset": made.index.dataset,
-        "reused": made.reused,
-        "partitions": len(made.index.entries),
-        "rows": made.index.rows,
-        "folder": project.dataset(made.index.dataset).base,
-    }
+    result = split_only(loaded, console.progress())
+    index = result.index
+    folder = ProjectLayout(loaded.spec.output, loaded.spec.project).dataset(index.dataset).base
     if as_json:
-        print_json(facts)
+        print_json(
+            {
+                "dataset": index.dataset,
+                "reused": result.reused,
+                "partitions": len(index.entries),
+                "rows": index.rows,
+                "folder": folder,
+            }
+        )
         return
-    verb = "Found" if made.reused else "Made"
     console.out.print(
-        f"{verb} the data set {made.index.dataset}: {made.index.rows:,} rows in "
-        f"{len(made.index.entries):,} partitions, in {facts['folder']}",
+        f"{'Reused' if result.reused else 'Built'} the dataset {index.dataset}: "
+        f"{index.rows:,} rows in {len(index.entries):,} partitions, in {folder}",
         markup=False,
     )
 
@@ -195,21 +201,21 @@ def run(
     spec: Spec,
     overrides: Overrides = None,
     workers: Annotated[
-        int | None, typer.Option(min=1, help="Processes that train at once; default: all cores.")
+        int | None, typer.Option(min=1, help="Number of training processes; default: all cores.")
     ] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Split, train, explain and compare on this machine. Run again to go on where it stopped."""
+    """Split, train, explain and compare on this machine. Run again to resume."""
     from workflows.cli import summary
-    from workflows.local import run as run_here
+    from workflows.local import run as run_locally
     from workflows.spec.load import load_spec
 
     changes = [*(overrides or ()), *([f"execution.workers={workers}"] if workers else [])]
     try:
-        result = run_here(load_spec(spec, changes), progress=console.progress())
+        result = run_locally(load_spec(spec, changes), progress=console.progress())
     except KeyboardInterrupt:
         console.clear_progress()
-        console.err.print("\nStopped. All that is finished is kept: run the same command to go on.")
+        console.err.print("\nStopped. Finished work is kept. Run the same command again to resume.")
         sys.exit(130)
     if as_json:
         print_json(summary.as_json(result))
@@ -219,7 +225,7 @@ def run(
 
 
 class Kind(StrEnum):
-    """Argo's objects that a spec compiles to."""
+    """Kinds of Argo object that a spec compiles to."""
 
     workflow_template = "workflow-template"
     workflow = "workflow"
@@ -234,12 +240,14 @@ def compile_(
     spec: Spec,
     overrides: Overrides = None,
     installation: InstallationFile = None,
-    kind: Annotated[Kind, typer.Option(help="What to make.")] = Kind.workflow_template,
+    kind: Annotated[
+        Kind, typer.Option(help="Kind of Argo object to write.")
+    ] = Kind.workflow_template,
     output: Annotated[
-        Path | None, typer.Option("-o", "--output", help="File to write; default: print it.")
+        Path | None, typer.Option("-o", "--output", help="File to write; default: standard output.")
     ] = None,
 ) -> None:
-    """Compile a spec to Argo's YAML; needs no cluster and no network."""
+    """Compile a spec to an Argo manifest, without a cluster or network."""
     from workflows.argo.compile import compile_spec, to_yaml
     from workflows.installation.model import load_installation
     from workflows.spec.load import load_spec
@@ -267,7 +275,7 @@ def report(
     ],
     overrides: Overrides = None,
     run_id: Annotated[
-        str | None, typer.Option("--run", help="Id of a run; default: the newest that ended.")
+        str | None, typer.Option("--run", help="Id of a run; default: the latest finished run.")
     ] = None,
     list_runs: Annotated[bool, typer.Option("--list", help="List the runs instead.")] = False,
     output: Annotated[
@@ -277,7 +285,7 @@ def report(
     installation: InstallationFile = None,
     as_json: AsJson = False,
 ) -> None:
-    """Find past runs of an experiment, and make the report of one anew from its tables."""
+    """Write the report of a past run again from its tables, or list past runs."""
     from workflows.runs.find import RUN_ID
     from workflows.runs.reports import copy_report, find_run, make_report, past_runs, report_of_run
     from workflows.spec.load import load_spec
@@ -310,20 +318,20 @@ def _list_runs(runs: list[Any], *, as_json: bool) -> None:
 @app.command(epilog="Examples: refeed trainers    refeed trainers lightgbm")
 def trainers(
     name: Annotated[
-        str | None, typer.Argument(help="A trainer, to see its parameters.", show_default=False)
+        str | None, typer.Argument(help="Show the parameters of this trainer.", show_default=False)
     ] = None,
     as_json: AsJson = False,
 ) -> None:
-    """List the installed trainers, or the parameters of one."""
+    """List the installed trainers, or show the parameters of one."""
     from steps.train.registry import installed, load_class
     from workflows.cli import summary
 
     if name is None:
-        found = {key: point.value for key, point in installed().items()}
+        sources = {key: point.value for key, point in installed().items()}
         if as_json:
-            print_json({"trainers": found})
+            print_json({"trainers": sources})
         else:
-            summary.print_trainers(found)
+            summary.print_trainers(sources)
         return
     model = load_class(name).Params
     if as_json:
@@ -340,25 +348,25 @@ def gc(
         bool, typer.Option("--dry-run", help="Only print what would be removed.")
     ] = False,
     keep: Annotated[
-        int | None, typer.Option(min=1, help="Newest runs to keep per experiment; default: all.")
+        int | None,
+        typer.Option(min=1, help="Number of latest runs to keep per experiment; default: all."),
     ] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Remove datasets, models and explanations that no kept run of the project refers to."""
+    """Remove datasets, models and explanations that no kept run of the project uses."""
     from workflows.cli import summary
     from workflows.gc import exclusive, find_garbage, remove
     from workflows.spec.load import load_spec
 
     loaded = load_spec(spec, overrides or ()).spec
     with exclusive(loaded):
-        found = find_garbage(loaded, keep)
+        garbage = find_garbage(loaded, keep)
         if not dry_run:
-            remove(loaded, found)
-    facts = {"removed": not dry_run, "bytes": found.bytes, "folders": found.paths}
+            remove(loaded, garbage)
     if as_json:
-        print_json(facts)
+        print_json({"removed": not dry_run, "bytes": garbage.bytes, "folders": garbage.paths})
     else:
-        summary.print_garbage(found, dry_run)
+        summary.print_garbage(garbage, dry_run)
 
 
 profile.register(app)

@@ -1,11 +1,10 @@
-"""The commands about runs on a cluster: submit, status, logs, retry, stop."""
+"""The commands for runs on a cluster: submit, status, logs, retry, stop."""
 
 from __future__ import annotations
 
 import json
 import os
 import sys
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -15,13 +14,13 @@ from workflows.cli import console
 from workflows.cli.options import AsJson, InstallationFile, Overrides, Spec, print_json
 
 if TYPE_CHECKING:
-    from workflows.installation.model import Installation
     from workflows.runs.find import FoundRun
+    from workflows.runs.follow import RunEnd
     from workflows.runs.submit import Submitted
 
 Run = Annotated[str, typer.Argument(help="A run's id, such as 20260101T120000-ab12.")]
 ProjectOption = Annotated[
-    str | None, typer.Option("--project", help="Look in this project only.", show_default=False)
+    str | None, typer.Option("--project", help="Search this project only.", show_default=False)
 ]
 
 
@@ -45,15 +44,15 @@ def submit(
         typer.Option("--upload", help="Copy a local source into the project's artifact root."),
     ] = False,
     wait: Annotated[
-        bool, typer.Option("--wait/--no-wait", help="Follow the run to its end.")
+        bool, typer.Option("--wait/--no-wait", help="Follow the run until it ends.")
     ] = True,
-    label: Annotated[str, typer.Option(help="A note of your own on the run.")] = "",
+    label: Annotated[str, typer.Option(help="A note to store with the run.")] = "",
     force: Annotated[
-        bool, typer.Option("--force", help="Compute everything anew, whatever the cache holds.")
+        bool, typer.Option("--force", help="Compute everything again, ignoring the cache.")
     ] = False,
     as_json: AsJson = False,
 ) -> None:
-    """Run an experiment on a cluster: apply its WorkflowTemplate, start a run, follow it."""
+    """Run an experiment on a cluster: apply its WorkflowTemplate, start a run and follow it."""
     from workflows.cluster.connect import connect
     from workflows.installation.model import load_installation
     from workflows.installation.projects import project_for
@@ -67,29 +66,27 @@ def submit(
     loaded = load_spec(spec, changes)
     platform = load_installation(installation)
     try:
-        wanted = copy(loaded.spec, platform) if upload else loaded.spec
-        project_for(
-            platform, wanted
-        )  # what is wrong with the spec is told before any cluster is asked
-        submitted = start(wanted, platform, connect(os.environ))
+        resolved = copy(loaded.spec, platform) if upload else loaded.spec
+        project_for(platform, resolved)  # reports an invalid spec before connecting to a cluster
+        submitted = start(resolved, platform, connect(os.environ))
     except SpecError as error:
         raise loaded.locate(error) from None
-    _tell(submitted)
+    _print_started(submitted)
     _follow(submitted, wait=wait, as_json=as_json)
 
 
-def _tell(submitted: Submitted) -> None:
-    where = f"workflow {submitted.workflow} in {submitted.namespace}"
-    console.err.print(f"Run {submitted.address.run} has started: {where}", markup=False)
+def _print_started(submitted: Submitted) -> None:
+    workflow = f"workflow {submitted.workflow} in namespace {submitted.namespace}"
+    console.err.print(f"Started run {submitted.address.run}: {workflow}", markup=False)
     if submitted.scheduled:
-        console.err.print("Its schedule is in the cluster too, as a CronWorkflow.", markup=False)
+        console.err.print("Its schedule was applied as a CronWorkflow.", markup=False)
 
 
 def _follow(submitted: Submitted, *, wait: bool, as_json: bool) -> None:
     from workflows.cluster.connect import connect
     from workflows.runs.follow import follow
 
-    facts = {
+    summary = {
         "run": submitted.address.run,
         "workflow": submitted.workflow,
         "namespace": submitted.namespace,
@@ -97,77 +94,77 @@ def _follow(submitted: Submitted, *, wait: bool, as_json: bool) -> None:
     }
     if not wait:
         if as_json:
-            print_json(facts)
+            print_json(summary)
         else:
             typer.echo(submitted.address.run)
         return
     try:
-        ended = follow(submitted, connect(os.environ), console.live())
+        end = follow(submitted, connect(os.environ), console.live())
     except KeyboardInterrupt:
         console.clear_progress()
         run = submitted.address.run
-        console.err.print(f"\nNo longer following; the run goes on. refeed status {run}")
+        console.err.print(f"\nStopped following; the run continues. refeed status {run}")
         sys.exit(130)
-    _end(ended, facts, as_json=as_json)
+    _report_end(end, summary, as_json=as_json)
 
 
-def _end(ended: Any, facts: dict[str, Any], *, as_json: bool) -> None:  # noqa: ANN401
-    from workflows.cli import summary
+def _report_end(end: RunEnd, summary: dict[str, Any], *, as_json: bool) -> None:
+    from workflows.cli.summary import print_outcome
 
-    outcome = ended.outcome
     if as_json:
-        told = json.loads(outcome.to_json()) if outcome else {}
-        print_json({**facts, "status": ended.status, "message": ended.message, **told})
-    elif outcome:
-        summary.print_outcome(outcome)
-    ended.raise_for_failure()
+        outcome = json.loads(end.outcome.to_json()) if end.outcome else {}
+        print_json({**summary, "status": end.status, "message": end.message, **outcome})
+    elif end.outcome:
+        print_outcome(end.outcome)
+    end.raise_for_failure()
 
 
 def status(
     run: Annotated[
-        str | None, typer.Argument(help="A run's id; default: list the newest.", show_default=False)
+        str | None,
+        typer.Argument(help="A run's id; default: list recent runs.", show_default=False),
     ] = None,
     project: ProjectOption = None,
     installation: InstallationFile = None,
     as_json: AsJson = False,
 ) -> None:
-    """Tell what became of a run, or list the newest: from their folders, pods or no pods."""
-    from workflows.cli import runs as shown
+    """Show a run, or list recent runs."""
+    from workflows.cli import runs as view
     from workflows.installation.model import load_installation
     from workflows.runs.find import all_runs, find_run
 
     platform = load_installation(installation)
     if run is None:
-        found = all_runs(platform, project)[:20]
+        recent = all_runs(platform, project)[:20]
         if as_json:
-            print_json({"runs": [json.loads(each.record.to_json()) for each in found]})
+            print_json({"runs": [json.loads(each.record.to_json()) for each in recent]})
         else:
-            shown.print_list(found)
+            view.print_list(recent)
         return
-    one = find_run(platform, run, project)
-    facts = shown.facts_of(one, _problems(one))
+    found = find_run(platform, run, project)
+    status = view.status_of(found, _problems(found))
     if as_json:
-        print_json(facts)
+        print_json(status)
     else:
-        shown.print_status(one, facts)
+        view.print_status(found, status)
 
 
-def _problems(found: FoundRun) -> list[str]:
-    """What the cluster says is wrong just now; that it cannot be asked is no problem."""
+def _problems(run: FoundRun) -> list[str]:
+    """Return the cluster's current problems with a run; an unreachable cluster is one of them."""
     from workflows.cluster.connect import connect
     from workflows.cluster.diagnose import diagnose
     from workflows.runs.submit import running_workflow
 
-    if found.record.status != "running":
+    if run.record.status != "running":
         return []
     try:
         cluster = connect(os.environ)
-        name = running_workflow(found, cluster)
-        workflow = cluster.workflow(found.namespace, name) if name else None
+        name = running_workflow(run, cluster)
+        workflow = cluster.workflow(run.namespace, name) if name else None
     except RefeedError as error:
-        return [f"The cluster cannot be asked: {error.message}"]
+        return [f"The cluster cannot be reached: {error.message}"]
     if workflow is None:
-        return ["No workflow works on it any more: `refeed retry` goes on with it."]
+        return ["No workflow is working on this run. Resume it with `refeed retry`."]
     return diagnose(workflow)
 
 
@@ -175,24 +172,23 @@ def logs(
     run: Run,
     partition: Annotated[
         str | None,
-        typer.Option("--partition", help="Only of this partition: its key or id."),
+        typer.Option("--partition", help="Show this partition only, by its key or id."),
     ] = None,
     project: ProjectOption = None,
     installation: InstallationFile = None,
     as_json: AsJson = False,
 ) -> None:
-    """Print what the steps of a run logged; it lies in the run's folder and outlives the pods."""
-    from workflows.cli import runs as shown
+    """Print the logs of a run's steps, from the run's folder; they outlive the pods."""
+    from workflows.cli import runs as view
     from workflows.installation.model import load_installation
     from workflows.runs.find import find_run, log_lines
 
-    found = find_run(load_installation(installation), run, project)
-    lines = log_lines(found, partition)
+    lines = log_lines(find_run(load_installation(installation), run, project), partition)
     if as_json:
         for line in lines:
             typer.echo(json.dumps(line, ensure_ascii=False))
         return
-    shown.print_log(lines)
+    view.print_log(lines)
 
 
 def retry(
@@ -200,17 +196,19 @@ def retry(
     project: ProjectOption = None,
     installation: InstallationFile = None,
     wait: Annotated[
-        bool, typer.Option("--wait/--no-wait", help="Follow the run to its end.")
+        bool, typer.Option("--wait/--no-wait", help="Follow the run until it ends.")
     ] = True,
     as_json: AsJson = False,
 ) -> None:
-    """Go on with a run that was stopped or failed: only what is missing, and what failed."""
+    """Resume a run that was stopped or failed: run only what is missing or failed."""
     from workflows.cluster.connect import connect
-    from workflows.runs.submit import retry as again
+    from workflows.installation.model import load_installation
+    from workflows.runs.find import find_run
+    from workflows.runs.submit import retry as resubmit
 
-    platform, found = _found(installation, run, project)
-    submitted = again(found, platform, connect(os.environ))
-    _tell(submitted)
+    platform = load_installation(installation)
+    submitted = resubmit(find_run(platform, run, project), platform, connect(os.environ))
+    _print_started(submitted)
     _follow(submitted, wait=wait, as_json=as_json)
 
 
@@ -220,23 +218,15 @@ def stop(
     installation: InstallationFile = None,
     as_json: AsJson = False,
 ) -> None:
-    """Stop a run in good order: what is finished is recorded, and `retry` goes on from there."""
+    """Stop a run gracefully: finished work is kept, and `retry` resumes it."""
     from workflows.cluster.connect import connect
-    from workflows.runs.submit import stop as halt
+    from workflows.installation.model import load_installation
+    from workflows.runs.find import find_run
+    from workflows.runs.submit import stop as stop_workflow
 
-    _, found = _found(installation, run, project)
-    name = halt(found, connect(os.environ))
+    found = find_run(load_installation(installation), run, project)
+    name = stop_workflow(found, connect(os.environ))
     if as_json:
         print_json({"run": run, "workflow": name})
         return
-    console.err.print(f"Stopping {name}. To go on: refeed retry {run}", markup=False)
-
-
-def _found(
-    installation: Path | None, run: str, project: str | None
-) -> tuple[Installation, FoundRun]:
-    from workflows.installation.model import load_installation
-    from workflows.runs.find import find_run
-
-    platform = load_installation(installation)
-    return platform, find_run(platform, run, project)
+    console.err.print(f"Stopping {name}. To resume: refeed retry {run}", markup=False)

@@ -1,4 +1,4 @@
-"""The terminal: colours where people read, plain lines where machines do."""
+"""Terminal output: colours and progress bars on a terminal, plain lines elsewhere."""
 
 from __future__ import annotations
 
@@ -24,16 +24,16 @@ if TYPE_CHECKING:
     from workflows.runs.follow import View
 
 out = Console(highlight=False, soft_wrap=True)
-"""Results. Honours NO_COLOR, as rich does."""
+"""Standard output, for results. Respects NO_COLOR, as rich does."""
 
 err = Console(stderr=True, highlight=False, soft_wrap=True)
-"""Progress and errors, so that a pipe gets results only."""
+"""Standard error, for progress and errors, so that a pipe receives results only."""
 
 _SECONDS_BETWEEN_LINES = 5.0
 
 
 def print_error(error: RefeedError) -> None:
-    """An error for people: what, then what to do."""
+    """Print an error and its hint."""
     clear_progress()
     err.print("[bold red]error:[/]", end=" ")
     if isinstance(error, SpecError):
@@ -48,21 +48,22 @@ def _print_problems(error: SpecError) -> None:
     count = len(error.problems)
     err.print(f"{count} problem{'s' if count > 1 else ''} in {escape(visible(error.path))}")
     for problem in error.problems:
-        place = f"{error.path}:{problem.line}:{problem.column}" if problem.line else error.path
-        where = f" [cyan]{escape(visible(problem.where))}[/]:" if problem.where else ""
-        err.print(f"[bold]{escape(visible(place))}[/]:{where} {escape(visible(problem.message))}")
+        position = f"{error.path}:{problem.line}:{problem.column}" if problem.line else error.path
+        field = f" [cyan]{escape(visible(problem.where))}[/]:" if problem.where else ""
+        message = escape(visible(problem.message))
+        err.print(f"[bold]{escape(visible(position))}[/]:{field} {message}")
         if problem.hint:
             err.print(f"    [dim]{escape(visible(problem.hint))}[/]")
 
 
 def clear_progress() -> None:
-    """Stop a bar that is still moving: whatever is printed next must not get mixed up with it."""
-    while _moving:
-        _moving[-1].end()
+    """Stop the active progress bars, so that they do not mix with what is printed next."""
+    while _active_bars:
+        _active_bars[-1].end()
 
 
 def visible(text: str) -> str:
-    """Text on one line that cannot move the cursor or set colours: control characters are spelt."""
+    """Return text with control characters escaped, so that it cannot move the cursor."""
     return "".join(c if c.isprintable() else f"\\x{ord(c):02x}" for c in text)
 
 
@@ -84,9 +85,9 @@ class Bars:
         )
         self._task = self._progress.add_task(step, total=total, count=self._count(0), rate="")
         self._progress.start()
-        _moving.append(self)
+        _active_bars.append(self)
 
-    def advance(self, units: int, note: str = "") -> None:
+    def advance(self, units: int, note: str = "", *, failed: int = 0) -> None:  # noqa: ARG002
         """See ``steps.runtime.progress.Progress``."""
         self._progress.advance(self._task, units)
         task = self._progress.tasks[0]
@@ -98,43 +99,43 @@ class Bars:
     def end(self) -> None:
         """See ``steps.runtime.progress.Progress``."""
         self._progress.stop()
-        _moving[:] = [bars for bars in _moving if bars is not self]
+        _active_bars[:] = [bars for bars in _active_bars if bars is not self]
 
     def _count(self, done: float) -> str:
         of = f"/{self._total:,}" if self._total else ""
         return f"{done:,.0f}{of} {self._unit}"
 
 
-_moving: list[Bars | LiveView] = []
+_active_bars: list[Bars | LiveView] = []
 
 
 class Lines:
-    """Progress where there is no terminal: a plain line now and then."""
+    """Progress without a terminal: a plain line every few seconds."""
 
     def begin(self, step: str, unit: str, total: int | None) -> None:
         """See ``steps.runtime.progress.Progress``."""
         self._step, self._unit, self._total, self._done = step, unit, total, 0
-        self._began = self._said = time.monotonic()
+        self._began = self._last_line = time.monotonic()
 
-    def advance(self, units: int, note: str = "") -> None:
+    def advance(self, units: int, note: str = "", *, failed: int = 0) -> None:  # noqa: ARG002
         """See ``steps.runtime.progress.Progress``."""
         self._done += units
         if note:
-            self._say(visible(note))
-        elif time.monotonic() - self._said >= _SECONDS_BETWEEN_LINES:
-            self._say(self._left())
+            self._write(visible(note))
+        elif time.monotonic() - self._last_line >= _SECONDS_BETWEEN_LINES:
+            self._write(self._rate_and_time_left())
 
     def end(self) -> None:
         """See ``steps.runtime.progress.Progress``."""
-        self._say(f"done in {time.monotonic() - self._began:.1f} s")
+        self._write(f"done in {time.monotonic() - self._began:.1f} s")
 
-    def _say(self, text: str) -> None:
-        self._said = time.monotonic()
+    def _write(self, text: str) -> None:
+        self._last_line = time.monotonic()
         of = f" of {self._total:,}" if self._total else ""
         sys.stderr.write(f"{self._step}: {self._done:,}{of} {self._unit}, {text}\n")
         sys.stderr.flush()
 
-    def _left(self) -> str:
+    def _rate_and_time_left(self) -> str:
         elapsed = time.monotonic() - self._began
         rate = _rate(self._done, elapsed)
         if not self._total or not self._done:
@@ -146,14 +147,14 @@ def _rate(done: float, seconds: float) -> str:
     if seconds <= 0:
         return ""
     rate = done / seconds
-    return f"{rate:,.0f}/s" if rate >= 10 else f"{rate:.1f}/s"  # noqa: PLR2004 - two digits do
+    return f"{rate:,.0f}/s" if rate >= 10 else f"{rate:.1f}/s"  # noqa: PLR2004 - two digits are enough
 
 
 class LiveView:
-    """A run on a cluster on a terminal: one bar, redrawn."""
+    """A progress bar for a run on a cluster, on a terminal."""
 
     def __init__(self) -> None:
-        self._told: set[str] = set()
+        self._printed: set[str] = set()
         self._progress = Progress(
             SpinnerColumn(finished_text="✓"),
             TextColumn("{task.description:<7}"),
@@ -164,45 +165,44 @@ class LiveView:
         )
         self._task = self._progress.add_task("check", total=None, text="")
         self._progress.start()
-        _moving.append(self)
+        _active_bars.append(self)
 
     def show(self, view: View) -> None:
         """See ``workflows.runs.follow.Watcher``."""
-        for problem in set(view.problems) - self._told:
+        for problem in set(view.problems) - self._printed:
             self._progress.console.print(f"[yellow]{escape(visible(problem))}[/]")
-        self._told |= set(view.problems)
-        total, done = view.advance.partitions, view.advance.done
+        self._printed |= set(view.problems)
         self._progress.update(
             self._task,
             description=view.step or view.phase.lower(),
-            total=total,
-            completed=done,
+            total=view.progress.partitions,
+            completed=view.progress.done,
             text=view_text(view),
         )
 
     def end(self) -> None:
         """See ``workflows.runs.follow.Watcher``."""
         self._progress.stop()
-        _moving[:] = [each for each in _moving if each is not self]
+        _active_bars[:] = [each for each in _active_bars if each is not self]
 
 
 class ViewLines:
-    """A run on a cluster where there is no terminal: a plain line where something changed."""
+    """Progress of a run on a cluster without a terminal: a plain line for each change."""
 
     def __init__(self) -> None:
-        self._told: set[str] = set()
-        self._last, self._said = ("", ""), 0.0
+        self._printed: set[str] = set()
+        self._last, self._last_time = ("", ""), 0.0
 
     def show(self, view: View) -> None:
         """See ``workflows.runs.follow.Watcher``."""
-        for problem in sorted(set(view.problems) - self._told):
+        for problem in sorted(set(view.problems) - self._printed):
             sys.stderr.write(f"warning: {visible(problem)}\n")
-        self._told |= set(view.problems)
+        self._printed |= set(view.problems)
         step, text = view.step or view.phase.lower(), view_text(view)
-        quiet = time.monotonic() - self._said < _SECONDS_BETWEEN_LINES
-        if (step, text) != self._last and not (quiet and step == self._last[0]):
+        too_soon = time.monotonic() - self._last_time < _SECONDS_BETWEEN_LINES
+        if (step, text) != self._last and not (too_soon and step == self._last[0]):
             sys.stderr.write(f"{step}: {text}\n" if text else f"{step}\n")
-            self._last, self._said = (step, text), time.monotonic()
+            self._last, self._last_time = (step, text), time.monotonic()
         sys.stderr.flush()
 
     def end(self) -> None:
@@ -210,14 +210,14 @@ class ViewLines:
 
 
 def view_text(view: View) -> str:
-    """Partitions done, failed, pods, time left: what is known of them."""
-    advance = view.advance
+    """Return partitions done and failed, running pods and time left, as far as they are known."""
+    progress = view.progress
     parts = []
-    if advance.partitions is not None:
-        parts.append(f"{advance.done:,} of {advance.partitions:,} partitions")
-    if advance.failed:
-        parts.append(f"{advance.failed:,} failed")
-    running = advance.pods.get("running", 0)
+    if progress.partitions is not None:
+        parts.append(f"{progress.done:,} of {progress.partitions:,} partitions")
+    if progress.failed:
+        parts.append(f"{progress.failed:,} failed")
+    running = progress.pods.get("running", 0)
     if running:
         parts.append(f"{running} pod{'s' if running > 1 else ''}")
     if view.seconds_left is not None and view.step == "train":
@@ -226,10 +226,10 @@ def view_text(view: View) -> str:
 
 
 def live() -> LiveView | ViewLines:
-    """A live view on a terminal, lines elsewhere."""
+    """Return a live view on a terminal, and plain lines elsewhere."""
     return LiveView() if err.is_terminal and os.environ.get("TERM") != "dumb" else ViewLines()
 
 
 def progress() -> Bars | Lines:
-    """Bars on a terminal, lines elsewhere."""
+    """Return progress bars on a terminal, and plain lines elsewhere."""
     return Bars() if err.is_terminal and os.environ.get("TERM") != "dumb" else Lines()

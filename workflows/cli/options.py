@@ -1,4 +1,4 @@
-"""Options that several commands share, and how results are printed for scripts."""
+"""Options shared by several commands, and JSON output."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ Overrides = Annotated[
         "--set",
         metavar="FIELD=VALUE",
         help="Override a field of the spec, e.g. --set dataset.source=new.parquet. The value is "
-        "YAML; a path is relative to where you are. May be given more than once.",
+        "YAML; a path is relative to the working directory. May be repeated.",
         show_default=False,
     ),
 ]
@@ -25,7 +25,7 @@ InstallationFile = Annotated[
         "--installation",
         metavar="FILE",
         envvar="REFEED_INSTALLATION",
-        help="What the platform offers: images, resource classes, projects.",
+        help="The installation file: images, resource classes and projects.",
         show_default=False,
     ),
 ]
@@ -33,5 +33,5 @@ AsJson = Annotated[bool, typer.Option("--json", help="Print the result as JSON, 
 
 
 def print_json(value: dict[str, Any]) -> None:
-    """A result for scripts."""
+    """Print a result as JSON."""
     typer.echo(json.dumps(value, indent=2, ensure_ascii=False))

@@ -1,4 +1,4 @@
-"""``refeed profile``: what is in the data and what a run on them would take."""
+"""``refeed profile``: a summary of the data and the estimated cost of a run."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from workflows.planning.estimate import Preflight
     from workflows.profile import Profile
 
-_MOST_FEATURES, _MOST_WARNINGS, _BAR = 20, 20, 24
+_MAX_FEATURES, _MAX_WARNINGS, _BAR_WIDTH = 20, 20, 24
 
 
 def register(app: typer.Typer) -> None:
@@ -46,36 +46,36 @@ def profile(
     ] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Tell what is in the data, what would be skipped, hours and money of a run; trains nothing."""
+    """Profile the data and estimate the time and cost of a run, without training."""
     from workflows.installation.model import load_installation
-    from workflows.profile import profile as look
+    from workflows.profile import profile as build_profile
     from workflows.profile import write_tfdv
     from workflows.spec.load import load_spec
 
     loaded = load_spec(spec, overrides or ())
     platform = load_installation(installation) if installation else None
     try:
-        found = look(loaded, platform, console.progress())
+        result = build_profile(loaded, platform, console.progress())
     except SpecError as error:
         raise loaded.locate(error) from None
-    files = write_tfdv(loaded, found.dataset, tfdv) if tfdv else []
+    files = write_tfdv(loaded, result.dataset, tfdv) if tfdv else []
     if as_json:
-        print_json({**found.as_json(), "tfdv": files})
+        print_json({**result.as_json(), "tfdv": files})
     else:
-        print_profile(found, files)
+        print_profile(result, files)
 
 
 def print_profile(found: Profile, files: Sequence[str]) -> None:
-    """All of it, for people."""
-    verb = "Found" if found.reused else "Made"
-    out.print(f"{verb} the data set {found.dataset}", markup=False)
+    """Print a profile and the TFDV files written."""
+    verb = "Reused" if found.reused else "Built"
+    out.print(f"{verb} the dataset {found.dataset}", markup=False)
     _print_partitions(found)
     _print_features(found)
     _print_warnings(found)
     _print_preflight(found.preflight)
     out.print()
     if files:
-        more = f" and {len(files) - 1} of partitions" if len(files) > 1 else ""
+        more = f" and {len(files) - 1} for partitions" if len(files) > 1 else ""
         out.print(f"TFDV    {short_path(files[0])}{more}", markup=False)
     out.print(f"Page    {short_path(found.page)}", markup=False, style="bold")
 
@@ -88,15 +88,15 @@ def _print_partitions(found: Profile) -> None:
         out.print(f"  {count:,} would be skipped: {REASONS.get(reason, reason)}")
     if found.rows_without_target:
         share = f"{found.rows_without_target:,} of {found.rows:,}"
-        out.print(f"  {share} rows have no target: left out")
-    names = ("least", "lower quartile", "median", "upper quartile", "most")
+        out.print(f"  {share} rows have no target and are left out")
+    names = ("min", "lower quartile", "median", "upper quartile", "max")
     sizes = ", ".join(f"{name} {size:,}" for name, size in zip(names, found.sizes, strict=True))
-    out.print(f"  rows with a target of a partition: {sizes}")
+    out.print(f"  rows with a target per partition: {sizes}")
     ranges = [f"{low:,}" if low == high else f"{low:,} to {high:,}" for low, high, _ in found.bars]
-    room, largest = max(map(len, ranges)), max(count for _, _, count in found.bars)
-    for named, (_, _, count) in zip(ranges, found.bars, strict=True):
-        bar = "█" * max(round(_BAR * count / largest), 1 if count else 0)
-        out.print(f"  {named:>{room}} [cyan]{bar}[/] {count:,}")
+    width, largest = max(map(len, ranges)), max(count for _, _, count in found.bars)
+    for label, (_, _, count) in zip(ranges, found.bars, strict=True):
+        bar = "█" * max(round(_BAR_WIDTH * count / largest), 1 if count else 0)
+        out.print(f"  {label:>{width}} [cyan]{bar}[/] {count:,}")
 
 
 def _print_features(found: Profile) -> None:
@@ -104,11 +104,11 @@ def _print_features(found: Profile) -> None:
     table = Table(title=title, title_justify="left", title_style="", box=None, pad_edge=False)
     for name in ("  feature", "type"):
         table.add_column(name)
-    for name in ("missing", "distinct", "least", "median", "most"):
+    for name in ("missing", "distinct", "min", "median", "max"):
         table.add_column(name, justify="right")
     warned = {warning.column for warning in found.warnings}
-    order = sorted(found.features, key=lambda row: row["column"] not in warned)
-    shown = found.features if len(order) <= _MOST_FEATURES else order[:_MOST_FEATURES]
+    ordered = sorted(found.features, key=lambda row: row["column"] not in warned)
+    shown = found.features if len(ordered) <= _MAX_FEATURES else ordered[:_MAX_FEATURES]
     for row in shown:
         name = escape(elided(row["column"]))
         table.add_row(
@@ -123,42 +123,43 @@ def _print_features(found: Profile) -> None:
 def _cells(row: Mapping[str, Any]) -> list[str]:
     from steps.charts.features import share_text, value_text
 
-    about = "" if row["distinct_exact"] else "~"
+    approximate = "" if row["distinct_exact"] else "~"
     numbers = row["type"] not in {"string", "bool"}
     ends = [value_text(row["type"], row[name]) if numbers else "" for name in ("min", "q50", "max")]
     missing = share_text(row["missing"], row["rows"])
-    return [row["type"], missing, f"{about}{row['distinct']:,}", *ends]
+    return [row["type"], missing, f"{approximate}{row['distinct']:,}", *ends]
 
 
 def _print_warnings(found: Profile) -> None:
     out.print()
     if not found.warnings:
-        out.print("No warning about the data.")
-    for warning in found.warnings[:_MOST_WARNINGS]:
+        out.print("No warnings about the data.")
+    for warning in found.warnings[:_MAX_WARNINGS]:
         kind = warning.kind.replace("_", " ")
         out.print(f"[yellow]warning:[/] {kind}: {escape(visible(warning.message))}")
-    if len(found.warnings) > _MOST_WARNINGS:
-        out.print(f"and {len(found.warnings) - _MOST_WARNINGS:,} more warnings: see --json")
+    if len(found.warnings) > _MAX_WARNINGS:
+        out.print(f"and {len(found.warnings) - _MAX_WARNINGS:,} more warnings: see --json")
 
 
 def _print_preflight(plan: Preflight) -> None:
     where = "on a cluster" if plan.classes or not plan.workers else "on this machine"
     out.print()
-    out.print(f"[bold]A run {where} would take about {_hours(plan.core_hours)} of a core[/]")
+    core_time = _duration(plan.core_hours * 3600)
+    out.print(f"[bold]A run {where} would take about {core_time} of core time[/]")
     out.print(f"  {escape(plan.basis)}")
     span = f"{_duration(plan.seconds * plan.low)} to {_duration(plan.seconds * plan.high)}"
     if plan.workers:
-        out.print(f"  {span} with {plan.workers} processes at once")
+        out.print(f"  {span} with {plan.workers} parallel processes")
         return
     for each in plan.classes:
         out.print(
-            f"  {each.pods:,} pods of the class {escape(each.name)} train {each.partitions:,} "
-            f"partitions in {_hours(each.pod_hours)} of a pod"
+            f"  {each.pods:,} pods of class {escape(each.name)} train {each.partitions:,} "
+            f"partitions in {_duration(each.pod_hours * 3600)} of pod time"
         )
-    out.print(f"  {span} if all pods run at once; split and collect, a pod each, come on top")
+    out.print(f"  {span} if all pods run at once, plus one pod each for split and collect")
     if plan.too_large_total:
-        named = ", ".join(escape(elided(key)) for key in plan.too_large)
-        out.print(f"  [red]{plan.too_large_total:,} too large for every resource class:[/] {named}")
+        keys = ", ".join(escape(elided(key)) for key in plan.too_large)
+        out.print(f"  [red]{plan.too_large_total:,} too large for every resource class:[/] {keys}")
     if plan.money is not None:
         low, high = (_money(plan.money * factor) for factor in (plan.low, plan.high))
         out.print(f"  about {_money(plan.money)} {plan.currency}, {low} to {high}")
@@ -168,12 +169,8 @@ def _money(amount: float) -> str:
     return f"{amount:,.2f}" if amount >= 1 else f"{amount:.2g}"
 
 
-def _hours(hours: float) -> str:
-    return _duration(hours * 3600)
-
-
 def _duration(seconds: float) -> str:
-    if seconds < 90:  # noqa: PLR2004 - up to here seconds are easier to read
+    if seconds < 90:  # noqa: PLR2004 - seconds are easier to read below this
         return f"{seconds:.0f} s" if seconds >= 1 else f"{seconds:.1f} s"
     if seconds < 5400:  # noqa: PLR2004
         return f"{seconds / 60:.0f} min"

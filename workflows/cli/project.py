@@ -1,4 +1,4 @@
-"""``refeed project``: the folders of projects among the cluster's manifests."""
+"""``refeed project``: project folders among a cluster's manifests."""
 
 from __future__ import annotations
 
@@ -12,7 +12,8 @@ from workflows.cli.console import err
 from workflows.cli.options import InstallationFile
 
 app = typer.Typer(
-    help="Write the folders of projects, from which Argo CD brings them to the cluster.",
+    help="Write project folders, which Argo CD deploys to the cluster.",
+    epilog="Example: refeed project add sales --overlay manifests/overlays/gke",
     no_args_is_help=True,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
@@ -22,7 +23,7 @@ Overlay = Annotated[
     typer.Option(
         metavar="FOLDER",
         envvar="REFEED_OVERLAY",
-        help="Of the cluster, such as manifests/overlays/gke.",
+        help="The cluster's overlay, such as manifests/overlays/gke.",
         show_default=False,
     ),
 ]
@@ -33,21 +34,21 @@ Overlay = Annotated[
     "installation.yaml"
 )
 def add(
-    name: Annotated[str, typer.Argument(help="As the installation file has it.")],
+    name: Annotated[str, typer.Argument(help="The project's name in the installation file.")],
     overlay: Overlay,
     installation: InstallationFile = None,
 ) -> None:
-    """Write a project's folder: its manifests, and a place for its specs."""
+    """Write a project's folder: its manifests, and a subfolder for its specs."""
     from workflows.argo.project_folder import ProjectFolder, folders
-    from workflows.argo.project_folder import add as begin
+    from workflows.argo.project_folder import add as add_folder
     from workflows.installation.model import load_installation
 
-    folders(overlay)  # there is such an overlay
+    folders(overlay)  # raises if the overlay does not exist
     folder = ProjectFolder(overlay, name)
-    for path in begin(folder, load_installation(installation)):
+    for path in add_folder(folder, load_installation(installation)):
         err.print(f"Wrote {path}", markup=False)
     err.print(
-        f"Put specs into {folder.path / 'experiments'}, run `refeed project render`, and commit.",
+        f"Put specs into {folder.path / 'experiments'}, run `refeed project render` and commit.",
         markup=False,
     )
 
@@ -60,29 +61,32 @@ def render(
     overlay: Overlay,
     installation: InstallationFile = None,
     check: Annotated[
-        bool, typer.Option("--check", help="Change nothing; exit code 65 where a file is stale.")
+        bool,
+        typer.Option("--check", help="Write nothing; exit with code 65 if a file is out of date."),
     ] = False,
 ) -> None:
-    """Compile the specs of all projects, and write what the installation file says of all."""
+    """Compile the specs of all projects, and write their manifests from the installation file."""
     from workflows.argo.project_folder import folders, platform_files, rendered, stale, write
     from workflows.installation.model import load_installation
 
     platform = load_installation(installation)
     projects = folders(overlay)
-    made = {folder.path: rendered(folder, platform) for folder in projects}
-    made[overlay / "argo-workflows"] = platform_files(overlay, platform)
+    expected = {folder.path: rendered(folder, platform) for folder in projects}
+    expected[overlay / "argo-workflows"] = platform_files(overlay, platform)
     if check:
-        _refuse([path for folder, files in made.items() for path in stale(folder, files)], overlay)
-        err.print(f"{overlay}: {len(projects)} projects, nothing is stale.", markup=False)
+        _check_current(
+            overlay, [path for folder, files in expected.items() for path in stale(folder, files)]
+        )
+        err.print(f"{overlay}: {len(projects)} projects are up to date.", markup=False)
         return
-    for path in (path for folder, files in made.items() for path in write(folder, files)):
+    for path in (path for folder, files in expected.items() for path in write(folder, files)):
         err.print(f"{'Wrote' if path.exists() else 'Removed'} {path}", markup=False)
 
 
-def _refuse(paths: list[Path], overlay: Path) -> None:
-    """Raise SpecError: these files are not what the specs and the installation file make."""
-    if paths:
-        hint = "Run `make compile-all`, look at the difference, and commit it."
-        message = "it is not what the specs and the installation file make"
-        problems = [Problem(str(path.relative_to(overlay)), message, hint) for path in paths]
+def _check_current(overlay: Path, stale: list[Path]) -> None:
+    """Raise SpecError if files are out of date."""
+    if stale:
+        hint = "Run `make compile-all`, review the difference and commit it."
+        message = "out of date: differs from what the specs and the installation file compile to"
+        problems = [Problem(str(path.relative_to(overlay)), message, hint) for path in stale]
         raise SpecError(str(overlay), problems)

@@ -1,4 +1,4 @@
-"""What ``status`` and ``logs`` print."""
+"""Terminal output of ``status`` and ``logs``."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from rich.table import Table
 
 from workflows.cli import summary
 from workflows.cli.console import out, visible
-from workflows.runs.find import Watch, outcome_of
+from workflows.runs.find import ProgressReader, outcome_of
 
 if TYPE_CHECKING:
     from workflows.runs.find import FoundRun
@@ -18,16 +18,16 @@ if TYPE_CHECKING:
 _COLOURS = {"finished": "green", "failed": "red", "stopped": "yellow", "running": "cyan"}
 
 
-def print_list(found: Sequence[FoundRun]) -> None:
-    """The newest runs of all projects."""
-    if not found:
-        out.print("No run yet.")
+def print_list(runs: Sequence[FoundRun]) -> None:
+    """Print runs as a table."""
+    if not runs:
+        out.print("No runs yet.")
         return
     table = Table(box=None, pad_edge=False)
     for name in ("run", "project", "experiment", "status", "trained", "failed", "label"):
         table.add_column(name, no_wrap=True, overflow="ignore")
-    for each in found:
-        record = each.record
+    for run in runs:
+        record = run.record
         colour = _COLOURS.get(record.status, "white")
         counts = [str(record.counts.get(name, "")) for name in ("trained", "failed")]
         names = [record.run, record.project, record.experiment]
@@ -36,10 +36,10 @@ def print_list(found: Sequence[FoundRun]) -> None:
     out.print(table)
 
 
-def facts_of(found: FoundRun, problems: list[str]) -> dict[str, Any]:
-    """All there is to tell of a run, for people and scripts alike."""
+def status_of(found: FoundRun, problems: list[str]) -> dict[str, Any]:
+    """Return the status of a run, as printed and as JSON."""
     record, layout = found.record, found.address.run_layout
-    advance = Watch(found.address).look()
+    progress = ProgressReader(found.address).read()
     outcome = outcome_of(found)
     return {
         "run": record.run,
@@ -50,49 +50,53 @@ def facts_of(found: FoundRun, problems: list[str]) -> dict[str, Any]:
         "started": record.started,
         "ended": record.ended,
         "message": record.message,
-        "partitions": advance.partitions,
-        "done": advance.done,
+        "partitions": progress.partitions,
+        "done": progress.done,
         "counts": record.counts,
-        "failed_so_far": advance.failed,
-        "pods": advance.pods,
+        "failed_so_far": progress.failed,
+        "pods": progress.pods,
         "problems": problems,
         "folder": layout.base,
         "report": outcome.report if outcome else "",
     }
 
 
-def print_status(found: FoundRun, facts: dict[str, Any]) -> None:
-    """One run."""
+def print_status(found: FoundRun, status: dict[str, Any]) -> None:
+    """Print the status of one run."""
     record = found.record
     colour = _COLOURS.get(record.status, "white")
     out.print(
         f"[bold]{record.run}[/] {record.project}/{record.experiment} [{colour}]{record.status}[/]"
     )
     for name in ("label", "started", "ended", "message"):
-        if facts[name]:
-            out.print(f"  {name:<10} {visible(str(facts[name]))}", markup=False)
-    if facts["partitions"] is not None:
-        done = f"{facts['done']:,} of {facts['partitions']:,} done"
+        if status[name]:
+            out.print(f"  {name:<10} {visible(str(status[name]))}", markup=False)
+    if status["partitions"] is not None:
+        done = f"{status['done']:,} of {status['partitions']:,} done"
         out.print(f"  partitions {done}", markup=False)
-    if facts["pods"]:
-        pods = ", ".join(f"{count:,} {cause}" for cause, count in facts["pods"].items())
+    if status["pods"]:
+        pods = ", ".join(f"{count:,} {cause}" for cause, count in status["pods"].items())
         out.print(f"  pods       {pods}", markup=False)
-    for problem in facts["problems"]:
+    for problem in status["problems"]:
         out.print(f"  [yellow]{escape(visible(problem))}[/]")
     outcome = outcome_of(found)
     if outcome and record.status in {"finished", "failed"}:
         summary.print_outcome(outcome)
     else:
-        out.print(f"  folder     {facts['folder']}", markup=False)
+        out.print(f"  folder     {status['folder']}", markup=False)
 
 
-_TOLD = ("time", "step", "event")
+_LEADING_FIELDS = ("time", "step", "event")
 
 
 def print_log(lines: Sequence[dict[str, Any]]) -> None:
-    """Log lines as people read them: when, which step, what, and the rest as name=value."""
+    """Print log lines: time, step and event, then the other fields as name=value."""
     for line in lines:
-        rest = {name: value for name, value in line.items() if name not in _TOLD and value != ""}
+        rest = {
+            name: value
+            for name, value in line.items()
+            if name not in _LEADING_FIELDS and value != ""
+        }
         detail = rest.pop("detail", "")
         fields = " ".join(f"{name}={visible(str(value))}" for name, value in rest.items())
         moment = str(line["time"])[:19]

@@ -1,4 +1,4 @@
-"""``refeed step``: what a pod runs. For workflows, not for people."""
+"""``refeed step``: the commands that a workflow's pods run. Not meant to be typed by hand."""
 
 from __future__ import annotations
 
@@ -11,7 +11,8 @@ from steps.contract import RunAddress
 from steps.errors import PreemptedError
 
 app = typer.Typer(
-    help="Run one step of a run; a workflow's pods do.",
+    help="Run one step of a run. Used by the pods of a workflow.",
+    epilog="Example: refeed step check --root gs://bucket --project sales --experiment demand",
     no_args_is_help=True,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
@@ -24,26 +25,26 @@ Run = Annotated[str, typer.Option(help="The run's id.")]
 
 @app.callback()
 def _in_a_pod() -> None:
-    """From its first moment a pod that is told to stop says so: it is started again."""
+    """Exit as preempted on SIGTERM from the first moment, so that Argo starts the pod again."""
     signal.signal(signal.SIGTERM, _preempted)
 
 
 def _preempted(_number: int, _frame: object) -> None:
-    raise PreemptedError("The pod was told to stop before it had begun.")
+    raise PreemptedError("The pod was stopped before its step started.")
 
 
 @app.command()
 def check(root: Root, project: Project, experiment: Experiment, run: Run = "") -> None:
-    """Check the spec and the form's values, and begin a run or go on with one."""
+    """Check the spec and the form's values, and start or resume a run."""
     from workflows.pods import check as step
 
-    del root, project, experiment, run  # they are in the spec, which is what is checked
+    del root, project, experiment, run  # the step reads them from the spec that it checks
     step.check()
 
 
 @app.command()
 def split(root: Root, project: Project, experiment: Experiment, run: Run) -> None:
-    """Make the data set, and pack its partitions into shards."""
+    """Build the dataset, and pack its partitions into shards."""
     from workflows.pods.split import split_in_pod
 
     split_in_pod(RunAddress(root, project, experiment, run))
@@ -66,7 +67,7 @@ def train(
 
 @app.command()
 def collect(root: Root, project: Project, experiment: Experiment, run: Run) -> None:
-    """Write tables and report, and decide the outcome."""
+    """Write the tables and the report, and record the outcome."""
     from workflows.pods.collect import collect_in_pod
 
     collect_in_pod(RunAddress(root, project, experiment, run))
@@ -74,8 +75,8 @@ def collect(root: Root, project: Project, experiment: Experiment, run: Run) -> N
 
 @app.command()
 def finish(root: Root, project: Project, experiment: Experiment, run: Run = "") -> None:
-    """Close the books of a run that did not end well, and tell somebody."""
+    """Record the end of a run that failed, and send notifications."""
     from workflows.pods.finish import finish as step
 
-    del run  # the exit handler is not told: it finds the same id that the check step found
+    del run  # the exit handler gets no run id: it derives the same id as the check step
     step(root, project, experiment)

@@ -1,4 +1,4 @@
-"""What the commands print for people, and the same as JSON."""
+"""Summaries of runs, trainers and garbage, as terminal output and as JSON."""
 
 from __future__ import annotations
 
@@ -36,12 +36,12 @@ REASONS = {
 
 
 def print_summary(summary: RunSummary) -> None:
-    """The end of ``refeed run``."""
-    print_outcome(summary.outcome, _work(summary))
+    """Print the outcome of ``refeed run``."""
+    print_outcome(summary.outcome, _reused_work(summary))
 
 
 def print_outcome(outcome: Outcome, note: str = "") -> None:
-    """What came of a run, wherever it ran."""
+    """Print the outcome of a run, local or on a cluster."""
     out.print()
     trained = f"{outcome.counts['trained']:,} of {outcome.partitions:,} partitions trained"
     out.print(f"[bold]{trained}[/]{note}")
@@ -49,16 +49,16 @@ def print_outcome(outcome: Outcome, note: str = "") -> None:
         out.print(f"  {count:,} without a model: {REASONS.get(reason, reason)}")
     if outcome.rows_without_target:
         share = f"{outcome.rows_without_target:,} of {outcome.rows:,}"
-        out.print(f"  {share} rows have no target: left out")
+        out.print(f"  {share} rows have no target and are left out")
     if outcome.best:
         title = "Best, by the lower bound of the 90 % interval of skill"
-        _print_lines(title, outcome.best, outcome.metric)
-        _print_lines("Worst, by the upper bound", outcome.worst, outcome.metric)
+        _print_ranking(title, outcome.best, outcome.metric)
+        _print_ranking("Worst, by the upper bound", outcome.worst, outcome.metric)
     out.print(f"\nTables  {short_path(outcome.tables)}", markup=False)
     out.print(f"Report  {short_path(outcome.report)}", markup=False, style="bold")
 
 
-def _work(summary: RunSummary) -> str:
+def _reused_work(summary: RunSummary) -> str:
     cached = summary.trained.cached
     parts = []
     if summary.resumed:
@@ -66,31 +66,31 @@ def _work(summary: RunSummary) -> str:
     if cached["full"]:
         parts.append(f"{cached['full']:,} found in the cache")
     if cached["fit"]:
-        parts.append(f"{cached['fit']:,} explained anew")
+        parts.append(f"{cached['fit']:,} explained again")
     return f" [dim]({', '.join(parts)})[/]" if parts else ""
 
 
 def short_path(path: str) -> str:
-    """A path as one would type it: relative to the working directory if it is below it."""
+    """Return a path relative to the working directory if it is below it, else unchanged."""
     absolute = Path(path)
     return str(absolute.relative_to(Path.cwd())) if absolute.is_relative_to(Path.cwd()) else path
 
 
-def _print_lines(title: str, lines: Sequence[PartitionRow], metric: str) -> None:
+def _print_ranking(title: str, rows: Sequence[PartitionRow], metric: str) -> None:
     table = Table(title=title, title_justify="left", title_style="", box=None, pad_edge=False)
     table.add_column("  partition")
-    for name in ("skill", "90 % interval", metric, "best constant", "rows"):
+    for name in ("skill", "90 % interval", metric, "constant prediction", "rows"):
         table.add_column(name, justify="right")
-    for line in lines:
-        bounds = f"{_number(line.skill_low)} to {_number(line.skill_high)}"
-        cells = (_number(line.skill), bounds, _short(line.value), _short(line.constant_value))
-        table.add_row(f"  {escape(elided(line.partition))}", *cells, f"{line.rows:,}")
+    for row in rows:
+        bounds = f"{_signed(row.skill_low)} to {_signed(row.skill_high)}"
+        cells = (_signed(row.skill), bounds, _short(row.value), _short(row.constant_value))
+        table.add_row(f"  {escape(elided(row.partition))}", *cells, f"{row.rows:,}")
     out.print()
     out.print(table)
 
 
 def elided(text: str, width: int = 30) -> str:
-    """Printable text of at most ``width`` characters, cut in the middle."""
+    """Return printable text of at most ``width`` characters, cut in the middle."""
     shown = visible(text) if text else "(empty)"
     if len(shown) <= width:
         return shown
@@ -98,7 +98,7 @@ def elided(text: str, width: int = 30) -> str:
     return f"{shown[:half]}…{shown[-half:]}"
 
 
-def _number(value: float | None) -> str:
+def _signed(value: float | None) -> str:
     return "-" if value is None else f"{value:+.3f}"
 
 
@@ -107,7 +107,7 @@ def _short(value: float | None) -> str:
 
 
 def as_json(summary: RunSummary) -> dict[str, Any]:
-    """The same for scripts."""
+    """Return the summary of ``refeed run`` as JSON values."""
     outcome = summary.outcome
     return {
         "run": summary.run,
@@ -129,9 +129,9 @@ def as_json(summary: RunSummary) -> dict[str, Any]:
 
 
 def print_runs(runs: list[RunRecord]) -> None:
-    """The runs of an experiment, the newest first."""
+    """Print the runs of an experiment, newest first."""
     if not runs:
-        out.print("No run yet.")
+        out.print("No runs yet.")
         return
     table = Table(box=None, pad_edge=False)
     for name in ("run", "status", "started", "trained", "skipped", "failed"):
@@ -142,18 +142,18 @@ def print_runs(runs: list[RunRecord]) -> None:
     out.print(table)
 
 
-def print_trainers(found: dict[str, str]) -> None:
-    """Installed trainers and where they come from."""
+def print_trainers(trainers: dict[str, str]) -> None:
+    """Print installed trainers and the classes that implement them."""
     table = Table(box=None, pad_edge=False)
     table.add_column("trainer")
     table.add_column("from")
-    for name, value in found.items():
+    for name, value in trainers.items():
         table.add_row(escape(name), escape(value))
     out.print(table)
 
 
 def print_params(name: str, model: type[BaseModel]) -> None:
-    """The parameters of a trainer: name, default, meaning."""
+    """Print the parameters of a trainer: name, default and meaning."""
     table = Table(box=None, pad_edge=False)
     table.add_column(f"trainer.params of {escape(name)}", style="cyan", no_wrap=True)
     table.add_column("default", no_wrap=True)
@@ -164,10 +164,10 @@ def print_params(name: str, model: type[BaseModel]) -> None:
     out.print(table, soft_wrap=False)
 
 
-def print_garbage(found: Garbage, dry_run: bool) -> None:
-    """What was or would be removed."""
+def print_garbage(garbage: Garbage, dry_run: bool) -> None:
+    """Print the paths that were or would be removed."""
     verb = "Would remove" if dry_run else "Removed"
-    for path in found.paths:
+    for path in garbage.paths:
         out.print(f"{verb} {path}", markup=False)
-    size = f"{found.bytes / 1e6:,.1f} MB"
-    out.print(f"{verb} {len(found.paths):,} files and folders of {size}.")
+    size = f"{garbage.bytes / 1e6:,.1f} MB"
+    out.print(f"{verb} {len(garbage.paths):,} files and folders ({size}).")

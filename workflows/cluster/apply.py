@@ -1,4 +1,4 @@
-"""Create or replace, on top of what both APIs can do."""
+"""Create or replace an Argo object, through either API."""
 
 from __future__ import annotations
 
@@ -10,50 +10,53 @@ from workflows.cluster.errors import ConflictError
 
 _APPLIED = {"WorkflowTemplate", "CronWorkflow"}
 _ATTEMPTS = 5
-_KEPT = ("resourceVersion", "finalizers", "ownerReferences")
+_KEPT_METADATA = ("resourceVersion", "finalizers", "ownerReferences")
 
 
 class Objects(Protocol):
-    """The objects of any of our kinds, one request each."""
+    """Access to Argo objects, one request per method."""
 
     def find(self, kind: str, namespace: str, name: str) -> Manifest | None:
-        """The object; None if there is none."""
+        """Return the object, or None if it does not exist."""
 
     def insert(self, kind: str, manifest: Manifest) -> Manifest:
-        """Create the object; ``ConflictError`` if it is there."""
+        """Create the object; raise ``ConflictError`` if it exists."""
 
     def update(self, kind: str, manifest: Manifest) -> Manifest:
-        """Replace the object; ``ConflictError`` if it changed since its ``resourceVersion``."""
+        """Replace the object; raise ``ConflictError`` if its ``resourceVersion`` is outdated."""
 
 
 def apply(objects: Objects, manifest: Manifest) -> None:
     """See ``Cluster.apply``.
 
     Raises:
-        TransientError: others keep changing the object between our reading and writing.
-        ValueError: the object is of a kind that is not ours to replace.
+        TransientError: other clients keep changing the object between read and write.
+        ValueError: Refeed does not replace objects of this kind.
     """
     kind = kind_of(manifest, _APPLIED)
     namespace, name = manifest["metadata"]["namespace"], manifest["metadata"]["name"]
     for _ in range(_ATTEMPTS):
-        found = objects.find(kind, namespace, name)
+        current = objects.find(kind, namespace, name)
         try:
-            if found is None:
+            if current is None:
                 objects.insert(kind, manifest)
             else:
-                objects.update(kind, _successor(manifest, found))
-        except ConflictError:  # a controller or a colleague was quicker
+                objects.update(kind, _replacement(manifest, current))
+        except ConflictError:  # another client wrote the object first
             continue
         return
-    message = f"{kind} {name!r} in namespace {namespace!r} is changed by others all the time."
-    raise TransientError(message, hint="Try again.")
+    raise TransientError(
+        f"{kind} {name!r} in namespace {namespace!r} could not be replaced: other clients changed "
+        f"it during each of {_ATTEMPTS} attempts.",
+        hint="Try again.",
+    )
 
 
 def kind_of(manifest: Manifest, allowed: set[str]) -> str:
-    """The kind of an object that may be touched.
+    """Return the kind of an object, which must be one of ``allowed``.
 
     Raises:
-        ValueError: it may not; that is a bug of ours, not of a user's.
+        ValueError: the kind is not allowed, which is a bug in Refeed.
     """
     kind, version = str(manifest.get("kind")), manifest.get("apiVersion")
     if version != f"{GROUP}/{VERSION}" or kind not in allowed:
@@ -61,16 +64,16 @@ def kind_of(manifest: Manifest, allowed: set[str]) -> str:
     return kind
 
 
-def _successor(manifest: Manifest, found: Manifest) -> Manifest:
-    """The manifest in the place of what was found.
+def _replacement(manifest: Manifest, current: Manifest) -> Manifest:
+    """Return the manifest with the status and metadata to keep from the current object.
 
-    Argo's definitions have no status subresource, so whoever replaces a CronWorkflow without its
-    status makes the controller forget what it has scheduled, and start it once more.
+    Argo's custom resources have no status subresource. Without its status, a replaced CronWorkflow
+    would lose its last scheduled time, and the controller would start it again.
     """
-    old, new = found["metadata"], manifest["metadata"]
-    metadata = {key: old[key] for key in _KEPT if key in old} | new
+    old, new = current["metadata"], manifest["metadata"]
+    metadata = {key: old[key] for key in _KEPT_METADATA if key in old} | new
     annotations = {**(old.get("annotations") or {}), **(new.get("annotations") or {})}
     if annotations:
         metadata["annotations"] = annotations
-    status = {"status": found["status"]} if found.get("status") else {}
+    status = {"status": current["status"]} if current.get("status") else {}
     return {**manifest, "metadata": metadata, **status}

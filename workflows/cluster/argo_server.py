@@ -1,8 +1,8 @@
-"""The Argo server's REST API behind the cluster port, with nothing but the standard library.
+"""Adapter of the cluster port for the Argo server's REST API; uses the standard library only.
 
-It reads what Argo's own command line reads: ``ARGO_SERVER`` (host:port), ``ARGO_TOKEN`` ("Bearer
-..." or the token alone), ``ARGO_SECURE`` (true), ``ARGO_INSECURE_SKIP_VERIFY`` (false) and
-``ARGO_BASE_HREF``. A token goes to that address only: no redirect is followed.
+It reads the variables of Argo's own CLI: ``ARGO_SERVER`` (host:port), ``ARGO_TOKEN`` ("Bearer ..."
+or the token alone), ``ARGO_SECURE`` (true), ``ARGO_INSECURE_SKIP_VERIFY`` (false) and
+``ARGO_BASE_HREF``. It follows no redirects, so the token is sent to that address only.
 """
 
 from __future__ import annotations
@@ -25,39 +25,39 @@ from workflows.cluster.retry import RetryPolicy
 
 TIMEOUT_SECONDS = 30.0
 
-_FOLDERS = {
+_RESOURCES = {
     "Workflow": ("workflows", "workflow"),
     "WorkflowTemplate": ("workflow-templates", "template"),
     "CronWorkflow": ("cron-workflows", "cronWorkflow"),
 }
-"""Where the objects of a kind are, and how the body of a request calls one."""
+"""Path segment of each kind, and the key of its object in a request body."""
 
 _VERBS = {"GET": "get", "POST": "create", "PUT": "update"}
-_ENDED = "cannot shutdown a completed workflow"
-_WRONG_SCHEME = "HTTP request to an HTTPS server"
+_ENDED = "cannot shutdown a completed workflow"  # the server reports no code for this
+_WRONG_SCHEME = "HTTP request to an HTTPS server"  # nor for this
 
 
 class _NoRedirects(urllib.request.HTTPRedirectHandler):
-    """The standard library would take the token along to wherever it is sent."""
+    """Handler that follows no redirect; the default one would forward the token."""
 
     def redirect_request(self, *_: object, **__: object) -> None:
         return None
 
 
 class ArgoServer:
-    """Workflows through an Argo server.
+    """Cluster accessed through an Argo server.
 
     Args:
         address: host:port.
-        token: of the person; with ``Bearer`` in front or without; empty where none is asked for.
-        secure: whether it speaks TLS.
-        verify: whether its certificate must be trusted.
-        base: the path that it is served under.
-        timeout: seconds to wait for an answer.
-        patience: how reads are tried again.
+        token: the user's token, with or without ``Bearer``; empty if the server needs none.
+        secure: use TLS.
+        verify: verify the server's certificate.
+        base: path under which the server is served.
+        timeout: seconds to wait for a response.
+        retry_policy: retries of calls that can be repeated.
 
     Raises:
-        UsageError: the address or the token cannot be one.
+        UsageError: the address or the token is not valid.
     """
 
     def __init__(
@@ -71,7 +71,8 @@ class ArgoServer:
         timeout: float = TIMEOUT_SECONDS,
         retry_policy: RetryPolicy | None = None,
     ) -> None:
-        self._root = f"{'https' if secure else 'http'}://{_checked(address)}{_path(base)}/api/v1"
+        path = f"/{quote(base.strip('/'))}" if base.strip("/") else ""
+        self._root = f"{'https' if secure else 'http'}://{_checked(address)}{path}/api/v1"
         self._address, self._secure, self._timeout = address, secure, timeout
         self._authorization = _authorization(token)
         self._retry_policy = retry_policy or RetryPolicy()
@@ -83,8 +84,8 @@ class ArgoServer:
         )
 
     @classmethod
-    def of(cls, environment: Mapping[str, str]) -> ArgoServer:
-        """The server that the environment names, read as Argo's command line does."""
+    def from_environment(cls, environment: Mapping[str, str]) -> ArgoServer:
+        """Return the server that the environment configures, as for Argo's CLI."""
         return cls(
             environment["ARGO_SERVER"],
             environment.get("ARGO_TOKEN", ""),
@@ -94,14 +95,14 @@ class ArgoServer:
         )
 
     @property
-    def place(self) -> str:
-        """See ``Cluster.place``."""
+    def server(self) -> str:
+        """See ``Cluster.server``."""
         return f"the Argo server {self._address}"
 
     @property
     def whoami(self) -> str:
         """See ``Cluster.whoami``."""
-        return "the holder of ARGO_TOKEN" if self._authorization else "nobody (no ARGO_TOKEN)"
+        return "the user of ARGO_TOKEN" if self._authorization else "anonymous (no ARGO_TOKEN)"
 
     def apply(self, manifest: Manifest) -> None:
         """See ``Cluster.apply``."""
@@ -117,32 +118,32 @@ class ArgoServer:
 
     def workflows(self, namespace: str, selector: str) -> list[Manifest]:
         """See ``Cluster.workflows``."""
-        asked = self._asked("list", "Workflow", namespace)
+        api_request = self._api_request("list", "Workflow", namespace)
         query = urlencode({"listOptions.labelSelector": selector})
-        path = f"{self._folder('Workflow', namespace)}?{query}"
-        answer = self._retry_policy.again(lambda: self._call("GET", path, asked))
-        return answer.get("items") or []
+        path = f"{self._path('Workflow', namespace)}?{query}"
+        response = self._retry_policy.call(lambda: self._call("GET", path, api_request))
+        return response.get("items") or []
 
     def stop(self, namespace: str, name: str) -> None:
         """See ``Cluster.stop``."""
-        asked = self._asked("patch", "Workflow", namespace, name)
-        self._retry_policy.again(lambda: self._stop(asked))
+        api_request = self._api_request("patch", "Workflow", namespace, name)
+        self._retry_policy.call(lambda: self._stop(api_request))
 
-    def _stop(self, asked: ApiRequest) -> None:
-        path = f"{self._folder('Workflow', asked.namespace)}/{quote(asked.name)}/stop"
-        body = {"namespace": asked.namespace, "name": asked.name}
+    def _stop(self, api_request: ApiRequest) -> None:
+        path = f"{self._path('Workflow', api_request.namespace)}/{quote(api_request.name)}/stop"
+        body = {"namespace": api_request.namespace, "name": api_request.name}
         try:
-            self._call("PUT", path, asked, body)
-        except TransientError as error:  # the server calls it an internal error
+            self._call("PUT", path, api_request, body)
+        except TransientError as error:  # the server reports an internal error
             if _ENDED not in error.message:
                 raise
 
     def find(self, kind: str, namespace: str, name: str) -> Manifest | None:
         """See ``Objects.find``."""
-        asked = self._asked("get", kind, namespace, name)
-        path = f"{self._folder(kind, namespace)}/{quote(name)}"
+        api_request = self._api_request("get", kind, namespace, name)
+        path = f"{self._path(kind, namespace)}/{quote(name)}"
         try:
-            return self._retry_policy.again(lambda: self._call("GET", path, asked))
+            return self._retry_policy.call(lambda: self._call("GET", path, api_request))
         except MissingInputError:
             return None
 
@@ -157,43 +158,46 @@ class ArgoServer:
     def _write(self, method: str, kind: str, manifest: Manifest, tail: str) -> Manifest:
         metadata = manifest["metadata"]
         namespace, name = metadata["namespace"], metadata.get("name", "")
-        asked = self._asked(_VERBS[method], kind, namespace, name)
-        body = {"namespace": namespace, _FOLDERS[kind][1]: manifest} | (
+        api_request = self._api_request(_VERBS[method], kind, namespace, name)
+        body = {"namespace": namespace, _RESOURCES[kind][1]: manifest} | (
             {"name": name} if tail else {}
         )
-        path = self._folder(kind, namespace) + tail
-        return self._retry_policy.once(lambda: self._call(method, path, asked, body))
+        path = self._path(kind, namespace) + tail
+        return self._retry_policy.call_once(lambda: self._call(method, path, api_request, body))
 
-    def _asked(self, verb: str, kind: str, namespace: str, name: str = "") -> ApiRequest:
-        return ApiRequest(verb, kind, namespace, name, self.place, self.whoami)
+    def _api_request(self, verb: str, kind: str, namespace: str, name: str = "") -> ApiRequest:
+        return ApiRequest(verb, kind, namespace, name, self.server, self.whoami)
 
     @staticmethod
-    def _folder(kind: str, namespace: str) -> str:
-        return f"/{_FOLDERS[kind][0]}/{quote(namespace)}"
+    def _path(kind: str, namespace: str) -> str:
+        return f"/{_RESOURCES[kind][0]}/{quote(namespace)}"
 
     def _call(
-        self, method: str, path: str, asked: ApiRequest, body: Manifest | None = None
+        self, method: str, path: str, api_request: ApiRequest, body: Manifest | None = None
     ) -> dict[str, Any]:
-        status, content = self._exchange(method, path, body)
-        answer = _parsed(content)
-        if status == HTTPStatus.OK and answer is not None:
-            return answer
-        message = content.decode(errors="replace") if answer is None else answer.get("message", "")
+        status, content = self._send(method, path, body)
+        response = _parse(content)
+        if status == HTTPStatus.OK and response is not None:
+            return response
+        text = content.decode(errors="replace")
+        message = text if response is None else response.get("message", "")
         if _WRONG_SCHEME in message:
-            raise self._foreign("it speaks TLS")
-        if answer is None and status < HTTPStatus.INTERNAL_SERVER_ERROR and status not in _GATES:
-            raise self._foreign(f"its answer, with status {status}, is no JSON")
+            raise self._not_argo("it requires TLS")
+        if response is None:
+            if status < HTTPStatus.INTERNAL_SERVER_ERROR and status not in _PROXY_STATUSES:
+                raise self._not_argo(f"its response, with status {status}, is not JSON")
+            message = "" if text.lstrip().startswith("<") else text  # omit HTML pages
         if status == HTTPStatus.NOT_IMPLEMENTED:
-            raise self._foreign("it has no such call")
-        raise error_from_response(asked, status, _readable(message) if answer is None else message)
+            raise self._not_argo("it does not implement this request")
+        raise error_from_response(api_request, status, message)
 
-    def _exchange(self, method: str, path: str, body: Manifest | None) -> tuple[int, bytes]:
-        """Status and content of the answer, whatever the status."""
+    def _send(self, method: str, path: str, body: Manifest | None) -> tuple[int, bytes]:
+        """Send a request, and return the status and content of the response."""
         data = None if body is None else json.dumps(body).encode()
         headers = {"Accept": "application/json", "Content-Type": "application/json"}
         if self._authorization:
             headers["Authorization"] = self._authorization
-        # S310 warns of file: URLs, which this one cannot be.
+        # S310 warns about file: URLs, which this one cannot be.
         request = urllib.request.Request(self._root + path, data, headers, method=method)  # noqa: S310
         try:
             with self._opener.open(request, timeout=self._timeout) as response:
@@ -202,59 +206,50 @@ class ArgoServer:
             with error:
                 return error.code, error.read()
         except (OSError, http.client.HTTPException) as error:
-            raise unreachable(self.place, error, self._hint()) from error
+            raise unreachable(self.server, error, self._hint()) from error
 
     def _hint(self) -> str:
-        secure = "false if it speaks no TLS" if self._secure else "true if it speaks TLS"
+        secure = "false if it does not use TLS" if self._secure else "true if it uses TLS"
         return (
             f"Check ARGO_SERVER (host:port), set ARGO_SECURE={secure}, or use the Kubernetes API "
             "with REFEED_CLUSTER=kubernetes."
         )
 
-    def _foreign(self, why: str) -> UnavailableError:
+    def _not_argo(self, reason: str) -> UnavailableError:
         return UnavailableError(
-            f"What answers at {self._address} is not the API of an Argo server as asked: {why}.",
+            f"The server at {self._address} does not respond like an Argo server: {reason}.",
             hint="It may be a login page or another path. Set ARGO_SERVER (host:port), ARGO_SECURE "
-            "and ARGO_BASE_HREF as for Argo's own command line.",
+            "and ARGO_BASE_HREF as for Argo's own CLI.",
         )
 
 
-_GATES = {401, 403, 408, 429}
-"""What a proxy in front says with a page of its own, and means as the server would."""
+_PROXY_STATUSES = {401, 403, 408, 429}
+"""Statuses that a proxy returns with its own page and the same meaning as Argo's."""
 
 
-def _parsed(content: bytes) -> dict[str, Any] | None:
+def _parse(content: bytes) -> dict[str, Any] | None:
     try:
-        answer = json.loads(content)
+        value = json.loads(content)
     except ValueError:
         return None
-    return answer if isinstance(answer, dict) else None
-
-
-def _readable(page: str) -> str:
-    """A message in plain text; a web page says nothing that is worth showing."""
-    return "" if page.lstrip().startswith("<") else page
-
-
-def _path(base: str) -> str:
-    inner = base.strip("/")
-    return f"/{quote(inner)}" if inner else ""
+    return value if isinstance(value, dict) else None
 
 
 def _checked(address: str) -> str:
     if any(not c.isprintable() or c in " /@?#" for c in address):
         raise UsageError(
-            f"ARGO_SERVER is {address!r}; it must be host:port, without a scheme or a path.",
-            hint="Whether it speaks TLS is told by ARGO_SECURE, and its path by ARGO_BASE_HREF.",
+            f"ARGO_SERVER is {address!r}. It must be host:port, without a scheme or a path.",
+            hint="Set ARGO_SECURE to choose TLS, and ARGO_BASE_HREF to set the path.",
         )
     return address
 
 
 def _authorization(token: str) -> str:
-    """The header. An error of the standard library about it would show the token."""
+    """Return the header, checked here since the standard library's error would show the token."""
     token = token.strip()
     if not (token.isascii() and token.isprintable()):
         raise UsageError(
-            "ARGO_TOKEN has characters that no token has.", hint="Copy it again, on one line."
+            "ARGO_TOKEN has characters that are not allowed in a token.",
+            hint="Copy it again, on one line.",
         )
     return token if " " in token or not token else f"Bearer {token}"

@@ -1,7 +1,7 @@
-"""The cluster port: the few things that submitting and following a run needs of Argo.
+"""The cluster port: the operations on Argo objects that Refeed needs.
 
-Two adapters have it: ``workflows.cluster.kubernetes_api`` and ``workflows.cluster.argo_server``;
-``workflows.cluster.connect`` chooses.
+Two adapters implement it, ``workflows.cluster.kubernetes_api`` and
+``workflows.cluster.argo_server``; ``workflows.cluster.connect`` chooses one.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import Any, Protocol
 
 Manifest = dict[str, Any]
-"""An object as Kubernetes has it in JSON."""
+"""A Kubernetes object as JSON values."""
 
 GROUP, VERSION = "argoproj.io", "v1alpha1"
 PLURALS = {
@@ -17,68 +17,68 @@ PLURALS = {
     "WorkflowTemplate": "workflowtemplates",
     "CronWorkflow": "cronworkflows",
 }
-"""The kinds that Refeed touches, and the resource that each is in the API."""
+"""The kinds of object that Refeed uses, and the resource of each in the API."""
 
 
 class Cluster(Protocol):
-    """Argo's objects in the namespaces of one cluster.
+    """Argo objects in the namespaces of one cluster.
 
-    Any of these raises ``UnavailableError`` where the cluster cannot be reached or has no Argo,
-    ``ForbiddenError`` where it does not let us, and ``TransientError`` where it has too much to do.
-    Reads are tried again before that, and so is ``stop``; nothing that could start a run twice is.
+    Every method raises ``UnavailableError`` if the cluster cannot be reached or has no Argo,
+    ``ForbiddenError`` if permission is denied, and ``TransientError`` if the cluster is overloaded.
+    Reads and ``stop`` are retried first; requests that could start a run twice are not.
     """
 
     @property
-    def place(self) -> str:
-        """Which cluster this is, for messages: it follows "at" or "by"."""
+    def server(self) -> str:
+        """Description of the API server, for messages."""
 
     @property
     def whoami(self) -> str:
-        """Whose credentials are used, for messages; never the credentials."""
+        """Description of the credentials' owner, for messages; never the credentials."""
 
     def apply(self, manifest: Manifest) -> None:
-        """Create a WorkflowTemplate or CronWorkflow, or replace the one of that name.
+        """Create or replace a WorkflowTemplate or CronWorkflow.
 
-        What a controller keeps in the object (its status, its annotations) outlives it.
+        A replaced object keeps its status and the controllers' annotations.
 
         Raises:
-            MissingInputError: there is no such namespace.
-            TerminalError: the cluster does not accept it, in its own words.
-            ValueError: it is of another kind; those are never touched.
+            MissingInputError: the namespace does not exist.
+            TerminalError: the cluster rejects the object; the message is the cluster's.
+            ValueError: the object is of another kind.
         """
 
     def create(self, manifest: Manifest) -> Manifest:
-        """Create a Workflow, which starts it, and return it as it was created.
+        """Create a Workflow, which starts it, and return the created object.
 
         Args:
-            manifest: with ``name`` or ``generateName`` in its metadata.
+            manifest: a Workflow with ``name`` or ``generateName`` in its metadata.
 
         Returns:
             At least ``metadata``, with ``name`` and ``creationTimestamp``, and ``spec``.
 
         Raises:
-            MissingInputError: there is no such namespace, or no WorkflowTemplate that it refers to.
-            TerminalError: there is one of that name, or the cluster does not accept it.
-            ValueError: it is of another kind.
+            MissingInputError: the namespace or the WorkflowTemplate it refers to does not exist.
+            TerminalError: the name is taken, or the cluster rejects the object.
+            ValueError: the object is of another kind.
         """
 
     def workflow(self, namespace: str, name: str) -> Manifest | None:
-        """The Workflow of a name; None if there is none. Its nodes are there in full."""
+        """Return a Workflow with all its nodes, or None if it does not exist."""
 
     def workflows(self, namespace: str, selector: str) -> list[Manifest]:
-        """The Workflows that have the labels; all of them for an empty selector.
+        """Return the Workflows that match a label selector; all for an empty one.
 
         Args:
-            namespace: where they are; one that is not there has none.
+            namespace: namespace to search; one that does not exist has no Workflows.
             selector: as in ``kubectl get --selector``: ``a=b,c!=d``.
 
         Raises:
-            TerminalError: this is no selector.
+            TerminalError: the selector is not valid.
         """
 
     def stop(self, namespace: str, name: str) -> None:
-        """Let no further pod start, and exit handlers run; no error if it has ended already.
+        """Start no further pods, and run exit handlers; do nothing if the Workflow has ended.
 
         Raises:
-            MissingInputError: there is no such Workflow.
+            MissingInputError: the Workflow does not exist.
         """

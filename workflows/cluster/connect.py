@@ -1,4 +1,4 @@
-"""Which cluster, and which way to it: told by the environment, as Argo and kubectl are told."""
+"""Connect to the cluster that the environment configures, as for Argo's CLI and kubectl."""
 
 from __future__ import annotations
 
@@ -12,80 +12,83 @@ from steps.errors import UnavailableError, UsageError
 from workflows.cluster.base import Cluster
 
 VARIABLE = "REFEED_CLUSTER"
-"""Chooses where both ways are open: argo or kubernetes."""
+"""Variable that chooses an adapter if both are configured: argo or kubernetes."""
 
 _SERVICE_HOST = "KUBERNETES_SERVICE_HOST"
 _TOKEN = Path("/var/run/secrets/kubernetes.io/serviceaccount/token")
 
 
 def connect(environment: Mapping[str, str]) -> Cluster:
-    """The cluster that the environment names; nothing is asked of it yet.
+    """Return the cluster that the environment configures, without sending a request.
 
-    An Argo server (``ARGO_SERVER``) comes first, then a kubeconfig (``KUBECONFIG``, or the one in
-    the home folder), then the account of the pod that this runs in.
+    An Argo server (``ARGO_SERVER``) takes precedence over a kubeconfig (``KUBECONFIG``, or the one
+    in the home folder), and a kubeconfig over the service account of the current pod.
 
     Raises:
-        UnavailableError: the environment names no cluster.
-        UsageError: ``REFEED_CLUSTER`` is no way that we know.
+        UnavailableError: the environment configures no cluster.
+        UsageError: the value of ``REFEED_CLUSTER`` is unknown.
     """
-    wanted = environment.get(VARIABLE, "")
-    if wanted not in {"", *_WAYS}:
-        message = f"{VARIABLE} is {wanted!r}; it must be one of {', '.join(sorted(_WAYS))}."
-        raise UsageError(message, hint="Leave it out to use an Argo server if ARGO_SERVER is set.")
-    for name, way in _WAYS.items():
-        found = way(environment) if wanted in {"", name} else None
-        if found is not None:
-            return found
-    raise _nowhere(environment, wanted)
+    adapter = environment.get(VARIABLE, "")
+    if adapter not in {"", *_ADAPTERS}:
+        raise UsageError(
+            f"{VARIABLE} is {adapter!r}. It must be one of {', '.join(sorted(_ADAPTERS))}.",
+            hint="Leave it out to use an Argo server if ARGO_SERVER is set.",
+        )
+    for name, open_adapter in _ADAPTERS.items():
+        cluster = open_adapter(environment) if adapter in {"", name} else None
+        if cluster is not None:
+            return cluster
+    raise _no_cluster(environment, adapter)
 
 
 def _argo(environment: Mapping[str, str]) -> Cluster | None:
     if not environment.get("ARGO_SERVER"):
         return None
-    return _made("workflows.cluster.argo_server", "ArgoServer", "of", environment)
+    return _create("workflows.cluster.argo_server", "ArgoServer", "from_environment", environment)
 
 
 def _kubernetes(environment: Mapping[str, str]) -> Cluster | None:
     module, name = "workflows.cluster.kubernetes_api", "KubernetesApi"
     files = _kubeconfig(environment)
     if files is not None:
-        return _made(module, name, "of_kubeconfig", files)
+        return _create(module, name, "from_kubeconfig", files)
     if environment.get(_SERVICE_HOST) and _TOKEN.is_file():
-        return _made(module, name, "in_cluster", environment)
+        return _create(module, name, "in_cluster", environment)
     return None
 
 
-_WAYS: dict[str, Callable[[Mapping[str, str]], Cluster | None]] = {
+_ADAPTERS: dict[str, Callable[[Mapping[str, str]], Cluster | None]] = {
     "argo": _argo,
     "kubernetes": _kubernetes,
 }
 
 
 def _kubeconfig(environment: Mapping[str, str]) -> str | None:
-    """The files that are there, as in ``KUBECONFIG``; None if none is."""
+    """Return the kubeconfig files that exist, joined as in ``KUBECONFIG``; None if none exists."""
     home = Path(environment.get("HOME") or Path.home())
-    named = environment.get("KUBECONFIG") or str(home / ".kube" / "config")
-    there = [name for name in named.split(os.pathsep) if name and Path(name).is_file()]
-    return os.pathsep.join(there) or None
+    paths = environment.get("KUBECONFIG") or str(home / ".kube" / "config")
+    existing = [path for path in paths.split(os.pathsep) if path and Path(path).is_file()]
+    return os.pathsep.join(existing) or None
 
 
-def _made(module: str, name: str, maker: str, argument: object) -> Cluster:
-    """The adapter, imported on use: whoever submits through Argo needs no Kubernetes client."""
+def _create(module: str, name: str, constructor: str, argument: object) -> Cluster:
+    """Import and create an adapter, so that Argo users need no Kubernetes client."""
     try:
         adapter: Any = getattr(importlib.import_module(module), name)
     except ModuleNotFoundError as error:
-        message = f"Reaching a cluster needs the module {error.name}, which is not installed."
-        raise UnavailableError(message, hint="Install it: pip install 'refeed[argo]'") from error
-    made: Cluster = getattr(adapter, maker)(argument)
-    return made
+        message = f"Connecting to a cluster requires the module {error.name}. It is not installed."
+        hint = "Install it with `pip install 'refeed[argo]'`."
+        raise UnavailableError(message, hint=hint) from error
+    cluster: Cluster = getattr(adapter, constructor)(argument)
+    return cluster
 
 
-def _nowhere(environment: Mapping[str, str], wanted: str) -> UnavailableError:
-    named = environment.get("KUBECONFIG")
-    lost = f" KUBECONFIG names {named!r}, which is not there." if named else ""
-    forced = f" ({VARIABLE}={wanted} allows no other way)" if wanted else ""
+def _no_cluster(environment: Mapping[str, str], adapter: str) -> UnavailableError:
+    path = environment.get("KUBECONFIG")
+    missing = f" KUBECONFIG is {path!r}, which does not exist." if path else ""
+    forced = f" for {VARIABLE}={adapter}" if adapter else ""
     return UnavailableError(
-        f"No cluster is known{forced}.{lost}",
+        f"No cluster is configured{forced}.{missing}",
         hint="Set ARGO_SERVER (host:port) and ARGO_TOKEN for an Argo server, or KUBECONFIG for the "
         "Kubernetes API: `gcloud container clusters get-credentials NAME` writes ~/.kube/config.",
     )

@@ -1,7 +1,7 @@
-"""What a cluster refuses, as one clear error each: the same words whoever relays them.
+"""Map the error responses of a cluster to RefeedErrors, equally for both adapters.
 
-The Argo server passes on what the API server says, mostly word by word, so both adapters give a
-status and a message to ``error_from_response``, and a failure to get there to ``unreachable``.
+The Argo server forwards the API server's messages, mostly unchanged. Both adapters pass a status
+and a message to ``error_from_response``, and a network error to ``unreachable``.
 """
 
 from __future__ import annotations
@@ -23,12 +23,12 @@ from steps.errors import (
 )
 from workflows.cluster.base import GROUP, PLURALS
 
-_LONGEST = 600
+_MAX_LENGTH = 600
 _DENIED = re.compile(
     r'User "(?P<user>[^"]+)" cannot (?P<verb>\w+) resource "(?P<resource>[^"]+)"'
     r'(?: in API group "[^"]*")?(?: in the namespace "(?P<namespace>[^"]+)")?'
 )
-# The Argo server's own words, where it finds out before it asks for the objects.
+# The Argo server's own message, if it checks the permission before it reads the objects.
 _DENIED_BY_ARGO = re.compile(
     r'not allowed to (?P<verb>\w+) (?P<resource>\w+) in namespace "(?P<namespace>[^"]+)"'
 )
@@ -43,102 +43,95 @@ _ANONYMOUS = "system:anonymous"
 
 @dataclass(frozen=True)
 class ApiRequest:
-    """What was asked for, of whom, by whom."""
+    """A request to a cluster, as described in messages."""
 
     verb: str
-    """As RBAC calls it: get, list, create, update, patch."""
+    """RBAC verb: get, list, create, update or patch."""
     kind: str
     """One of ``PLURALS``."""
     namespace: str
     name: str
     """Empty for a list or a generated name."""
-    place: str
+    server: str
     whoami: str
 
     @property
     def resource(self) -> str:
-        """``workflows`` of Workflow."""
+        """Resource of the kind, such as ``workflows`` for Workflow."""
         return PLURALS[self.kind]
 
     @property
-    def thing(self) -> str:
-        """The object, for messages."""
+    def target(self) -> str:
+        """Description of the object, for messages."""
         name = f" {self.name!r}" if self.name else ""
         return f"{self.kind}{name} in namespace {self.namespace!r}"
 
 
 class ConflictError(TerminalError):
-    """The object is there already, or was changed since it was read."""
+    """The object already exists, or was changed since it was read."""
 
 
 class UnreachableError(UnavailableError):
-    """The network does not lead there.
+    """The cluster cannot be reached over the network.
 
     Args:
-        lasting: whether it stays like that, as a certificate does that is not trusted.
+        permanent: true if a retry cannot help, as with an untrusted certificate.
     """
 
-    def __init__(self, message: str, *, hint: str, lasting: bool) -> None:
+    def __init__(self, message: str, *, hint: str, permanent: bool) -> None:
         super().__init__(message, hint=hint)
-        self.lasting = lasting
+        self.permanent = permanent
 
 
-def error_from_response(asked: ApiRequest, status: int, message: str) -> RefeedError:
-    """The error for an answer that is none.
+def error_from_response(request: ApiRequest, status: int, message: str) -> RefeedError:
+    """Map an HTTP error to a RefeedError.
 
     Args:
-        asked: what was asked for.
-        status: of HTTP.
-        message: what the API server or the Argo server said.
+        request: the request that failed.
+        status: HTTP status.
+        message: message of the API server or the Argo server.
     """
-    said = shortened(message)
+    message = shortened(message)
     if status in _BY_STATUS:
-        return _BY_STATUS[status](asked, said)
+        return _BY_STATUS[status](request, message)
     if status >= HTTPStatus.INTERNAL_SERVER_ERROR:
-        return _busy(asked, said or str(status))
-    return _invalid(asked, said or str(status))
+        return _busy(request, message or str(status))
+    return _invalid(request, message or str(status))
 
 
 def shortened(message: str) -> str:
-    """A message of somebody else on one line, and not too long for a terminal."""
+    """Return a foreign message on one line, truncated to a length that fits a terminal."""
     line = " ".join(message.split())
-    return line if len(line) <= _LONGEST else f"{line[:_LONGEST]}..."
+    return line if len(line) <= _MAX_LENGTH else f"{line[:_MAX_LENGTH]}..."
 
 
-def _unknown(asked: ApiRequest, said: str) -> RefeedError:
+def _unknown(request: ApiRequest, message: str) -> RefeedError:
     return ForbiddenError(
-        f"The cluster at {asked.place} does not know who {asked.whoami} is: {said.rstrip('.')}.",
-        hint="The credentials are missing, wrong or have expired: log in again, or set ARGO_TOKEN "
-        "anew where ARGO_SERVER is set.",
+        f"Not authenticated with {request.server} as {request.whoami}: {message.rstrip('.')}.",
+        hint="The credentials are missing, wrong or expired. Log in again, or set a new ARGO_TOKEN "
+        "if you use ARGO_SERVER.",
     )
 
 
-def _forbidden(asked: ApiRequest, said: str) -> RefeedError:
-    if _ANONYMOUS in said:
-        return _unknown(asked, said)
-    if _POLICY.search(said):
-        return _by_policy(asked, said)
-    found = _DENIED.search(said) or _DENIED_BY_ARGO.search(said)
-    facts = {key: value for key, value in found.groupdict().items() if value} if found else {}
-    return _denied(
-        facts.get("user", ""),
-        facts.get("verb", asked.verb),
-        facts.get("resource", asked.resource),
-        facts.get("namespace", asked.namespace),
-        asked,
-    )
-
-
-def _denied(user: str, verb: str, resource: str, namespace: str, asked: ApiRequest) -> RefeedError:
-    who = f"User {user!r}" if user else f"{asked.whoami[:1].upper()}{asked.whoami[1:]}"
+def _forbidden(request: ApiRequest, message: str) -> RefeedError:
+    if _ANONYMOUS in message:
+        return _unknown(request, message)
+    if _POLICY.search(message):
+        return _by_policy(request, message)
+    match = _DENIED.search(message) or _DENIED_BY_ARGO.search(message)
+    groups = {key: value for key, value in match.groupdict().items() if value} if match else {}
+    user, namespace = groups.get("user", ""), groups.get("namespace", request.namespace)
+    verb, resource = groups.get("verb", request.verb), groups.get("resource", request.resource)
+    subject = f"User {user!r}" if user else f"{request.whoami[:1].upper()}{request.whoami[1:]}"
     return ForbiddenError(
-        f"{who} may not {verb} {resource} in namespace {namespace!r} (at {asked.place}).",
-        hint=f"If that is the right namespace, ask its owner for: {_binding(user, namespace)}",
+        f"{subject} is not allowed to {verb} {resource} in namespace {namespace!r} "
+        f"(at {request.server}).",
+        hint=f"If the namespace is right, ask its owner to run: {_binding(user, namespace)}",
     )
 
 
 def _binding(user: str, namespace: str) -> str:
-    """The command that lets somebody in."""
+    """Return the command that grants a user access to a namespace."""
     account = _ACCOUNT.fullmatch(user)
     subject = f"--user={user or 'YOU'}"
     if account:
@@ -150,51 +143,56 @@ def _binding(user: str, namespace: str) -> str:
     )
 
 
-def _by_policy(asked: ApiRequest, said: str) -> RefeedError:
-    hint = "This is a rule of the cluster: ask whoever runs it."
-    if "exceeded quota" in said:
-        hint = f"Delete what has ended in namespace {asked.namespace!r}, or ask for a larger quota."
-    return TerminalError(f"The cluster refuses the {asked.thing}: {said.rstrip('.')}.", hint=hint)
-
-
-def _missing(asked: ApiRequest, said: str) -> RefeedError:
-    if found := _NO_NAMESPACE.search(said):
-        return MissingInputError(
-            f"There is no namespace {found[1]!r} (at {asked.place}).",
-            hint="The installation file names the namespace of each project; a platform engineer "
-            "makes it with `kubectl apply -k manifests/overlays/...`.",
+def _by_policy(request: ApiRequest, message: str) -> RefeedError:
+    hint = "A policy of the cluster rejects it. Ask a platform engineer."
+    if "exceeded quota" in message:
+        hint = (
+            f"Delete ended Workflows in namespace {request.namespace!r}, or ask a platform "
+            "engineer for a larger quota."
         )
-    if found := _NO_OBJECT.search(said):
+    return TerminalError(
+        f"The cluster rejects the {request.target}: {message.rstrip('.')}.", hint=hint
+    )
+
+
+def _missing(request: ApiRequest, message: str) -> RefeedError:
+    if match := _NO_NAMESPACE.search(message):
+        return MissingInputError(
+            f"There is no namespace {match[1]!r} (at {request.server}).",
+            hint="Check the project's namespace in the installation file. A platform engineer "
+            "creates the namespace with `kubectl apply -k manifests/overlays/...`.",
+        )
+    if match := _NO_OBJECT.search(message):
         kinds = {plural: kind for kind, plural in PLURALS.items()}
         return MissingInputError(
-            f"There is no {kinds.get(found[1], found[1])} {found[2]!r} in namespace "
-            f"{asked.namespace!r} (at {asked.place}).",
-            hint="It was deleted, or never submitted there.",
+            f"There is no {kinds.get(match[1], match[1])} {match[2]!r} in namespace "
+            f"{request.namespace!r} (at {request.server}).",
+            hint="It was deleted, or submitted to another namespace.",
         )
     return UnavailableError(
-        f"Argo Workflows is not installed in the cluster at {asked.place}: it has no "
-        f"{asked.resource}.{GROUP}.",
+        f"Argo Workflows is not installed in the cluster at {request.server}: it has no "
+        f"{request.resource}.{GROUP}.",
         hint="Choose another cluster (`kubectl config current-context`), or ask a platform "
-        "engineer to install Argo Workflows, with its custom resource definitions.",
+        "engineer to install Argo Workflows with its custom resource definitions.",
     )
 
 
-def _conflict(asked: ApiRequest, said: str) -> RefeedError:
+def _conflict(request: ApiRequest, message: str) -> RefeedError:
     return ConflictError(
-        f"The {asked.thing} cannot be written: {said.rstrip('.')}.",
-        hint="Choose another name, or delete the one that is there.",
+        f"The {request.target} cannot be written: {message.rstrip('.')}.",
+        hint="Choose another name, or delete the existing object.",
     )
 
 
-def _invalid(asked: ApiRequest, said: str) -> RefeedError:
+def _invalid(request: ApiRequest, message: str) -> RefeedError:
     return TerminalError(
-        f"The cluster does not accept this ({asked.verb} {asked.thing}): {said.rstrip('.')}."
+        f"The cluster rejects the request ({request.verb} {request.target}): {message.rstrip('.')}."
     )
 
 
-def _busy(asked: ApiRequest, said: str) -> RefeedError:
+def _busy(request: ApiRequest, message: str) -> RefeedError:
     return TransientError(
-        f"The cluster at {asked.place} has trouble of its own: {said.rstrip('.')}.",
+        f"The cluster at {request.server} returned a server error: {message.rstrip('.')}.",
         hint="Try again in a minute.",
     )
 
@@ -209,39 +207,39 @@ _BY_STATUS: dict[int, Callable[[ApiRequest, str], RefeedError]] = {
 }
 
 
-def unreachable(place: str, error: BaseException, hint: str) -> UnreachableError:
-    """The error for a network that does not lead there.
+def unreachable(server: str, error: BaseException, hint: str) -> UnreachableError:
+    """Return the error for a server that cannot be reached.
 
     Args:
-        place: the address, with what it should be.
-        error: what urllib or urllib3 raised; the reason lies somewhere inside.
-        hint: what to do, where the reason suggests nothing better.
+        server: description of the server.
+        error: error of urllib or urllib3, whose cause is nested inside.
+        hint: hint of the error.
     """
     causes = list(_causes(error))
-    for kind, words in _WORDS.items():
+    for kind, words in _REASONS.items():
         for cause in causes:
             if isinstance(cause, kind):
                 detail = words.format(shortened(getattr(cause, "verify_message", str(cause))))
-                lasting = isinstance(cause, ssl.SSLError)
-                message = f"Cannot reach {place}: {detail}."
-                return UnreachableError(message, hint=hint, lasting=lasting)
-    message = f"Cannot reach {place}: {shortened(str(error)) or type(error).__name__}."
-    return UnreachableError(message, hint=hint, lasting=False)
+                permanent = isinstance(cause, ssl.SSLError)
+                message = f"Cannot reach {server}: {detail}."
+                return UnreachableError(message, hint=hint, permanent=permanent)
+    message = f"Cannot reach {server}: {shortened(str(error)) or type(error).__name__}."
+    return UnreachableError(message, hint=hint, permanent=False)
 
 
-_WORDS: dict[type[BaseException], str] = {
+_REASONS: dict[type[BaseException], str] = {
     ssl.SSLCertVerificationError: "its TLS certificate is not trusted ({})",
-    ssl.SSLError: "it does not speak TLS as we do ({})",
-    socket.gaierror: "no such host name is known here ({})",
-    ConnectionRefusedError: "nobody listens at this address",
-    TimeoutError: "it does not answer in time",
-    ConnectionError: "the connection broke ({})",
+    ssl.SSLError: "the TLS handshake failed ({})",
+    socket.gaierror: "the host name cannot be resolved ({})",
+    ConnectionRefusedError: "the connection was refused",
+    TimeoutError: "the connection timed out",
+    ConnectionError: "the connection was lost ({})",
 }
-"""In words, the most particular first."""
+"""Message by type of error, the most specific first."""
 
 
 def _causes(error: BaseException) -> Iterator[BaseException]:
-    """An error and those that it was made of; the libraries keep them in different places."""
+    """Yield an error and its causes, which the libraries keep in different attributes."""
     yield error
     inner = [getattr(error, "reason", None), error.__cause__, *error.args]
     for each in inner:

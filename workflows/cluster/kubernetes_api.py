@@ -1,4 +1,4 @@
-"""The Kubernetes API behind the cluster port; the one module that imports its client."""
+"""Adapter of the cluster port for the Kubernetes API; the only module that imports its client."""
 
 from __future__ import annotations
 
@@ -24,23 +24,23 @@ from workflows.cluster.errors import ApiRequest, error_from_response, unreachabl
 from workflows.cluster.retry import RetryPolicy
 
 TIMEOUT_SECONDS = (10.0, 30.0)
-"""To be connected, and to be answered."""
+"""Timeouts of connecting and of reading the response."""
 
 _HINT = (
-    "Check `kubectl config current-context` and that `kubectl get workflows` answers; behind a VPN "
-    "or a bastion, connect first."
+    "Check `kubectl config current-context` and that `kubectl get workflows` responds. If the "
+    "cluster is behind a VPN or a bastion host, connect to it first."
 )
-_UNUSABLE = (config.ConfigException, yaml.YAMLError, OSError, ValueError, KeyError, TypeError)
+_CONFIG_ERRORS = (config.ConfigException, yaml.YAMLError, OSError, ValueError, KeyError, TypeError)
 
 
 class KubernetesApi:
-    """Workflows through the API server.
+    """Cluster accessed through its API server.
 
     Args:
-        configuration: the client's: address and credentials.
-        whoami: whose credentials these are.
-        timeout: seconds to be connected, and to be answered.
-        patience: how reads are tried again.
+        configuration: the client's address and credentials.
+        whoami: description of the credentials' owner.
+        timeout: seconds to connect, and to read the response.
+        retry_policy: retries of calls that can be repeated.
     """
 
     def __init__(
@@ -51,38 +51,40 @@ class KubernetesApi:
         timeout: tuple[float, float] = TIMEOUT_SECONDS,
         retry_policy: RetryPolicy | None = None,
     ) -> None:
-        configuration.retries = False  # ours know what may be asked twice
+        configuration.retries = False  # RetryPolicy knows which calls can be repeated
         self._host, self._whoami = str(configuration.host), whoami
         self._objects = client.CustomObjectsApi(client.ApiClient(configuration))
         self._timeout, self._retry_policy = timeout, retry_policy or RetryPolicy()
 
     @classmethod
-    def of_kubeconfig(cls, files: str | None) -> KubernetesApi:
-        """The cluster of the current context.
+    def from_kubeconfig(cls, files: str | None) -> KubernetesApi:
+        """Return the cluster of the current context.
 
         Args:
             files: as in ``KUBECONFIG``; None for the one in the home folder.
 
         Raises:
-            UnavailableError: they cannot be used.
+            UnavailableError: the files cannot be used.
         """
         configuration = client.Configuration()
         try:
             config.load_kube_config(files, client_configuration=configuration, persist_config=False)
             _, active = config.list_kube_config_contexts(files)
             whoami = f"user {active['context']['user']!r} of the kubeconfig"
-        except _UNUSABLE as error:
-            # Only what kind of error: a file with credentials is not quoted.
-            why = str(error) if isinstance(error, config.ConfigException) else type(error).__name__
+        except _CONFIG_ERRORS as error:
+            # Other errors may quote a file with credentials, so only their type is shown.
+            own = isinstance(error, config.ConfigException)
+            reason = str(error).rstrip(".") if own else type(error).__name__
             raise UnavailableError(
-                f"The kubeconfig {files or '~/.kube/config'} cannot be used: {why.rstrip('.')}.",
-                hint="`kubectl config view` shows it; `kubectl config use-context` chooses.",
+                f"The kubeconfig {files or '~/.kube/config'} cannot be used: {reason}.",
+                hint="Show it with `kubectl config view`, and choose a context with "
+                "`kubectl config use-context`.",
             ) from error
         return cls(configuration, whoami)
 
     @classmethod
     def in_cluster(cls, environment: Mapping[str, str]) -> KubernetesApi:
-        """The cluster that this process runs in, with its pod's service account.
+        """Return the cluster that this process runs in, with its pod's service account.
 
         Raises:
             UnavailableError: the pod has no token.
@@ -93,14 +95,14 @@ class KubernetesApi:
         )
         try:
             loader.load_and_set(configuration)
-        except _UNUSABLE as error:
+        except _CONFIG_ERRORS as error:
             message = f"The pod's service account cannot be used: {error}."
             raise UnavailableError(message, hint="Mount its token into the pod.") from error
         return cls(configuration, "the pod's service account")
 
     @property
-    def place(self) -> str:
-        """See ``Cluster.place``."""
+    def server(self) -> str:
+        """See ``Cluster.server``."""
         return f"the Kubernetes API {self._host}"
 
     @property
@@ -118,93 +120,95 @@ class KubernetesApi:
 
     def workflow(self, namespace: str, name: str) -> Manifest | None:
         """See ``Cluster.workflow``."""
-        found = self.find("Workflow", namespace, name)
-        return found and with_nodes(found)
+        workflow = self.find("Workflow", namespace, name)
+        return workflow and with_nodes(workflow)
 
     def workflows(self, namespace: str, selector: str) -> list[Manifest]:
         """See ``Cluster.workflows``."""
-        asked = self._asked("list", "Workflow", namespace)
-        request = self._request(self._objects.list_namespaced_custom_object, asked)
-        found = self._retry_policy.again(lambda: request(label_selector=selector))
-        return [with_nodes(each) for each in found["items"]]
+        api_request = self._api_request("list", "Workflow", namespace)
+        call = self._call(self._objects.list_namespaced_custom_object, api_request)
+        response = self._retry_policy.call(lambda: call(label_selector=selector))
+        return [with_nodes(workflow) for workflow in response["items"]]
 
     def stop(self, namespace: str, name: str) -> None:
         """See ``Cluster.stop``."""
-        asked = self._asked("patch", "Workflow", namespace, name)
-        request = self._request(self._objects.patch_namespaced_custom_object, asked)
+        api_request = self._api_request("patch", "Workflow", namespace, name)
+        call = self._call(self._objects.patch_namespaced_custom_object, api_request)
         body = {"spec": {"shutdown": "Stop"}}
         merge = "application/merge-patch+json"
-        self._retry_policy.again(lambda: request(name=name, body=body, _content_type=merge))
+        self._retry_policy.call(lambda: call(name=name, body=body, _content_type=merge))
 
     def find(self, kind: str, namespace: str, name: str) -> Manifest | None:
         """See ``Objects.find``."""
-        asked = self._asked("get", kind, namespace, name)
-        request = self._request(self._objects.get_namespaced_custom_object, asked)
+        api_request = self._api_request("get", kind, namespace, name)
+        call = self._call(self._objects.get_namespaced_custom_object, api_request)
         try:
-            return self._retry_policy.again(lambda: request(name=name))
+            return self._retry_policy.call(lambda: call(name=name))
         except MissingInputError:
             return None
 
     def insert(self, kind: str, manifest: Manifest) -> Manifest:
         """See ``Objects.insert``."""
-        asked = self._asked_for("create", kind, manifest)
-        request = self._request(self._objects.create_namespaced_custom_object, asked)
-        return self._retry_policy.once(lambda: request(body=manifest))
+        api_request = self._api_request_for("create", kind, manifest)
+        call = self._call(self._objects.create_namespaced_custom_object, api_request)
+        return self._retry_policy.call_once(lambda: call(body=manifest))
 
     def update(self, kind: str, manifest: Manifest) -> Manifest:
         """See ``Objects.update``."""
-        asked = self._asked_for("update", kind, manifest)
-        request = self._request(self._objects.replace_namespaced_custom_object, asked)
-        return self._retry_policy.once(lambda: request(name=asked.name, body=manifest))
+        api_request = self._api_request_for("update", kind, manifest)
+        call = self._call(self._objects.replace_namespaced_custom_object, api_request)
+        return self._retry_policy.call_once(lambda: call(name=api_request.name, body=manifest))
 
-    def _asked(self, verb: str, kind: str, namespace: str, name: str = "") -> ApiRequest:
-        return ApiRequest(verb, kind, namespace, name, self.place, self.whoami)
+    def _api_request(self, verb: str, kind: str, namespace: str, name: str = "") -> ApiRequest:
+        return ApiRequest(verb, kind, namespace, name, self.server, self.whoami)
 
-    def _asked_for(self, verb: str, kind: str, manifest: Manifest) -> ApiRequest:
+    def _api_request_for(self, verb: str, kind: str, manifest: Manifest) -> ApiRequest:
         metadata = manifest["metadata"]
-        return self._asked(verb, kind, metadata["namespace"], metadata.get("name", ""))
+        return self._api_request(verb, kind, metadata["namespace"], metadata.get("name", ""))
 
-    def _request(self, method: Callable[..., Any], asked: ApiRequest) -> Callable[..., Manifest]:
-        """A method of the client, for one resource in one namespace, with our errors."""
+    def _call(self, method: Callable[..., Any], api_request: ApiRequest) -> Callable[..., Manifest]:
+        """Bind a method of the client to the resource of a request, and translate its errors."""
 
-        def request(**arguments: object) -> Manifest:
+        def call(**arguments: object) -> Manifest:
             try:
-                answer: Manifest = method(
+                response: Manifest = method(
                     GROUP,
                     VERSION,
-                    asked.namespace,
-                    asked.resource,
+                    api_request.namespace,
+                    api_request.resource,
                     _request_timeout=self._timeout,
                     **arguments,
                 )
             except client.ApiException as error:
-                if not error.status:  # it is an error of TLS, which the client keeps beside
+                if not error.status:  # a TLS error, which the client keeps as the context
                     cause = error.__context__ or error
-                    raise unreachable(self.place, cause, _HINT) from error
-                raise error_from_response(asked, error.status, _message(error.body)) from error
+                    raise unreachable(self.server, cause, _HINT) from error
+                raise error_from_response(
+                    api_request, error.status, _message(error.body)
+                ) from error
             except (HTTPError, OSError) as error:
-                raise unreachable(self.place, error, _HINT) from error
-            return answer
+                raise unreachable(self.server, error, _HINT) from error
+            return response
 
-        return request
+        return call
 
 
 def with_nodes(workflow: Manifest) -> Manifest:
-    """A Workflow with its nodes in full.
+    """Return a Workflow with its nodes decompressed.
 
-    Argo's controller packs them (gzip, base64) where the object would be too large for etcd; the
-    Argo server unpacks them, the API server does not.
+    Argo's controller compresses the nodes (gzip, base64) if the object would be too large for etcd.
+    The Argo server decompresses them, but the API server does not.
     """
     status = workflow.get("status") or {}
-    packed = status.get("compressedNodes")
-    if not packed:
+    compressed = status.get("compressedNodes")
+    if not compressed:
         return workflow
-    nodes = json.loads(gzip.decompress(base64.b64decode(packed)))
+    nodes = json.loads(gzip.decompress(base64.b64decode(compressed)))
     return {**workflow, "status": {**status, "compressedNodes": "", "nodes": nodes}}
 
 
 def _message(body: object) -> str:
-    """What the API server says: a Status, or a line of text where there is no such resource."""
+    """Return the message of a response: a Status, or plain text for an unknown resource."""
     text = body.decode(errors="replace") if isinstance(body, bytes) else str(body or "")
     try:
         status = json.loads(text)

@@ -10,31 +10,31 @@ from steps.errors import RefeedError, TransientError
 from steps.retry import retry_call
 from workflows.cluster.errors import UnreachableError
 
-Found = TypeVar("Found")
+Result = TypeVar("Result")
 
 ATTEMPTS = 6
 FIRST_PAUSE_SECONDS, LONGEST_PAUSE_SECONDS = 0.5, 8.0
-"""Together 15.5 s, the time that a control plane takes to restart."""
+"""15.5 s in total, the time that a control plane takes to restart."""
 
 
 class RetryPolicy:
-    """Retries calls that can be repeated.
+    """Retry policy of calls that can be repeated.
 
-    A network error is transient only where the cluster was reached before: a mistyped address is
-    reported at once.
+    A network error is transient only if the cluster was reached before, so that a mistyped address
+    is reported at once.
 
     Args:
-        sleep: waits that many seconds.
+        sleep: function that waits a number of seconds.
     """
 
     def __init__(self, sleep: Callable[[float], None] = time.sleep) -> None:
         self._sleep = sleep
         self._reached = False
 
-    def again(self, call: Callable[[], Found]) -> Found:
-        """Call until it succeeds, or raise the error of the last attempt."""
+    def call(self, function: Callable[[], Result]) -> Result:
+        """Call a function until it succeeds, or raise the error of the last attempt."""
         return retry_call(
-            lambda: self.once(call),
+            lambda: self.call_once(function),
             is_transient=self._is_transient,
             first_pause=FIRST_PAUSE_SECONDS,
             longest_pause=LONGEST_PAUSE_SECONDS,
@@ -42,19 +42,19 @@ class RetryPolicy:
             sleep=self._sleep,
         )
 
-    def once(self, call: Callable[[], Found]) -> Found:
-        """Call, and remember whether the cluster was reached."""
+    def call_once(self, function: Callable[[], Result]) -> Result:
+        """Call a function once, and record that the cluster was reached."""
         try:
-            found = call()
+            result = function()
         except UnreachableError:
             raise
         except RefeedError:
             self._reached = True
             raise
         self._reached = True
-        return found
+        return result
 
     def _is_transient(self, error: BaseException) -> bool:
         if isinstance(error, UnreachableError):
-            return self._reached and not error.lasting
+            return self._reached and not error.permanent
         return isinstance(error, TransientError)

@@ -1,4 +1,4 @@
-"""Where a project may write."""
+"""Rules that keep a spec inside its project's artifact root and BigQuery settings."""
 
 from __future__ import annotations
 
@@ -7,32 +7,32 @@ from steps.split.config import DatasetConfig
 
 
 def inside(root: str, output: str) -> bool:
-    """Whether ``output`` is ``root`` or lies below it; dots do not climb out."""
-    base, place = root.rstrip("/"), output.rstrip("/")
-    climbs = any(part in {"..", "."} for part in place.partition("://")[2].split("/"))
-    return not climbs and (place == base or place.startswith(f"{base}/"))
+    """Return whether ``output`` is ``root`` or below it; a path with ``..`` is never inside."""
+    base, path = root.rstrip("/"), output.rstrip("/")
+    has_dots = any(part in {"..", "."} for part in path.partition("://")[2].split("/"))
+    return not has_dots and (path == base or path.startswith(f"{base}/"))
 
 
 def conflicting_bigquery(
     dataset: DatasetConfig, project: str, staging: str | None, billing: str | None
 ) -> list[Problem]:
-    """What a spec names of BigQuery that is not its project's own.
+    """Return the BigQuery settings of a spec that are not its project's.
 
     Args:
-        dataset: the spec's part.
-        project: that it belongs to.
-        staging: the project's own dataset for results.
-        billing: the Google Cloud project that pays for it.
+        dataset: dataset part of the spec.
+        project: name of the project.
+        staging: the project's BigQuery dataset for query results.
+        billing: Google Cloud project that pays for the project's BigQuery jobs.
     """
-    named = (("staging", dataset.staging, staging), ("billing", dataset.billing, billing))
+    settings = (("staging", dataset.staging, staging), ("billing", dataset.billing, billing))
     return [
         Problem(
             f"dataset.{field}",
-            f"{given!r} is not that of the project {project!r}, which has {own or 'none'}: a "
+            f"{given!r} does not belong to the project {project!r}, which has {own or 'none'}. A "
             "project is the unit of isolation",
             f"Use --set dataset.{field}=null",
         )
-        for field, given, own in named
+        for field, given, own in settings
         if given not in {None, own}
     ]
 
@@ -40,7 +40,7 @@ def conflicting_bigquery(
 def with_project_defaults(
     dataset: DatasetConfig, staging: str | None, billing: str | None
 ) -> DatasetConfig:
-    """The same part of a spec, with what its project has for BigQuery filled in."""
+    """Return the dataset part of a spec with the project's BigQuery settings filled in."""
     if dataset.query is None and not dataset.source.startswith("bigquery://"):
         return dataset
     return dataset.model_copy(update={"staging": staging, "billing": billing})

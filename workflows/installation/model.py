@@ -1,6 +1,6 @@
-"""The installation file: what the engineer who runs the platform says once, for all specs.
+"""The installation file: settings that a platform engineer maintains once for all specs.
 
-Read at compile time only; what a run needs of it is compiled into its WorkflowTemplate.
+It is read at compile time only. The part that a run needs is compiled into its WorkflowTemplate.
 """
 
 from __future__ import annotations
@@ -21,8 +21,9 @@ from workflows.spec.validation_errors import located, problems_of
 from workflows.spec.yaml_positions import parse_yaml, read_text
 
 VARIABLE = "REFEED_INSTALLATION"
-"""Names the environment variable that names the file."""
+"""Environment variable with the path of the file."""
 
+_EXAMPLE = "Start from manifests/installation.example.yaml."
 _IMAGE = r"^[a-z0-9][a-z0-9./:_@-]*[:@][A-Za-z0-9._:-]+$"
 _REGISTRY = r"^[a-z0-9][a-z0-9./:_-]*[a-z0-9]$"
 _ACCOUNT = r"^[a-z][a-z0-9-]{4,28}[a-z0-9]@[a-z][a-z0-9.:-]+\.iam\.gserviceaccount\.com$"
@@ -33,127 +34,129 @@ Name = Annotated[str, Field(pattern=NAME, max_length=45)]
 
 
 class TrainerImage(SpecPart):
-    """The image of one trainer: it holds Refeed and the plug-in."""
+    """Image of a trainer: it contains Refeed and the trainer's plug-in."""
 
     image: Image
-    """With a tag or a digest."""
+    """Image, with a tag or a digest."""
 
 
 class StepImages(SpecPart):
-    """The images of the steps that are no trainers."""
+    """Images of the steps other than train."""
 
     split: Image
-    """Of the split step."""
+    """Image of the split step."""
     collect: Image
-    """Of the collect step, which also tells of failures."""
+    """Image of the collect step and of the exit handler."""
     worker: Image | None = None
-    """Of Dataflow's workers, and of the split step where the spec's engine is beam or dataflow."""
+    """Image of Dataflow's workers, and of the split step if the spec's engine is beam or
+    dataflow."""
 
 
 class StepClasses(SpecPart):
-    """The resource class of each step that is no trainer."""
+    """Resource classes of the steps other than train."""
 
     check: str = "small"
-    """Of the check step: it reads a spec."""
+    """Resource class of the check step, which reads a spec."""
     split: str = "medium"
-    """Of the split step: it streams the table."""
+    """Resource class of the split step, which streams the table."""
     collect: str = "small"
-    """Of the collect step: it streams the results."""
+    """Resource class of the collect step, which streams the results."""
 
 
 class Prices(SpecPart):
-    """What resources cost, to tell what a run costs."""
+    """Prices of resources, to estimate the cost of a run."""
 
     cpu_hour: float = Field(ge=0)
-    """Of one processor for one hour."""
+    """Price of one CPU for one hour."""
     gib_hour: float = Field(ge=0)
-    """Of one GiB of memory for one hour."""
+    """Price of one GiB of memory for one hour."""
     currency: str = Field(default="USD", pattern="^[A-Z]{3}$")
-    """ISO 4217."""
+    """Currency code (ISO 4217)."""
 
 
 class Notify(SpecPart):
-    """Whom to tell of runs that failed or came late: a webhook that takes JSON with a `text`."""
+    """Notification of failed or late runs, by a webhook that accepts JSON with a `text`."""
 
     secret: Name = "refeed-notify"  # noqa: S105 - a name, not a secret
-    """Name of the Secret in the project's namespace that holds the webhook's URL."""
+    """Name of the Secret in the project's namespace that contains the webhook's URL."""
     key: str = Field(default="url", min_length=1)
-    """Key within it."""
+    """Key of the URL in the Secret."""
     late_after: Annotated[str, Field(pattern=DURATION)] = "6h"
-    """A run that took longer is late."""
+    """Duration after which a run counts as late."""
 
     @property
     def late_seconds(self) -> int:
-        """``late_after`` in seconds."""
+        """Seconds of ``late_after``."""
         return parse_duration(self.late_after)
 
 
 class Identities(SpecPart):
-    """The Google service accounts that a project's pods act as, by workload identity."""
+    """Google service accounts of a project's pods, by workload identity."""
 
     split: Account | None = None
-    """Of the split step: it reads the sources."""
+    """Service account of the split step, which reads the sources."""
     train: Account | None = None
-    """Of the trainers."""
+    """Service account of the train step."""
     collect: Account | None = None
-    """Of the collect step: it writes results."""
+    """Service account of the collect step, which writes the results."""
 
 
 class Project(SpecPart):
-    """The unit of isolation: a namespace and an artifact root of its own."""
+    """A project, the unit of isolation, with its own namespace and artifact root."""
 
     namespace: str = Field(pattern=NAME, max_length=63)
-    """Where its workflows run."""
+    """Namespace of its workflows."""
     root: str = Field(pattern=r"^gs://[a-z0-9][a-z0-9._-]+(/[^{}\s]*)?$")
-    """The artifact root, `gs://bucket` or `gs://bucket/prefix`; nothing is written outside it."""
+    """Artifact root, `gs://bucket` or `gs://bucket/prefix`; nothing is written outside it."""
     store: str | None = Field(default=None, pattern=STORE)
-    """The experiment store, `firestore://gcp-project` or `firestore://gcp-project/database`;
-    default: objects at the root."""
+    """Experiment store, `firestore://gcp-project` or `firestore://gcp-project/database`;
+    default: objects in the artifact root."""
     staging: str | None = Field(default=None, pattern=DATASET)
-    """The BigQuery dataset, `gcp-project.dataset`, where results of queries and views lie for a
-    day; without one, tables alone are read."""
+    """BigQuery dataset, `gcp-project.dataset`, that keeps results of queries and views for a day;
+    without one, only tables can be read."""
     billing: str | None = Field(default=None, pattern=GCP_PROJECT)
-    """The Google Cloud project that pays for reading BigQuery; default: that of the pods' service
-    account."""
+    """Google Cloud project that pays for reading BigQuery; default: the project of the pods'
+    service account."""
     dataflow: DataflowConfig = DataflowConfig()
-    """Where its jobs of Dataflow run. What is named here, a spec cannot name otherwise; the image
-    is `images.worker`."""
+    """Settings of Dataflow jobs. A spec cannot override them. The workers' image is
+    `images.worker`."""
     identities: Identities = Identities()
-    """What its pods act as in Google Cloud; `refeed project` writes it into its manifests."""
+    """Google service accounts of its pods; `refeed project` writes them to the manifests."""
     analysts: list[str] = Field(default_factory=list)
-    """Groups, as the cluster knows them, whose members may run workflows in it."""
+    """Groups, by their names in the cluster, whose members may run workflows in the project."""
 
 
 class Argo(SpecPart):
-    """Argo Workflows itself, as `refeed project render` writes it into the cluster's manifests."""
+    """Settings of Argo Workflows that `refeed project render` writes to the manifests."""
 
     images: Annotated[str, Field(pattern=_REGISTRY)] | None = None
-    """Where its images come from instead of `quay.io/argoproj`, such as a mirror."""
+    """Registry of its images, such as a mirror; default: `quay.io/argoproj`."""
     account: Account | None = None
-    """The Google service account that its server reads reports and logs as."""
+    """Google service account with which the Argo server reads reports and logs."""
 
 
 class Installation(SpecPart):
-    """A platform on which specs run: its images, resource classes and projects."""
+    """A platform that runs specs: its images, resource classes and projects."""
 
     images: StepImages
-    """Of the steps."""
+    """Images of the steps."""
     trainers: dict[Name, TrainerImage] = Field(min_length=1)
-    """By the name that specs use."""
+    """Trainer images, by the trainer's name in specs."""
     classes: dict[Name, ResourceClass] = Field(min_length=1)
     """Resource classes, the smallest memory first."""
     steps: StepClasses = StepClasses()
-    """Which class each step runs in."""
+    """Resource class of each step."""
     projects: dict[Name, Project] = Field(min_length=1)
-    """By the name that specs use."""
+    """Projects, by their names in specs."""
     prices: Prices | None = None
-    """What resources cost, for `refeed profile`, which tells before a run what it will cost."""
+    """Prices of resources, from which `refeed profile` estimates the cost of a run."""
     argo: Argo = Argo()
-    """Argo Workflows itself, where its manifests come from here."""
+    """Settings of Argo Workflows, if its manifests are rendered from this file."""
     notify: Notify | None = None
-    """Whom to tell of failures; null for nobody."""
+    """Notification of failed or late runs; null for none."""
     environment: dict[str, str] = Field(default_factory=dict)
-    """Environment variables of all pods, such as a proxy's. No secrets: they would be readable."""
+    """Environment variables of all pods, such as proxy settings. Do not put secrets here: the
+    values are readable in the cluster."""
 
     @model_validator(mode="after")
     def _classes_grow(self) -> Installation:
@@ -162,13 +165,13 @@ class Installation(SpecPart):
         sizes = [each.memory_mib for each in self.classes.values()]
         if sizes != sorted(set(sizes)):
             raise ValueError(
-                f"classes have {sizes} MiB of memory: name them in growing order, no two alike, "
-                "since a pod that ran out of memory gets the next class"
+                f"classes have {sizes} MiB of memory. They must be in increasing order, without "
+                "duplicates, since a pod that ran out of memory gets the next class"
             )
         for step, name in self.steps.model_dump().items():
             if name not in self.classes:
                 known = ", ".join(self.classes)
-                raise ValueError(f"steps.{step} is {name!r}, which is no class; there are {known}")
+                raise ValueError(f"steps.{step} is {name!r}, which is not a class: {known}")
         return self
 
     def classes_from(self, smallest: str) -> tuple[ResourceClass, ...]:
@@ -183,33 +186,31 @@ class Installation(SpecPart):
 
 
 def find_installation(path: str | Path | None) -> Path:
-    """The installation file: the one that is given, or the one that the environment names.
+    """Return the path of the installation file: the given one, or the environment's.
 
     Raises:
-        MissingInputError: neither names one.
+        MissingInputError: neither is set.
     """
-    named = path or os.environ.get(VARIABLE)
-    if named:
-        return Path(named)
+    chosen = path or os.environ.get(VARIABLE)
+    if chosen:
+        return Path(chosen)
     raise MissingInputError(
-        "There is no installation file, so nobody knows images, resource classes and projects.",
-        hint=f"Name it with --installation FILE or in {VARIABLE}; "
-        "manifests/installation.example.yaml is one to begin with.",
+        "No installation file is set. It defines images, resource classes and projects.",
+        hint=f"Set it with --installation FILE or in {VARIABLE}. {_EXAMPLE}",
     )
 
 
 def load_installation(path: str | Path | None = None) -> Installation:
-    """Read and check the installation file.
+    """Read and validate the installation file.
 
     Raises:
-        MissingInputError: there is none.
-        SpecError: with one problem for each thing that is wrong.
+        MissingInputError: the file does not exist.
+        SpecError: the file is not valid; one problem per error.
     """
-    found = find_installation(path)
-    hint = "manifests/installation.example.yaml is one to begin with."
-    raw, places = parse_yaml(str(found), read_text(found, hint))
+    file = find_installation(path)
+    raw, positions = parse_yaml(str(file), read_text(file, _EXAMPLE))
     try:
         return Installation.model_validate(raw)
     except ValidationError as error:
         problems = problems_of(Installation, error)
-        raise SpecError(str(found), [located(each, places) for each in problems]) from None
+        raise SpecError(str(file), [located(each, positions) for each in problems]) from None

@@ -1,7 +1,7 @@
 """Resource classes: how much CPU and memory a pod gets, and on which nodes it runs.
 
-The installation file defines them, smallest memory first. The same type is what the compiler places
-pods with, what packing fits partitions into, and what pods read from their environment.
+The installation file defines them, smallest memory first. The compiler, packing and the pods use
+the same type.
 """
 
 from __future__ import annotations
@@ -17,19 +17,19 @@ Quantity = Annotated[str, Field(pattern=r"^[0-9]+(\.[0-9]+)?(m|Ki|Mi|Gi|Ti|k|M|G
 
 
 class Toleration(SpecPart):
-    """A taint that pods tolerate, in Kubernetes' own fields."""
+    """A taint that pods tolerate, with the fields of Kubernetes."""
 
     key: str
-    """The taint's key."""
+    """Key of the taint."""
     operator: Literal["Exists", "Equal"] = "Equal"
-    """Exists tolerates any value."""
+    """Operator; `Exists` tolerates any value."""
     value: str = ""
-    """The taint's value."""
+    """Value of the taint."""
     effect: Literal["NoSchedule", "PreferNoSchedule", "NoExecute"] = "NoSchedule"
-    """The taint's effect."""
+    """Effect of the taint."""
 
     def manifest(self) -> dict[str, Any]:
-        """Return it as it stands in a pod's manifest; the effect is always given."""
+        """Return the toleration of a pod's manifest, always with an effect."""
         return self.model_dump(exclude_defaults=True) | {"effect": self.effect}
 
 
@@ -50,7 +50,7 @@ class ResourceClass(Placement):
     memory: Quantity
     """Memory, such as `4Gi`: both request and limit."""
     spot: Placement | None = None
-    """Where spot pods of this class run, in addition to the above; null if there are none."""
+    """Additional labels and taints of spot nodes; null if the class has no spot nodes."""
     _name: str = PrivateAttr(default="")
 
     @classmethod
@@ -66,7 +66,7 @@ class ResourceClass(Placement):
 
     @property
     def name(self) -> str:
-        """The key that the installation file has it under."""
+        """Name of the class in the installation file."""
         return self._name
 
     @property
@@ -76,7 +76,7 @@ class ResourceClass(Placement):
 
     @property
     def workers(self) -> int:
-        """Processes that train at the same time in a pod: one per whole CPU, at least one."""
+        """Number of training processes in a pod: one per whole CPU, at least one."""
         return max(1, int(parse_cpus(self.cpu)))
 
     def on_spot(self) -> Self:
@@ -90,7 +90,7 @@ class ResourceClass(Placement):
         return self.model_copy(update=nodes)
 
     def to_raw(self) -> dict[str, Any]:
-        """Return what a running pod needs of it, for ``Platform``."""
+        """Return the values that a pod needs, for ``Platform``."""
         return {"name": self.name, "memory_mib": self.memory_mib, "workers": self.workers}
 
     @classmethod

@@ -1,9 +1,8 @@
-"""What training will take, told before it is done: seconds of one processor per partition.
+"""Estimate the CPU time of training, in seconds per partition.
 
-A model of the time, with constants that were measured, gives the sizes of partitions and parameters
-their weight. Where an earlier run of the experiment tells how long its partitions took, the sum is
-scaled by what that run took over what the model would have said of it: so the machine, the trainer
-and the data count as they are.
+A model with measured constants weighs rows, features and parameters. If an earlier run of the
+experiment recorded the times of its partitions, the estimate is scaled by actual over predicted
+time, which accounts for the machine, the trainer and the data.
 """
 
 from __future__ import annotations
@@ -27,38 +26,38 @@ CONSTANTS = {
     "lightgbm": (6.0e-9, 1.8e-5, 2.0e-6, 0.06),
     "linear": (1.5e-7, 0.0, 0.0, 0.06),
 }
-"""By trainer, seconds of one processor: of a row, feature and tree; of a leaf and tree; of a leaf,
-feature and tree; of a partition whatever it holds. A fit of ``linear`` is one tree without leaves.
-Fitted to runs with 200 to 20,000 rows, 10 to 40 features, 7 to 31 leaves and 50 or 100 trees on an
-AMD EPYC of 2025; they were within a factor of 1.6 of the times in benchmarks/results.md."""
+"""CPU seconds by trainer: per row, feature and tree; per leaf and tree; per leaf, feature and tree;
+per partition. A fit of ``linear`` counts as one tree without leaves. Fitted to runs with 200 to
+20,000 rows, 10 to 40 features, 7 to 31 leaves and 50 or 100 trees on an AMD EPYC of 2025, and
+accurate within a factor of 1.6 for the times in benchmarks/results.md."""
 
 EXPLAINED = 1.4
-"""Explaining a fit multiplies its time by about so much (benchmarks/results.md: 24 % of all)."""
+"""Factor by which explanations increase the time of a fit (benchmarks/results.md)."""
 
 MEASURED_FACTOR = 1.5
-"""The truth lies within this factor of an estimate from an earlier run: other machines."""
+"""Error factor of an estimate from an earlier run, which may have used other machines."""
 MODEL_FACTOR = 3.0
-"""The same of an estimate from the constants alone: other machines, and other data."""
-STRANGER_FACTOR = 10.0
-"""The same where the trainer is none of ours."""
+"""Error factor of an estimate from the constants, measured on other machines and data."""
+UNKNOWN_TRAINER_FACTOR = 10.0
+"""Error factor of an estimate for a trainer without constants."""
 
 _ROWS_PER_LEAF = 25
-"""Of a small partition a tree has fewer leaves: LightGBM asks for 20 rows in each."""
+"""Rows per leaf, which limit the leaves in a small partition: LightGBM needs 20."""
 _RUNS = 5
-"""Earlier runs that are looked at, the newest first."""
+"""Number of recent runs to search for recorded times."""
 
 
 @dataclass(frozen=True)
 class Shape:
-    """What decides the time of a partition, but for its rows.
+    """Properties of a run that decide the time of a partition, apart from its rows.
 
     Attributes:
-        trainer: its name.
+        trainer: name of the trainer.
         fits: models per partition: one per fold, and the final one.
-        trees: in a model.
-        leaves: of a tree.
-        features: of the data set.
-        explained: whether anything is explained that takes time.
+        trees: trees per model.
+        leaves: leaves per tree.
+        features: features of the dataset.
+        explained: true if explanations that take time are computed.
     """
 
     trainer: str
@@ -69,7 +68,7 @@ class Shape:
     explained: bool
 
     def seconds(self, rows: int) -> float:
-        """Of one processor, for a partition of so many rows with a target."""
+        """Return the CPU seconds of a partition, from its number of rows with a target."""
         cell, leaf, leaf_feature, rest = CONSTANTS.get(self.trainer, CONSTANTS["lightgbm"])
         leaves = min(self.leaves, rows / _ROWS_PER_LEAF)
         each = cell * rows * self.features + leaves * (leaf + leaf_feature * self.features)
@@ -83,7 +82,7 @@ def shape_of(
     features: int,
     classes: int,
 ) -> Shape:
-    """The shape of a run's work, from the parts of its request."""
+    """Return the shape of a run, from the parts of its request."""
     params = trainer["params"]
     boosted = trainer["name"] != "linear"
     outputs = classes if classes > 2 else 1  # noqa: PLR2004 - two classes have one margin
@@ -101,13 +100,13 @@ def shape_of(
 
 @dataclass(frozen=True)
 class Basis:
-    """Where an estimate comes from.
+    """The basis of an estimate.
 
     Attributes:
-        run: the earlier run that it is scaled by; empty if there is none.
-        partitions: of that run, whose time was taken.
-        scale: what they took over what the model says.
-        factor: the truth lies within this factor of the estimate.
+        run: earlier run that the estimate is scaled by; empty if there is none.
+        partitions: number of that run's partitions with recorded times.
+        scale: their recorded time over the predicted time.
+        factor: error factor of the estimate.
     """
 
     run: str
@@ -116,23 +115,23 @@ class Basis:
     factor: float
 
     @property
-    def words(self) -> str:
-        """The same in a sentence."""
-        within = f"right within a factor of {self.factor:g}, as far as can be told"
+    def description(self) -> str:
+        """Description of the basis."""
+        accuracy = f"likely accurate within a factor of {self.factor:g}"
         if self.run:
-            return f"from {self.partitions:,} partitions that the run {self.run} trained; {within}"
-        return f"from constants measured elsewhere, since no run has trained yet; {within}"
+            return f"based on {self.partitions:,} partitions trained in run {self.run}; {accuracy}"
+        return f"based on measured constants, since no run has finished yet; {accuracy}"
 
 
 def basis_of(spec: ExperimentSpec, project: ProjectLayout, storage: Storage) -> Basis:
-    """The newest run of the experiment that trained anything with the same trainer, or none."""
+    """Return the basis of an estimate: the latest run with the same trainer, or the constants."""
     runs = open_store(project, spec.store).runs(spec.name)
     for record in [each for each in runs if each.status in {"finished", "failed"}][:_RUNS]:
-        found = _measured(spec, record.run, project, storage)
-        if found is not None:
-            return found
+        basis = _measured(spec, record.run, project, storage)
+        if basis is not None:
+            return basis
     known = spec.trainer.name in CONSTANTS
-    return Basis("", 0, 1.0, MODEL_FACTOR if known else STRANGER_FACTOR)
+    return Basis("", 0, 1.0, MODEL_FACTOR if known else UNKNOWN_TRAINER_FACTOR)
 
 
 def _measured(
@@ -144,12 +143,12 @@ def _measured(
         index = read_parsed(
             storage, project.dataset(request.dataset).index, PartitionIndex.from_json
         )
-        took = _times(storage.read(layout.attempts_table))
-    except (MissingInputError, DamagedError):  # it has been removed, or was of another version
+        times = _times(storage.read(layout.attempts_table))
+    except (MissingInputError, DamagedError):  # removed, or written by another version
         return None
     if request.trainer["name"] != spec.trainer.name:
         return None
-    work = shape_of(
+    shape = shape_of(
         request.trainer,
         request.evaluate,
         request.explain,
@@ -157,29 +156,29 @@ def _measured(
         len(request.classes),
     )
     rows = rows_with_target(index, request.roles.target)
-    pairs = [(took[key], work.seconds(rows[key])) for key in took if key in rows]
+    pairs = [(times[key], shape.seconds(rows[key])) for key in times if key in rows]
     if not pairs:
         return None
-    scale = sum(real for real, _ in pairs) / sum(said for _, said in pairs)
+    scale = sum(actual for actual, _ in pairs) / sum(predicted for _, predicted in pairs)
     return Basis(run, len(pairs), scale, MEASURED_FACTOR)
 
 
 def rows_with_target(index: PartitionIndex, target: str) -> dict[str, int]:
-    """By partition id, the rows that can be trained on."""
+    """Return the number of rows with a target by partition id."""
     at = index.column_position(target)
     return {entry.key.partition_id: entry.rows - entry.missing[at] for entry in index.entries}
 
 
 def _times(content: bytes) -> dict[str, float]:
-    """Seconds of the partitions that were trained, nothing of them found in the cache."""
+    """Return the seconds of the partitions that were trained without the cache."""
     if not content:
         return {}
     try:
         table = pa_csv.read_csv(pa.BufferReader(content))
-        chosen = table.filter(
+        trained = table.filter(
             pc.and_(pc.equal(table["outcome"], "trained"), pc.equal(table["cached"], "none"))
         )
     except (pa.ArrowException, KeyError):
         return {}
-    ids: Iterable[str] = chosen["partition_id"].to_pylist()
-    return dict(zip(ids, chosen["seconds"].to_pylist(), strict=True))
+    ids: Iterable[str] = trained["partition_id"].to_pylist()
+    return dict(zip(ids, trained["seconds"].to_pylist(), strict=True))

@@ -1,4 +1,4 @@
-"""What a run would meet before it is started: pods, hours and money, on a cluster or here."""
+"""Estimate the pods, time and cost of a run, on a cluster or on this machine."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ from workflows.planning.packing import pack_classes
 from workflows.spec.model import ExperimentSpec
 
 START_SECONDS = 20
-"""From a pod's start to its first partition, when its image is on the node."""
+"""Seconds from a pod's start to its first partition, if its image is on the node."""
 
-_MOST_NAMED = 10
+_MAX_NAMED = 10
 
 
 @dataclass(frozen=True)
@@ -25,12 +25,12 @@ class ClassPlan:
     """Training pods of one resource class.
 
     Attributes:
-        name: of the class.
-        pods: that would run, one for each shard.
-        partitions: that they would train.
-        pod_hours: of all pods together.
-        longest_seconds: of the pod that takes longest.
-        money: None where the installation has no prices.
+        name: name of the class.
+        pods: number of pods, one per shard.
+        partitions: number of partitions that they train.
+        pod_hours: hours of all pods together.
+        longest_seconds: seconds of the longest pod.
+        money: cost; None if the installation has no prices.
     """
 
     name: str
@@ -43,20 +43,20 @@ class ClassPlan:
 
 @dataclass(frozen=True)
 class Preflight:
-    """What training would take. Split and collect, a pod each, come on top.
+    """Estimate of training, without split and collect, which take one pod each.
 
     Attributes:
-        core_hours: of training.
-        seconds: from the first to the last partition, if all pods run at once.
-        low: the least and
-        high: the most of all these, as a factor.
-        basis: where the estimate comes from, in words.
-        classes: by resource class; empty for this machine.
-        too_large: partitions that no class can hold, at most ten of them.
-        too_large_total: how many there are.
-        workers: processes at once on this machine; 0 on a cluster.
-        money: None where there are no prices.
-        currency: empty where there are no prices.
+        core_hours: CPU hours of training.
+        seconds: seconds from the first to the last partition, if all pods run at once.
+        low: lower bound of all these, as a factor.
+        high: upper bound, as a factor.
+        basis: description of the estimate's basis.
+        classes: plan by resource class; empty on this machine.
+        too_large: keys of up to ten partitions that fit no class.
+        too_large_total: number of partitions that fit no class.
+        workers: number of processes on this machine; 0 on a cluster.
+        money: cost; None if there are no prices.
+        currency: currency of the cost; empty if there are no prices.
     """
 
     core_hours: float
@@ -77,10 +77,10 @@ class Load:
     """The work of a run.
 
     Attributes:
-        index: of the data set.
-        seconds: of one processor, by partition id; 0 for what is skipped.
-        features: of the data set.
-        basis: of the seconds.
+        index: partition index of the dataset.
+        seconds: CPU seconds by partition id; 0 for skipped partitions.
+        features: number of features of the dataset.
+        basis: basis of the seconds.
     """
 
     index: PartitionIndex
@@ -92,7 +92,7 @@ class Load:
 def load_of(
     index: PartitionIndex, target: str, skipped: Mapping[str, str], shape: Shape, basis: Basis
 ) -> Load:
-    """The work of a run: ``skipped`` has the reason of those that would not be trained, by id."""
+    """Return the work of a run; ``skipped`` maps ids of untrained partitions to reasons."""
     rows = rows_with_target(index, target)
     seconds = {
         key: 0.0 if key in skipped else basis.scale * shape.seconds(count)
@@ -102,23 +102,19 @@ def load_of(
 
 
 def preflight(spec: ExperimentSpec, load: Load, installation: Installation | None) -> Preflight:
-    """On a cluster if there is an installation, else on this machine."""
-    if installation is None:
-        return _here(spec, load)
-    return _on_cluster(spec, load, installation)
-
-
-def _here(spec: ExperimentSpec, load: Load) -> Preflight:
+    """Estimate a run on a cluster if there is an installation, else on this machine."""
+    if installation is not None:
+        return _on_cluster(spec, load, installation)
     workers = spec.execution.workers or os.cpu_count() or 1
-    return _told(load, _span(list(load.seconds.values()), workers), workers=workers)
+    return _estimate(load, _duration(list(load.seconds.values()), workers), workers=workers)
 
 
-def _span(seconds: Sequence[float], workers: int) -> float:
-    """Of partitions on some processors, the largest first: as long as the work, or the longest."""
+def _duration(seconds: Sequence[float], workers: int) -> float:
+    """Return the duration of partitions on some workers, at least that of the longest."""
     return max(sum(seconds) / workers, max(seconds, default=0.0))
 
 
-def _told(
+def _estimate(
     load: Load,
     seconds: float,
     *,
@@ -132,9 +128,9 @@ def _told(
         seconds=seconds,
         low=1 / load.basis.factor,
         high=load.basis.factor,
-        basis=load.basis.words,
+        basis=load.basis.description,
         classes=tuple(classes),
-        too_large=tuple(too_large[:_MOST_NAMED]),
+        too_large=tuple(too_large[:_MAX_NAMED]),
         too_large_total=len(too_large),
         workers=workers,
         money=sum(each.money or 0.0 for each in classes) if prices else None,
@@ -150,10 +146,10 @@ def _on_cluster(spec: ExperimentSpec, load: Load, installation: Installation) ->
         for each in classes
         if packing.shards[each.name]
     ]
-    gone = {entry.key.partition_id for entry in packing.too_large}
-    fitting = {key: 0.0 if key in gone else each for key, each in load.seconds.items()}
-    return _told(
-        Load(load.index, fitting, load.features, load.basis),
+    too_large = {entry.key.partition_id for entry in packing.too_large}
+    seconds = {key: 0.0 if key in too_large else each for key, each in load.seconds.items()}
+    return _estimate(
+        Load(load.index, seconds, load.features, load.basis),
         max((plan.longest_seconds for plan in plans), default=0.0),
         classes=plans,
         too_large=[entry.key.text for entry in packing.too_large],
@@ -167,17 +163,17 @@ def _class_plan(
     load: Load,
     prices: Prices | None,
 ) -> ClassPlan:
-    spans = [
-        START_SECONDS + _span([load.seconds[key] for key in shard], resource_class.workers)
+    durations = [
+        START_SECONDS + _duration([load.seconds[key] for key in shard], resource_class.workers)
         for shard in shards
     ]
-    hours = sum(spans) / 3600
+    hours = sum(durations) / 3600
     return ClassPlan(
         name=resource_class.name,
         pods=len(shards),
         partitions=sum(map(len, shards)),
         pod_hours=hours,
-        longest_seconds=max(spans),
+        longest_seconds=max(durations),
         money=hours * _per_hour(resource_class, prices) if prices else None,
     )
 

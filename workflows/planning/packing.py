@@ -1,8 +1,7 @@
 """Packing of partitions into shards: by predicted memory and cost, largest first.
 
-A partition goes to the smallest resource class whose memory it fits; the partitions of a class are
-packed into as many shards as are worth a pod each, and all classes together have at most
-``max_pods``.
+A partition goes to the smallest resource class whose memory it fits. The partitions of a class are
+packed into as many shards as justify a pod each, with at most ``max_pods`` in all classes together.
 """
 
 from __future__ import annotations
@@ -15,18 +14,18 @@ from steps.records import PartitionEntry
 from workflows.installation.resource_classes import ResourceClass
 
 _FIXED_COST_ROWS = 300
-"""What a partition costs whatever its size, in rows: measured as the time of a fit of few rows."""
+"""Fixed cost of a partition, in rows: measured as the time of a fit with few rows."""
 
 
 def pack(entries: Iterable[PartitionEntry], shards: int) -> list[list[str]]:
-    """Partition ids per shard, the largest partition first.
+    """Return partition ids per shard, the largest partition first.
 
-    Longest processing time first: each partition goes to the shard that has least to do, which
-    keeps the longest shard within 4/3 of the best (Graham, SIAM J. Appl. Math. 17, 1969).
+    Longest processing time first: each partition goes to the shard with the least work, which keeps
+    the longest shard within 4/3 of the optimum (Graham, SIAM J. Appl. Math. 17, 1969).
 
     Args:
         entries: the partitions; their order does not matter.
-        shards: at the most; empty shards are left out.
+        shards: maximum number of shards; empty shards are left out.
     """
     by_cost = sorted(entries, key=lambda entry: (-entry.rows, entry.key.partition_id))
     loads = [(0, number) for number in range(shards)]
@@ -39,14 +38,14 @@ def pack(entries: Iterable[PartitionEntry], shards: int) -> list[list[str]]:
 
 
 BASE_MIB = 320
-"""What a training pod takes whatever it trains: interpreter, libraries, the server of workers."""
+"""Fixed memory of a training pod: interpreter, libraries and the process that forks workers."""
 WORKER_MIB = 60
-"""What a worker takes whatever it trains, beyond what it shares with the others."""
+"""Fixed memory of a worker, beyond what it shares with the others."""
 CELL_BYTES = 80
-"""What a worker takes per row and feature: the rows, the copies for folds, the bins. Measured
+"""Memory of a worker per row and feature: the rows, the copies for folds, the bins. Measured
 with LightGBM on 20 features: 79 bytes at 100,000 rows, 61 at 400,000."""
 POD_COST_ROWS = 100_000
-"""Less work than this (in rows) is not worth a pod of its own: it takes seconds to start."""
+"""Minimum work of a pod, in rows: less does not justify its start, which takes seconds."""
 
 
 def needed_mib(resource_class: ResourceClass, rows: int, features: int) -> int:
@@ -62,10 +61,10 @@ def fits(resource_class: ResourceClass, rows: int, features: int) -> bool:
 
 @dataclass(frozen=True)
 class Packing:
-    """Who is trained where.
+    """Partitions per shard and class.
 
     Attributes:
-        shards: by class, the partition ids of each shard; every class is there, maybe empty.
+        shards: partition ids of each shard, by class; a class may have no shards.
         too_large: partitions that fit no class.
     """
 
@@ -83,29 +82,30 @@ def pack_classes(
 
     Args:
         entries: the partitions; their order does not matter.
-        features: of the data set.
-        classes: the smallest first.
-        max_pods: shards of all classes together, at the most (and at least one per class in use).
+        features: number of features of the dataset.
+        classes: resource classes, smallest first.
+        max_pods: maximum number of shards in all classes together; each class in use has at least
+            one.
     """
     by_class: dict[str, list[PartitionEntry]] = {each.name: [] for each in classes}
     too_large = []
     for entry in entries:
-        fitting = next((c for c in classes if fits(c, entry.rows, features)), None)
-        if fitting is None:
+        smallest = next((c for c in classes if fits(c, entry.rows, features)), None)
+        if smallest is None:
             too_large.append(entry)
         else:
-            by_class[fitting.name].append(entry)
-    pods = _pods_by_class({name: _cost(found) for name, found in by_class.items()}, max_pods)
-    shards = {name: pack(found, pods[name]) if found else [] for name, found in by_class.items()}
+            by_class[smallest.name].append(entry)
+    costs = {
+        name: sum(entry.rows + _FIXED_COST_ROWS for entry in group)
+        for name, group in by_class.items()
+    }
+    pods = _pods_by_class(costs, max_pods)
+    shards = {name: pack(group, pods[name]) if group else [] for name, group in by_class.items()}
     return Packing(shards, too_large)
 
 
-def _cost(entries: Sequence[PartitionEntry]) -> int:
-    return sum(entry.rows + _FIXED_COST_ROWS for entry in entries)
-
-
 def _pods_by_class(costs: dict[str, int], max_pods: int) -> dict[str, int]:
-    """Pods by class, in proportion to the work; the largest share gives way to the others."""
+    """Return pods by class, in proportion to the cost, at most ``max_pods`` or one per class."""
     used = {name: cost for name, cost in costs.items() if cost}
     total = sum(used.values())
     pods = {

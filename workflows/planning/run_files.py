@@ -1,4 +1,4 @@
-"""The beginning of a run: what train and collect will read, written down once."""
+"""Files written at the start of a run, which train and collect read."""
 
 from __future__ import annotations
 
@@ -12,21 +12,19 @@ from steps.stores.base import ExperimentStore
 from workflows.spec.model import ExperimentSpec
 
 Shards = Mapping[str, Sequence[Sequence[str]]]
-"""By resource class, the partition ids of each shard."""
+"""Partition ids of each shard, by resource class."""
 
 
 def write_start(layout: RunLayout, storage: Storage, spec: ExperimentSpec, started: str) -> None:
-    """Write when the run began, and the spec as it is run."""
-    begun = canonical_json({"started": started}).encode()
-    storage.write(layout.started, begun)
-    text = spec.model_dump_json(indent=2)
-    write_text(storage, layout.spec, text)
+    """Write the run's start time and its spec."""
+    storage.write(layout.started, canonical_json({"started": started}).encode())
+    write_text(storage, layout.spec, spec.model_dump_json(indent=2))
 
 
 def write_request(
     layout: RunLayout, storage: Storage, request: RunRequest, partitions: int, shards: Shards
 ) -> None:
-    """Write shards and request; the request last, for with it the run can be gone on with."""
+    """Write the shards, then the request, whose existence means that the run can be resumed."""
     for resource_class, ids_of in shards.items():
         for number, ids in enumerate(ids_of):
             storage.write(layout.shard(resource_class, number), canonical_json(ids).encode())
@@ -37,7 +35,7 @@ def write_request(
 
 
 def put_running(store: ExperimentStore, request: RunRequest, started: str) -> None:
-    """Tell the store that the run has begun."""
+    """Record in the store that the run has started."""
     store.put(
         RunRecord(
             project=request.project,
@@ -53,5 +51,5 @@ def put_running(store: ExperimentStore, request: RunRequest, started: str) -> No
 
 
 def now() -> str:
-    """ISO 8601, UTC, to the second."""
+    """Return the current time in ISO 8601, UTC, to the second."""
     return datetime.now(UTC).isoformat(timespec="seconds").replace("+00:00", "Z")

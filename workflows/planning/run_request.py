@@ -1,4 +1,4 @@
-"""From a checked spec and its data set to the request that train and collect carry out."""
+"""Build the requests of a run from its spec: for split, and for train and collect."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ DEFAULT_GRID = 20
 
 
 def split_request(spec: ExperimentSpec) -> SplitRequest:
-    """What the split step is asked for."""
+    """Return the request of the split step."""
     dependence = spec.explain.partial_dependence
     return SplitRequest(
         config=spec.dataset,
@@ -31,16 +31,16 @@ def split_request(spec: ExperimentSpec) -> SplitRequest:
 
 
 def split_engine(spec: ExperimentSpec, follower: str) -> Engine:
-    """What makes the data set.
+    """Return the engine that builds the dataset.
 
     Args:
-        spec: with all that its engine needs.
-        follower: who waits for a job of Dataflow.
+        spec: the spec, with all settings of its engine.
+        follower: identity of the process that waits for a Dataflow job.
 
     Raises:
-        SpecError: the engine lacks something, or its workers could not reach source or output.
+        SpecError: a setting is missing, or the engine's workers cannot reach source or output.
     """
-    named = (
+    uris = (
         ("output", spec.output, "://" in spec.output),
         ("dataset.source", spec.dataset.source, spec.dataset.is_remote),
     )
@@ -50,7 +50,7 @@ def split_engine(spec: ExperimentSpec, follower: str) -> Engine:
             f"{value!r} is a local path, which Dataflow's workers cannot reach",
             f"Copy it to a bucket, and use --set {where}=gs://...",
         )
-        for where, value, remote in named
+        for where, value, remote in uris
         if spec.split.engine == "dataflow" and not remote
     ]
     if problems:
@@ -59,10 +59,10 @@ def split_engine(spec: ExperimentSpec, follower: str) -> Engine:
 
 
 def trainer_config(spec: ExperimentSpec) -> dict[str, Any]:
-    """Name and parameters of the trainer, all defaults filled in.
+    """Return name and parameters of the trainer, with all defaults.
 
     Raises:
-        SpecError: no such trainer, or a parameter that it does not take.
+        SpecError: the trainer does not exist, or a parameter is not valid.
     """
     params = check_params(spec.trainer.name, spec.trainer.params)
     return {"name": spec.trainer.name, "params": params.model_dump(mode="json")}
@@ -70,12 +70,12 @@ def trainer_config(spec: ExperimentSpec) -> dict[str, Any]:
 
 @dataclass(frozen=True)
 class TrainerInfo:
-    """What only the machine or image that has a trainer knows of it.
+    """Information about a trainer that is available only where it is installed.
 
     Attributes:
-        config: name and parameters, all defaults filled in.
-        versions: of Refeed and of the libraries that shape a number.
-        tasks: that it can do.
+        config: name and parameters, with all defaults.
+        versions: versions of Refeed and of the libraries that affect results.
+        tasks: tasks that it supports.
     """
 
     config: dict[str, Any]
@@ -83,7 +83,7 @@ class TrainerInfo:
     tasks: tuple[str, ...]
 
     def to_json(self) -> str:
-        """The text that is stored as ``operations/trainer.json``."""
+        """Return the text of ``operations/trainer.json``."""
         return canonical_json(asdict(self))
 
     @classmethod
@@ -94,10 +94,10 @@ class TrainerInfo:
 
 
 def trainer_info(spec: ExperimentSpec) -> TrainerInfo:
-    """Check the trainer's part of a spec, and look at the trainer that is installed here.
+    """Check the trainer's part of a spec against the installed trainer.
 
     Raises:
-        SpecError: no such trainer, or a parameter that it does not take.
+        SpecError: the trainer does not exist, or a parameter is not valid.
     """
     config = trainer_config(spec)
     trainer = load_class(spec.trainer.name)
@@ -106,14 +106,14 @@ def trainer_info(spec: ExperimentSpec) -> TrainerInfo:
 
 
 def run_request(
-    spec: ExperimentSpec, made: SplitResult, run: str, trainer: TrainerInfo
+    spec: ExperimentSpec, split: SplitResult, run: str, trainer: TrainerInfo
 ) -> RunRequest:
-    """The request of a run.
+    """Return the request of a run.
 
     Raises:
-        SpecError: the trainer cannot do the task, or explain names something that is no feature.
+        SpecError: the trainer does not support the task, or explain names an unknown feature.
     """
-    problems = [*_unfit_task(spec, made.task, trainer.tasks), *_strange_curves(spec, made)]
+    problems = [*_unsupported_task(spec, split.task, trainer.tasks), *_unknown_curves(spec, split)]
     if problems:
         raise SpecError("the spec", problems)
     identity = spec.identity() | {"trainer": trainer.config}
@@ -122,11 +122,11 @@ def run_request(
         experiment=spec.name,
         run=run,
         spec_hash=digest(identity),
-        dataset=made.index.dataset,
-        grid=made.grid,
-        roles=made.roles,
-        task=made.task,
-        classes=made.classes,
+        dataset=split.index.dataset,
+        grid=split.grid,
+        roles=split.roles,
+        task=split.task,
+        classes=split.classes,
         min_rows=spec.dataset.min_rows,
         max_levels=spec.dataset.max_levels,
         trainer=trainer.config,
@@ -139,20 +139,19 @@ def run_request(
     )
 
 
-def _unfit_task(spec: ExperimentSpec, task: str, tasks: tuple[str, ...]) -> list[Problem]:
+def _unsupported_task(spec: ExperimentSpec, task: str, tasks: tuple[str, ...]) -> list[Problem]:
     if task in tasks:
         return []
-    can = ", ".join(tasks)
-    message = f"{spec.trainer.name!r} cannot do a {task} task; it can do {can}"
-    return [Problem("trainer.name", message, "`refeed trainers` lists the others.")]
+    message = f"{spec.trainer.name!r} does not support {task} tasks. It supports {', '.join(tasks)}"
+    return [Problem("trainer.name", message, "List other trainers with `refeed trainers`.")]
 
 
-def _strange_curves(spec: ExperimentSpec, made: SplitResult) -> list[Problem]:
+def _unknown_curves(spec: ExperimentSpec, split: SplitResult) -> list[Problem]:
     dependence = spec.explain.partial_dependence
     if not dependence or dependence.features == "all":
         return []
     return [
-        Problem(f"explain.partial_dependence.features.{i}", f"{name!r} is no feature")
+        Problem(f"explain.partial_dependence.features.{i}", f"{name!r} is not a feature")
         for i, name in enumerate(dependence.features)
-        if name not in made.roles.features
+        if name not in split.roles.features
     ]

@@ -1,6 +1,6 @@
-"""The check step: a spec with the form's values, checked before anything costs something.
+"""The check step: validate the spec with the form's values before any expensive step runs.
 
-It runs in the image of the trainer, which alone knows the trainer's parameters and versions.
+It runs in the trainer's image, since only that contains the trainer's parameters and versions.
 """
 
 from __future__ import annotations
@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 import os
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -25,7 +25,7 @@ from workflows.installation.isolation import conflicting_bigquery, inside, with_
 from workflows.planning.run_files import now, write_start
 from workflows.planning.run_request import trainer_info
 from workflows.pods import environment as env
-from workflows.pods.pod import Pod, find, pod
+from workflows.pods.pod import Pod, find, open_pod
 from workflows.spec.model import ExperimentSpec
 from workflows.spec.validation_errors import problems_of
 
@@ -38,78 +38,63 @@ FORM: dict[str, tuple[str, ...]] = {
     "label": ("execution", "label"),
     "force": ("execution", "force"),
 }
-"""Where in the spec a parameter of the form belongs."""
+"""Field of the spec that each parameter of the form sets."""
 
-_RUN = re.compile(r"\d{8}T\d{6}-[0-9a-f]{4}")
+_RUN_ID = re.compile(r"\d{8}T\d{6}-[0-9a-f]{4}")
 
 
 def run_id(environment: Mapping[str, str]) -> str:
-    """The run's id: the one that is given, else made of the workflow's name and time.
+    """Return the run's id: the given one, or one derived from the workflow's name and time.
 
-    Every pod of a workflow, and whoever submitted it, finds the same one.
+    Every pod of a workflow, and the command that submitted it, derive the same id.
 
     Raises:
-        SpecError: what is given is no run id.
+        SpecError: the given value is not a run id.
     """
     given = env.parameters(environment).get("run", "")
     if not given:
         return env.run_id_of(environment[env.WORKFLOW], environment[env.CREATED])
-    if not _RUN.fullmatch(given):
-        message = f"{given!r} is no run id, such as 20260101T120000-ab12"
-        raise SpecError("the form", [Problem("run", message, "Leave it empty.")])
+    if not _RUN_ID.fullmatch(given):
+        message = f"{given!r} is not a run id such as 20260101T120000-ab12"
+        raise SpecError("the form", [Problem("run", message, "Leave it empty for a new run.")])
     return given
 
 
 def check() -> None:
-    """Check the spec, begin or go on with the run, and leave run id and image behind.
+    """Validate the spec, start or resume the run, and write run id and image as outputs.
 
     Raises:
-        SpecError: the spec or a value of the form is wrong.
+        SpecError: the spec or a value of the form is not valid.
     """
     raw = json.loads(os.environ[env.SPEC])
     platform = env.Platform.read(os.environ)
     address = RunAddress(raw["output"], platform.project, raw["name"], run_id(os.environ))
-    with pod(address, "check") as here:
+    with open_pod(address, "check") as pod:
         spec = _spec(raw, env.parameters(os.environ), platform)
-        facts = trainer_info(spec)
-        _begin(here, spec)
-        layout = address.run_layout
-        here.storage.write(layout.trainer, facts.to_json().encode())
-        _leave("run", address.run)
-        _leave("trainer-image", platform.trainers[spec.trainer.name])
-
-
-def _leave(name: str, text: str) -> None:
-    Path(OUTPUTS).mkdir(parents=True, exist_ok=True)
-    Path(output(name)).write_text(text)
+        trainer = trainer_info(spec)
+        _start_or_resume(pod, spec)
+        pod.storage.write(address.run_layout.trainer, trainer.to_json().encode())
+        Path(OUTPUTS).mkdir(parents=True, exist_ok=True)
+        Path(output("run")).write_text(address.run)
+        Path(output("trainer-image")).write_text(platform.trainers[spec.trainer.name])
 
 
 def _spec(raw: dict[str, Any], form: dict[str, str], platform: env.Platform) -> ExperimentSpec:
-    """The spec with the form's values, checked like any other."""
-    changed = _changed(raw, form)
+    """Return the validated spec with the form's values."""
     try:
-        spec = ExperimentSpec.model_validate(changed)
+        spec = ExperimentSpec.model_validate(_with_form(raw, form))
     except ValidationError as error:
         problems = problems_of(ExperimentSpec, error)
-        raise SpecError("the form", [_named(problem) for problem in problems]) from None
-    problems = [*_strange_trainer(spec, platform), *_strange_source(spec)]
-    if spec.project != platform.project or not inside(platform.root, spec.output):
-        message = f"it was compiled for {platform.project!r}, whose root is {platform.root!r}"
-        problems.append(Problem("project", message))
-    place = platform.staging, platform.billing
-    problems += conflicting_bigquery(spec.dataset, platform.project, *place)
+        raise SpecError("the form", [_with_form_name(problem) for problem in problems]) from None
     jobs = DataflowConfig.model_validate(platform.dataflow)
-    problems += spec.split.conflicts(jobs, platform.project)
-    if spec.store not in {None, platform.store}:
-        message = f"{spec.store!r} is not the store that it was compiled for, {platform.store!r}"
-        problems.append(Problem("store", message))
+    problems = [*_platform_problems(spec, platform), *spec.split.conflicts(jobs, platform.project)]
     if problems:
         raise SpecError("the form", problems)
-    dataset, split = with_project_defaults(spec.dataset, *place), spec.split.with_defaults(jobs)
-    return spec.model_copy(update={"dataset": dataset, "split": split})
+    dataset = with_project_defaults(spec.dataset, platform.staging, platform.billing)
+    return spec.model_copy(update={"dataset": dataset, "split": spec.split.with_defaults(jobs)})
 
 
-def _changed(raw: dict[str, Any], form: dict[str, str]) -> dict[str, Any]:
+def _with_form(raw: dict[str, Any], form: dict[str, str]) -> dict[str, Any]:
     changed = json.loads(json.dumps(raw))
     if form.get("trainer", raw["trainer"]["name"]) != raw["trainer"]["name"]:
         changed["trainer"]["params"] = {}  # another trainer has other parameters
@@ -120,7 +105,7 @@ def _changed(raw: dict[str, Any], form: dict[str, str]) -> dict[str, Any]:
 
 
 def _value(text: str, like: Any) -> Any:  # noqa: ANN401 - a value of the spec
-    """A form's text as a value of the type that the spec has there; as it is if it is none."""
+    """Convert text to the type of ``like``; return it unchanged if it cannot be converted."""
     if isinstance(like, bool):
         return {"true": True, "false": False}.get(text.lower(), text)
     if isinstance(like, int) and re.fullmatch(r"-?\d{1,18}", text):
@@ -128,41 +113,46 @@ def _value(text: str, like: Any) -> Any:  # noqa: ANN401 - a value of the spec
     return text
 
 
-def _named(problem: Problem) -> Problem:
-    """The same problem under the parameter's name, as the form shows it."""
+def _with_form_name(problem: Problem) -> Problem:
+    """Return the same problem under the parameter's name in the form."""
     names = {".".join(path): name for name, path in FORM.items()}
     return replace(problem, where=names.get(problem.where, problem.where))
 
 
-def _strange_trainer(spec: ExperimentSpec, platform: env.Platform) -> list[Problem]:
-    if spec.trainer.name in platform.trainers:
-        return []
-    known = ", ".join(platform.trainers)
-    message = f"the installation has no image of a trainer {spec.trainer.name!r}"
-    return [Problem("trainer", message, f"It has {known}.")]
+def _platform_problems(spec: ExperimentSpec, platform: env.Platform) -> Iterator[Problem]:
+    """Yield what the spec needs and this project does not offer."""
+    if spec.trainer.name not in platform.trainers:
+        known = ", ".join(platform.trainers)
+        message = f"the installation has no image for the trainer {spec.trainer.name!r}"
+        yield Problem("trainer", message, f"Its trainers are {known}.")
+    if not spec.dataset.is_remote:
+        message = f"{spec.dataset.source!r} is a local path, which a pod cannot read"
+        yield Problem("source", message, "Set a gs:// or bigquery:// URI.")
+    if spec.project != platform.project or not inside(platform.root, spec.output):
+        message = f"compiled for project {platform.project!r} with the root {platform.root!r}"
+        yield Problem("project", message)
+    yield from conflicting_bigquery(
+        spec.dataset, platform.project, platform.staging, platform.billing
+    )
+    if spec.store not in {None, platform.store}:
+        yield Problem("store", f"{spec.store!r} is not the project's store, {platform.store!r}")
 
 
-def _strange_source(spec: ExperimentSpec) -> list[Problem]:
-    if spec.dataset.is_remote:
-        return []
-    message = f"{spec.dataset.source!r} is a local path, which a pod cannot reach"
-    return [Problem("source", message, "Name a gs:// or bigquery:// URI.")]
-
-
-def _begin(here: Pod, spec: ExperimentSpec) -> None:
-    address, layout = here.address, here.address.run_layout
-    known = here.storage.exists(layout.spec)
-    if known:
-        _go_on(here, spec)
+def _start_or_resume(pod: Pod, spec: ExperimentSpec) -> None:
+    address, layout = pod.address, pod.address.run_layout
+    if pod.storage.exists(layout.spec):
+        _resume(pod, spec)
     elif env.parameters(os.environ).get("run"):
-        raise MissingInputError(f"There is no run {address.run!r} to go on with.")
+        raise MissingInputError(
+            f"There is no run {address.run!r} to resume.", hint="Leave it empty for a new run."
+        )
     else:
-        write_start(layout, here.storage, spec, now())
+        write_start(layout, pod.storage, spec, now())
     name = os.environ[env.WORKFLOW]
-    about = {"workflow": name, "created": os.environ[env.CREATED]}
-    here.storage.write(layout.workflow(name), canonical_json(about).encode())
-    before = find(here.store, address)
-    here.store.put(
+    workflow = {"workflow": name, "created": os.environ[env.CREATED]}
+    pod.storage.write(layout.workflow(name), canonical_json(workflow).encode())
+    before = find(pod.store, address)
+    pod.store.put(
         RunRecord(
             project=address.project,
             experiment=address.experiment,
@@ -176,37 +166,37 @@ def _begin(here: Pod, spec: ExperimentSpec) -> None:
     )
 
 
-def _go_on(here: Pod, spec: ExperimentSpec) -> None:
-    """A run is gone on with only by the spec that it was begun with; failed partitions again."""
-    layout = here.address.run_layout
-    saved = read_parsed(here.storage, layout.spec, ExperimentSpec.model_validate_json)
+def _resume(pod: Pod, spec: ExperimentSpec) -> None:
+    """Prepare a run that was started with the same spec to train its failed partitions again."""
+    layout = pod.address.run_layout
+    saved = read_parsed(pod.storage, layout.spec, ExperimentSpec.model_validate_json)
     if saved.identity() != spec.identity():
-        message = f"the run {here.address.run!r} was begun with another spec"
-        raise SpecError("the form", [Problem("run", message, "Leave it empty.")])
-    if not here.storage.exists(layout.workflow(os.environ[env.WORKFLOW])):  # written after this
-        here.storage.delete(layout.done)
-        here.storage.delete(layout.outcome)  # of the workflow before
-        forget_failures(here.storage, here.address)
+        message = f"the run {pod.address.run!r} was started with another spec"
+        raise SpecError("the form", [Problem("run", message, "Leave it empty for a new run.")])
+    if not pod.storage.exists(layout.workflow(os.environ[env.WORKFLOW])):  # written after this
+        pod.storage.delete(layout.done)
+        pod.storage.delete(layout.outcome)  # of the previous workflow
+        delete_failures(pod.storage, pod.address)
 
 
-def forget_failures(storage: Storage, address: RunAddress) -> None:
-    """Remove what is known of failed partitions, so that they are tried again; records last.
+def delete_failures(storage: Storage, address: RunAddress) -> None:
+    """Delete the attempts and records of failed partitions, so that they are trained again.
 
-    Killed in between and called again, it goes on. A partition that is too large for every class
-    keeps its record: it is in no shard.
+    Records are deleted last, so that an interrupted call can be repeated. A partition that is too
+    large for every resource class keeps its record, since it is in no shard.
     """
     layout = address.run_layout
     ids = {
         name.removesuffix(".json")
         for name in storage.names(layout.records)
-        if _is_retried(storage, f"{layout.records}/{name}")
+        if _can_be_retried(storage, f"{layout.records}/{name}")
     }
     delete_attempts(storage, layout, ids)
     for partition_id in sorted(ids):
         storage.delete(layout.record(partition_id))
 
 
-def _is_retried(storage: Storage, uri: str) -> bool:
+def _can_be_retried(storage: Storage, uri: str) -> bool:
     try:
         record = read_parsed(storage, uri, PartitionRecord.from_json)
     except DamagedError:

@@ -1,4 +1,4 @@
-"""The collect step in a pod: tables and report, numbers for Argo's metrics, and the outcome."""
+"""The collect step in a pod: tables, report, counts for Argo's metrics, and the outcome."""
 
 from __future__ import annotations
 
@@ -9,25 +9,25 @@ from steps.collect.step import collect
 from steps.contract import OUTPUTS, RunAddress, output
 from steps.storage.base import read_parsed
 from workflows.pods.environment import CAUSES, REPORT, STATUSES
-from workflows.pods.pod import pod
+from workflows.pods.pod import open_pod
 from workflows.pods.progress import PodProgress
 from workflows.spec.model import ExperimentSpec
 
 
 def collect_in_pod(address: RunAddress) -> None:
-    """Write tables and report, and the pod's outputs: the report and counts.
+    """Write tables and report, and the report and counts as the pod's outputs.
 
     Raises:
         TooManyFailuresError: more partitions failed than the spec allows.
         RefeedError: see ``steps.collect.step.collect``.
     """
-    with pod(address, "collect") as here:
-        spec_uri = here.context.run.spec
-        spec = read_parsed(here.storage, spec_uri, ExperimentSpec.model_validate_json)
-        outcome = collect(here.context, spec.dataset.title, PodProgress()).outcome
-        here.log.event("collected", counts=outcome.counts, reasons=outcome.reasons)
+    with open_pod(address, "collect") as pod:
+        spec_uri = pod.context.run.spec
+        spec = read_parsed(pod.storage, spec_uri, ExperimentSpec.model_validate_json)
+        outcome = collect(pod.context, spec.dataset.title, PodProgress()).outcome
+        pod.log.event("collected", counts=outcome.counts, reasons=outcome.reasons)
         Path(OUTPUTS).mkdir(parents=True, exist_ok=True)
-        Path(output(REPORT)).write_bytes(here.storage.read(here.context.run.report))
+        Path(output(REPORT)).write_bytes(pod.storage.read(pod.context.run.report))
         _write_counts(outcome)
         outcome.raise_for_failures()
 

@@ -1,4 +1,4 @@
-"""The exit handler: closes the books of a run that did not end well, and tells somebody."""
+"""The exit handler: record the end of a run that failed, and notify the webhook."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from steps.stores.base import open_store
 from workflows.planning.run_files import now
 from workflows.pods import environment as env
 from workflows.pods.check import run_id
-from workflows.pods.pod import find, unknown
+from workflows.pods.pod import find, new_record
 from workflows.spec.model import ExperimentSpec
 
 _TIMEOUT_SECONDS = 20
@@ -32,21 +32,24 @@ _FAILED_NODE = re.compile(
     r'\\*"displayName\\*": ?\\*"(?P<displayName>[^"\\]*)\\*", ?'
     r'\\*"message\\*": ?\\*"(?P<message>[^"\\]*)'
 )
-_PASSING = {HTTPStatus.REQUEST_TIMEOUT, HTTPStatus.TOO_EARLY, HTTPStatus.TOO_MANY_REQUESTS}
+_TRANSIENT = {HTTPStatus.REQUEST_TIMEOUT, HTTPStatus.TOO_EARLY, HTTPStatus.TOO_MANY_REQUESTS}
 
 
 def finish(root: str, project: str, experiment: str) -> None:
-    """Close the record of a run whose workflow has ended, and post to the webhook if there is one.
+    """Close the record of a run whose workflow has ended, and post to the webhook, if any.
 
     Raises:
-        TransientError: the webhook did not take it for now.
-        UsageError: the webhook refused it.
+        TransientError: the webhook failed temporarily.
+        UsageError: the webhook rejected the message.
     """
     address = RunAddress(root, project, experiment, _run())
     env.check_isolation(os.environ, project, root)
     storage = storage_for(root)
-    if _was_refused(address, storage):
-        message = compose(address, _refusal(address), None)
+    if _resume_was_rejected(address, storage):
+        # The record describes this workflow, not the run, so it is not stored.
+        reason = _failures() or "The run could not be resumed."
+        record = replace(new_record(address), status="failed", message=reason)
+        message = compose(address, record, None)
     else:
         record = _close(address, os.environ[env.STATUS])
         _cancel_split(address, storage)
@@ -57,7 +60,7 @@ def finish(root: str, project: str, experiment: str) -> None:
 
 
 def _run() -> str:
-    """The run's id; if what the form was given is none, the one that a new run would have had."""
+    """Return the run's id; if the form's value is not valid, the id of a new run."""
     try:
         return run_id(os.environ)
     except SpecError:
@@ -65,17 +68,17 @@ def _run() -> str:
 
 
 def _close(address: RunAddress, status: str) -> RunRecord:
-    """What the store knows, with an end: a step that was killed could not write it."""
+    """Return the run's record, marked as stopped if a killed step could not write its end."""
     store = open_store(address.layout, env.Platform.read(os.environ).store)
-    known = find(store, address) or unknown(address)
-    if known.status == "running" and status != "Succeeded":
-        known = replace(known, status="stopped", ended=now(), message=_failures() or status)
-        store.put(known)
-    return known
+    record = find(store, address) or new_record(address)
+    if record.status == "running" and status != "Succeeded":
+        record = replace(record, status="stopped", ended=now(), message=_failures() or status)
+        store.put(record)
+    return record
 
 
 def _cancel_split(address: RunAddress, storage: Storage) -> None:
-    """End a job of Dataflow that works for this run alone, which will not use what it makes."""
+    """Cancel the Dataflow jobs of a split that did not finish, if only this run uses them."""
     layout = address.run_layout
     if storage.exists(layout.request) or not storage.exists(layout.spec):
         return
@@ -85,29 +88,23 @@ def _cancel_split(address: RunAddress, storage: Storage) -> None:
             "steps.split.coordination.cancel"
         )  # with a client that few runs need
         for name in jobs.cancel_jobs(address, storage):
-            sys.stdout.write(f"Cancelled the Dataflow job {name}, which nobody waits for.\n")
+            sys.stdout.write(f"Cancelled the Dataflow job {name}, which no run waits for.\n")
 
 
-def _was_refused(address: RunAddress, storage: Storage) -> bool:
-    """Whether the run is another workflow's, and this one was not let go on with it."""
+def _resume_was_rejected(address: RunAddress, storage: Storage) -> bool:
+    """Return whether the run exists, but the check step did not let this workflow resume it."""
     layout = address.run_layout
     return storage.exists(layout.spec) and not storage.exists(
         layout.workflow(os.environ[env.WORKFLOW])
     )
 
 
-def _refusal(address: RunAddress) -> RunRecord:
-    """To tell, not to keep: what became of the run is not this workflow's end."""
-    why = _failures() or "It was not let go on with that run."
-    return replace(unknown(address), status="failed", message=why)
-
-
 def _failures() -> str:
-    """What Argo says of the nodes that failed, in one line."""
+    """Return Argo's messages about the failed nodes, on one line."""
     text = base64.b64decode(os.environ.get(env.FAILURES, "")).decode(errors="replace")
     try:
         nodes = json.loads(json.loads(text)) if text.startswith('"') else json.loads(text or "[]")
-    except ValueError:  # cut off, since very many failed
+    except ValueError:  # truncated, since very many nodes failed
         nodes = [match.groupdict() for match in _FAILED_NODE.finditer(text)]
     return "; ".join(f"{each['displayName']}: {each['message']}" for each in nodes or [])[:500]
 
@@ -116,17 +113,18 @@ def _outcome(address: RunAddress, storage: Storage) -> Outcome | None:
     try:
         return read_parsed(storage, address.run_layout.outcome, Outcome.from_json)
     except MissingInputError:
-        return None  # it did not come to collect
+        return None  # collect did not run
 
 
 def compose(address: RunAddress, record: RunRecord, outcome: Outcome | None) -> dict[str, Any]:
-    """The message: a text for people, and the same for programs."""
+    """Return the message for the webhook: a text, and the same information as fields."""
     late = os.environ.get(env.STATUS) == "Succeeded"
-    what = f"took {float(os.environ.get(env.DURATION) or 0) / 3600:.1f} h" if late else "failed"
+    hours = float(os.environ.get(env.DURATION) or 0) / 3600
+    verb = f"took {hours:.1f} h" if late else "failed"
     counts, report = (outcome.counts, outcome.report) if outcome else (record.counts, "")
     name = f"{address.project}/{address.experiment} {address.run}"
     summary = ", ".join(f"{count:,} {status}" for status, count in counts.items())
-    lines = [f"Run {name} {what}.", record.message, summary, report and f"Report: {report}"]
+    lines = [f"Run {name} {verb}.", record.message, summary, report and f"Report: {report}"]
     return {
         "text": "\n".join(filter(None, lines)),
         "project": address.project,
@@ -142,15 +140,15 @@ def compose(address: RunAddress, record: RunRecord, outcome: Outcome | None) -> 
 
 
 def post(url: str, message: dict[str, Any]) -> None:
-    """Post JSON to a webhook. The URL is a secret: no error shows it.
+    """Post JSON to a webhook. The URL is a secret, so no error contains it.
 
     Raises:
-        UsageError: it is no http URL, or it refused the message.
-        TransientError: it did not take the message for now.
+        UsageError: the URL is not an HTTP URL, or the webhook rejected the message.
+        TransientError: the webhook failed temporarily.
     """
     url = url.strip()
     if not url.startswith(("https://", "http://")) or not url.isprintable() or " " in url:
-        raise UsageError("The webhook's URL in the secret is no http:// or https:// URL.")
+        raise UsageError("The webhook's URL in the Secret is not an http:// or https:// URL.")
     body = json.dumps(message).encode()
     headers = {"Content-Type": "application/json", "User-Agent": "refeed"}
     try:
@@ -158,10 +156,10 @@ def post(url: str, message: dict[str, Any]) -> None:
         with urllib.request.urlopen(request, timeout=_TIMEOUT_SECONDS):  # noqa: S310
             return
     except urllib.error.HTTPError as error:
-        error.close()  # a refusal is an answer, with its connection
-        passing = error.code in _PASSING or error.code >= HTTPStatus.INTERNAL_SERVER_ERROR
-        kind = TransientError if passing else UsageError
-        raise kind(f"The webhook did not take the message: {error.code}.") from None
+        error.close()  # closes the connection
+        transient = error.code in _TRANSIENT or error.code >= HTTPStatus.INTERNAL_SERVER_ERROR
+        kind = TransientError if transient else UsageError
+        raise kind(f"The webhook rejected the message with status {error.code}.") from None
     except (OSError, http.client.HTTPException, ValueError) as error:
-        why = getattr(error, "reason", type(error).__name__)
-        raise TransientError(f"The webhook did not take the message: {why}.") from None
+        reason = getattr(error, "reason", type(error).__name__)
+        raise TransientError(f"The webhook could not be reached: {reason}.") from None

@@ -1,4 +1,4 @@
-"""Around every step in a pod: its record, its log, its budget, and what its end is called."""
+"""The context of every step in a pod: record, log, retry budget and the cause of its end."""
 
 from __future__ import annotations
 
@@ -30,18 +30,18 @@ from workflows.pods import environment as env
 from workflows.pods.environment import Platform, check_isolation, pod_info
 from workflows.pods.pod_ledger import Ledger
 
-_LONGEST_WAIT_SECONDS = 60.0
+_MAX_BACKOFF_SECONDS = 60.0
 
 
 @dataclass
 class Pod:
-    """What a step in a pod works with.
+    """A pod that executes one step of a run.
 
     Attributes:
-        context: of the run.
-        platform: what the run needs of the installation.
-        ledger: the pods of this step, and the record of this one.
-        log: structured lines that outlive the pod.
+        context: context of the run.
+        platform: the part of the installation that the run needs.
+        ledger: records of the step's pods, including this one.
+        log: structured log, which outlives the pod.
     """
 
     context: RunContext
@@ -51,127 +51,129 @@ class Pod:
 
     @property
     def address(self) -> RunAddress:
-        """The run's address."""
+        """Address of the run."""
         return self.context.address
 
     @property
     def storage(self) -> Storage:
-        """Of the project's artifacts."""
+        """Storage of the project's artifacts."""
         return self.context.storage
 
     @property
     def store(self) -> ExperimentStore:
-        """Of the project."""
+        """Experiment store of the project."""
         return self.context.store
 
     @property
-    def budget_left(self) -> bool:
-        """Whether a later pod may try again what fails for a passing reason."""
+    def has_retries_left(self) -> bool:
+        """True if another pod may retry after a transient error."""
         return self.ledger.counted < self.platform.retries
 
 
 @contextmanager
-def pod(address: RunAddress, step: str) -> Iterator[Pod]:
-    """Open a step's pod, and close it with the cause of its end.
+def open_pod(address: RunAddress, step: str, shard: str = "") -> Iterator[Pod]:
+    """Open the pod of a step, and close it with the cause of its end.
 
     Args:
-        address: of the run.
-        step: such as ``split`` or ``train-small-00003``.
+        address: address of the run.
+        step: ``check``, ``split``, ``train`` or ``collect``.
+        shard: the shard of a training pod, such as ``small-00003``.
 
     Raises:
-        SpecError: the run lies outside this namespace's project.
-        UnavailableError: it failed for a passing reason once too often.
-        RefeedError: whatever the step raises.
+        SpecError: the run is outside this namespace's project.
+        UnavailableError: a transient error occurred, and no retries are left.
+        RefeedError: the step's own error.
     """
+    name = f"{step}-{shard}" if shard else step
     check_isolation(os.environ, address.project, address.root)
     platform = Platform.read(os.environ)
     storage = storage_for(address.root)
-    ledger = Ledger(address.run_layout, storage, pod_info(os.environ, step))
-    with RunLog(storage, address.run_layout.log(step), step) as log:
+    ledger = Ledger(address.run_layout, storage, pod_info(os.environ, name))
+    with RunLog(storage, address.run_layout.log(name), name) as log:
         store = open_store(address.layout, platform.store)
-        here = Pod(RunContext(address, storage, store), platform, ledger, log)
-        signal.signal(signal.SIGTERM, _stop)
+        pod = Pod(RunContext(address, storage, store), platform, ledger, log)
+        signal.signal(signal.SIGTERM, _on_sigterm)
         try:
-            _wait_after(ledger.counted)
-            if not step.startswith("train"):  # which looks at each partition
+            _back_off(ledger.counted)
+            if not shard:  # the train step checks the memory for each partition
                 _check_memory(ledger)
-            yield here
+            yield pod
         except BaseException as error:
-            raise _closed(here, error) from error
+            raise _close(pod, error) from error
     ledger.close("done")
 
 
 def _check_memory(ledger: Ledger) -> None:
-    """A step that was killed for memory goes on with more, or not at all.
+    """Check that this pod has more memory than earlier pods that ran out of it.
 
     Raises:
-        MoreMemoryError: the pod is too small.
-        OutOfMemoryError: the largest pod is.
+        MoreMemoryError: this pod is too small.
+        OutOfMemoryError: the pod in the largest class ran out of memory.
     """
     needed = ledger.class_offset
     if needed > int(os.environ.get(env.LARGEST_CLASS_OFFSET) or 0):
         raise OutOfMemoryError(
-            "It ran out of memory in the largest resource class.",
-            hint="Add a larger class to the installation, or name one for the step in `steps`.",
+            "The step ran out of memory in the largest resource class.",
+            hint="Add a larger class to the installation, or set one for the step in `steps`.",
         )
     if needed > ledger.record.class_offset:
         raise MoreMemoryError(needed)
 
 
-def _stop(_number: int, _frame: object) -> None:
-    raise PreemptedError("The pod was told to stop; it is started again and goes on.")
+def _on_sigterm(_number: int, _frame: object) -> None:
+    raise PreemptedError("The pod was stopped. It is started again and resumes.")
 
 
-def _wait_after(failures: int) -> None:
-    """Wait twice as long after each passing failure, and not all pods equally long."""
+def _back_off(failures: int) -> None:
+    """Wait after transient failures, with exponential backoff and jitter."""
     if failures:
-        longest = min(_LONGEST_WAIT_SECONDS, 2.0**failures)
+        longest = min(_MAX_BACKOFF_SECONDS, 2.0**failures)
         time.sleep(random.uniform(longest / 2, longest))  # noqa: S311 - no secret
 
 
-def _closed(here: Pod, error: BaseException) -> BaseException:
-    """Write down the cause; the error that the pod ends with."""
+def _close(pod: Pod, error: BaseException) -> BaseException:
+    """Record the cause of the pod's end, and return the error to raise."""
     cause = cause_of(error)
-    if cause in {"transient", "error"} and not here.budget_left:
+    if cause in {"transient", "error"} and not pod.has_retries_left:
         error = UnavailableError(
-            f"It failed {here.ledger.counted + 1} times for a passing reason, the last time: "
+            f"The step failed {pod.ledger.counted + 1} times with a transient error. Last error: "
             f"{error}",
-            hint="execution.retries is the budget. `refeed retry RUN` goes on where it stopped.",
+            hint="execution.retries limits the retries. Resume with `refeed retry RUN`.",
         )
         cause = "failed"
     elif isinstance(error, Exception) and not isinstance(error, RefeedError):
         error = internal_error(error)
-    with suppress(RefeedError):  # the first error is the one to tell
-        here.ledger.close(cause)
+    with suppress(RefeedError):  # report the first error
+        pod.ledger.close(cause)
         if cause == "failed":
-            put_failed(here.store, here.address, error)
+            put_failed(pod.store, pod.address, error)
     return error
 
 
 def cause_of(error: BaseException) -> str:
-    """Why a pod ends, in one of the words of ``PodRecord.cause``."""
+    """Return the value of ``PodRecord.cause`` for an error."""
     if isinstance(error, PreemptedError):
         return "preempted"
     if isinstance(error, MoreMemoryError):
         return "more_memory"
     if isinstance(error, TransientError):
         return "transient"
-    return "failed" if isinstance(error, RefeedError) and error.exit_code != 70 else "error"  # noqa: PLR2004
+    is_known = isinstance(error, RefeedError) and error.exit_code != RefeedError.exit_code
+    return "failed" if is_known else "error"
 
 
 def put_failed(store: ExperimentStore, address: RunAddress, error: BaseException) -> None:
-    """Tell the store that the run has failed, and why, unless it has an end already.
+    """Record in the store that the run has failed, unless the run has already ended.
 
-    The first reason is the one to tell; and a pod that was not let go on with an earlier run has
-    not made that one fail.
+    The first error is kept, and a pod that could not resume an ended run does not change it.
     """
-    known = find(store, address) or unknown(address)
-    if not known.ended:
-        store.put(replace(known, status="failed", ended=now(), message=str(error)))
+    record = find(store, address) or new_record(address)
+    if not record.ended:
+        store.put(replace(record, status="failed", ended=now(), message=str(error)))
 
 
-def unknown(address: RunAddress) -> RunRecord:
-    """A run of which the store knows nothing yet."""
+def new_record(address: RunAddress) -> RunRecord:
+    """Return the record of a run that the store does not have yet."""
     return RunRecord(
         project=address.project,
         experiment=address.experiment,
@@ -184,5 +186,5 @@ def unknown(address: RunAddress) -> RunRecord:
 
 
 def find(store: ExperimentStore, address: RunAddress) -> RunRecord | None:
-    """What the store knows of a run."""
+    """Return the store's record of a run, or None."""
     return store.get(address.experiment, address.run)

@@ -1,4 +1,4 @@
-"""The split step in a pod: the data set, then shards by resource class for the fan-out."""
+"""The split step in a pod: build the dataset, then pack shards by resource class."""
 
 from __future__ import annotations
 
@@ -11,104 +11,90 @@ from steps.contract import OUTPUTS, RunAddress, output, shards_output
 from steps.errors import DataError, UsageError
 from steps.records import PartitionEntry, PartitionRecord, RunRequest
 from steps.runtime.lost_artifacts import complete_index
-from steps.split.step import SplitResult, split
+from steps.split.step import split
 from steps.storage.base import read_parsed, write_text
-from workflows.planning.packing import Packing, needed_mib, pack_classes
+from workflows.planning.packing import needed_mib, pack_classes
 from workflows.planning.run_files import write_request
 from workflows.planning.run_request import TrainerInfo, run_request, split_engine, split_request
-from workflows.pods.pod import Pod, find, pod
+from workflows.pods.pod import Pod, find, open_pod
 from workflows.pods.progress import PodProgress
 from workflows.spec.model import ExperimentSpec
 
 
 def split_in_pod(address: RunAddress) -> None:
-    """Make the data set and the run's shards, or find them; leave the shards' numbers behind.
+    """Build the dataset and the run's shards unless they exist, and output the shard numbers.
 
     Raises:
         RefeedError: see ``steps.split.step.split``.
     """
-    with pod(address, "split") as here:
+    with open_pod(address, "split") as pod:
         layout = address.run_layout
-        spec = read_parsed(here.storage, layout.spec, ExperimentSpec.model_validate_json)
-        if not _is_built(here):
-            _build(here, spec)
-        plan = read_parsed(here.storage, layout.plan, json.loads)
-        shards: dict[str, int] = plan["shards"]
-        names = [resource_class.name for resource_class in here.platform.classes]
+        spec = read_parsed(pod.storage, layout.spec, ExperimentSpec.model_validate_json)
+        if not _is_built(pod):
+            _build(pod, spec)
+        shards: dict[str, int] = read_parsed(pod.storage, layout.plan, json.loads)["shards"]
+        names = [resource_class.name for resource_class in pod.platform.classes]
         _check_classes(shards, names, address.run)
+        Path(OUTPUTS).mkdir(parents=True, exist_ok=True)
         for name in names:
-            _leave(name, shards.get(name, 0))
+            # Argo gets numbers only; the training pods read the shards from the run's folder.
+            numbers = [f"{number:05d}" for number in range(shards.get(name, 0))]
+            Path(output(shards_output(name))).write_text(json.dumps(numbers))
 
 
 def _check_classes(shards: Mapping[str, int], names: Sequence[str], run: str) -> None:
-    """A run that is gone on with finds the classes that it was packed for."""
-    gone = [name for name, count in shards.items() if count and name not in names]
-    if gone:
+    """Check that the resource classes that a resumed run was packed for still exist."""
+    missing = [name for name, count in shards.items() if count and name not in names]
+    if missing:
         raise UsageError(
-            f"The run {run!r} was packed for the resource class {gone[0]!r}, which the "
-            f"installation or the spec no longer has; there are {', '.join(names)}.",
-            hint="Add the class again, or submit the spec anew: what is trained is in the cache.",
+            f"The run {run!r} was packed for the resource class {missing[0]!r}, which the "
+            f"installation or the spec no longer has. It has {', '.join(names)}.",
+            hint="Add the class again, or submit the spec again: trained models are in the cache.",
         )
 
 
-def _leave(resource_class: str, shards: int) -> None:
-    """Numbers only: the shards themselves are found in the run's folder."""
-    Path(OUTPUTS).mkdir(parents=True, exist_ok=True)
-    Path(output(shards_output(resource_class))).write_text(
-        json.dumps([f"{n:05d}" for n in range(shards)])
-    )
-
-
-def _is_built(here: Pod) -> bool:
+def _is_built(pod: Pod) -> bool:
     """Return whether the run has begun and its dataset is complete."""
-    if not here.storage.exists(here.context.run.request):
+    if not pod.storage.exists(pod.context.run.request):
         return False
-    dataset = here.context.dataset(here.context.request())
-    return complete_index(dataset, here.storage) is not None
+    dataset = pod.context.dataset(pod.context.request())
+    return complete_index(dataset, pod.storage) is not None
 
 
-def _build(here: Pod, spec: ExperimentSpec) -> None:
-    address, layout = here.address, here.address.run_layout
-    trainer = read_parsed(here.storage, layout.trainer, TrainerInfo.from_json)
+def _build(pod: Pod, spec: ExperimentSpec) -> None:
+    address, layout = pod.address, pod.address.run_layout
+    trainer = read_parsed(pod.storage, layout.trainer, TrainerInfo.from_json)
     engine = split_engine(spec, address.follower)
     request, progress = split_request(spec), PodProgress()
-    made = split(request, address.layout, here.storage, progress, engine, layout.begun)
-    run = run_request(spec, made, address.run, trainer)
-    _check_rows(here, run)
-    packing = _pack(here, spec, made)
+    result = split(request, address.layout, pod.storage, progress, engine, layout.begun)
+    run = run_request(spec, result, address.run, trainer)
+    _check_rows(pod, run)
+    entries, features = result.index.entries, len(result.roles.features)
+    packing = pack_classes(entries, features, pod.platform.classes, spec.execution.max_pods)
     for entry in packing.too_large:
-        _refuse(here, run, entry)
-    write_request(layout, here.storage, run, len(made.index.entries), packing.shards)
-    known = find(here.store, address)
-    if known:
-        here.store.put(replace(known, dataset=run.dataset, spec_hash=run.spec_hash))
+        _record_too_large(pod, run, entry)
+    write_request(layout, pod.storage, run, len(entries), packing.shards)
+    record = find(pod.store, address)
+    if record:
+        pod.store.put(replace(record, dataset=run.dataset, spec_hash=run.spec_hash))
 
 
-def _check_rows(here: Pod, rebuilt: RunRequest) -> None:
-    """Refuse to continue a run whose dataset was lost and can only be built with other rows."""
-    if not here.storage.exists(here.context.run.request):
+def _check_rows(pod: Pod, rebuilt: RunRequest) -> None:
+    """Raise DataError if the run's dataset was lost and the source now gives other rows."""
+    if not pod.storage.exists(pod.context.run.request):
         return
-    begun = here.context.request()
+    begun = pod.context.request()
     if begun.dataset != rebuilt.dataset:
         raise DataError(
             f"The dataset {begun.dataset!r} of the run was deleted or damaged, and the source has "
             "changed since, so it cannot be built again.",
-            hint="Submit the spec again: a new run reads the source as it is now.",
+            hint="Submit the spec again: a new run reads the current source.",
         )
 
 
-def _pack(here: Pod, spec: ExperimentSpec, made: SplitResult) -> Packing:
-    return pack_classes(
-        made.index.entries,
-        len(made.roles.features),
-        here.platform.classes,
-        spec.execution.max_pods,
-    )
-
-
-def _refuse(here: Pod, request: RunRequest, entry: PartitionEntry) -> None:
-    """A partition that fits no class has failed; the message names the class to add."""
-    largest = here.platform.classes[-1]
+def _record_too_large(pod: Pod, request: RunRequest, entry: PartitionEntry) -> None:
+    """Record that a partition failed because it fits no resource class, and what would fit."""
+    largest = pod.platform.classes[-1]
     needed = needed_mib(largest, entry.rows, len(request.roles.features))
     message = (
         f"{entry.rows:,} rows with {len(request.roles.features)} features need about "
@@ -117,5 +103,5 @@ def _refuse(here: Pod, request: RunRequest, entry: PartitionEntry) -> None:
         f"{-(-needed // 1024)} GiB to the installation."
     )
     record = PartitionRecord(entry.key, "failed", "too_large", message)
-    uri = here.address.run_layout.record(entry.key.partition_id)
-    write_text(here.storage, uri, record.to_json())
+    uri = pod.address.run_layout.record(entry.key.partition_id)
+    write_text(pod.storage, uri, record.to_json())

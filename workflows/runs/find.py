@@ -1,9 +1,10 @@
-"""Runs on a cluster, found through their folders: they outlive pods, Workflows and terminals."""
+"""Find runs on a cluster through their folders, which outlive pods and Workflows."""
 
 from __future__ import annotations
 
 import json
 import re
+from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import cached_property
@@ -24,13 +25,13 @@ _READERS = 16
 
 @dataclass(frozen=True)
 class FoundRun:
-    """A run and where it lies.
+    """A run of an installation's project.
 
     Attributes:
-        record: what the store knows of it.
-        address: of its folder.
-        namespace: where its workflows run.
-        store: URI of the project's experiment store; None for the one with the artifacts.
+        record: the run's record in the store.
+        address: address of its folder.
+        namespace: namespace of its workflows.
+        store: URI of the project's experiment store; None if it is in the artifact root.
     """
 
     record: RunRecord
@@ -50,18 +51,17 @@ class FoundRun:
 
 
 def all_runs(installation: Installation, project: str | None = None) -> list[FoundRun]:
-    """The runs of all projects, or of one, the newest first.
+    """Return the runs of all projects, or of one, newest first.
 
     Raises:
-        MissingInputError: there is no such project.
+        MissingInputError: the installation has no such project.
     """
-    found = [
-        _found(installation, layout, record)
+    runs = [
+        _found_run(installation, name, record)
         for name in _projects(installation, project)
-        for layout, store in [_opened(installation, name)]
-        for record in store.runs()
+        for record in _store(installation, name).runs()
     ]
-    return sorted(found, key=lambda run: run.record.run, reverse=True)
+    return sorted(runs, key=lambda run: run.record.run, reverse=True)
 
 
 def _projects(installation: Installation, project: str | None) -> list[str]:
@@ -69,50 +69,50 @@ def _projects(installation: Installation, project: str | None) -> list[str]:
         return list(installation.projects)
     if project not in installation.projects:
         known = ", ".join(installation.projects)
-        raise MissingInputError(f"The installation has no project {project!r}; it has {known}.")
+        raise MissingInputError(
+            f"The installation has no project {project!r}. Its projects are {known}."
+        )
     return [project]
 
 
-def _opened(installation: Installation, project: str) -> tuple[ProjectLayout, ExperimentStore]:
-    layout = ProjectLayout(installation.projects[project].root, project)
-    return layout, open_store(layout, installation.projects[project].store)
+def _store(installation: Installation, project: str) -> ExperimentStore:
+    config = installation.projects[project]
+    return open_store(ProjectLayout(config.root, project), config.store)
 
 
-def _found(installation: Installation, layout: ProjectLayout, record: RunRecord) -> FoundRun:
-    project = installation.projects[layout.project]
-    address = RunAddress(layout.root, layout.project, record.experiment, record.run)
-    return FoundRun(record, address, project.namespace, project.store)
+def _found_run(installation: Installation, project: str, record: RunRecord) -> FoundRun:
+    config = installation.projects[project]
+    address = RunAddress(config.root, project, record.experiment, record.run)
+    return FoundRun(record, address, config.namespace, config.store)
 
 
 def find_run(installation: Installation, run: str, project: str | None = None) -> FoundRun:
-    """A run by its id.
+    """Return a run by its id.
 
     Raises:
-        MissingInputError: no project of the installation has it.
+        MissingInputError: no project of the installation has the run.
     """
     for name in _projects(installation, project):
-        layout, store = _opened(installation, name)
-        record = store.find(run)
+        record = _store(installation, name).find(run)
         if record is not None:
-            return _found(installation, layout, record)
-    newest = ", ".join(each.record.run for each in all_runs(installation, project)[:5])
-    newest = newest or "none yet"
+            return _found_run(installation, name, record)
+    recent = ", ".join(each.record.run for each in all_runs(installation, project)[:5])
     raise MissingInputError(
-        f"There is no run {run!r} in {project or ', '.join(installation.projects)}; the newest "
-        f"are: {newest}.",
-        hint="`refeed status` lists them all.",
+        f"There is no run {run!r} in {project or ', '.join(installation.projects)}. Recent runs: "
+        f"{recent or 'none yet'}.",
+        hint="List runs with `refeed status`.",
     )
 
 
 @dataclass(frozen=True)
 class RunProgress:
-    """How far a run has come.
+    """The progress of a run.
 
     Attributes:
-        partitions: of the data set; None until split has ended.
-        done: partitions that have a record.
-        failed: those of them that failed, as far as the pods have told.
-        pods: by cause of their end; those that run have the cause ``running``.
+        partitions: number of partitions of the dataset; None until split has ended.
+        done: number of partitions that have a record.
+        failed: number of partitions that failed, as far as the pods have reported.
+        pods: number of pods by the cause of their end; ``running`` for running pods.
     """
 
     partitions: int | None
@@ -121,27 +121,25 @@ class RunProgress:
     pods: dict[str, int]
 
 
-class Watch:
-    """Reads how far a run has come, again and again; what has ended is read once."""
+class ProgressReader:
+    """Reader of a run's progress, for repeated use: it reads each ended pod's record once."""
 
     def __init__(self, address: RunAddress) -> None:
         self._layout, self._storage = address.run_layout, storage_for(address.root)
         self._ended: dict[str, PodRecord] = {}
         self._partitions: int | None = None
 
-    def look(self) -> RunProgress:
-        """How far it is now."""
+    def read(self) -> RunProgress:
+        """Return the progress now."""
         if self._partitions is None:
-            self._partitions = self._plan()
+            self._partitions = self._planned_partitions()
         pods = self._pods()
-        causes: dict[str, int] = {}
-        for each in pods:
-            causes[each.cause or "running"] = causes.get(each.cause or "running", 0) + 1
-        failed = sum(each.statuses.get("failed", 0) for each in pods)
+        causes = Counter(pod.cause or "running" for pod in pods)
+        failed = sum(pod.statuses.get("failed", 0) for pod in pods)
         done = len(self._storage.names(self._layout.records)) if self._partitions else 0
-        return RunProgress(self._partitions, done, failed, causes)
+        return RunProgress(self._partitions, done, failed, dict(causes))
 
-    def _plan(self) -> int | None:
+    def _planned_partitions(self) -> int | None:
         try:
             uri = self._layout.plan
             plan: dict[str, Any] = read_parsed(self._storage, uri, json.loads)
@@ -151,18 +149,18 @@ class Watch:
 
     def _pods(self) -> list[PodRecord]:
         names = self._storage.names(self._layout.pods)
-        fresh = [name for name in names if name not in self._ended]
+        changing = [name for name in names if name not in self._ended]
         with ThreadPoolExecutor(_READERS) as pool:
-            read = dict(zip(fresh, pool.map(self._read, fresh), strict=True))
-        self._ended |= {name: record for name, record in read.items() if record.cause}
-        return [*self._ended.values(), *(each for each in read.values() if not each.cause)]
+            records = dict(zip(changing, pool.map(self._read_pod, changing), strict=True))
+        self._ended |= {name: record for name, record in records.items() if record.cause}
+        return [*self._ended.values(), *(pod for pod in records.values() if not pod.cause)]
 
-    def _read(self, name: str) -> PodRecord:
+    def _read_pod(self, name: str) -> PodRecord:
         return read_parsed(self._storage, f"{self._layout.pods}/{name}", PodRecord.from_json)
 
 
 def outcome_of(found: FoundRun) -> Outcome | None:
-    """What came of a run; None if it has not come to its end."""
+    """Return the outcome of a run, or None if it has not ended."""
     try:
         return read_parsed(found.storage, found.address.run_layout.outcome, Outcome.from_json)
     except MissingInputError:
@@ -170,11 +168,11 @@ def outcome_of(found: FoundRun) -> Outcome | None:
 
 
 def log_lines(found: FoundRun, partition: str | None = None) -> list[dict[str, Any]]:
-    """The structured lines of all steps of a run, in the order of time.
+    """Return the log lines of all steps of a run, ordered by time.
 
     Args:
         found: the run.
-        partition: a partition's key or id, to see its lines only.
+        partition: key or id of a partition, to return its lines only.
     """
     storage, folder = found.storage, f"{found.address.run_layout.base}/logs"
     uris = [f"{folder}/{name}" for name in storage.names(folder)]
@@ -182,18 +180,18 @@ def log_lines(found: FoundRun, partition: str | None = None) -> list[dict[str, A
         texts = list(pool.map(storage.read, uris))
     lines = [json.loads(line) for text in texts for line in text.splitlines()]
     if partition is not None:
-        wanted = {partition, *_ids(partition)}
-        lines = [each for each in lines if {each.get("partition"), each.get("key")} & wanted]
+        names = {partition, *_possible_ids(partition)}
+        lines = [line for line in lines if {line.get("partition"), line.get("key")} & names]
     return sorted(lines, key=lambda line: str(line["time"]))
 
 
-def _ids(text: str) -> set[str]:
-    """The ids that a partition with this key may have, whatever the column's type."""
+def _possible_ids(key: str) -> set[str]:
+    """Return the ids that a partition with this key has for each column type."""
     kinds = ("string", "int64", "float64", "bool", "timestamp", "date")
-    return {PartitionKey(kind, text).partition_id for kind in kinds}
+    return {PartitionKey(kind, key).partition_id for kind in kinds}
 
 
 def workflows_of(found: FoundRun) -> list[str]:
-    """Names of the workflows that worked on a run, in the order of their names."""
+    """Return the names of the workflows of a run, sorted."""
     names = found.storage.names(found.address.run_layout.workflows)
     return [name.removesuffix(".json") for name in names]

@@ -1,4 +1,4 @@
-"""Past runs, found through the experiment store."""
+"""Past runs of an experiment, and their reports."""
 
 from __future__ import annotations
 
@@ -18,33 +18,33 @@ from workflows.spec.model import ExperimentSpec
 
 
 def past_runs(spec: ExperimentSpec) -> list[RunRecord]:
-    """The runs of the spec's experiment, the newest first."""
+    """Return the runs of the spec's experiment, newest first."""
     return open_store(ProjectLayout(spec.output, spec.project), spec.store).runs(spec.name)
 
 
 def find_run(spec: ExperimentSpec, run: str | None) -> RunRecord:
-    """A run by its id, or the newest that ended.
+    """Return a run by its id, or the latest run that ended.
 
     Raises:
-        MissingInputError: there is none.
+        MissingInputError: there is no such run.
     """
     runs = past_runs(spec)
     for record in runs:
         if record.run == run or (run is None and record.status != "running"):
             return record
-    known = ", ".join(record.run for record in runs[:5]) or "none yet"
-    what = f"no run {run!r}" if run else "no run that has ended"
+    recent = ", ".join(record.run for record in runs[:5]) or "none yet"
+    missing = f"run {run!r}" if run else "finished run"
     raise MissingInputError(
-        f"There is {what} of {spec.name!r} in {spec.output!r}; the newest are: {known}.",
-        hint="`refeed report SPEC --list` lists them all, `refeed run SPEC` makes one.",
+        f"The experiment {spec.name!r} in {spec.output!r} has no {missing}. Recent runs: {recent}.",
+        hint="List runs with `refeed report SPEC --list`, or start one with `refeed run SPEC`.",
     )
 
 
 def make_report(spec: ExperimentSpec, record: RunRecord) -> str:
-    """Make the report of a run anew from its tables; returns where it is.
+    """Write the report of a run again from its tables, and return its URI.
 
     Raises:
-        MissingInputError: the run's tables are gone.
+        MissingInputError: the run's tables no longer exist.
     """
     address = RunAddress(spec.output, spec.project, record.experiment, record.run)
     context = RunContext.open(address, spec.store)
@@ -56,7 +56,7 @@ def report_of_run(installation: Path | None, run: str) -> str:
     """Write the report of a run on a cluster again from its tables, and return its URI.
 
     Raises:
-        MissingInputError: there is no such run, or it has no tables yet.
+        MissingInputError: the run does not exist or has no tables yet.
     """
     context = find_on_cluster(load_installation(installation), run).context
     write_report(context, read_run_info(context))

@@ -1,4 +1,4 @@
-"""``refeed submit``: a spec becomes a WorkflowTemplate in the cluster, and a Workflow of it."""
+"""Submit, retry and stop runs on a cluster."""
 
 from __future__ import annotations
 
@@ -22,8 +22,8 @@ from workflows.spec.model import ExperimentSpec
 
 ENDED = {"Succeeded", "Failed", "Error"}
 """Phases of a Workflow that has ended."""
-_LONGEST_STEM = 30
-"""Of the experiment's name in that of a workflow that goes on with a run: 63 are allowed in all."""
+_MAX_PREFIX = 30
+"""Characters of the experiment's name in the name of a retry's workflow; 63 in total."""
 
 
 @dataclass(frozen=True)
@@ -32,9 +32,9 @@ class Submitted:
 
     Attributes:
         workflow: name of the Workflow.
-        namespace: where it runs.
-        address: of the run.
-        scheduled: a CronWorkflow was applied too.
+        namespace: namespace of the Workflow.
+        address: address of the run.
+        scheduled: true if a CronWorkflow was applied too.
     """
 
     workflow: str
@@ -44,14 +44,14 @@ class Submitted:
 
 
 def submit(spec: ExperimentSpec, installation: Installation, cluster: Cluster) -> Submitted:
-    """Apply the spec's WorkflowTemplate (and CronWorkflow, if it has a schedule), start a run.
+    """Apply the spec's WorkflowTemplate (and CronWorkflow, if scheduled), and start a run.
 
-    The run carries its own templates: two analysts who submit variants of one experiment at once
-    do not get each other's.
+    The run's Workflow contains its own templates, so that two variants of an experiment can be
+    submitted at the same time.
 
     Raises:
         SpecError: the spec does not fit the installation.
-        RefeedError: the cluster does not answer, or does not let us.
+        RefeedError: the cluster is unavailable or denies permission.
     """
     workflow = compile_spec(spec, installation, "workflow")
     cluster.apply(compile_spec(spec, installation, "workflow-template"))
@@ -63,26 +63,22 @@ def submit(spec: ExperimentSpec, installation: Installation, cluster: Cluster) -
 def _start(
     workflow: Manifest, spec: ExperimentSpec, cluster: Cluster, run: str = "", *, scheduled: bool
 ) -> Submitted:
-    _answer(workflow, "run", run)
-    made = cluster.create(workflow)["metadata"]
-    found = run or run_id_of(made["name"], made["creationTimestamp"])
-    address = RunAddress(spec.output, spec.project, spec.name, found)
-    return Submitted(made["name"], made["namespace"], address, scheduled)
-
-
-def _answer(workflow: Manifest, name: str, value: str) -> None:
     for parameter in workflow["spec"]["arguments"]["parameters"]:
-        if parameter["name"] == name:
-            parameter["value"] = value
+        if parameter["name"] == "run":
+            parameter["value"] = run
+    metadata = cluster.create(workflow)["metadata"]
+    run = run or run_id_of(metadata["name"], metadata["creationTimestamp"])
+    address = RunAddress(spec.output, spec.project, spec.name, run)
+    return Submitted(metadata["name"], metadata["namespace"], address, scheduled)
 
 
 def retry(found: FoundRun, installation: Installation, cluster: Cluster) -> Submitted:
-    """Submit a run again under its own id: it does what is missing, and what failed.
+    """Submit a run again under its own id, to run what is missing or failed.
 
     Raises:
-        TransientError: it is still running, or is being retried by somebody else.
-        MissingInputError: its spec is gone.
-        RefeedError: the cluster does not answer, or does not let us.
+        TransientError: the run is still running, or is already being retried.
+        MissingInputError: the run's spec no longer exists.
+        RefeedError: the cluster is unavailable or denies permission.
     """
     running = running_workflow(found, cluster)
     if running:
@@ -99,18 +95,18 @@ def retry(found: FoundRun, installation: Installation, cluster: Cluster) -> Subm
 
 
 def _next_name(found: FoundRun, cluster: Cluster) -> str:
-    """The same for all who retry a run now, so that the cluster takes only one of them.
+    """Return the name of the next workflow, equal for concurrent retries so that one succeeds.
 
     Raises:
-        TransientError: a workflow that has not told the run's folder yet is running.
+        TransientError: a workflow that is not yet recorded in the run's folder is running.
     """
     run = found.record
     for number in itertools.count(len(workflows_of(found))):
-        name = f"{run.experiment[:_LONGEST_STEM].rstrip('-')}-{run.run.lower()}-{number}"
-        known = cluster.workflow(found.namespace, name)
-        if known is None:
+        name = f"{run.experiment[:_MAX_PREFIX].rstrip('-')}-{run.run.lower()}-{number}"
+        workflow = cluster.workflow(found.namespace, name)
+        if workflow is None:
             return name
-        if not _ended(known):
+        if not _has_ended(workflow):
             raise _still_running(found, name)
     raise AssertionError("unreachable")
 
@@ -118,49 +114,49 @@ def _next_name(found: FoundRun, cluster: Cluster) -> str:
 def _still_running(found: FoundRun, workflow: str) -> TransientError:
     return TransientError(
         f"The run {found.record.run!r} is still running, as workflow {workflow!r}.",
-        hint=f"Stop it first: refeed stop {found.record.run}",
+        hint=f"Stop it first with `refeed stop {found.record.run}`.",
     )
 
 
-def _ended(workflow: Manifest) -> bool:
+def _has_ended(workflow: Manifest) -> bool:
     return workflow.get("status", {}).get("phase") in ENDED
 
 
 def running_workflow(found: FoundRun, cluster: Cluster) -> str | None:
-    """The workflow that works on a run just now."""
+    """Return the name of the workflow that is running a run, or None."""
     for name in workflows_of(found):
         workflow = cluster.workflow(found.namespace, name)
-        if workflow and not _ended(workflow):
+        if workflow and not _has_ended(workflow):
             return name
     return None
 
 
 def stop(found: FoundRun, cluster: Cluster) -> str:
-    """Stop a run in good order: what is finished is recorded, and its exit handler runs.
+    """Stop a run gracefully: finished work is recorded and the exit handler runs.
 
     Raises:
-        MissingInputError: nothing of it is running.
+        MissingInputError: the run has no running workflow.
     """
     name = running_workflow(found, cluster)
     if name is None:
         raise MissingInputError(
-            f"The run {found.record.run!r} has no workflow that is running.",
-            hint=f"refeed status {found.record.run} tells what became of it.",
+            f"The run {found.record.run!r} has no running workflow.",
+            hint=f"Show the run with `refeed status {found.record.run}`.",
         )
     cluster.stop(found.namespace, name)
     return name
 
 
 def upload(spec: ExperimentSpec, installation: Installation) -> ExperimentSpec:
-    """Copy a local source into the project's artifact root, by content; set the output to it.
+    """Copy a local source to the project's artifact root, under its hash, and set the output.
 
     Raises:
-        MissingInputError: the project or the source is not there.
-        DataError: the source is a directory that holds something else than one table's files.
+        MissingInputError: the source does not exist.
+        DataError: the source is a directory with anything but files.
     """
     project = installation.projects.get(spec.project)
     if project is None:
-        return spec  # place_of says it with the spec's line
+        return spec  # project_for raises, with the line in the spec
     changes: dict[str, object] = {}
     if "://" not in spec.output:
         changes["output"] = project.root
@@ -173,34 +169,35 @@ def upload(spec: ExperimentSpec, installation: Installation) -> ExperimentSpec:
 
 def _copy(source: Path, layout: ProjectLayout, storage: Storage) -> str:
     files = sorted(source.iterdir()) if source.is_dir() else [source]
-    if not all(each.is_file() for each in files) or not files:
+    if not all(file.is_file() for file in files) or not files:
         if source.is_dir():
-            raise DataError(f"{str(source)!r} holds no files, or folders: nothing to upload.")
+            raise DataError(
+                f"The source {str(source)!r} is empty or has subfolders. "
+                "Only a folder of files can be uploaded."
+            )
         raise MissingInputError(f"There is no source {str(source)!r}.")
-    names = [_safe(each.name) for each in files]
+    names = [_safe(file.name) for file in files]
     if len(set(names)) < len(names):
         raise DataError(
-            f"Two files in {str(source)!r} differ only in characters that are not safe."
+            f"Two files in {str(source)!r} have the same name once special characters are "
+            "replaced by underscores. Rename one of them."
         )
     digest = hashlib.sha256("/".join(names).encode())
-    for each in files:
-        with each.open("rb") as stream:
+    for file in files:
+        with file.open("rb") as stream:
             digest.update(hashlib.file_digest(stream, "sha256").digest())
-    folder = layout.upload(digest.hexdigest()[:20], _safe(source.name))
-    if not source.is_dir():
-        _put(storage, folder, source)
-        return folder
-    for each in files:
-        _put(storage, join(folder, _safe(each.name)), each)
-    return folder
+    uri = layout.upload(digest.hexdigest()[:20], _safe(source.name))
+    for file in files:
+        _upload(storage, join(uri, _safe(file.name)) if source.is_dir() else uri, file)
+    return uri
 
 
-def _put(storage: Storage, uri: str, path: Path) -> None:
+def _upload(storage: Storage, uri: str, path: Path) -> None:
     if storage.exists(uri):
         return
     with path.open("rb") as source, storage.writer(uri) as target:
-        while piece := source.read(1 << 20):
-            target.write(piece)
+        while chunk := source.read(1 << 20):
+            target.write(chunk)
 
 
 def _safe(name: str) -> str:

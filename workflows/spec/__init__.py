@@ -1,1 +1,1 @@
-"""The experiment spec: its model, how it is loaded, validated and drafted."""
+"""The experiment spec: its model, and how it is loaded, validated and drafted."""

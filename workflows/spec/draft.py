@@ -1,4 +1,4 @@
-"""``refeed init``: a commented spec for a table, guessed from a look at it."""
+"""``refeed init``: draft a commented spec for a table."""
 
 from __future__ import annotations
 
@@ -16,19 +16,19 @@ from steps.split.step import source_types
 from workflows.spec.model import NAME
 
 _HEAD_ROWS = 20_000
-_USUAL_NULLS = {"NA", "N/A", "n/a", "#N/A", "NaN", "nan", "null", "NULL", "None", "-", "?"}
+_COMMON_NULLS = {"NA", "N/A", "n/a", "#N/A", "NaN", "nan", "null", "NULL", "None", "-", "?"}
 _DRAFT = """\
-# {rows}{columns} columns. Check what is marked with <-, then: refeed validate THIS_FILE
+# {rows}{columns} columns. Check the lines marked <-, then: refeed validate THIS_FILE
 name: {name}
 project: default
 dataset:
   source: {source}{nulls}
   partition_by: {partition_by} # {partition_note}
   target: {target} # {target_note}
-  features: # <- keep only what is known before the target is
+  features: # <- keep only columns that are known before the target
 {features}
-  categorical: [{categorical}] # levels without order; the rest is numbers
-  min_rows: 200 # a partition needs so many rows with a target
+  categorical: [{categorical}] # unordered levels; all other features are numeric
+  min_rows: 200 # a partition needs at least this many rows with a target
 task: auto # regression, binary, multiclass
 trainer: {{name: lightgbm}} # refeed trainers lists the others and their params
 evaluate: {{method: kfold, folds: 5, seed: 0}} # <- group: a column whose rows belong together
@@ -43,31 +43,35 @@ output: runs
 def draft(
     table: str, partition_by: str | None, target: str | None, name: str | None, folder: Path
 ) -> str:
-    """The text of a spec.
+    """Return the text of a spec for a table.
 
     Args:
         table: a Parquet or CSV file, or a directory of them.
-        partition_by: column that names the partition; guessed if None.
+        partition_by: column that identifies the partition; guessed if None.
         target: column to predict; guessed if None.
-        name: of the experiment; made from the table's name if None.
-        folder: where the spec will lie; the source is named relative to it.
+        name: name of the experiment; derived from the table's name if None.
+        folder: folder of the spec, which the source's path is relative to.
 
     Raises:
-        SpecError: a column that is not there.
-        DataError: the table cannot be used, or leaves nothing to guess from.
+        SpecError: a column does not exist.
+        DataError: the table cannot be used, or has no rows or columns to guess from.
     """
     if name is not None and not re.match(NAME, name):
-        raise UsageError(f"--name {name!r} is not valid: lower case letters, digits and hyphens.")
+        raise UsageError(
+            f"--name {name!r} is not valid. A name has lower case letters, digits and hyphens."
+        )
     source, nulls = _open(table)
     types = {key: kind for key, kind in source_types(source).items() if kind != "?"}
     for role, column in (("--partition-by", partition_by), ("--target", target)):
         if column is not None and column not in types:
-            known = ", ".join(types)
-            raise SpecError(role, [Problem("", f"there is no column {column!r} in: {known}")])
+            columns = ", ".join(types)
+            message = f"the table has no column {column!r}; its columns are {columns}"
+            raise SpecError(role, [Problem("", message)])
     distinct = _distinct(source, list(types))
-    by = partition_by or _guess_partition(types, distinct, target)
-    aim = target or _guess_target(types, by)
-    features = [key for key in types if key not in {by, aim}]
+    partition_column = partition_by or _guess_partition(types, distinct, target)
+    target_column = target or _guess_target(types, partition_column)
+    features = [key for key in types if key not in {partition_column, target_column}]
+    values = f"{distinct[partition_column]:,} values in the first rows"
     rows = source.rows()
     return _DRAFT.format(
         rows=f"{rows:,} rows, " if rows is not None else "",
@@ -75,17 +79,17 @@ def draft(
         name=name or _name(table),
         source=_scalar(os.path.relpath(table, folder)),
         nulls=f"\n  null_values: [{', '.join(map(_scalar, nulls))}]" if len(nulls) > 1 else "",
-        partition_by=_scalar(by),
-        partition_note=_note(by, distinct, partition_by),
-        target=_scalar(aim),
-        target_note=types[aim] + ("" if target else "  <- guessed"),
+        partition_by=_scalar(partition_column),
+        partition_note=values + ("" if partition_by else "  <- guessed"),
+        target=_scalar(target_column),
+        target_note=types[target_column] + ("" if target else "  <- guessed"),
         features="\n".join(f"    - {_scalar(key)} # {types[key]}" for key in features),
         categorical=", ".join(_scalar(key) for key in features if types[key] == "string"),
     )
 
 
 def _open(table: str) -> tuple[Source, list[str]]:
-    """The source, and the cells that mean missing in it: those of the usual ones that occur."""
+    """Return the source and its null values: the common ones that occur in it."""
     nulls = [""]
     while True:
         config = DatasetConfig(source=table, partition_by="?", target="!", null_values=nulls)
@@ -93,7 +97,7 @@ def _open(table: str) -> tuple[Source, list[str]]:
         try:
             source.schema()
         except MisfitError as error:
-            if error.value not in _USUAL_NULLS or error.value in nulls:
+            if error.value not in _COMMON_NULLS or error.value in nulls:
                 raise
             nulls = [*nulls, error.value]
         else:
@@ -101,16 +105,16 @@ def _open(table: str) -> tuple[Source, list[str]]:
 
 
 def _distinct(source: Source, names: list[str]) -> dict[str, int]:
-    """Distinct values of each column among the first rows."""
+    """Count the distinct values of each column among the first rows."""
     batch = next(iter(source.batches(names)), None)
     if batch is None:
-        raise DataError("The table has no rows, so there is nothing to guess from.")
+        raise DataError("The table has no rows, so its columns cannot be guessed.")
     head = batch.slice(0, _HEAD_ROWS)
     return {key: len(head.column(key).unique()) for key in names}
 
 
 def _guess_partition(types: dict[str, str], distinct: dict[str, int], target: str | None) -> str:
-    """The text (else whole-number) column with the most values, but not an identifier's number."""
+    """Return the text (else integer) column with the most values, up to 2,000."""
     for kind in ("string", "int64"):
         candidates = [
             key for key in types
@@ -119,21 +123,18 @@ def _guess_partition(types: dict[str, str], distinct: dict[str, int], target: st
         if candidates:
             return max(candidates, key=distinct.__getitem__)
     raise DataError(
-        "No column looks like the name of a partition.", hint="Name one with --partition-by."
+        "No column has between 2 and 2,000 values, as a partition column should.",
+        hint="Choose one with --partition-by.",
     )
 
 
 def _guess_target(types: dict[str, str], partition_by: str) -> str:
-    """The last column of numbers: by custom the target comes last."""
+    """Return the last numeric column, since the target usually comes last."""
     numbers = [key for key in types if types[key] in {"float64", "int64"} and key != partition_by]
     others = [key for key in types if key != partition_by]
     if not others:
-        raise DataError("The table has one column only: there is nothing to predict.")
+        raise DataError("The table has one column only, so it has no column to predict.")
     return (numbers or others)[-1]
-
-
-def _note(by: str, distinct: dict[str, int], given: str | None) -> str:
-    return f"{distinct[by]:,} values in the first rows" + ("" if given else "  <- guessed")
 
 
 def _name(table: str) -> str:
@@ -142,6 +143,6 @@ def _name(table: str) -> str:
 
 
 def _scalar(text: str) -> str:
-    """Text as one YAML scalar on one line, quoted where it must be."""
+    """Return text as a one-line YAML scalar, quoted if necessary."""
     dumped: str = yaml.safe_dump([text], width=10**9, allow_unicode=False, default_flow_style=True)
     return dumped.strip()[1:-1]

@@ -1,4 +1,4 @@
-"""Reading a spec file: YAML with line and column in every error, and ``--set`` overrides."""
+"""Load a spec file: YAML with line and column in every error, and ``--set`` overrides."""
 
 from __future__ import annotations
 
@@ -19,18 +19,18 @@ _HINT = "`refeed init TABLE` writes a spec."
 
 @dataclass(frozen=True)
 class LoadedSpec:
-    """A spec and where each of its values stands in its file.
+    """A spec, with the position of each of its values in the file.
 
     Attributes:
-        path: of the file, as it was given.
+        path: path of the file, as given.
         spec: the values, with source and output resolved against the file's folder.
-        places: line and column, from 1, by dotted path such as ``dataset.features.3``.
-        overridden: dotted paths that ``--set`` gave a value, which stands nowhere in the file.
+        positions: line and column, from 1, by dotted path such as ``dataset.features.3``.
+        overridden: dotted paths that ``--set`` gave a value, which have no position in the file.
     """
 
     path: str
     spec: ExperimentSpec
-    places: dict[str, SourcePosition]
+    positions: dict[str, SourcePosition]
     overridden: tuple[str, ...] = ()
 
     def edit(self, changes: Mapping[str, Any]) -> LoadedSpec:
@@ -54,49 +54,45 @@ class LoadedSpec:
         except ValidationError as error:
             raise SpecError("the edited spec", problems_of(ExperimentSpec, error)) from None
         edited = tuple(dict.fromkeys([*self.overridden, *changes]))
-        return LoadedSpec(self.path, spec, self.places, edited)
+        return LoadedSpec(self.path, spec, self.positions, edited)
 
     def locate(self, error: SpecError) -> SpecError:
-        """The same error, with file, line and column."""
-        problems = [located(p, self.places, self.overridden) for p in error.problems]
+        """Return the same error, with file, line and column."""
+        problems = [located(p, self.positions, self.overridden) for p in error.problems]
         return SpecError(self.path, problems)
 
 
 def load_spec(path: str | Path, overrides: Sequence[str] = ()) -> LoadedSpec:
-    """Read, override and check a spec file.
+    """Read a spec file, apply overrides and validate it.
 
     Args:
-        path: of the YAML file.
-        overrides: such as ``dataset.source=other.parquet``; values are YAML.
+        path: path of the YAML file.
+        overrides: overrides such as ``dataset.source=other.parquet``; values are YAML.
 
     Raises:
-        MissingInputError: there is no such file.
-        SpecError: with one problem for each thing that is wrong.
+        MissingInputError: the file does not exist.
+        SpecError: the spec is invalid; one problem per error.
         UsageError: an override is not of the form ``a.b=value``.
     """
-    raw, places = parse_yaml(str(path), read_text(Path(path), _HINT))
+    raw, positions = parse_yaml(str(path), read_text(Path(path), _HINT))
     folder = Path(path).resolve().parent
-    for name, base in (("dataset.source", folder), ("output", folder)):
-        _resolve(raw, name.split("."), base)
-    overridden = tuple(_apply(raw, places, override) for override in overrides)
+    for name in ("dataset.source", "output"):
+        _resolve(raw, name.split("."), folder)
+    overridden = tuple(_apply(raw, positions, override) for override in overrides)
     try:
         spec = ExperimentSpec.model_validate(raw)
     except ValidationError as error:
         problems = problems_of(ExperimentSpec, error)
         raise SpecError(
-            str(path), [located(problem, places, overridden) for problem in problems]
+            str(path), [located(problem, positions, overridden) for problem in problems]
         ) from None
-    return LoadedSpec(str(path), _with_default_output(spec, raw, folder), places, overridden)
-
-
-def _with_default_output(spec: ExperimentSpec, raw: dict[str, Any], folder: Path) -> ExperimentSpec:
-    if "output" in raw:
-        return spec
-    return spec.model_copy(update={"output": str(folder / spec.output)})
+    if "output" not in raw:
+        spec = spec.model_copy(update={"output": str(folder / spec.output)})
+    return LoadedSpec(str(path), spec, positions, overridden)
 
 
 def _resolve(raw: dict[str, Any], names: list[str], folder: Path) -> None:
-    """Make a relative path absolute, if it is there and a text without a scheme."""
+    """Make the path at ``names`` absolute, unless it is missing or has a scheme."""
     *parents, last = names
     for parent in parents:
         raw = raw.get(parent) if isinstance(raw, dict) else None  # type: ignore[assignment]
@@ -105,8 +101,8 @@ def _resolve(raw: dict[str, Any], names: list[str], folder: Path) -> None:
         raw[last] = str((folder / value).resolve())
 
 
-def _apply(raw: dict[str, Any], places: dict[str, SourcePosition], override: str) -> str:
-    """Carry out one ``--set a.b=value``; paths given so are relative to the working directory.
+def _apply(raw: dict[str, Any], positions: dict[str, SourcePosition], override: str) -> str:
+    """Apply one ``--set a.b=value``; a path in it is relative to the working directory.
 
     Returns:
         The dotted path, ``a.b``.
@@ -125,8 +121,8 @@ def _apply(raw: dict[str, Any], places: dict[str, SourcePosition], override: str
             inner[part] = {}
         inner = inner[part]
     inner[parts[-1]] = value["value"]
-    for known in [known for known in places if known == name or known.startswith(f"{name}.")]:
-        del places[known]
+    for path in [path for path in positions if path == name or path.startswith(f"{name}.")]:
+        del positions[path]
     if name in {"dataset.source", "output"}:
         _resolve(raw, parts, Path.cwd())
     return name

@@ -14,75 +14,75 @@ from steps.train.config import EvaluateConfig, ExplainConfig, TrainerConfig
 NAME = r"^[a-z]([-a-z0-9]*[a-z0-9])?$"
 STORE = r"^firestore://[a-z][a-z0-9-]{4,28}[a-z0-9](/[a-z][a-z0-9-]{2,61}[a-z0-9])?$"
 DURATION = r"^[1-9][0-9]{0,5}[smhd]$"
-MOST_PODS = 500
-"""Training pods of a run at the most: Argo's controller and page suffer from thousands."""
+MAX_PODS = 500
+"""Limit on the training pods of a run: Argo's controller and UI slow down with thousands."""
 _LABEL = r"^[^\x00-\x1f\x7f{}]*$"
 _CRON = r"^\s*([0-9A-Za-z*/,?#-]+\s+){4}[0-9A-Za-z*/,?#-]+\s*$"
 
-_WHEREABOUTS = {"execution", "schedule", "output", "store", "split"}
-"""Parts that say where and how the work is done."""
-_WHENCE = (
+_EXECUTION_PARTS = {"execution", "schedule", "output", "store", "split"}
+"""Parts that decide where and how a run executes, but not its results."""
+_SOURCE_FIELDS = (
     *("source", "query", "filter", "max_bytes", "staging", "billing"),
     *("format", "types", "null_values"),
 )
-"""Fields of the data set that say whence and how rows come. Which ones came, its hash tells."""
+"""Fields that describe how rows are read. The dataset's hash covers the rows themselves."""
 
 Duration = Annotated[str, Field(pattern=DURATION)]
 
 
 class ExecutionConfig(SpecPart):
-    """How a run is carried out; nothing here changes a result."""
+    """Execution settings of a run; none of them changes a result."""
 
     max_failed_fraction: float = Field(default=0.05, ge=0, le=1)
-    """The run counts as failed if a larger share of the partitions failed; its tables are written
-    all the same."""
+    """The run counts as failed if a larger share of its partitions fails. Its tables are written
+    in any case."""
     workers: int | None = Field(default=None, ge=1, le=256)
-    """On one machine: processes that train at once, one thread each; default: one per processor."""
+    """On one machine: number of training processes, one thread each; default: one per core."""
     shards: int = Field(default=1, ge=1, le=1000)
-    """On one machine: portions into which the partitions are packed, by cost."""
+    """On one machine: number of shards into which the partitions are packed, by cost."""
     force: bool = False
-    """Compute everything anew, whatever the cache holds."""
+    """Compute everything again, ignoring the cache."""
     label: str = Field(default="", max_length=200, pattern=_LABEL)
-    """A note of your own on the run, such as why it is made."""
-    max_pods: int = Field(default=100, ge=1, le=MOST_PODS)
-    """On a cluster: training pods at the most, whatever the number of partitions; but at least one
-    for each resource class in use."""
+    """A note to store with the run, such as its purpose."""
+    max_pods: int = Field(default=100, ge=1, le=MAX_PODS)
+    """On a cluster: maximum number of training pods, for any number of partitions. Each resource
+    class in use gets at least one."""
     classes: list[str] | None = None
-    """On a cluster: resource classes that training pods may use; default: all of the
-    installation's. A partition too large for the first goes to the next."""
+    """On a cluster: resource classes that training pods may use; default: all classes of the
+    installation. A partition too large for one class moves to the next."""
     spot: bool = True
-    """On a cluster: train on spot nodes where the installation has some. Pods that are taken away
-    are started again and go on."""
+    """On a cluster: train on spot nodes if the installation has them. A preempted pod is started
+    again and resumes."""
     retries: int = Field(default=5, ge=0, le=50)
-    """On a cluster: how often a pod that failed for a passing reason (throttled, network) is
-    started again. Lost pods do not count; bad data is never tried again."""
+    """On a cluster: maximum number of retries after transient errors (throttling, network).
+    Preemptions do not count. Invalid data is never retried."""
     deadline: Duration = "24h"
     """On a cluster: a run that takes longer is stopped and counts as failed."""
     ttl: Duration = "7d"
-    """On a cluster: how long Argo remembers a run that has ended. Results stay."""
+    """On a cluster: how long Argo keeps the Workflow of a run that has ended. Results stay."""
 
 
 class ScheduleConfig(SpecPart):
-    """When a cluster runs the experiment by itself."""
+    """Schedule on which a cluster runs the experiment."""
 
     cron: str = Field(pattern=_CRON)
     """Five fields: minute, hour, day of the month, month, day of the week."""
     timezone: str = Field(default="UTC", pattern=r"^[A-Za-z][A-Za-z0-9_+/-]*$")
-    """Of the cron expression, a name such as `Europe/Paris`."""
+    """Time zone of the cron expression, such as `Europe/Paris`."""
     concurrency: Literal["allow", "forbid", "replace"] = "allow"
-    """When a run is due and the one before has not ended. allow: both run. forbid: the new one is
-    left out; and runs started by hand wait for their turn. replace: the old one is stopped."""
+    """Behaviour if a run is due before the previous one has ended. allow: both run. forbid: the new
+    run is skipped, and runs started by hand wait. replace: the previous run is stopped."""
     suspended: bool = False
-    """Do not run by itself for now."""
+    """Pause the schedule."""
 
 
 class ExperimentSpec(SpecPart):
-    """One experiment: a table, what to predict of it, how to judge it and what to explain."""
+    """An experiment: a table, the target, and how to evaluate and explain the models."""
 
     name: str = Field(pattern=NAME, max_length=45)
-    """Lower case letters, digits and hyphens; runs are filed under it."""
+    """Name of the experiment: lower case letters, digits and hyphens."""
     project: str = Field(pattern=NAME, max_length=45)
-    """The unit of isolation: data sets, cache and runs of a project lie in a folder of its own."""
+    """Project, the unit of isolation: it has its own datasets, cache and runs."""
     dataset: DatasetConfig
     split: SplitConfig = SplitConfig()
     task: Literal["auto", "regression", "binary", "multiclass"] = "auto"
@@ -92,31 +92,30 @@ class ExperimentSpec(SpecPart):
     explain: ExplainConfig = ExplainConfig()
     execution: ExecutionConfig = ExecutionConfig()
     schedule: ScheduleConfig | None = None
-    """When a cluster runs it by itself; default: only when told."""
+    """Schedule on a cluster; default: runs only on request."""
     output: str = Field(default="runs", min_length=1)
-    """The artifact root; a path is relative to the spec file. On a cluster it is a `gs://` URI, the
-    project's root or below it."""
+    """Artifact root; a path is relative to the spec file. On a cluster, a `gs://` URI: the
+    project's root or a folder below it."""
     store: str | None = Field(default=None, pattern=STORE)
-    """The experiment store, `firestore://gcp-project` or `firestore://gcp-project/database`;
-    default: it lies with the artifacts. On a cluster it is the project's own, and need not be
-    named."""
+    """Experiment store, `firestore://gcp-project` or `firestore://gcp-project/database`;
+    default: files in the artifact root. On a cluster, the project's store is used by default."""
 
     @model_validator(mode="after")
-    def _target_is_held_back(self) -> ExperimentSpec:
+    def _folds_do_not_use_target(self) -> ExperimentSpec:
         if self.dataset.target in {self.evaluate.group, self.evaluate.time}:
             raise ValueError(
-                f"evaluate deals the rows to folds by the target {self.dataset.target!r}: every "
-                "fold would be about targets that no other fold has"
+                f"evaluate assigns rows to folds by the target {self.dataset.target!r}. Each fold "
+                "would have targets that no other fold has. Choose another column"
             )
         return self
 
     def identity(self) -> dict[str, Any]:
-        """What decides the results: all but URIs, execution and schedule."""
-        raw = self.model_dump(mode="json", exclude=_WHEREABOUTS)
-        for name in _WHENCE:
+        """Return the fields that decide the results: all but URIs, execution and schedule."""
+        raw = self.model_dump(mode="json", exclude=_EXECUTION_PARTS)
+        for name in _SOURCE_FIELDS:
             raw["dataset"].pop(name)
         return raw
 
     def digest(self) -> str:
-        """Digest of ``identity``: the spec hash."""
+        """Return the digest of ``identity``, which is the spec hash."""
         return digest(self.identity())

@@ -1,4 +1,4 @@
-"""``refeed validate``: what the spec will meet in its data."""
+"""``refeed validate``: check a spec against its data."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ from workflows.spec.model import ExperimentSpec
 
 
 def advise(spec: ExperimentSpec, progress: Progress) -> dict[str, list[str]]:
-    """Warnings and notes about a spec's data.
+    """Return warnings and notes about a spec's data.
 
     Raises:
-        RefeedError: the data cannot be used as the spec wants it.
+        RefeedError: the data does not fit the spec.
     """
     source = open_source(spec.dataset)
     try:
@@ -31,22 +31,22 @@ def _advise(spec: ExperimentSpec, source: Source, progress: Progress) -> dict[st
     types = column_types(source, roles)
     if isinstance(source, LiveSource):
         report_bytes(source, list(types), progress)
-    found = preview_source(source, types, roles, progress)
-    target = found.summary.columns[roles.target]
+    preview = preview_source(source, types, roles, progress)
+    target = preview.summary.columns[roles.target]
     task, classes = resolve_task(spec.task, roles.target, types[roles.target], target.levels)
-    rows = found.partition_rows
-    small = sum(count < spec.dataset.min_rows for count in rows.values())
+    partition_rows = preview.partition_rows
+    small = sum(count < spec.dataset.min_rows for count in partition_rows.values())
     skipped = (
         f", {small:,} of them with fewer than {spec.dataset.min_rows} rows that have a target: "
         "these will be skipped"
         if small
         else ""
     )
-    predicts = f" ({', '.join(classes)})" if classes else ""
+    class_names = f" ({', '.join(classes)})" if classes else ""
     notes = [
-        f"task: {task}{predicts}",
-        f"{found.rows:,} rows, {target.missing:,} of them without {roles.target!r}",
-        f"{len(rows):,} partitions by {roles.partition_by!r}{skipped}",
+        f"task: {task}{class_names}",
+        f"{preview.rows:,} rows, {target.missing:,} of them without {roles.target!r}",
+        f"{len(partition_rows):,} partitions by {roles.partition_by!r}{skipped}",
         f"{len(roles.features)} features, {len(roles.categorical)} of them categorical",
     ]
-    return {"warnings": list(preview_warnings(found, roles, task)), "notes": notes}
+    return {"warnings": list(preview_warnings(preview, roles, task)), "notes": notes}

@@ -1,4 +1,4 @@
-"""From a validation error to problems that say where, what is allowed and what it means."""
+"""Convert pydantic validation errors to problems with a position, a message and a hint."""
 
 from __future__ import annotations
 
@@ -16,23 +16,21 @@ from workflows.spec.yaml_positions import SourcePosition
 
 
 def problems_of(model: type[BaseModel], error: ValidationError) -> list[Problem]:
-    """One problem for each thing that is wrong, without lines: see ``located``."""
-    return [_problem(model, details) for details in _worth_telling(error)]
+    """Return one problem per error, without lines; ``located`` adds them."""
+    return [_problem(model, details) for details in _relevant(error)]
 
 
-def _worth_telling(error: ValidationError) -> list[ErrorDetails]:
-    """One error per place: of a union's branches, the one that the value was meant for."""
-    chosen: dict[str, ErrorDetails] = {}
+def _relevant(error: ValidationError) -> list[ErrorDetails]:
+    """Return one error per field: for a union, the error of its best matching branch."""
+    best: dict[str, ErrorDetails] = {}
     for details in error.errors(include_url=False):
         where = _where(details)
-        rank = _rank(details)
-        if where not in chosen or rank < _rank(chosen[where]):
-            chosen[where] = details
-    places = list(chosen)
+        if where not in best or _rank(details) < _rank(best[where]):
+            best[where] = details
     return [
-        chosen[where]
-        for where in places
-        if not any(other.startswith(f"{where}.") for other in places)
+        details
+        for where, details in best.items()
+        if not any(other.startswith(f"{where}.") for other in best)
     ]
 
 
@@ -48,7 +46,7 @@ _BRANCHES = re.compile(
 
 
 def _where(details: ErrorDetails) -> str:
-    """Dotted path of a pydantic error, without the names of union branches."""
+    """Return the dotted path of a pydantic error, without the names of union branches."""
     return ".".join(
         str(part)
         for i, part in enumerate(details["loc"])
@@ -79,12 +77,12 @@ def _nearest_key(root: type[BaseModel], where: str) -> str:
     model = model_at(root, parent)
     known = list(model.model_fields) if model else []
     near = difflib.get_close_matches(key, known, n=1, cutoff=0.5)
-    meant = f"Did you mean {near[0]!r}? " if near else ""
-    return f"{meant}Known here: {', '.join(known)}." if known else meant
+    suggestion = f"Did you mean {near[0]!r}? " if near else ""
+    return f"{suggestion}Allowed keys: {', '.join(known)}." if known else suggestion
 
 
 def model_at(root: type[BaseModel], where: str) -> type[BaseModel] | None:
-    """The part of a model at a dotted path, or None where there is a plain value."""
+    """Return the submodel at a dotted path, or None for a plain value."""
     model: type[BaseModel] | None = root
     for name in filter(None, where.split(".")):
         field = model.model_fields.get(name) if model else None
@@ -100,7 +98,7 @@ def _model_in(annotation: Any) -> type[BaseModel] | None:  # noqa: ANN401 - any 
 
 
 def describe(root: type[BaseModel], where: str) -> str:
-    """What the documentation says of the field at a dotted path; empty if nothing."""
+    """Return the description of the field at a dotted path; empty if it has none."""
     parent, _, name = where.rpartition(".")
     model = model_at(root, parent)
     field = model.model_fields.get(name) if model else None
@@ -108,9 +106,9 @@ def describe(root: type[BaseModel], where: str) -> str:
 
 
 def located(
-    problem: Problem, places: dict[str, SourcePosition], overridden: Sequence[str] = ()
+    problem: Problem, positions: dict[str, SourcePosition], overridden: Sequence[str] = ()
 ) -> Problem:
-    """Add line and column: of the key for an unknown key, of the nearest parent otherwise."""
+    """Add line and column: of the key if it is unknown, else of the value or nearest parent."""
     if problem.line:
         return problem
     where = problem.where
@@ -118,7 +116,7 @@ def located(
         return replace(problem, where=f"--set {where}")
     if problem.code == "unknown_key":
         where = f"{where}\x00key"
-    while where and where not in places:
+    while where and where not in positions:
         where = where.removesuffix("\x00key") if "\x00" in where else where.rpartition(".")[0]
-    line, column = places.get(where, (0, 0)) if where or "" in places else (0, 0)
+    line, column = positions.get(where, (0, 0))
     return replace(problem, line=line, column=column)

@@ -1,4 +1,4 @@
-"""Reading a YAML file as plain values, with the line and column of each of them."""
+"""Read a YAML file as plain values, with the line and column of each value."""
 
 from __future__ import annotations
 
@@ -9,29 +9,30 @@ import yaml
 
 from steps.errors import MissingInputError, Problem, SpecError
 
-_LARGEST = 1 << 20
-_MOST_ALIASES = 100
+_MAX_BYTES = 1 << 20
+_MAX_ALIASES = 100
+_MAX_DEPTH = 50
 
 SourcePosition = tuple[int, int]
 """Line and column, from 1."""
 
 
 def read_text(path: Path, hint: str) -> str:
-    """The text of a file that somebody wrote by hand.
+    """Read a handwritten UTF-8 file of at most 1 MiB.
 
     Args:
-        path: of the file.
-        hint: what to do where there is none.
+        path: path of the file.
+        hint: hint of the error if the file does not exist.
 
     Raises:
-        MissingInputError: there is no such file.
-        SpecError: it is no text, or far too long.
+        MissingInputError: the file does not exist.
+        SpecError: the file is not UTF-8 text, or too large.
     """
     if not path.is_file():
         raise MissingInputError(f"There is no file {str(path)!r}.", hint=hint)
     content = path.read_bytes()
-    if len(content) > _LARGEST:
-        raise SpecError(str(path), [Problem("", "the file is over 1 MiB: nobody wrote that")])
+    if len(content) > _MAX_BYTES:
+        raise SpecError(str(path), [Problem("", "the file is larger than the limit of 1 MiB")])
     try:
         return content.decode("utf-8-sig")
     except UnicodeDecodeError as error:
@@ -43,13 +44,13 @@ def read_text(path: Path, hint: str) -> str:
 
 
 def parse_yaml(path: str, text: str) -> tuple[dict[str, Any], dict[str, SourcePosition]]:
-    """Values and places of a YAML text; the top level must be a mapping.
+    """Return the values of a YAML text and their positions; the top level must be a mapping.
 
     Raises:
-        SpecError: with one problem for each thing that is wrong.
+        SpecError: the text is not valid; one problem per error.
     """
     try:
-        _refuse_alias_bombs(path, text)
+        _check_aliases(path, text)
         node = yaml.compose(text, Loader=yaml.SafeLoader)
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
@@ -62,45 +63,45 @@ def parse_yaml(path: str, text: str) -> tuple[dict[str, Any], dict[str, SourcePo
             path, [Problem("", f"not valid YAML: {error.reason}", line=line, column=1)]
         ) from None
     if not isinstance(node, yaml.MappingNode):
-        message = "the file is a mapping, its lines something like `name: my-experiment`"
+        message = "the top level must be a mapping, with lines such as `name: my-experiment`"
         raise SpecError(path, [Problem("", message, line=1, column=1)])
-    reader = _Reader(path)
+    reader = _Reader()
     value = reader.read(node, "")
     if reader.problems:
         raise SpecError(path, reader.problems)
-    return value, reader.places
+    return value, reader.positions
 
 
-def _refuse_alias_bombs(path: str, text: str) -> None:
+def _check_aliases(path: str, text: str) -> None:
+    """Raise SpecError for text that could expand to far more than its size."""
     aliases = 0
     for event in yaml.parse(text, Loader=yaml.SafeLoader):
         aliases += isinstance(event, yaml.AliasEvent)
-        if aliases > _MOST_ALIASES:
+        if aliases > _MAX_ALIASES:
             line = event.start_mark.line + 1 if event.start_mark else 0
             raise SpecError(path, [Problem("", "more than 100 YAML aliases", line=line, column=1)])
 
 
 class _Reader:
-    """Turns YAML nodes into plain values, noting where each stands."""
+    """Reader that converts YAML nodes to plain values and records their positions."""
 
-    def __init__(self, path: str) -> None:
-        self.places: dict[str, SourcePosition] = {}
+    def __init__(self) -> None:
+        self.positions: dict[str, SourcePosition] = {}
         self.problems: list[Problem] = []
         self._constructor = yaml.SafeLoader("")
         self._depth = 0
-        del path
 
     def _report(self, node: yaml.Node, where: str, message: str) -> None:
-        line, column = _place(node)
+        line, column = _position(node)
         self.problems.append(Problem(where, message, line=line, column=column))
 
-    def read(self, node: yaml.Node, where: str) -> Any:  # noqa: ANN401 - whatever YAML holds
-        """The value of a node."""
-        self.places[where] = _place(node)
+    def read(self, node: yaml.Node, where: str) -> Any:  # noqa: ANN401 - any YAML value
+        """Return the value of a node."""
+        self.positions[where] = _position(node)
         self._depth += 1
         try:
-            if self._depth > 50:  # noqa: PLR2004
-                self._report(node, where, "nested too deeply")
+            if self._depth > _MAX_DEPTH:
+                self._report(node, where, f"nested more than {_MAX_DEPTH} levels deep")
                 return None
             return self._value(node, where)
         finally:
@@ -127,14 +128,14 @@ class _Reader:
                 continue
             inner = _dotted(where, key)
             if key in value:
-                message = f"{key!r} is given twice; the first is on line {self.places[inner][0]}"
+                message = f"{key!r} is given twice; the first is on line {self.positions[inner][0]}"
                 self._report(key_node, where, message)
             value[key] = self.read(value_node, inner)
-            self.places[f"{inner}\x00key"] = _place(key_node)
+            self.positions[f"{inner}\x00key"] = _position(key_node)
         return value
 
 
-def _place(node: yaml.Node) -> SourcePosition:
+def _position(node: yaml.Node) -> SourcePosition:
     return node.start_mark.line + 1, node.start_mark.column + 1
 
 
