@@ -105,7 +105,7 @@ soak: install data ## Kill SOAK=10 times as many processes as the tests do, and 
 .PHONY: e2e
 e2e: install data images ## Run the end-to-end tests; they write to the cluster of KUBECONFIG
 	@$(IMAGE_BUILD) docker.io/refeed/faulty:dev tests/faulty tests/e2e/faulty.Dockerfile
-	@$(IMAGE_BUILD) docker.io/refeed/dataflow-stand-in:dev tests/fakes tests/e2e/dataflow.Dockerfile
+	@$(IMAGE_BUILD) docker.io/refeed/dataflow-emulator:dev tests/fakes tests/e2e/dataflow.Dockerfile
 	@REFEED_E2E=1 $(BIN)/pytest --numprocesses 2 --dist loadfile --no-loadscope-reorder tests/e2e/test_runs.py tests/e2e
 
 .PHONY: check

@@ -167,7 +167,7 @@ def _rows(workflow: Manifest, found: FoundRun, bare: list[float]) -> Iterator[Ro
 _MOST_PODS = 100
 """The default of ``execution.max_pods``: partitions add nothing to the object, only pods do."""
 _ETCD_KIB = 1536
-"""An object's size at the most, by etcd's default (--max-request-bytes); Argo's is 1 MiB."""
+"""Largest size of an object, by etcd's default (--max-request-bytes); Argo's is 1 MiB."""
 
 
 def sizes(workflow: Manifest) -> tuple[int, int]:

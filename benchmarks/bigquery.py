@@ -1,9 +1,9 @@
-"""From BigQuery to a data set, beside reading the rows alone.
+"""From BigQuery to a dataset, compared with reading the rows alone.
 
 The limit is Google's own client of the Storage Read API, with as many streams at once as ours,
 whose Arrow batches are decoded and dropped. Ours reads the same rows through the same server, and
-makes the whole data set of them: sorted, hashed, summarised, a Parquet file for each partition. The
-server is the tests' stand-in, on the same machine, so it takes its share of the processors from
+builds the whole dataset: sorted, hashed, summarised, a Parquet file for each partition. The
+server is the tests' emulator, on the same machine, so it takes its share of the processors from
 both. Both are timed without imports.
 """
 
@@ -82,7 +82,7 @@ def run(*, quick: bool) -> list[Row]:
     ratio = median([alone / mine for mine, alone in pairs])
     return [
         Row(
-            f"BigQuery to a data set, {rows / 1e6:g} M rows x {FEATURES} columns",
+            f"BigQuery to a dataset, {rows / 1e6:g} M rows x {FEATURES} columns",
             seconds(median([mine for mine, _ in pairs])),
             f"reading alone {seconds(median([alone for _, alone in pairs]))}",
             f"{ratio:.2f} of the limit",

@@ -32,7 +32,7 @@ class Row:
         what: was measured.
         ours: Refeed's value, with its unit.
         other: what it is held against, with its value.
-        ratio: of the two, as it is printed; empty where there is none.
+        ratio: of the two, as printed; empty without one.
         target: what the ratio (or the value) should be; empty where there is none.
         met: whether it is; None without a target.
     """
@@ -125,7 +125,7 @@ def fresh(function: Callable[..., Any], *args: Any, **env: str) -> Any:  # noqa:
 def peak_memory(process: subprocess.Popen[str], every: float = 0.05) -> int:
     """Peak in bytes of a process and all its descendants together, sampled until it ends.
 
-    The proportional set size where the system tells it (shared pages are then counted once), else
+    The proportional set size where the system reports it (shared pages are then counted once), else
     the resident set size.
     """
     root, peak = psutil.Process(process.pid), 0

@@ -1,4 +1,4 @@
-"""How much memory a split and a whole run need at the most, all processes together.
+"""Peak memory of a split and of a whole run, all processes together.
 
 The sum of proportional set sizes over the process tree, sampled every 50 ms: a page that forked
 workers share counts once. The limit is that of a small machine, 2 GiB, and does not grow with the

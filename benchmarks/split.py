@@ -1,10 +1,10 @@
-"""How long the split step takes beside public tools that write the same partitions.
+"""Time of the split step compared with public tools that write the same partitions.
 
 Ours is all that `refeed run` does in the step: digest of the source, canonical types, row hashes,
 summaries, sample, part files in canonical order, partition index, shared grid, and statistics of
 every column for each partition and the table. The peers only write the rows out, so the comparison
-is in their favour; it is judged without the statistics (what these cost is told by ``beam``). All
-read the same Parquet file from the system's cache and use all cores as they see fit; every
+is in their favour; it is judged without the statistics (``beam`` shows their cost). All read the
+same Parquet file from the system's cache and use all cores as they see fit; every
 measurement has a fresh process, is timed without imports, and peers take turns within a round.
 """
 
@@ -45,7 +45,7 @@ def duckdb(source: str, out: str, file_format: str) -> float:
 
 
 def pyarrow(source: str, out: str, file_format: str) -> float:
-    """Seconds of Arrow's data set writer."""
+    """Return seconds of Arrow's dataset writer."""
     import pyarrow as pa  # noqa: PLC0415
     import pyarrow.dataset as ds  # noqa: PLC0415
 
@@ -93,7 +93,7 @@ def measure(engine: str, source: Path, file_format: str) -> float:
 
 
 def compare(source: Path, rows: int, file_format: str, rounds: int, *, judged: bool) -> Row:
-    """Ours beside DuckDB, the median of some rounds; judged without statistics."""
+    """Compare with DuckDB, by the median of some rounds, without statistics."""
     engine = "without statistics" if judged else "ours"
     pairs = [
         (measure(engine, source, file_format), measure("DuckDB", source, file_format))

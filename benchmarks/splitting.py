@@ -15,8 +15,8 @@ def split_seconds(out: str, engine: str, *, statistics: bool = True, **dataset: 
     Args:
         out: where the project's artifacts are to lie.
         engine: one of the names of ``split.engine``.
-        statistics: whether the data is looked at and told about.
-        dataset: the spec's part, beside ``partition_by`` and ``target``.
+        statistics: whether statistics are computed.
+        dataset: the spec's part, in addition to ``partition_by`` and ``target``.
     """
     from steps.contract import ProjectLayout  # noqa: PLC0415 - not in the measuring process
     from steps.runtime.progress import NoProgress  # noqa: PLC0415

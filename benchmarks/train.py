@@ -5,9 +5,8 @@ explanations and records written, progress. The limit is a bare loop on all core
 per core calls the same library functions on frames that it has loaded before, and writes nothing.
 Both times hold the start of the processes and their imports; the loop's hold no loading. All
 compute in one thread per process. Rounds alternate; ours is their median, but the limit is the
-fastest loop: whatever else the machine does can only make it slower than it need be. The seconds of
-processor time of both are told too; they hardly depend on what else the machine does, but leave out
-waiting.
+fastest loop: other load on the machine can only make it slower. CPU seconds of both are shown too;
+they hardly depend on other load, but leave out waiting.
 """
 
 from __future__ import annotations

@@ -1,1 +1,1 @@
-"""The split step: from one table to a data set of partitions."""
+"""The split step: from one table to a dataset of partitions."""

@@ -1,4 +1,4 @@
-"""Golden files: what a spec compiles to, as Argo gets it; REFEED_GOLDEN=write makes them anew."""
+"""Golden files: the manifests that a spec compiles to. REFEED_GOLDEN=write writes them."""
 
 from __future__ import annotations
 

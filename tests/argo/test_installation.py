@@ -236,7 +236,7 @@ MISFITS: dict[str, tuple[dict[str, Any], list[str]]] = {
         {"output": "gs://refeed-demo/../refeed-lab"},
         ["'gs://refeed-demo/../refeed-lab' is not under", "--set output=gs://refeed-demo"],
     ),
-    "output beside a prefix": (
+    "output next to a prefix": (
         {"project": "lab", "output": "gs://refeed-lab/artifacts-evil"},
         ["is not under 'gs://refeed-lab/artifacts'", "--set output=gs://refeed-lab/artifacts"],
     ),

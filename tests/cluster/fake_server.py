@@ -15,7 +15,7 @@ from typing import Any
 from workflows.cluster.retry import RetryPolicy
 
 Reply = tuple[int, Any]
-"""Status, and content: text as it is, anything else as JSON."""
+"""Status, and content: text unchanged, anything else as JSON."""
 
 RECORDED: dict[str, Reply] = {
     name: (status, content)
@@ -90,14 +90,14 @@ def _handler(end: FakeServer) -> type[BaseHTTPRequestHandler]:
 
         do_GET = do_POST = do_PUT = do_PATCH = _answer  # noqa: N815 - the base class names them
 
-        def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - likewise
+        def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - the same
             """Say nothing."""
 
     return Handler
 
 
 def without_sleep(pauses: list[float] | None = None) -> RetryPolicy:
-    """Patience that does not sleep, and tells how long it would have."""
+    """Return a retry policy that does not sleep, and records its pauses."""
     told: Callable[[float], None] = (pauses if pauses is not None else []).append
     return RetryPolicy(sleep=told)
 

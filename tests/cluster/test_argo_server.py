@@ -229,7 +229,7 @@ def test_connection_refused() -> None:
     with pytest.raises(UnavailableError, match="connection was refused") as caught:
         away.workflow("project", "w")
     assert f"127.0.0.1:{port}" in caught.value.message
-    assert not pauses  # a mistyped address is told at once
+    assert not pauses  # a mistyped address is reported at once
 
 
 def test_lost_server_is_retried() -> None:

@@ -66,7 +66,7 @@ def become_root() -> str:
 
 
 def refeed(root: str) -> str:
-    """A step that is told to work at another project's root."""
+    """Run a step on another project's root."""
     words = ["step", "collect", "--root", root, "--project", "demo", "--experiment", "x"]
     done = subprocess.run(
         ["refeed", *words, "--run", "20260101T000000-abcd"],

@@ -1,4 +1,4 @@
-"""What the end-to-end tests share: a cluster that may be written to, and stand-ins beside it."""
+"""Fixtures of the end-to-end tests: a cluster that may be written to, and emulators."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from tests.fakes import gcs_server, make_bucket
 
 GATE = "REFEED_E2E"
 ENDPOINT = "CLUSTER_GCS_ENDPOINT"
-"""URL at which pods and this machine alike reach the stand-in for storage."""
+"""URL at which pods and this machine alike reach the storage emulator."""
 STORAGE = "STORAGE_EMULATOR_HOST"
 
 
@@ -54,7 +54,7 @@ def pytest_sessionfinish(session: pytest.Session) -> None:
 
 @pytest.fixture(scope="session")
 def endpoint() -> str:
-    """Google Cloud Storage's stand-in, where pods reach it, with a bucket per project."""
+    """The Cloud Storage emulator, where pods reach it, with a bucket per project."""
     if not os.environ.get(GATE):
         pytest.skip("needs a cluster that may be written to: make e2e")
     return os.environ[STORAGE]

@@ -1,4 +1,4 @@
-"""Calls of kubectl, as whoever KUBECONFIG names or as a service account with a token of its own."""
+"""Calls of kubectl as the user of KUBECONFIG, or as a service account with its own token."""
 
 from __future__ import annotations
 
@@ -81,7 +81,7 @@ def apply_local() -> None:
 def token_config(folder: Path, namespace: str, account: str) -> Path:
     """A kubeconfig that holds a real token of a service account and nothing else.
 
-    `kubectl --token` would not do: a client certificate beside it wins.
+    `kubectl --token` is not enough: a client certificate takes precedence.
     """
     config = json.loads(must("config", "view", "--minify", "--raw", "--output", "json"))
     token = must("create", "token", account, "--namespace", namespace, "--duration", "1h").strip()

@@ -1,4 +1,4 @@
-"""The platform that the end-to-end tests run on: a cluster, a stand-in for storage, the command."""
+"""The platform that the end-to-end tests run on: a cluster, a storage emulator, the command."""
 
 from __future__ import annotations
 
@@ -91,7 +91,7 @@ class Platform:
         )
 
     def source(self, table: pa.Table, name: str) -> str:
-        """A table as a Parquet object; also beside the spec, for the run on this machine."""
+        """A table as a Parquet object; also next to the spec, for the run on this machine."""
         path = self.folder / f"{name}.parquet"
         pq.write_table(table, path)
         uri = f"{ROOT}/sources/{name}.parquet"
@@ -202,7 +202,7 @@ def training_pod(namespace: str, name: str) -> str | None:
 
 
 def metrics() -> str:
-    """What Argo's controller tells Prometheus; REFEED_E2E_METRICS is its URL."""
+    """Return the metrics of Argo's controller; REFEED_E2E_METRICS is its URL."""
     url = os.environ.get("REFEED_E2E_METRICS", "https://127.0.0.1:9090/metrics")
     context = ssl.create_default_context()
     context.check_hostname, context.verify_mode = False, ssl.CERT_NONE  # the controller's own

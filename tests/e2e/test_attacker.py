@@ -27,7 +27,7 @@ REFUSED = {"401", "403"}
 
 
 def pod_of(platform: Platform) -> dict[str, Any]:
-    """A training pod as it is compiled, with another program in it."""
+    """A compiled training pod with another program in it."""
     spec = load_spec(platform.spec("attacked", "gs://refeed-lab/x.parquet", trainer__name="linear"))
     made = compile_spec(spec.spec, load_installation(platform.installation), "workflow")["spec"]
     template = next(each for each in made["templates"] if each["name"] == "train-small")

@@ -54,7 +54,7 @@ def cluster(request: pytest.FixtureRequest, place: str) -> Cluster:
 
 
 def manifest(kind: str, name: str, place: str = PLACE, **labels: str) -> Manifest:
-    """A workflow that does nothing, and does so until it is told to go on."""
+    """A workflow that does nothing until it is resumed."""
     return {
         "apiVersion": "argoproj.io/v1alpha1",
         "kind": kind,
@@ -203,7 +203,7 @@ def asking_server() -> Iterator[str]:
         try:
             yield address
         finally:
-            process.kill()  # told to stop, it waits for whoever is still connected
+            process.kill()  # after SIGTERM it would wait for open connections
 
 
 @pytest.fixture(scope="module")

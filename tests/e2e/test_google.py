@@ -1,4 +1,4 @@
-"""The whole way through Google Cloud's services, as their stand-ins: BigQuery to Firestore."""
+"""The whole way through Google Cloud's services, on their emulators: BigQuery to Firestore."""
 
 from __future__ import annotations
 
@@ -25,11 +25,11 @@ from tests.fakes.grpc_faults import faulty_grpc_proxy
 
 pytestmark = needs_cluster
 
-POD = "dataflow-stand-in"
-STORE = "firestore://stand-in/refeed"
+POD = "dataflow-emulator"
+STORE = "firestore://emulator/refeed"
 PLACE = {"gcp_project": PROJECT, "region": "europe-west1"}
 SECONDS = 45
-"""Between a submission and the first worker: time to kill whoever waits."""
+"""Between a submission and the first worker: time to kill the pod that waits."""
 
 
 @pytest.fixture(scope="module")
@@ -73,7 +73,7 @@ def dataflow(host: str, endpoint: str, bigquery: BigQuery) -> Iterator[str]:
     variables = {"STORAGE_EMULATOR_HOST": endpoint, **bigquery.environment}
     container = {
         "name": "main",
-        "image": "docker.io/refeed/dataflow-stand-in:dev",
+        "image": "docker.io/refeed/dataflow-emulator:dev",
         "imagePullPolicy": "IfNotPresent",
         "args": [host, str(port), str(SECONDS)],
         "env": [{"name": name, "value": value} for name, value in variables.items()],
@@ -86,7 +86,7 @@ def dataflow(host: str, endpoint: str, bigquery: BigQuery) -> Iterator[str]:
     }
     must("apply", "-f", "-", stdin=pod)
     url = f"http://{host}:{port}"
-    wait_until("the stand-in for Dataflow", lambda: jobs(url) is not None, 120)
+    wait_until("the Dataflow emulator", lambda: jobs(url) is not None, 120)
     yield url
     must("delete", "pod", POD, "-n", "default", "--force", "--grace-period=0")
 

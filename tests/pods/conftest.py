@@ -1,4 +1,4 @@
-"""A project on a stand-in for Google Cloud Storage."""
+"""A project on an emulator of Google Cloud Storage."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The exit handler: the books are closed, somebody is told, and the webhook stays a secret."""
+"""The exit handler: the run is closed, a message is sent, and the webhook stays secret."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What ended a pod: told by itself, or by the next one, which the workflow engine tells."""
+"""Causes of a pod's end: recorded by itself, or by the next pod from what Argo reports."""
 
 from __future__ import annotations
 
@@ -193,7 +193,7 @@ def test_lost_and_preempted_pods_do_not_count(world: FakeProject) -> None:
             workflow._as_pod(environment),
             open_pod(workflow.address, "split"),
         ):
-            raise PreemptedError("told to stop")
+            raise PreemptedError("preempted")
     assert {cause for _, _, cause in workflow.pods()} == {"preempted"}
 
 

@@ -22,7 +22,7 @@ from workflows.runs.submit import retry
 
 @dataclass
 class OneNamespace:
-    """A cluster that holds Workflows by name, and remembers what it was told to create.
+    """A cluster that holds Workflows by name, and remembers what was created.
 
     Attributes:
         held: by name.
@@ -40,7 +40,7 @@ class OneNamespace:
     def create(self, manifest: Manifest) -> Manifest:
         name = manifest["metadata"]["name"]
         if name in self.held:
-            raise ConflictError(f"{name} is there already")
+            raise ConflictError(f"{name} already exists")
         manifest["metadata"]["creationTimestamp"] = CREATED
         self.held[name] = manifest
         return manifest

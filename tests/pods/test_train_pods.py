@@ -1,4 +1,4 @@
-"""Pods that train: told to stop, killed for memory, lost; the others always have their models."""
+"""Training pods that are preempted, killed for memory or lost: the others keep their models."""
 
 from __future__ import annotations
 
@@ -92,7 +92,7 @@ def leave_pod(workflow: Argo, number: int, class_offset: int = 0) -> None:
     workflow.world.storage.write(uri, record.to_json().encode())
 
 
-# --- told to stop ---------------------------------------------------------------------------------
+# --- preempted ------------------------------------------------------------------------------------
 
 
 @pytest.mark.slow
@@ -317,7 +317,7 @@ def test_transient_failure_is_retried_by_later_pods_within_budget(
     faulty()
     workflow = ready(world, numbered_table(busy=107.0, good=2.0), execution__retries=2)
     for number in range(2):
-        with pytest.raises(TransientError, match="1 partitions failed for a passing reason"):
+        with pytest.raises(TransientError, match="1 partitions failed with a transient error"):
             workflow.run(SHARD, inputs(workflow), number=number)
         assert set(workflow.records()) == {"good"}
     workflow.run(SHARD, inputs(workflow), number=2)

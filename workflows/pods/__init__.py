@@ -1,1 +1,1 @@
-"""What runs in a pod: each step, told by its command line and environment, leaving files behind."""
+"""Steps in pods: configured by command line and environment, with files as outputs."""
