@@ -129,22 +129,22 @@ KINDS = {
 class TestSource:
     """What every source promises."""
 
-    def test_it_knows_its_columns(self, source: Source) -> None:
+    def test_schema_lists_columns(self, source: Source) -> None:
         assert source_types(source) == KINDS
 
-    def test_rows_can_be_read_more_than_once(self, source: Source) -> None:
+    def test_rows_can_be_read_repeatedly(self, source: Source) -> None:
         for columns in (COLUMNS, ["flag", "key"]):
             for _ in range(2):
                 found = rows(source.batches(columns), source, columns)
                 assert found.equals(expected(columns))
 
-    def test_the_number_of_rows_is_right_where_it_is_known(self, source: Source) -> None:
+    def test_known_row_count_is_correct(self, source: Source) -> None:
         assert source.rows() in {TABLE.num_rows, None}
 
-    def test_the_fingerprint_stays(self, source: Source, config: DatasetConfig) -> None:
+    def test_fingerprint_is_stable(self, source: Source, config: DatasetConfig) -> None:
         assert source.fingerprint() == source.fingerprint() == open_source(config).fingerprint()
 
-    def test_pieces_are_read_by_another_process(
+    def test_pieces_are_readable_in_another_process(
         self, source: Source, elsewhere: ProcessPoolExecutor
     ) -> None:
         pieces = [pickle.dumps(piece) for piece in source.pieces(COLUMNS)]
@@ -154,7 +154,7 @@ class TestSource:
         batches = [batch for part in parts for batch in part]
         assert rows(iter(batches), source, COLUMNS).equals(expected(COLUMNS))
 
-    def test_wherever_it_lies_it_is_one_data_set(
+    def test_every_source_gives_the_same_dataset(
         self, config: DatasetConfig, tmp_path: Path
     ) -> None:
         pq.write_table(TABLE, tmp_path / "same.parquet")

@@ -112,7 +112,7 @@ def test_split_writes_the_statistics_of_the_table(made: tuple[LoadedSpec, str, P
     check(found, hostile_table())
 
 
-def test_each_partition_is_a_slice_and_few_are_held(
+def test_each_partition_is_a_slice(
     made: tuple[LoadedSpec, str, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(ours, "SLICES_PER_FILE", 2)

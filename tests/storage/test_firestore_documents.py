@@ -62,7 +62,7 @@ def collection(document: Document) -> str:
     return document.path[-2] if document.path else "projects"
 
 
-def test_sizes_are_counted_as_firestore_counts_them() -> None:
+def test_stored_bytes_match_firestore_rules() -> None:
     # Google's own example: users/jeff/tasks/my_task_id has 44 bytes of name, 71 of fields, 32 more.
     task = {
         "type": "Personal",
@@ -75,7 +75,7 @@ def test_sizes_are_counted_as_firestore_counts_them() -> None:
     assert stored_bytes([1, 2.0, None, "☃", True]) == 8 + 8 + 1 + 4 + 1
 
 
-def test_no_document_comes_near_a_limit() -> None:
+def test_documents_stay_below_limits() -> None:
     made = all_documents()
     by_kind = defaultdict(list)
     for document in made:
@@ -93,7 +93,7 @@ def test_no_document_comes_near_a_limit() -> None:
         assert sum(entries(v) for k, v in document.fields.items() if k not in exempt) < 50
 
 
-def test_names_come_from_ids_alone() -> None:
+def test_names_contain_only_ids() -> None:
     hostile = ["a/../b", "__x__", "", ".", "..", "{{=1}}", "x" * 300]
     for result in some_results(hostile, hostile):
         for document in firestore_documents.result_documents(BASE, result):
@@ -101,14 +101,14 @@ def test_names_come_from_ids_alone() -> None:
             assert all(name.isidentifier() for name in document.fields)
 
 
-def test_a_text_is_cut_between_characters() -> None:
+def test_text_is_clipped_between_characters() -> None:
     assert firestore_documents.clipped("x" * TEXT_BYTES) == "x" * TEXT_BYTES
     cut = firestore_documents.clipped("☃" * TEXT_BYTES)
     assert cut == "☃" * ((TEXT_BYTES - 3) // 3) + "…"
     assert firestore_documents.clipped("\ud800") == "?"
 
 
-def test_a_text_as_large_as_a_document_is_cut_in_tables_too() -> None:
+def test_large_text_is_clipped_in_tables() -> None:
     (result,) = some_results(["k" * MIB], ["\x01" * MIB], classes=["c" * MIB])
     for document in firestore_documents.result_documents(BASE, result):
         assert size(document) < PIECE_BYTES + 4096, document.path
@@ -123,7 +123,7 @@ def test_batches_are_bounded_by_number_and_size() -> None:
     assert all(sum(map(size, group)) < 5 * MIB for group in groups)
 
 
-def test_the_emulator_takes_them_and_gives_them_back(firestore: str, tmp_path: Path) -> None:
+def test_emulator_round_trip(firestore: str, tmp_path: Path) -> None:
     store = open_store(ProjectLayout(str(tmp_path), "lab"), firestore)
     wanted = some_results(["a", "b"], WIDE, 20)
     store.put_results("trial", "one", iter(wanted))
