@@ -18,7 +18,7 @@ from steps.errors import DamagedError, MissingInputError, OutputError, RefeedErr
 from steps.records import RunRecord
 from steps.stores.base import ExperimentStore
 from steps.stores.firestore import FirestoreStore
-from tests.fakes import firestore as stand_in
+from tests.fakes import firestore as emulator
 from tests.fakes import free_port
 from tests.fakes.firestore import database_of, refusing
 from tests.storage.results import some_results
@@ -218,10 +218,10 @@ def test_documented_query(
 def test_missing_emulator_skips_locally_and_fails_in_ci(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(stand_in, "_places", lambda: [Path("nowhere.jar")])
+    monkeypatch.setattr(emulator, "_candidates", lambda: [Path("nowhere.jar")])
     monkeypatch.delenv("CI", raising=False)
     with pytest.raises(pytest.skip.Exception, match=r"no Firestore emulator: install it with"):
-        stand_in.emulator_jar()
+        emulator.emulator_jar()
     monkeypatch.setenv("CI", "true")
     with pytest.raises(pytest.fail.Exception, match=r"no Firestore emulator: install it with"):
-        stand_in.emulator_jar()
+        emulator.emulator_jar()

@@ -146,7 +146,7 @@ def test_missing_sources(gcs: str) -> None:
             open_source(config(f"{gcs}/{name}"))
     with pytest.raises(MissingInputError, match="does not exist"):
         open_source(config("gs://never-made/x.parquet"))
-    with pytest.raises(SpecError, match=r"dataset\.source: s3:// is no place"):
+    with pytest.raises(SpecError, match=r"dataset\.source: s3:// is not supported"):
         open_source(config("s3://bucket/x.parquet"))
 
 

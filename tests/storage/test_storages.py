@@ -204,7 +204,7 @@ def test_read_only_local_folder(tmp_path: Path) -> None:
 
 
 def test_unknown_scheme() -> None:
-    with pytest.raises(SpecError, match=r"s3:// is no place .*\n.*gs://"):
+    with pytest.raises(SpecError, match=r"s3:// is not supported.*\n.*gs://"):
         storage_for("s3://bucket/x")
 
 
