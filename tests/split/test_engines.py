@@ -37,7 +37,7 @@ def split_by(engine: Engine, source: Path, root: Path, **config: Any) -> SplitRe
 
 
 def files(folder: Path) -> dict[str, str]:
-    """Digest of each file's bytes, by path."""
+    """Return the digest of each file's bytes, by path."""
     return {
         str(path.relative_to(folder)): hashlib.sha256(path.read_bytes()).hexdigest()
         for path in sorted(folder.rglob("*"))
@@ -56,7 +56,7 @@ def assert_same(source: Path, folder: Path, **config: Any) -> SplitResult:
 
 
 def hot_table(rows: int, partitions: int) -> pa.Table:
-    """Half of all rows have one key."""
+    """Return a table in which half of all rows have the same key."""
     rng = np.random.default_rng(5)
     keys = np.where(rng.random(rows) < 0.5, 0, rng.integers(0, partitions, rows))
     return pa.table(
@@ -104,16 +104,16 @@ def test_large_partition_has_several_parts(tmp_path: Path, monkeypatch: pytest.M
     ).to_pylist()
     hot = next(r for r in statistics if r["partition"] == "k0" and r["column"] == "target")
     table = pq.read_table(tmp_path / "table.parquet")
-    mine = table.filter(pa.compute.equal(table["key"], "k0"))["target"].to_numpy()
-    assert hot["rows"] == len(mine)
-    assert (hot["min"], hot["max"]) == (mine.min(), mine.max())
-    assert hot["mean"] == pytest.approx(mine.mean(), rel=1e-12)
-    assert hot["sd"] == pytest.approx(mine.std(ddof=1), rel=1e-12)
-    assert hot["distinct"] == pytest.approx(len(mine), rel=0.07)
+    partition_rows = table.filter(pa.compute.equal(table["key"], "k0"))["target"].to_numpy()
+    assert hot["rows"] == len(partition_rows)
+    assert (hot["min"], hot["max"]) == (partition_rows.min(), partition_rows.max())
+    assert hot["mean"] == pytest.approx(partition_rows.mean(), rel=1e-12)
+    assert hot["sd"] == pytest.approx(partition_rows.std(ddof=1), rel=1e-12)
+    assert hot["distinct"] == pytest.approx(len(partition_rows), rel=0.07)
 
 
 def test_many_partitions_and_one_large_partition(tmp_path: Path) -> None:
-    """`make soak` makes it 10,000 partitions, and one of 10 million rows beside them."""
+    """With `make soak`, the table has 10,000 partitions and one more with 10 million rows."""
     rows, partitions = 20_000 * SOAK**3, 1000 * SOAK
     pq.write_table(hot_table(rows, partitions), tmp_path / "table.parquet")
     made = assert_same(tmp_path / "table.parquet", tmp_path)

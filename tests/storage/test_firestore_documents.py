@@ -1,4 +1,4 @@
-"""How large documents are, by Firestore's own rules, and which fields an index is kept of."""
+"""Sizes of documents by Firestore's rules, and fields with an index."""
 
 from __future__ import annotations
 
@@ -24,13 +24,13 @@ WIDE = [f"{n:04d} {'long name ☃ ' * 24}" for n in range(1000)]  # 300 characte
 
 
 def wide(classes: int = 3) -> list[PartitionResult]:
-    """One partition with 1,000 features, 20 grid values of each, and several classes."""
+    """Return a partition with 1,000 features, 20 grid values each, and several classes."""
     return some_results(["key " * 500], WIDE, 20, [f"class {n}" for n in range(classes)])
 
 
 @cache
 def all_documents() -> list[Document]:
-    """Of each kind, the largest that there are."""
+    """Return the largest documents of each kind."""
     record = RunRecord("p" * 45, BASE[1], BASE[3], "s" * 32, "d" * 32, "failed", "2026-01-02")
     strange = RunRecord(**{**vars(record), "message": "\ud800☃" * MIB, "label": "x" * 200})
     columns = {name: {"top": [{"value": name, "rows": 1}] * 20} for name in WIDE}
@@ -42,13 +42,16 @@ def all_documents() -> list[Document]:
 
 
 def size(document: Document) -> int:
-    """Name, fields and 32 bytes: https://cloud.google.com/firestore/docs/storage-size."""
+    """Return the size: name, fields and 32 bytes.
+
+    See https://cloud.google.com/firestore/docs/storage-size.
+    """
     name = ("projects", "p" * 45, *document.path)
     return sum(map(stored_bytes, name)) + 16 + stored_bytes(document.fields)
 
 
 def entries(value: Any) -> int:
-    """Single-field indexes of a value: https://cloud.google.com/firestore/docs/query-data/index-overview.
+    """Return the number of single-field index entries: https://cloud.google.com/firestore/docs/query-data/index-overview.
 
     Ascending and descending for a plain value, likewise for each field of a map, and one for each
     element of an array.
@@ -83,7 +86,7 @@ def test_documents_stay_below_limits() -> None:
     assert by_kind.keys() == {
         "projects", "experiments", "runs", "results", "tables", "datasets", "statistics",
     }  # fmt: skip
-    assert len(by_kind["tables"]) > 100  # so that the limit is met, and not only kept
+    assert len(by_kind["tables"]) > 100  # the documents are large enough to reach the limit
     assert len(by_kind["statistics"]) > 10
     largest = {kind: max(map(size, each)) for kind, each in by_kind.items()}
     assert max(largest.values()) < 0.27 * MIB
@@ -139,12 +142,12 @@ def test_fields_without_an_index_are_declared() -> None:
         assert each["indexes"] == []
         found[each["collectionGroup"]].add(each["fieldPath"])
     assert found == {name: set(fields) for name, fields in EXEMPT.items()}
-    assert declared["indexes"] == []  # none of our queries needs one
+    assert declared["indexes"] == []  # no query needs one
     written: dict[str, set[str]] = defaultdict(set)
     for document in all_documents():
         written[collection(document)] |= document.fields.keys()
     assert all(found[kind] <= written[kind] for kind in found)
-    # What is long or has many parts is never left to the automatic indexes.
+    # Long fields, and fields with many parts, must not have automatic indexes.
     for document in all_documents():
         for name, value in document.fields.items():
             if name not in found[collection(document)] and name not in {"counts", "partition"}:

@@ -1,4 +1,4 @@
-"""What Firestore refuses, and what is said about it."""
+"""Translate Firestore errors."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ URI = "firestore://acme-refeed/demo"
 PROJECT = ProjectLayout("somewhere", "lab")
 RECORD = RunRecord("lab", "trial", "20260102T030405-aaaa", "s", "d", "running", "2026-01-02")
 SHORT, LONG = 0.2, 5.0
-"""Deadlines: for what is tried again until then, and for what is told at once."""
+"""Deadlines for errors that are retried, and for errors that are raised immediately."""
 
 READS: dict[str, Callable[[ExperimentStore], object]] = {
     "get": lambda store: store.get("trial", RECORD.run),
@@ -45,7 +45,7 @@ ALL = READS | WRITES
 
 
 def failure(name: str, deadline: float = LONG) -> RefeedError:
-    """What a call raises."""
+    """Return the error that a call raises."""
     with pytest.raises(RefeedError) as caught:
         ALL[name](FirestoreStore(PROJECT, URI, deadline))
     return caught.value

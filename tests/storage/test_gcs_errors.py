@@ -1,4 +1,4 @@
-"""What Google Cloud Storage refuses, and what is said about it."""
+"""Translate Google Cloud Storage errors."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ ALL = READS | WRITES
 
 
 def failure(name: str, uri: str = URI) -> RefeedError:
-    """What a call raises."""
+    """Return the error that a call raises."""
     with pytest.raises(RefeedError) as caught:
         ALL[name](GcsStorage(DEADLINE), uri)
     return caught.value
@@ -137,7 +137,7 @@ def test_missing_credentials(name: str, tmp_path: Path, monkeypatch: pytest.Monk
 
 
 def test_create_succeeds_after_lost_response(gcs: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The client tries again when an answer is lost, and finds the object that it made itself."""
+    """After a lost response the client retries, and finds the object that it created itself."""
     from google.cloud.storage import Blob  # noqa: PLC0415 - beside what is replaced
 
     upload = Blob.upload_from_string

@@ -1,4 +1,4 @@
-"""``refeed profile`` of a data set in a bucket: the same as on a disk."""
+"""``refeed profile`` of a dataset in a bucket, with the same result as on a disk."""
 
 from __future__ import annotations
 

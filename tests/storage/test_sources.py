@@ -1,4 +1,4 @@
-"""Local files and objects as sources: one table, one data set."""
+"""Local files and objects as sources: one table gives one dataset."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def upload(path: Path, uri: str) -> str:
 
 @pytest.fixture(autouse=True)
 def scratch(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A temporary folder of the test's own, in which what is left would be seen."""
+    """Return a separate temporary folder, in which leftover files are visible."""
     folder = tmp_path / "scratch"
     folder.mkdir()
     monkeypatch.setattr(tempfile, "tempdir", str(folder))
@@ -51,7 +51,7 @@ def scratch(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 @pytest.fixture(params=FORMATS)
 def local(request: pytest.FixtureRequest, tmp_path: Path) -> Path:
-    """A file of each format."""
+    """Write a file of each format."""
     path = tmp_path / f"table.{request.param}"
     FORMATS[request.param](small_table(), path)
     return path

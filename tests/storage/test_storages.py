@@ -31,7 +31,7 @@ ODD_NAMES = [
 
 @pytest.fixture(params=["local", "gs"])
 def root(request: pytest.FixtureRequest, tmp_path: Path) -> str:
-    """An empty place of each kind."""
+    """Return an empty root of each kind."""
     if request.param == "local":
         return str(tmp_path / "root")
     return f"{request.getfixturevalue('gcs')}/root"
@@ -39,12 +39,12 @@ def root(request: pytest.FixtureRequest, tmp_path: Path) -> str:
 
 @pytest.fixture
 def storage(root: str) -> Storage:
-    """Its adapter."""
+    """Return the adapter of the root."""
     return storage_for(root)
 
 
 class TestStorage:
-    """What every adapter promises."""
+    """The contract of every adapter."""
 
     @pytest.mark.parametrize("name", ODD_NAMES)
     def test_arbitrary_bytes_and_names(self, storage: Storage, root: str, name: str) -> None:
@@ -65,7 +65,7 @@ class TestStorage:
         assert storage.read(f"{root}/x") == b"second"
 
     def test_large_objects(self, storage: Storage, root: str, tmp_path: Path) -> None:
-        content = os.urandom(1 << 20) * 20  # beyond what a client sends in one request
+        content = os.urandom(1 << 20) * 20  # larger than one request of a client
         with storage.writer(f"{root}/streamed") as stream:
             stream.write(content[:100])
             stream.write(content[100:])
@@ -190,7 +190,7 @@ def test_object_and_folder_of_the_same_name(gcs: str) -> None:
 
 def test_folder_marker_is_not_listed(gcs: str) -> None:
     storage = storage_for(gcs)
-    storage.write(f"{gcs}/folder/", b"")  # as the web console makes folders
+    storage.write(f"{gcs}/folder/", b"")  # like folders created in the web console
     assert storage.names(f"{gcs}/folder") == []
     assert storage.names(gcs) == ["folder"]
 

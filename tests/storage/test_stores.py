@@ -34,45 +34,45 @@ HOSTILE = ["a/../b", "__x__", "{{=1}}", "", "\x00", "Größe ☃", "=cmd()", LON
 
 
 @dataclass
-class Place:
-    """A store, and the artifact root that goes with it."""
+class StoreCase:
+    """A store and its artifact root."""
 
     project: ProjectLayout
     store: ExperimentStore
 
     def put_results(self, run: str, results: list[PartitionResult]) -> None:
-        """Write a run's tables as collect does, then tell the store."""
+        """Write a run's tables like collect, then put the results."""
         layout, storage = self.project.run("trial", run), storage_for(self.project.root)
         write_tables(layout, storage, results)
         self.store.put_results("trial", run, results_of(layout, storage))
 
     def results(self, run: str) -> list[PartitionResult]:
-        """What the store has of a run, by partition."""
+        """Return a run's results in the store, by partition."""
         return sorted(self.store.results("trial", run), key=lambda each: each.partition_id)
 
 
 @pytest.fixture(params=KINDS)
-def place(request: pytest.FixtureRequest, tmp_path: Path) -> Place:
-    """An empty store of each kind."""
+def case(request: pytest.FixtureRequest, tmp_path: Path) -> StoreCase:
+    """Return an empty store of each kind."""
     project = ProjectLayout(str(tmp_path), "lab")
     if request.param == "sqlite":
-        return Place(project, open_store(project))
+        return StoreCase(project, open_store(project))
     if request.param == "objects in files":
-        return Place(project, ObjectStore(project, storage_for("")))
+        return StoreCase(project, ObjectStore(project, storage_for("")))
     if request.param == "firestore":
-        return Place(project, open_store(project, request.getfixturevalue("firestore")))
+        return StoreCase(project, open_store(project, request.getfixturevalue("firestore")))
     project = ProjectLayout(f"{request.getfixturevalue('gcs')}/runs", "lab")
-    return Place(project, open_store(project))
+    return StoreCase(project, open_store(project))
 
 
 @pytest.fixture
-def store(place: Place) -> ExperimentStore:
-    """The same, where the artifacts do not matter."""
-    return place.store
+def store(case: StoreCase) -> ExperimentStore:
+    """Return an empty store, for tests without artifacts."""
+    return case.store
 
 
 class TestExperimentStore:
-    """What every adapter promises."""
+    """The contract of every adapter."""
 
     def test_new_store_is_empty(self, store: ExperimentStore) -> None:
         assert store.runs() == []
@@ -117,14 +117,14 @@ class TestExperimentStore:
         assert store.find("run-b") == records[1]
         assert store.find("run-d") is None
 
-    def test_removed_run_is_gone(self, place: Place) -> None:
-        place.store.put(RECORD)
+    def test_removed_run_is_gone(self, case: StoreCase) -> None:
+        case.store.put(RECORD)
         other = replace(RECORD, run="another")
-        place.store.put(other)
-        place.store.remove("trial", RECORD.run)
-        place.store.remove("trial", "never there")
-        assert place.store.runs() == [other]
-        assert place.store.get("trial", RECORD.run) is None
+        case.store.put(other)
+        case.store.remove("trial", RECORD.run)
+        case.store.remove("trial", "never there")
+        assert case.store.runs() == [other]
+        assert case.store.get("trial", RECORD.run) is None
 
     def test_long_and_unusual_texts(self, store: ExperimentStore) -> None:
         records = [replace(RECORD, run=f"{n}", message=text) for n, text in enumerate(HOSTILE)]
@@ -132,39 +132,39 @@ class TestExperimentStore:
             store.put(record)
         assert store.runs("trial") == records[::-1]
 
-    def test_results_equal_the_tables(self, place: Place) -> None:
+    def test_results_equal_the_tables(self, case: StoreCase) -> None:
         wanted = some_results(keys=HOSTILE, features=HOSTILE)
-        assert place.results("one") == []
-        place.put_results("one", wanted)
-        assert place.results("one") == sorted(wanted, key=lambda each: each.partition_id)
-        assert place.results("another") == []
+        assert case.results("one") == []
+        case.put_results("one", wanted)
+        assert case.results("one") == sorted(wanted, key=lambda each: each.partition_id)
+        assert case.results("another") == []
 
-    def test_put_results_replaces(self, place: Place) -> None:
+    def test_put_results_replaces(self, case: StoreCase) -> None:
         before = some_results(keys=["a", "b"])
         after = some_results(keys=["a", "b"], seed=1)
-        place.put_results("one", before)
-        place.put_results("two", before)
-        place.put_results("one", after)
-        place.put_results("one", after)
-        assert place.results("one") == sorted(after, key=lambda each: each.partition_id)
-        assert len(place.results("two")) == 2
+        case.put_results("one", before)
+        case.put_results("two", before)
+        case.put_results("one", after)
+        case.put_results("one", after)
+        assert case.results("one") == sorted(after, key=lambda each: each.partition_id)
+        assert len(case.results("two")) == 2
 
-    def test_results_without_partitions(self, place: Place) -> None:
-        place.put_results("one", [])
-        assert place.results("one") == []
+    def test_results_without_partitions(self, case: StoreCase) -> None:
+        case.put_results("one", [])
+        assert case.results("one") == []
 
-    def test_statistics_equal_the_dataset(self, place: Place, lab: Workspace) -> None:
+    def test_statistics_equal_the_dataset(self, case: StoreCase, lab: Workspace) -> None:
         lab.write_table(small_table(3))
-        spec = lab.write_spec(output=place.project.root)
+        spec = lab.write_spec(output=case.project.root)
         found = split_only(load_spec(spec)).index.dataset
-        layout, storage = place.project.dataset(found), storage_for(place.project.root)
+        layout, storage = case.project.dataset(found), storage_for(case.project.root)
         wanted = list(documents(layout, storage))
         assert [len(about["columns"]) for _, about in wanted] == [7] * 4
-        place.store.put_statistics(found, iter(wanted))
-        place.store.put_statistics(found, iter(wanted))
+        case.store.put_statistics(found, iter(wanted))
+        case.store.put_statistics(found, iter(wanted))
         by_id = itemgetter(0)
-        assert sorted(place.store.statistics(found), key=by_id) == sorted(wanted, key=by_id)
-        assert list(place.store.statistics("another")) == []
+        assert sorted(case.store.statistics(found), key=by_id) == sorted(wanted, key=by_id)
+        assert list(case.store.statistics("another")) == []
 
 
 def test_remote_store_round_trips_statistics(firestore: str) -> None:

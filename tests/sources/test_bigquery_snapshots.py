@@ -163,20 +163,20 @@ def test_result_table_expires(warehouse: Any) -> None:
 def test_unchanged_source_is_reused(warehouse: Any, tmp_path: Path) -> None:
     warehouse.load(small_table())
     warehouse.run("CREATE VIEW {d}.v AS SELECT * FROM {d}.t WHERE whole < 6")
-    places = [
+    configs = [
         config(warehouse),
         config(warehouse, "v", staging=warehouse.staging),
         config(
             warehouse, query=f"SELECT * FROM `{warehouse.name('v')}`", staging=warehouse.staging
         ),
     ]
-    for place in places:
-        assert not split_into(tmp_path, place).reused
-        assert split_into(tmp_path, place).reused
+    for source_config in configs:
+        assert not split_into(tmp_path, source_config).reused
+        assert split_into(tmp_path, source_config).reused
     assert len(warehouse.jobs()) == 2
     warehouse.run("INSERT INTO {d}.t (key, target) VALUES ('new', 1)")
-    assert [split_into(tmp_path, place).reused for place in places] == [False] * 3
-    assert not split_into(tmp_path, places[0].model_copy(update={"filter": "whole < 6"})).reused
+    assert [split_into(tmp_path, source_config).reused for source_config in configs] == [False] * 3
+    assert not split_into(tmp_path, configs[0].model_copy(update={"filter": "whole < 6"})).reused
 
 
 def test_change_of_nested_view_is_detected(warehouse: Any, tmp_path: Path) -> None:
