@@ -1,1 +1,1 @@
-"""The split step: from one table to a dataset of partitions."""
+"""The split step: divide a table into a dataset of partitions."""

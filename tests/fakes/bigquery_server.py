@@ -1,7 +1,7 @@
-"""Runs local-bigquery with three things put right; for the stand-in's own Python, see bigquery.py.
+"""Run local-bigquery with three fixes, in the emulator's own Python; see bigquery.py.
 
-As it comes, it ignores the snapshot time of a read session, tells of each table that it was changed
-just now, and of two that submit a job of one id at once it answers one with an error of its own.
+Unmodified, it ignores the snapshot time of a read session, reports the current time as every
+table's modification time, and fails one of two concurrent submissions with the same job id.
 """
 
 from __future__ import annotations
@@ -16,12 +16,12 @@ _LOADED: dict[str, Any] = {}
 
 
 def module(name: str) -> Any:
-    """A module of the stand-in, which the project's own environment does not have."""
+    """Return a module of the emulator, which the project's environment does not contain."""
     return _LOADED.setdefault(name, importlib.import_module(f"local_bigquery.{name}"))
 
 
 def read_as_of_the_snapshot() -> None:
-    """Session for session, rows as of ``table_modifiers.snapshot_time``."""
+    """Read the rows of each session as of ``table_modifiers.snapshot_time``."""
     read = module("grpc.read")
     create, parse = read.create_session, read.parse
 
@@ -40,23 +40,23 @@ def read_as_of_the_snapshot() -> None:
     read.create_session, read.parse = create_session, parse_as_of
 
 
-def tell_when_tables_changed() -> None:
-    """``lastModifiedTime``: that of the newest snapshot which touched the table."""
+def report_modification_times() -> None:
+    """Set ``lastModifiedTime`` to the time of the newest snapshot that changed the table."""
     tables, database = module("catalog.tables"), module("engine.database")
     load = tables.load
 
     def load_dated(project: str, dataset: str, table: str) -> Any:
-        found = load(project, dataset, table)
-        if found.type != "TABLE" or dataset == tables.RESULTS:
-            return found
-        changed = _changed(database, project, f"{dataset}.{table}")
-        return found.replace(lastModifiedTime=changed, creationTime=changed) if changed else found
+        loaded = load(project, dataset, table)
+        if loaded.type != "TABLE" or dataset == tables.RESULTS:
+            return loaded
+        changed = _modified(database, project, f"{dataset}.{table}")
+        return loaded.replace(lastModifiedTime=changed, creationTime=changed) if changed else loaded
 
     tables.load = load_dated
 
 
-def submit_one_after_the_other() -> None:
-    """Whether a job's id is taken and taking it are one act, so that the second is told so."""
+def serialize_submissions() -> None:
+    """Make the check and the use of a job id atomic, so the second submission gets a conflict."""
     runner, lock = module("jobs.runner"), threading.Lock()
     submit = runner.submit
 
@@ -67,9 +67,9 @@ def submit_one_after_the_other() -> None:
     runner.submit = submit_alone
 
 
-def _changed(database: Any, project: str, name: str) -> str | None:
-    """Milliseconds since 1970."""
-    ids = database.fetch(  # of all tables of that name: the catalog has no names of their datasets
+def _modified(database: Any, project: str, name: str) -> str | None:
+    """Return the time of the table's last change, in milliseconds since 1970."""
+    ids = database.fetch(  # all tables of that name, because the catalog lacks dataset names
         "SELECT table_id FROM ducklake_table_info(?) WHERE table_name = ?",
         [project, name.partition(".")[2]],
     )
@@ -86,10 +86,10 @@ def _changed(database: Any, project: str, name: str) -> str | None:
 
 
 if __name__ == "__main__":
-    # Under the names by which the server itself looks them up.
+    # Patch the names that the server itself uses.
     read_as_of_the_snapshot()
-    tell_when_tables_changed()
-    submit_one_after_the_other()
+    report_modification_times()
+    serialize_submissions()
     server, read = module("grpc.server"), module("grpc.read")
     service = server.SERVICES["google.cloud.bigquery.storage.v1.BigQueryRead"]
     requests = server.types

@@ -1,14 +1,14 @@
-"""Google Cloud Dataflow, as far as a client sees it: a server of its REST API.
+"""A fake Google Cloud Dataflow: a server with its REST API.
 
-A job that is submitted runs in a process of its own: the staged pipeline, on Beam's portable
-runner, in this environment (in a cluster: in the image of the workers). What is left out: scaling,
-Dataflow's own shuffle, permissions, quotas.
+Each submitted job runs the staged pipeline in a separate process, on Beam's portable runner, in
+this environment (in a cluster, in the workers' image). The fake has no scaling, Dataflow shuffle,
+permissions or quotas.
 
     python -m tests.fakes.dataflow HOST PORT SECONDS
 
-SECONDS pass between a submission and the first worker, as with the real one. Beam takes an endpoint
-for a stand-in where its URL begins with ``localhost``: from another machine that is a user's name,
-``http://localhost@ADDRESS:PORT``.
+SECONDS pass between a submission and the first worker, as in the real service. Beam treats an
+endpoint as a fake if its URL starts with ``localhost``. From another machine, that is the user name
+in ``http://localhost@ADDRESS:PORT``.
 """
 
 from __future__ import annotations
@@ -34,13 +34,13 @@ from urllib.parse import parse_qs, urlsplit
 Json = dict[str, Any]
 _JOBS = re.compile(r"^/v1b3/projects/([^/]+)/locations/([^/]+)/jobs(?:/([^/:]+))?(?:/(\w+))?$")
 _CANCELLED = ("JOB_STATE_CANCELLED", 5)
-"""In words, and as the clients' REST transport writes it."""
+"""The state's name, and its number in the clients' REST transport."""
 _ENDED = {"JOB_STATE_DONE", "JOB_STATE_FAILED", "JOB_STATE_CANCELLED"}
 
 
 @dataclass
 class RunningJob:
-    """A job, and the process that does it."""
+    """A job and the process that runs it."""
 
     about: Json
     folder: Path
@@ -51,7 +51,7 @@ class RunningJob:
     taken: float = field(default_factory=time.monotonic)
 
     def begin(self) -> None:
-        """Start the process, after the time that real workers take to come up."""
+        """Start the process after the time that real workers need to start."""
         threading.Thread(target=self._run, daemon=True).start()
 
     def _run(self) -> None:
@@ -66,7 +66,7 @@ class RunningJob:
 
     @property
     def state(self) -> str:
-        """As Dataflow names it."""
+        """Dataflow's name of the state."""
         if self.cancelled:
             return "JOB_STATE_CANCELLED"
         if self.process is None:
@@ -77,7 +77,7 @@ class RunningJob:
         return "JOB_STATE_DONE" if code == 0 else "JOB_STATE_FAILED"
 
     def cancel(self) -> None:
-        """End the process, unless it has ended."""
+        """Stop the process, unless it has ended."""
         if self.state not in _ENDED:
             self.cancelled = True
             self.hurried.set()
@@ -85,12 +85,12 @@ class RunningJob:
                 self.process.kill()
 
     def counters(self) -> dict[str, int]:
-        """The pipeline's counters; a runner in one process tells them at the end."""
+        """Return the pipeline's counters, which the runner writes at the end."""
         path = self.folder / "counters.json"
         return json.loads(path.read_text()) if path.exists() else {}
 
     def error(self) -> str:
-        """The last line of the log that says something."""
+        """Return the last non-empty line of the log."""
         path = self.folder / "log"
         lines = path.read_text(errors="replace").strip().splitlines() if path.exists() else []
         return lines[-1] if lines else ""
@@ -101,32 +101,32 @@ class Jobs:
 
     Args:
         delay: seconds between a submission and the first worker.
-        lag: seconds for which nobody who asks is told of a job that was taken.
+        lag: seconds during which an accepted job is not listed.
     """
 
     def __init__(self, delay: float = 0.0, lag: float = 0.0) -> None:
         self.jobs: dict[str, RunningJob] = {}
         self.delay, self.lag, self.lock = delay, lag, threading.Lock()
-        self.scratch = Path(tempfile.mkdtemp(prefix="stand-in-dataflow-"))
+        self.scratch = Path(tempfile.mkdtemp(prefix="fake-dataflow-"))
 
-    def create(self, project: str, location: str, wanted: Json) -> tuple[int, Json]:
-        """Of the same name and client's id there is one job ever, else one that runs.
+    def create(self, project: str, location: str, request: Json) -> tuple[int, Json]:
+        """Create a job: one ever per name and client request id, and one running job per name.
 
-        As documented: a second running job of a name is refused by answering with the first.
+        As documented, a request for a second running job with a name returns the first job.
         """
         with self.lock:
             for job in self.at(project, location):
-                if job.about["name"] != wanted["name"]:
+                if job.about["name"] != request["name"]:
                     continue
                 if job.state not in _ENDED:
-                    return 200, self.told(job)
-                if _client_id(job.about) == _client_id(wanted) != "":
+                    return 200, self.as_json(job)
+                if _client_id(job.about) == _client_id(request) != "":
                     return 409, _conflict()
             number = f"{datetime.now(UTC):%Y-%m-%d_%H_%M_%S}-{uuid.uuid4().int % 10**18}"
             folder = self.scratch / number
             folder.mkdir(parents=True)
             about = {
-                **wanted,
+                **request,
                 "id": number,
                 "projectId": project,
                 "location": location,
@@ -134,55 +134,55 @@ class Jobs:
             }
             self.jobs[number] = job = RunningJob(about, folder, self.delay)
             job.begin()
-        return 200, self.told(job)
+        return 200, self.as_json(job)
 
-    def told(self, job: RunningJob) -> Json:
-        """The job as the API shows it."""
-        shown = ("id", "projectId", "location", "name", "createTime", "clientRequestId")
-        found = {name: job.about[name] for name in shown if name in job.about}
-        return {**found, "currentState": job.state, "type": "JOB_TYPE_BATCH"}
+    def as_json(self, job: RunningJob) -> Json:
+        """Return the job's API representation."""
+        names = ("id", "projectId", "location", "name", "createTime", "clientRequestId")
+        fields = {name: job.about[name] for name in names if name in job.about}
+        return {**fields, "currentState": job.state, "type": "JOB_TYPE_BATCH"}
 
     def hurry(self) -> None:
-        """Let workers come up at once."""
+        """Start workers immediately."""
         self.delay = 0.0
         for job in self.jobs.values():
             job.hurried.set()
 
     def at(self, project: str, location: str) -> list[RunningJob]:
-        """The jobs of a place."""
-        wanted = {"projectId": project, "location": location}
-        return [job for job in list(self.jobs.values()) if wanted.items() <= job.about.items()]
+        """Return the jobs of a project and location."""
+        parent = {"projectId": project, "location": location}
+        return [job for job in list(self.jobs.values()) if parent.items() <= job.about.items()]
 
-    def known(self, project: str, location: str) -> list[RunningJob]:
-        """The jobs of a place, but for those of the last moment."""
+    def listed(self, project: str, location: str) -> list[RunningJob]:
+        """Return the jobs of a project and location, except those that are not listed yet."""
         end = time.monotonic() - self.lag
         return [job for job in self.at(project, location) if job.taken <= end]
 
     def find(self, project: str, location: str, name: str) -> Json:
-        """The jobs of a name, or all."""
-        mine = [job for job in self.known(project, location) if name in {"", job.about["name"]}]
-        return {"jobs": [self.told(job) for job in mine]}
+        """Return the jobs with a name, or all jobs."""
+        jobs = [job for job in self.listed(project, location) if name in {"", job.about["name"]}]
+        return {"jobs": [self.as_json(job) for job in jobs]}
 
     def messages(self, job: RunningJob) -> Json:
-        """What went wrong."""
+        """Return the job's error messages."""
         if job.state != "JOB_STATE_FAILED":
             return {}
-        said = {"messageText": job.error(), "messageImportance": "JOB_MESSAGE_ERROR", "id": "1"}
-        return {"jobMessages": [said]}
+        message = {"messageText": job.error(), "messageImportance": "JOB_MESSAGE_ERROR", "id": "1"}
+        return {"jobMessages": [message]}
 
     def metrics(self, job: RunningJob) -> Json:
-        """The counters."""
-        found = job.counters().items()
-        return {"metrics": [{"name": {"name": n}, "scalar": count} for n, count in found]}
+        """Return the job's counters."""
+        counters = job.counters().items()
+        return {"metrics": [{"name": {"name": n}, "scalar": count} for n, count in counters]}
 
 
 class Handler(BaseHTTPRequestHandler):
-    """The server's answers."""
+    """The server's request handler."""
 
     protocol_version = "HTTP/1.1"
-    disable_nagle_algorithm = True  # else an answer waits 40 ms for the receipt of its head
+    disable_nagle_algorithm = True  # no 40 ms wait for an acknowledgement
     jobs: Jobs
-    """Set by a subclass, since a server makes a handler for each request."""
+    """Set by a subclass, because a server creates a handler for each request."""
 
     def do_POST(self) -> None:
         project, location, *_ = self._path()
@@ -192,7 +192,7 @@ class Handler(BaseHTTPRequestHandler):
         job, wanted = self._job(), self._body()
         if job and wanted.get("requestedState") in _CANCELLED:
             job.cancel()
-        self._answer(200 if job else 404, self.jobs.told(job) if job else _missing())
+        self._answer(200 if job else 404, self.jobs.as_json(job) if job else _missing())
 
     def do_GET(self) -> None:
         project, location, job_id, what = self._path()
@@ -201,8 +201,8 @@ class Handler(BaseHTTPRequestHandler):
             self._answer(200, self.jobs.find(project, location, name))
             return
         job, jobs = self._job(), self.jobs
-        tell = {"messages": jobs.messages, "metrics": jobs.metrics, None: jobs.told}[what]
-        self._answer(200 if job else 404, tell(job) if job else _missing())
+        respond = {"messages": jobs.messages, "metrics": jobs.metrics, None: jobs.as_json}[what]
+        self._answer(200 if job else 404, respond(job) if job else _missing())
 
     def _path(self) -> tuple[str, str, str | None, str | None]:
         match = _JOBS.match(urlsplit(self.path).path)
@@ -213,7 +213,7 @@ class Handler(BaseHTTPRequestHandler):
 
     def _job(self) -> RunningJob | None:
         project, location, job_id, _ = self._path()
-        found = (job for job in self.jobs.known(project, location) if job.about["id"] == job_id)
+        found = (job for job in self.jobs.listed(project, location) if job.about["id"] == job_id)
         return next(found, None)
 
     def _body(self) -> Json:
@@ -229,11 +229,11 @@ class Handler(BaseHTTPRequestHandler):
         self.wfile.write(content)
 
     def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - its own name
-        """Say nothing."""
+        """Log nothing."""
 
 
 def handler(jobs: Jobs) -> type[Handler]:
-    """The handler of a server that has these jobs."""
+    """Return a handler class for these jobs."""
     return type("JobsHandler", (Handler,), {"jobs": jobs})
 
 
@@ -254,7 +254,7 @@ def _missing() -> Json:
 def dataflow_server(
     host: str = "127.0.0.1", port: int = 0, delay: float = 0.0
 ) -> Iterator[tuple[str, Jobs]]:
-    """A server in this process; yields its URL and its jobs."""
+    """Run a server in this process, and yield its URL and its jobs."""
     jobs = Jobs(delay)
     with ThreadingHTTPServer((host, port), handler(jobs)) as server:
         thread = threading.Thread(target=server.serve_forever, daemon=True)

@@ -1,4 +1,4 @@
-"""One job of the stand-in for Dataflow: a staged pipeline on Beam's portable runner.
+"""Run one job of the fake Dataflow: a staged pipeline on Beam's portable runner.
 
 python -m tests.fakes.dataflow_worker gs://bucket/pipeline.pb FOLDER
 """
@@ -18,7 +18,7 @@ from steps.storage.base import storage_for
 
 
 def main(url: str, folder: Path) -> None:
-    """Run the pipeline; leave its counters in the folder."""
+    """Run the pipeline, and write its counters to the folder."""
     pipeline = beam_runner_api_pb2.Pipeline.FromString(storage_for(url).read(url))
     for environment in pipeline.components.environments.values():
         if environment.urn == common_urns.environments.DOCKER.urn:  # this is that container

@@ -1,4 +1,4 @@
-"""A proxy that breaks a share of all requests on their way to a stand-in, by a seeded generator."""
+"""A proxy that breaks a random share of the requests to an emulator, from a seed."""
 
 from __future__ import annotations
 
@@ -16,26 +16,26 @@ from random import Random
 from urllib.parse import urlsplit
 
 FAULTS = (
-    *("429", "500", "503", "504"),  # refused before anything was done
-    "reset",  # cut off before anything was done
-    "answer lost",  # done, and cut off before the answer
-    "asked twice",  # done twice, as when a client's retry crosses an answer
-    "slow",  # the answer comes in two halves
-    "half",  # the answer is cut off in the middle
+    *("429", "500", "503", "504"),  # rejected before any effect
+    "reset",  # disconnected before any effect
+    "answer lost",  # done, then disconnected before the response
+    "asked twice",  # done twice, like a client's retry that crosses a response
+    "slow",  # the response arrives in two halves
+    "half",  # disconnected in the middle of the response
 )
 
 
 @dataclass
 class Faults:
-    """What a proxy does to requests; may be changed while it runs.
+    """Settings of the proxy, which can change while it runs.
 
     Attributes:
-        share: of all requests that are broken.
-        seed: of the generator that decides which, and how.
-        gone: nothing is passed on any more.
-        kinds: that occur.
-        pause: seconds within a slow answer.
-        done: how many there were of each kind; ``""`` for those passed on as they are.
+        share: share of requests to break.
+        seed: seed of the random generator.
+        gone: reject all requests.
+        kinds: kinds of faults.
+        pause: seconds of delay within a slow response.
+        done: number of requests per kind; ``""`` for unbroken requests.
     """
 
     share: float = 0.0
@@ -49,7 +49,7 @@ class Faults:
         self._random, self._lock = Random(self.seed), threading.Lock()
 
     def next(self) -> str:
-        """What happens to the next request; empty for nothing."""
+        """Return the fault of the next request; empty for none."""
         with self._lock:
             broken = self._random.random() < self.share
             kind = self._random.choice(self.kinds) if broken else ""
@@ -60,7 +60,7 @@ class Faults:
 
 @contextmanager
 def faulty_proxy(target: str, faults: Faults) -> Iterator[str]:
-    """A proxy before an HTTP server; yields its URL."""
+    """Run a proxy in front of an HTTP server, and yield its URL."""
     address = urlsplit(target)
     host, port = address.hostname or "", address.port or 80
 
@@ -81,7 +81,7 @@ def faulty_proxy(target: str, faults: Faults) -> Iterator[str]:
 
 class _Proxy(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
-    disable_nagle_algorithm = True  # else an answer waits 40 ms for the receipt of its head
+    disable_nagle_algorithm = True  # no 40 ms wait for an acknowledgement
     upstream: tuple[str, int]
     faults: Faults
 
@@ -136,7 +136,7 @@ class _Proxy(BaseHTTPRequestHandler):
         self.wfile.write(content[middle:])
 
     def _here(self, value: str) -> str:
-        """Addresses in an answer, such as that of an upload, lead through the proxy again."""
+        """Replace addresses in a response, such as an upload's, by that of the proxy."""
         host, port = self.upstream
         return value.replace(f"{host}:{port}", str(self.headers["Host"]))
 
@@ -166,4 +166,4 @@ class _Proxy(BaseHTTPRequestHandler):
             self.connection.shutdown(socket.SHUT_RDWR)
 
     def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - its own name
-        """Say nothing."""
+        """Log nothing."""

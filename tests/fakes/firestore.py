@@ -1,4 +1,4 @@
-"""Firestore: Google's own emulator, which comes with gcloud and is on no registry."""
+"""Google's Firestore emulator, which is a part of gcloud and in no package registry."""
 
 from __future__ import annotations
 
@@ -17,24 +17,24 @@ from google.cloud import firestore
 from tests.fakes import absent, free_port, wait_for
 
 JAR = "REFEED_FIRESTORE_JAR"
-"""Names the environment variable that names the jar where it is not found by itself."""
+"""Environment variable with the path of the emulator's jar, if it is not found."""
 _IN_SDK = "platform/cloud-firestore-emulator/cloud-firestore-emulator.jar"
 _PACKAGE = "google-cloud-cli-firestore-emulator"
 _MAIN = "com.google.cloud.datastore.emulator.firestore.CloudFirestore"
 
 
 def emulator_jar() -> Path:
-    """The emulator; without it the test is skipped, and fails in CI."""
-    found = next((path for path in _places() if path.is_file()), None)
-    if found is None:
+    """Return the emulator's jar; without it, skip the test, or fail it in CI."""
+    jar = next((path for path in _candidates() if path.is_file()), None)
+    if jar is None:
         absent(
-            "there is no Firestore emulator: install it with `gcloud components install "
-            f"cloud-firestore-emulator` or the package {_PACKAGE}, or name its jar in {JAR}"
+            "the Firestore emulator is not installed: install it with `gcloud components install "
+            f"cloud-firestore-emulator` or the package {_PACKAGE}, or set {JAR} to its jar"
         )
-    return found
+    return jar
 
 
-def _places() -> Iterator[Path]:
+def _candidates() -> Iterator[Path]:
     if os.environ.get(JAR):
         yield Path(os.environ[JAR])
     gcloud = shutil.which("gcloud")
@@ -53,10 +53,10 @@ _SDKS = (Path("/usr/lib/google-cloud-sdk"), Path.home() / "google-cloud-sdk")
 
 @contextmanager
 def firestore_emulator(host: str = "127.0.0.1") -> Iterator[str]:
-    """Firestore in memory; yields its address, for ``FIRESTORE_EMULATOR_HOST``."""
+    """Run Firestore in memory, and yield its address for ``FIRESTORE_EMULATOR_HOST``."""
     jar, java = emulator_jar(), shutil.which("java")
     if java is None:
-        absent("there is no Java, which the Firestore emulator needs (11 or newer)")
+        absent("Java 11 or newer is not installed, which the Firestore emulator needs")
     port = free_port(host)
     address = f"{host}:{port}"
     options = ["-Xmx768m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1"]
@@ -72,7 +72,7 @@ def firestore_emulator(host: str = "127.0.0.1") -> Iterator[str]:
 
 @contextmanager
 def database_of(uri: str) -> Iterator[firestore.Client]:
-    """A client of somebody else, such as a web page, for a store's URI."""
+    """Yield another client, like that of a web page, for a store's URI."""
     project, _, database = uri.removeprefix("firestore://").partition("/")
     client = firestore.Client(project=project, database=database or "(default)")
     try:
@@ -82,11 +82,11 @@ def database_of(uri: str) -> Iterator[firestore.Client]:
 
 
 COLLECTIONS = ("projects", "experiments", "runs", "results", "tables", "datasets", "statistics")
-"""All that there are, at any depth."""
+"""All collections, at any depth."""
 
 
 def all_documents(uri: str) -> dict[str, dict[str, Any]]:
-    """All that lies in a database: fields by path."""
+    """Return all documents of a database: fields by path."""
     with database_of(uri) as client:
         assert {each.id for each in client.collections()} <= {"projects"}
         groups = [client.collection_group(name).stream() for name in COLLECTIONS]
@@ -95,7 +95,7 @@ def all_documents(uri: str) -> dict[str, dict[str, Any]]:
 
 @contextmanager
 def refusing(status: grpc.StatusCode, message: str) -> Iterator[str]:
-    """A Firestore that gives every request one answer; yields its address."""
+    """Run a Firestore that gives every request the same response, and yield its address."""
 
     def answer(_request: object, context: Any) -> None:
         context.abort(status, message)

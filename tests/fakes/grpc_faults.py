@@ -1,4 +1,4 @@
-"""The proxy of `faults.py` for services that speak gRPC: it passes bytes on, and breaks a share."""
+"""The proxy of `faults.py` for gRPC services: it forwards bytes and breaks a share of requests."""
 
 from __future__ import annotations
 
@@ -20,15 +20,15 @@ _CODES = {
     "reset": grpc.StatusCode.UNAVAILABLE,
     "gone": grpc.StatusCode.UNAVAILABLE,
 }
-"""What a client sees; those that are not here are asked of the service first."""
+"""Status codes that a client receives; for other faults the service is called first."""
 _UNLIMITED = [("grpc.max_receive_message_length", -1), ("grpc.max_send_message_length", -1)]
 _STREAMS = ("ReadRows", "RunQuery", "BatchGetDocuments", "RunAggregationQuery")
-"""Methods that answer with more than one message."""
+"""Methods that respond with more than one message."""
 
 
 @contextmanager
 def faulty_grpc_proxy(target: str, faults: Faults, host: str = "127.0.0.1") -> Iterator[str]:
-    """A proxy before a gRPC server, given as host:port; yields its own."""
+    """Run a proxy in front of the gRPC server at host:port, and yield its address."""
     server = grpc.server(ThreadPoolExecutor(16), options=_UNLIMITED)
     port = server.add_insecure_port(f"{host}:0")
     with grpc.insecure_channel(target, options=_UNLIMITED) as channel:
@@ -85,7 +85,7 @@ class _Handler(grpc.GenericRpcHandler):  # type: ignore[misc]  # grpc has no typ
             context.abort(grpc.StatusCode.UNAVAILABLE, "cut off, as the test wants it")
 
     def _strike(self, context: Any) -> str:
-        """What else happens to a request, which is refused at once where nothing is done of it."""
+        """Return the fault of a request; abort it now if the service must not be called."""
         kind = self.faults.next()
         if kind in _CODES:
             context.abort(_CODES[kind], "as the test wants it")

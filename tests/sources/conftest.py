@@ -1,4 +1,4 @@
-"""Places that tables are read from, each a server of the tests' own."""
+"""Local servers that tables are read from."""
 
 from __future__ import annotations
 
@@ -17,19 +17,19 @@ from tests.sources.rows_proxy import RowsProxy, rows_proxy
 
 @pytest.fixture(scope="session")
 def bigquery_endpoint() -> Iterator[BigQuery]:
-    """One server for all tests."""
+    """Run one server for all tests."""
     with bigquery_server() as server:
         yield server
 
 
 @dataclass
 class Warehouse:
-    """A fresh dataset for a test, and one for results, seen through a proxy.
+    """A new BigQuery dataset for a test, and one for results, accessed through a proxy.
 
     Attributes:
-        server: the stand-in.
-        proxy: in front of its rows.
-        dataset: of the test.
+        server: the BigQuery emulator.
+        proxy: proxy in front of its Storage Read API.
+        dataset: name of the test's BigQuery dataset.
     """
 
     server: BigQuery
@@ -54,22 +54,22 @@ class Warehouse:
         self.server.run(sql.replace("{d}", self.dataset))
 
     def jobs(self) -> list[str]:
-        """Ids of the jobs that have written, or tried to write, into the staging dataset."""
-        found = self.server.client.list_jobs(max_results=1000)
+        """Return ids of the jobs that wrote, or failed to write, into the staging dataset."""
+        jobs = self.server.client.list_jobs(max_results=1000)
         return sorted(
             job.job_id
-            for job in found
+            for job in jobs
             if job.job_type == "query" and f"{self.staging}.refeed_" in (job.query or "")
         )
 
     def results(self) -> list[str]:
-        """Names of the tables in the staging dataset."""
+        """Return names of the tables in the staging dataset."""
         return sorted(t.table_id for t in self.server.client.list_tables(self.staging))
 
 
 @pytest.fixture
 def warehouse(bigquery_endpoint: BigQuery, monkeypatch: pytest.MonkeyPatch) -> Iterator[Warehouse]:
-    """A fresh dataset."""
+    """Create a new BigQuery dataset."""
     name = f"d{uuid.uuid4().hex[:12]}"
     with rows_proxy(bigquery_endpoint.rows) as proxy:
         house = Warehouse(bigquery_endpoint, proxy, name)
@@ -82,18 +82,18 @@ def warehouse(bigquery_endpoint: BigQuery, monkeypatch: pytest.MonkeyPatch) -> I
 
 @pytest.fixture(scope="session")
 def bucket_endpoint() -> Iterator[str]:
-    """One server for all tests."""
+    """Run one server for all tests."""
     with gcs_server() as url:
         yield url
 
 
 @pytest.fixture
 def bucket(bucket_endpoint: str, monkeypatch: pytest.MonkeyPatch) -> str:
-    """A fresh bucket, as ``gs://name``."""
+    """Create a new bucket, and return it as ``gs://name``."""
     monkeypatch.setenv("STORAGE_EMULATOR_HOST", bucket_endpoint)
     name = f"bucket-{uuid.uuid4().hex[:12]}"
     make_bucket(bucket_endpoint, name)
     return f"gs://{name}"
 
 
-os.environ.setdefault("GRPC_VERBOSITY", "NONE")  # it tells of each server that a test stops
+os.environ.setdefault("GRPC_VERBOSITY", "NONE")  # gRPC logs each server that a test stops

@@ -1,4 +1,4 @@
-"""A proxy in front of the Storage Read API that remembers requests and fails where a test says."""
+"""A proxy in front of the Storage Read API that records requests and injects failures."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ CREATE, READ = "CreateReadSession", "ReadRows"
 
 @dataclass
 class Fault:
-    """One failure.
+    """One injected failure.
 
     Attributes:
-        method: in which call.
-        code: of the answer.
-        details: its text.
-        after: so many messages have been passed on.
+        method: name of the method that fails.
+        code: status code of the response.
+        details: text of the response.
+        after: number of messages to pass on before the failure.
     """
 
     method: str
@@ -35,13 +35,14 @@ class Fault:
 
 @dataclass
 class RowsProxy:
-    """The proxy.
+    """The state of the proxy.
 
     Attributes:
         address: host and port.
-        faults: each strikes once, in the order in which calls come.
-        hold_after: messages of a stream after which it waits for ``go_on``; None for never.
-        held: a stream waits.
+        faults: failures, each injected once, in order.
+        hold_after: number of messages after which a stream waits for ``resume``; None for never.
+        held: set when a stream waits.
+        resume: set to let streams continue.
     """
 
     address: str
@@ -50,28 +51,28 @@ class RowsProxy:
     reads: list[types.ReadRowsRequest] = field(default_factory=list)
     hold_after: int | None = None
     held: Event = field(default_factory=Event)
-    go_on: Event = field(default_factory=Event)
+    resume: Event = field(default_factory=Event)
 
     def fault(self, method: str) -> Fault | None:
-        """The next failure of a method, if there is one."""
-        found = next((fault for fault in self.faults if fault.method == method), None)
-        if found is not None:
-            self.faults.remove(found)
-        return found
+        """Return the next failure of a method, if any."""
+        fault = next((fault for fault in self.faults if fault.method == method), None)
+        if fault is not None:
+            self.faults.remove(fault)
+        return fault
 
 
 @contextmanager
-def rows_proxy(far: str) -> Iterator[RowsProxy]:
-    """Serves until the block ends."""
+def rows_proxy(target: str) -> Iterator[RowsProxy]:
+    """Run the proxy until the block ends."""
     server = grpc.server(ThreadPoolExecutor(16), options=_UNLIMITED)
     proxy = RowsProxy(f"127.0.0.1:{server.add_insecure_port('127.0.0.1:0')}")
-    with grpc.insecure_channel(far, options=_UNLIMITED) as channel:
+    with grpc.insecure_channel(target, options=_UNLIMITED) as channel:
         server.add_generic_rpc_handlers((_Handler(proxy, channel),))
         server.start()
         try:
             yield proxy
         finally:
-            proxy.go_on.set()
+            proxy.resume.set()
             server.stop(None).wait()
 
 
@@ -89,7 +90,7 @@ class _Handler(grpc.GenericRpcHandler):  # type: ignore[misc]  # grpc has no typ
 
     def _create(self, far: Callable[..., bytes], request: bytes, context: Any) -> bytes:
         self.proxy.sessions.append(types.CreateReadSessionRequest.deserialize(request))
-        _strike(self.proxy.fault(CREATE), context)
+        _inject(self.proxy.fault(CREATE), context)
         try:
             return far(request)
         except grpc.RpcError as error:
@@ -102,16 +103,16 @@ class _Handler(grpc.GenericRpcHandler):  # type: ignore[misc]  # grpc has no typ
         try:
             for passed, message in enumerate(far(request)):
                 if fault is not None and passed == fault.after:
-                    _strike(fault, context)
+                    _inject(fault, context)
                 if passed == self.proxy.hold_after:
                     self.proxy.held.set()
-                    self.proxy.go_on.wait(60)
+                    self.proxy.resume.wait(60)
                 yield message
         except grpc.RpcError as error:
             context.abort(error.code(), error.details())
-        _strike(fault, context)
+        _inject(fault, context)
 
 
-def _strike(fault: Fault | None, context: Any) -> None:
+def _inject(fault: Fault | None, context: Any) -> None:
     if fault is not None:
         context.abort(fault.code, fault.details)

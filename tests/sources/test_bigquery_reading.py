@@ -1,4 +1,4 @@
-"""Reading BigQuery: types, filters, sessions that break or expire, and what it costs."""
+"""Read BigQuery: types, filters, interrupted and expired sessions, and cost limits."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ EXPIRED = (
     "there was an error operating on 'projects/x/locations/us/sessions/s/streams/t': session "
     "expired at 2024-11-23T09:59:13+00:00"
 )
-"""As the service says it: GoogleCloudDataproc/spark-bigquery-connector#1316."""
+"""The service's message: GoogleCloudDataproc/spark-bigquery-connector#1316."""
 
 
 def config(house: Any, table: str = "t", **more: Any) -> DatasetConfig:
@@ -108,14 +108,14 @@ def test_all_types(warehouse: Any, tmp_path: Path) -> None:
     assert made.index.rows == 2
 
 
-def test_only_the_columns_that_are_wanted(warehouse: Any, tmp_path: Path) -> None:
+def test_only_selected_columns_are_read(warehouse: Any, tmp_path: Path) -> None:
     warehouse.run(ALL_TYPES)
     split_into(tmp_path, config(warehouse, features=["whole"]))
     options = [request.read_session.read_options for request in warehouse.proxy.sessions]
     assert [list(each.selected_fields) for each in options] == [["key", "target", "whole"]]
 
 
-def test_a_column_that_nobody_can_use_is_refused_by_name(warehouse: Any, tmp_path: Path) -> None:
+def test_unusable_column_is_named_in_error(warehouse: Any, tmp_path: Path) -> None:
     warehouse.run(ALL_TYPES)
     for name, kind in UNUSABLE.items():
         with pytest.raises(DataError, match=f"{name}.*{kind}"):
@@ -123,7 +123,7 @@ def test_a_column_that_nobody_can_use_is_refused_by_name(warehouse: Any, tmp_pat
     assert not pins(tmp_path)
 
 
-def test_a_filter_is_pushed_down(warehouse: Any, tmp_path: Path) -> None:
+def test_filter_is_pushed_down(warehouse: Any, tmp_path: Path) -> None:
     table = small_table()
     warehouse.load(table)
     filtered = config(warehouse, filter="whole > 5 AND level IN ('red', r'\\d$')")
@@ -148,28 +148,26 @@ def test_partitioned_and_clustered_tables(warehouse: Any, tmp_path: Path, layout
     assert split_into(tmp_path, config(warehouse), "q").index == plain.index
 
 
-def test_names_of_columns_may_be_anything_that_bigquery_allows(
-    warehouse: Any, tmp_path: Path
-) -> None:
-    strange = ["a b", "größe", "x-y", "select", "q&a", "100%"]
+def test_unusual_column_names(warehouse: Any, tmp_path: Path) -> None:
+    unusual = ["a b", "größe", "x-y", "select", "q&a", "100%"]
     table = small_table().select(["key", "target", "number", "whole", "flag", "level"])
-    table = table.rename_columns(["key", "target", *strange[:4]])
+    table = table.rename_columns(["key", "target", *unusual[:4]])
     warehouse.load(table)
     made = split_into(tmp_path, config(warehouse))
-    assert made.roles.features == tuple(sorted(strange[:4]))
+    assert made.roles.features == tuple(sorted(unusual[:4]))
     warehouse.run("CREATE VIEW {d}.v AS SELECT * FROM {d}.t")
     view = config(warehouse, "v", staging=warehouse.staging)
     assert split_into(tmp_path, view, "q").index == made.index
 
 
-def test_a_table_without_rows(warehouse: Any, tmp_path: Path) -> None:
+def test_empty_table_is_an_error(warehouse: Any, tmp_path: Path) -> None:
     warehouse.run("CREATE TABLE {d}.t (key STRING, target FLOAT64, x INT64)")
     with pytest.raises(DataError, match="no rows"):
         split_into(tmp_path, config(warehouse))
     assert not pins(tmp_path)
 
 
-def test_a_broken_stream_goes_on_where_it_was(warehouse: Any) -> None:
+def test_interrupted_stream_resumes_at_its_offset(warehouse: Any) -> None:
     warehouse.load(small_table(20, rows=500))
     warehouse.proxy.faults += [
         Fault(READ, grpc.StatusCode.UNAVAILABLE, "connection reset", after) for after in (1, 1, 0)
@@ -180,9 +178,7 @@ def test_a_broken_stream_goes_on_where_it_was(warehouse: Any) -> None:
     assert max(offsets) > 0
 
 
-def test_an_expired_session_is_opened_again_at_the_same_snapshot(
-    warehouse: Any, tmp_path: Path
-) -> None:
+def test_expired_session_is_reopened_at_same_snapshot(warehouse: Any, tmp_path: Path) -> None:
     warehouse.load(small_table(20, rows=500))
     whole = split_into(tmp_path, config(warehouse), "whole")
     warehouse.proxy.sessions.clear()
@@ -194,7 +190,7 @@ def test_an_expired_session_is_opened_again_at_the_same_snapshot(
     assert times[0] == times[1]
 
 
-def test_sessions_that_expire_again_and_again(warehouse: Any, tmp_path: Path) -> None:
+def test_repeated_session_expiry_is_an_error(warehouse: Any, tmp_path: Path) -> None:
     warehouse.load(small_table())
     fault = Fault(READ, grpc.StatusCode.FAILED_PRECONDITION, EXPIRED)
     warehouse.proxy.faults += [fault] * 3
@@ -204,7 +200,7 @@ def test_sessions_that_expire_again_and_again(warehouse: Any, tmp_path: Path) ->
     assert split_into(tmp_path, config(warehouse)).index.rows == 450
 
 
-def test_a_reader_that_stops_early_leaves_no_thread(warehouse: Any) -> None:
+def test_early_close_leaves_no_thread(warehouse: Any) -> None:
     warehouse.load(small_table(20, rows=500))
     source = opened(config(warehouse))
     batches = source.batches(["key"])
@@ -213,36 +209,36 @@ def test_a_reader_that_stops_early_leaves_no_thread(warehouse: Any) -> None:
     source.close()
 
 
-def test_a_snapshot_that_is_older_than_time_travel(warehouse: Any, tmp_path: Path) -> None:
+def test_snapshot_beyond_time_travel_is_an_error(warehouse: Any, tmp_path: Path) -> None:
     warehouse.load(small_table())
-    said = "request failed: Invalid snapshot time 1795 for table t. Cannot read before 1796"
-    warehouse.proxy.faults += [Fault(CREATE, grpc.StatusCode.INVALID_ARGUMENT, said)]
-    with pytest.raises(DataError, match=r"no longer has the table .* when the data set was begun"):
+    message = "request failed: Invalid snapshot time 1795 for table t. Cannot read before 1796"
+    warehouse.proxy.faults += [Fault(CREATE, grpc.StatusCode.INVALID_ARGUMENT, message)]
+    with pytest.raises(DataError, match=r"no longer has the table .* when the split began"):
         split_into(tmp_path, config(warehouse))
     assert not pins(tmp_path)
     assert split_into(tmp_path, config(warehouse)).index.rows == 450
 
 
-def test_more_bytes_than_are_allowed(warehouse: Any, tmp_path: Path) -> None:
-    warehouse.load(small_table())  # the stand-in counts 8 bytes a cell: 450 rows of 8 columns
+def test_max_bytes_is_enforced(warehouse: Any, tmp_path: Path) -> None:
+    warehouse.load(small_table())  # the emulator counts 8 bytes per cell: 450 rows of 8 columns
     with pytest.raises(SpecError, match="would read 28,800 bytes, but only 28,672 are allowed"):
         split_into(tmp_path, config(warehouse, max_bytes="28Ki"))
     assert warehouse.proxy.reads == []
     assert split_into(tmp_path, config(warehouse, max_bytes="29KiB")).index.rows == 450
 
 
-class Told(NoProgress):
-    """Remembers what is told."""
+class RecordedProgress(NoProgress):
+    """A progress that records notes."""
 
     def __init__(self) -> None:
         self.notes: list[str] = []
 
-    def advance(self, units: int, note: str = "", *, failed: int = 0) -> None:  # noqa: ARG002
+    def advance(self, units: int, note: str = "") -> None:  # noqa: ARG002 - the interface
         self.notes += [note] if note else []
 
 
-def dry_run_answer(size: int, kind: str = "SELECT") -> dict[str, Any]:
-    """The documented answer of jobs.insert with dryRun, shortened to what the client reads.
+def dry_run_response(size: int, kind: str = "SELECT") -> dict[str, Any]:
+    """Return the documented response of jobs.insert with dryRun, reduced to what the client reads.
 
     https://cloud.google.com/bigquery/docs/reference/rest/v2/Job#JobStatistics2
     """
@@ -268,28 +264,28 @@ def dry_run_answer(size: int, kind: str = "SELECT") -> dict[str, Any]:
     }
 
 
-def test_a_dry_run_tells_the_bytes_of_a_query(
+def test_dry_run_enforces_max_bytes_of_query(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     query = DatasetConfig(
         query="SELECT 1", partition_by="key", target="target", staging="pro-ject.d", max_bytes="1Ti"
     )
-    with far_end((200, dry_run_answer(2 << 40))) as end:
+    with far_end((200, dry_run_response(2 << 40))) as end:
         monkeypatch.setenv("BIGQUERY_EMULATOR_HOST", f"http://{end.address}")
         with pytest.raises(SpecError) as caught:
             split_into(tmp_path, query)
-        asked = [request.body["configuration"] for request in end.requests]
+        requests = [request.body["configuration"] for request in end.requests]
     assert "would read 2,199,023,255,552 bytes, but only 1,099,511,627,776 are" in str(caught.value)
-    assert all(each["dryRun"] and not each["query"]["useQueryCache"] for each in asked)
+    assert all(each["dryRun"] and not each["query"]["useQueryCache"] for each in requests)
     assert not pins(tmp_path)
 
 
-def test_the_bytes_are_told_before_anything_is_read(warehouse: Any, tmp_path: Path) -> None:
+def test_bytes_are_reported_before_reading(warehouse: Any, tmp_path: Path) -> None:
     warehouse.load(small_table())
-    told = Told()
+    progress = RecordedProgress()
     request = SplitRequest(config(warehouse), None, None, "auto", 5)
-    split(request, ProjectLayout(str(tmp_path), "p"), LocalStorage(), told)
-    assert told.notes == ["BigQuery will read 28.1 KiB"]
+    split(request, ProjectLayout(str(tmp_path), "p"), LocalStorage(), progress)
+    assert progress.notes == ["BigQuery will read 28.1 KiB"]
 
 
 @pytest.mark.parametrize(
@@ -305,17 +301,17 @@ def test_the_bytes_are_told_before_anything_is_read(warehouse: Any, tmp_path: Pa
         ("SELECT 1; DROP TABLE {t}", "it is a SCRIPT, not a single SELECT statement"),
     ],
 )
-def test_a_query_is_one_select(warehouse: Any, tmp_path: Path, query: str, message: str) -> None:
+def test_query_must_be_one_select(warehouse: Any, tmp_path: Path, query: str, message: str) -> None:
     warehouse.load(small_table())
     sql = query.replace("{t}", f"`{warehouse.name('t')}`")
     with pytest.raises(SpecError, match=message) as caught:
         split_into(tmp_path, config(warehouse, query=sql, staging=warehouse.staging))
     assert caught.value.problems[0].where == "dataset.query"
     assert warehouse.jobs() == []
-    warehouse.run("SELECT * FROM {d}.t")  # it is there still
+    warehouse.run("SELECT * FROM {d}.t")  # the table still exists
 
 
-def test_a_filter_cannot_climb_out_of_its_condition(warehouse: Any, tmp_path: Path) -> None:
+def test_filter_cannot_inject_sql(warehouse: Any, tmp_path: Path) -> None:
     warehouse.load(small_table())
     warehouse.run("CREATE VIEW {d}.v AS SELECT * FROM {d}.t")
     climbing = f"TRUE); DROP TABLE `{warehouse.name('t')}`; SELECT (1"
@@ -323,10 +319,10 @@ def test_a_filter_cannot_climb_out_of_its_condition(warehouse: Any, tmp_path: Pa
         split_into(tmp_path, config(warehouse, "v", filter=climbing, staging=warehouse.staging))
     with pytest.raises(RefeedError):
         split_into(tmp_path, config(warehouse, filter=climbing))
-    warehouse.run("SELECT * FROM {d}.t")  # it is there still
+    warehouse.run("SELECT * FROM {d}.t")  # the table still exists
 
 
-def test_a_view_needs_a_place_for_its_result(warehouse: Any, tmp_path: Path) -> None:
+def test_view_requires_staging_dataset(warehouse: Any, tmp_path: Path) -> None:
     warehouse.load(small_table())
     warehouse.run("CREATE VIEW {d}.v AS SELECT * FROM {d}.t")
     with pytest.raises(SpecError, match="a view, needs a dataset") as caught:
@@ -350,6 +346,6 @@ def test_a_view_needs_a_place_for_its_result(warehouse: Any, tmp_path: Path) -> 
         ({"query": "SELECT 1", "max_bytes": "lots"}, "max_bytes"),
     ],
 )
-def test_what_a_spec_cannot_say(fields: dict[str, str], message: str) -> None:
+def test_invalid_bigquery_settings(fields: dict[str, str], message: str) -> None:
     with pytest.raises(ValueError, match=message):
         DatasetConfig.model_validate({"partition_by": "key", "target": "target", **fields})

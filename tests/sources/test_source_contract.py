@@ -1,4 +1,4 @@
-"""The contract of a source: one test for files, objects, and BigQuery's tables, views, queries."""
+"""The contract of a source: files, objects, and BigQuery tables, views and queries."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ from tests.workspace import small_table
 TABLE = small_table(3, rows=50)
 COLUMNS = sorted(TABLE.column_names)
 Fetch = Callable[[str], Any]
-Place = Callable[[Path, Fetch], dict[str, Any]]
+CreateSource = Callable[[Path, Fetch], dict[str, Any]]
 
 
 def _halves(folder: Path, suffix: str) -> dict[str, Any]:
@@ -66,7 +66,7 @@ def _query(fetch: Fetch) -> dict[str, Any]:
     return {"query": sql, "staging": house.staging}
 
 
-PLACES: dict[str, Place] = {
+SOURCES: dict[str, CreateSource] = {
     "parquet": lambda folder, _fetch: _halves(folder, "parquet"),
     "csv": lambda folder, _fetch: _halves(folder, "csv"),
     "objects, parquet": lambda folder, fetch: _uploaded(folder, fetch("bucket"), "parquet"),
@@ -77,16 +77,16 @@ PLACES: dict[str, Place] = {
 }
 
 
-@pytest.fixture(params=PLACES)
+@pytest.fixture(params=SOURCES)
 def config(request: pytest.FixtureRequest, tmp_path: Path) -> DatasetConfig:
-    """One table, wherever it lies."""
-    where = PLACES[request.param](tmp_path, request.getfixturevalue)
+    """Return the config of one table in each kind of source."""
+    where = SOURCES[request.param](tmp_path, request.getfixturevalue)
     return DatasetConfig(partition_by="key", target="target", **where)
 
 
 @pytest.fixture
 def source(config: DatasetConfig) -> Iterator[Source]:
-    """The same, opened."""
+    """Return the opened source."""
     opened = open_source(config)
     yield opened
     if isinstance(opened, LiveSource):
@@ -95,7 +95,7 @@ def source(config: DatasetConfig) -> Iterator[Source]:
 
 @pytest.fixture(scope="module")
 def elsewhere() -> Iterator[ProcessPoolExecutor]:
-    """Another process, which has nothing of this one."""
+    """Start another process, which shares no memory with this one."""
     with ProcessPoolExecutor(1, get_context("spawn")) as pool:
         yield pool
 
@@ -127,24 +127,24 @@ KINDS = {
 
 
 class TestSource:
-    """What every source promises."""
+    """The contract of every source."""
 
-    def test_it_knows_its_columns(self, source: Source) -> None:
+    def test_schema_lists_columns(self, source: Source) -> None:
         assert source_types(source) == KINDS
 
-    def test_rows_can_be_read_more_than_once(self, source: Source) -> None:
+    def test_rows_can_be_read_repeatedly(self, source: Source) -> None:
         for columns in (COLUMNS, ["flag", "key"]):
             for _ in range(2):
                 found = rows(source.batches(columns), source, columns)
                 assert found.equals(expected(columns))
 
-    def test_the_number_of_rows_is_right_where_it_is_known(self, source: Source) -> None:
+    def test_known_row_count_is_correct(self, source: Source) -> None:
         assert source.rows() in {TABLE.num_rows, None}
 
-    def test_the_fingerprint_stays(self, source: Source, config: DatasetConfig) -> None:
+    def test_fingerprint_is_stable(self, source: Source, config: DatasetConfig) -> None:
         assert source.fingerprint() == source.fingerprint() == open_source(config).fingerprint()
 
-    def test_pieces_are_read_by_another_process(
+    def test_pieces_are_readable_in_another_process(
         self, source: Source, elsewhere: ProcessPoolExecutor
     ) -> None:
         pieces = [pickle.dumps(piece) for piece in source.pieces(COLUMNS)]
@@ -154,7 +154,7 @@ class TestSource:
         batches = [batch for part in parts for batch in part]
         assert rows(iter(batches), source, COLUMNS).equals(expected(COLUMNS))
 
-    def test_wherever_it_lies_it_is_one_data_set(
+    def test_every_source_gives_the_same_dataset(
         self, config: DatasetConfig, tmp_path: Path
     ) -> None:
         pq.write_table(TABLE, tmp_path / "same.parquet")
@@ -174,7 +174,7 @@ class TestSource:
 
 
 def read_piece(content: bytes, variables: dict[str, str]) -> list[pa.RecordBatch]:
-    """What a worker on another machine does."""
+    """Read a piece like a worker on another machine."""
     os.environ.update(variables)
     return list(pickle.loads(content).batches())
 

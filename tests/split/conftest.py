@@ -1,4 +1,4 @@
-"""Stand-ins for Cloud Storage and Dataflow."""
+"""Fixtures with fake Cloud Storage and Dataflow."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Splits with Dataflow against its stand-in, for the tests beside this."""
+"""Helpers for tests of the Dataflow engine against a fake Dataflow."""
 
 from __future__ import annotations
 
@@ -65,7 +65,7 @@ def build_id(root: str) -> str:
 
 
 def child(source: str, root: str) -> subprocess.Popen[bytes]:
-    """A process that does what the split step in a pod does."""
+    """Start a process that runs a split like a pod."""
     code = (
         "import sys; from tests.split.dataflow_helpers import engine, split_with; "
         "split_with(engine(sys.argv[3]), sys.argv[1], sys.argv[2])"

@@ -1,4 +1,4 @@
-"""The split as a job of Dataflow: submitted once, whatever happens to whoever follows it."""
+"""The Dataflow engine: a job is submitted once, even if the process that follows it fails."""
 
 from __future__ import annotations
 
@@ -69,7 +69,7 @@ def test_job_builds_the_same_dataset_as_embedded_engine(
 
 
 def test_two_concurrent_runs_share_one_job(root: str, jobs: Jobs, tmp_path: Path) -> None:
-    """Both claim, one is told so; the other finds the claimer's job."""
+    """Both try to claim; the one that fails finds the job of the other."""
     source = upload(root, tmp_path)
     jobs.delay = 1.0
     processes = [child(source, root) for _ in range(2)]
@@ -80,7 +80,7 @@ def test_two_concurrent_runs_share_one_job(root: str, jobs: Jobs, tmp_path: Path
 def test_second_finisher_returns_published_dataset(
     root: str, jobs: Jobs, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The other run ends the data set, and removes what the job left, while this one reads it."""
+    """Another run publishes the dataset and deletes the job's output while this run reads it."""
     source, ending = upload(root, tmp_path), "steps.split.engines.beam.dataflow.assemble_dataset"
 
     def late(*args: Any) -> PartitionIndex:
@@ -97,7 +97,7 @@ def test_second_finisher_returns_published_dataset(
 def test_run_after_published_dataset_submits_no_job(
     root: str, jobs: Jobs, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Between his look for the data set and his look for a job, both came and were cleared up."""
+    """Another run builds the dataset and cleans up between this run's two lookups."""
     source = upload(root, tmp_path)
     latest = Claims.latest
 
@@ -116,7 +116,7 @@ def test_run_after_published_dataset_submits_no_job(
 def test_rebuild_keeps_existing_dataset_visible(
     root: str, jobs: Jobs, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A forced run reads the source again; an ordinary one finds what there is all the time."""
+    """While a forced run reads the source again, other runs still find the existing dataset."""
     source, ending = upload(root, tmp_path), "steps.split.engines.beam.dataflow.assemble_dataset"
     first, found = split_with(engine(), source, root), []
 
@@ -134,7 +134,7 @@ def test_rebuild_keeps_existing_dataset_visible(
 
 
 def test_kills_at_random_times_leave_one_job(root: str, jobs: Jobs, tmp_path: Path) -> None:
-    """Twenty kills of whoever follows, then one who is left alone: one job, and its data set."""
+    """After twenty kills of the following process, the last one finishes with the same job."""
     source, random = upload(root, tmp_path), Random(5)
     kills = 20 * SOAK
     jobs.delay = 3600.0
@@ -177,7 +177,7 @@ def test_network_faults_submit_one_job(
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """Even where the answer to a submission is lost, or it is asked for twice."""
+    """Responses are lost, and requests are duplicated."""
     source = upload(root, tmp_path)
     expected = split_with(build_dataset, source, f"{root}/expected")
     faults = Faults(share, seed=3)
@@ -195,7 +195,7 @@ def test_network_faults_submit_one_job(
 def test_throttled_submission_is_retried(
     root: str, jobs: Jobs, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Beam itself takes 429 for the end."""
+    """Beam itself does not retry after status 429."""
     source = upload(root, tmp_path)
     faults = Faults(1.0, kinds=("429",))
 
@@ -258,7 +258,7 @@ def test_failed_job_reports_dataflow_message(
 def test_denied_job_is_retried_after_role_is_granted(
     root: str, jobs: Jobs, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A missing role, unlike a bad row, is somebody's to mend: then the next job works."""
+    """A missing role, unlike a bad row, can be fixed; then the next job succeeds."""
     source = upload(root, tmp_path)
     with monkeypatch.context() as patch:
         patch.setenv("PYTHONHASHSEED", "no number")  # the worker's Python does not start
@@ -269,9 +269,9 @@ def test_denied_job_is_retried_after_role_is_granted(
     assert claim is not None
     output = JobOutput(project, build_id(root), claim.nonce, storage)
     output.write_error(ForbiddenError("No role.", hint="Grant it."))
-    told = output.error()
-    assert isinstance(told, ForbiddenError)
-    assert str(told) == "No role.\nGrant it."
+    error = output.error()
+    assert isinstance(error, ForbiddenError)
+    assert str(error) == "No role.\nGrant it."
     assert split_with(engine(), source, root).index.rows == len(small_table())
     assert submitted_numbers(jobs) == ["1", "2"]
 
@@ -319,10 +319,10 @@ def test_missing_gcp_project_is_a_spec_error() -> None:
 
 
 def test_pipeline_shuffles_between_read_route_and_write(tmp_path: Path) -> None:
-    """Reading, dealing and writing are steps of their own with a shuffle between them.
+    """Reading, routing and writing are separate steps with a shuffle between them.
 
-    Pieces are dealt to workers before they are read, and rows pass from those who read to those who
-    write by group: no step but adding up the facts ever has more than its share.
+    Pieces are distributed to workers before they are read, and rows are shuffled by group before
+    they are written. Only merging the first pass runs in one place.
     """
     plan = SplitPlan((Column("key", "string"),), "key", "parquet", "x")
     pipeline = Pipeline(FnApiRunner())

@@ -37,7 +37,7 @@ def split_by(engine: Engine, source: Path, root: Path, **config: Any) -> SplitRe
 
 
 def files(folder: Path) -> dict[str, str]:
-    """Digest of each file's bytes, by path."""
+    """Return the digest of each file's bytes, by path."""
     return {
         str(path.relative_to(folder)): hashlib.sha256(path.read_bytes()).hexdigest()
         for path in sorted(folder.rglob("*"))
@@ -56,7 +56,7 @@ def assert_same(source: Path, folder: Path, **config: Any) -> SplitResult:
 
 
 def hot_table(rows: int, partitions: int) -> pa.Table:
-    """Half of all rows have one key."""
+    """Return a table in which half of all rows have the same key."""
     rng = np.random.default_rng(5)
     keys = np.where(rng.random(rows) < 0.5, 0, rng.integers(0, partitions, rows))
     return pa.table(
@@ -70,12 +70,12 @@ def hot_table(rows: int, partitions: int) -> pa.Table:
 
 
 @pytest.mark.parametrize("file_format", ["parquet", "csv"])
-def test_the_same_files(file_format: str, tmp_path: Path) -> None:
+def test_engines_write_identical_files(file_format: str, tmp_path: Path) -> None:
     pq.write_table(small_table(), tmp_path / "table.parquet")
     assert_same(tmp_path / "table.parquet", tmp_path, format=file_format)
 
 
-def test_a_directory_of_many_pieces(tmp_path: Path) -> None:
+def test_directory_of_many_pieces(tmp_path: Path) -> None:
     folder = tmp_path / "source"
     folder.mkdir()
     table = small_table(30, rows=40)
@@ -84,7 +84,7 @@ def test_a_directory_of_many_pieces(tmp_path: Path) -> None:
     assert_same(folder, tmp_path)
 
 
-def test_a_hot_key_becomes_several_parts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_large_partition_has_several_parts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(part_files, "PART_ROWS", 1 << 10)
     monkeypatch.setattr(part_files, "GROUP_ROWS", 1 << 9)
     monkeypatch.setattr("steps.split.engines.shuffle.BUDGET", 1 << 14)
@@ -104,16 +104,16 @@ def test_a_hot_key_becomes_several_parts(tmp_path: Path, monkeypatch: pytest.Mon
     ).to_pylist()
     hot = next(r for r in statistics if r["partition"] == "k0" and r["column"] == "target")
     table = pq.read_table(tmp_path / "table.parquet")
-    mine = table.filter(pa.compute.equal(table["key"], "k0"))["target"].to_numpy()
-    assert hot["rows"] == len(mine)
-    assert (hot["min"], hot["max"]) == (mine.min(), mine.max())
-    assert hot["mean"] == pytest.approx(mine.mean(), rel=1e-12)
-    assert hot["sd"] == pytest.approx(mine.std(ddof=1), rel=1e-12)
-    assert hot["distinct"] == pytest.approx(len(mine), rel=0.07)
+    partition_rows = table.filter(pa.compute.equal(table["key"], "k0"))["target"].to_numpy()
+    assert hot["rows"] == len(partition_rows)
+    assert (hot["min"], hot["max"]) == (partition_rows.min(), partition_rows.max())
+    assert hot["mean"] == pytest.approx(partition_rows.mean(), rel=1e-12)
+    assert hot["sd"] == pytest.approx(partition_rows.std(ddof=1), rel=1e-12)
+    assert hot["distinct"] == pytest.approx(len(partition_rows), rel=0.07)
 
 
-def test_many_partitions_and_a_hot_key(tmp_path: Path) -> None:
-    """`make soak` makes it 10,000 partitions, and one of 10 million rows beside them."""
+def test_many_partitions_and_one_large_partition(tmp_path: Path) -> None:
+    """With `make soak`, the table has 10,000 partitions and one more with 10 million rows."""
     rows, partitions = 20_000 * SOAK**3, 1000 * SOAK
     pq.write_table(hot_table(rows, partitions), tmp_path / "table.parquet")
     made = assert_same(tmp_path / "table.parquet", tmp_path)
@@ -123,14 +123,14 @@ def test_many_partitions_and_a_hot_key(tmp_path: Path) -> None:
     assert len(largest.parts) == 2 ** max(0, math.ceil(math.log2(largest.rows / PART_ROWS)))
 
 
-def test_what_the_job_left_is_gone_once_the_data_set_is_made(tmp_path: Path) -> None:
+def test_job_output_is_deleted_after_build(tmp_path: Path) -> None:
     pq.write_table(small_table(), tmp_path / "table.parquet")
     split_by(local.build_dataset, tmp_path / "table.parquet", tmp_path / "runs")
     work = tmp_path / "runs" / "p" / "datasets" / "work"
     assert not [path for path in work.rglob("*") if path.is_file()]
 
 
-def test_a_workers_error_arrives_in_its_own_words(tmp_path: Path) -> None:
+def test_worker_error_is_raised_unchanged(tmp_path: Path) -> None:
     table = small_table()
     infinite = pa.array([float("inf")] * len(table))
     pq.write_table(table.append_column("bad", infinite), tmp_path / "table.parquet")
@@ -141,16 +141,14 @@ def test_a_workers_error_arrives_in_its_own_words(tmp_path: Path) -> None:
     split_by(local.build_dataset, tmp_path / "table.parquet", tmp_path / "runs")
 
 
-def test_a_source_without_rows(tmp_path: Path) -> None:
+def test_source_without_rows_is_an_error(tmp_path: Path) -> None:
     pq.write_table(small_table().slice(0, 0), tmp_path / "table.parquet")
     for engine in ENGINES.values():
         with pytest.raises(DataError, match="has no rows"):
             split_by(engine, tmp_path / "table.parquet", tmp_path / "runs")
 
 
-def test_a_piece_of_what_the_job_left_is_missing(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_missing_job_output_is_an_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(part_files, "GROUP_ROWS", 100)
     pq.write_table(small_table(), tmp_path / "table.parquet")
 

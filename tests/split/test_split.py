@@ -1,4 +1,4 @@
-"""The split step: bounded memory changes no byte, packing is fair, sources say what they hold."""
+"""The split step: spilling changes no byte, packing is balanced, and the index is correct."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ def test_spilling_changes_no_byte(lab: Workspace, monkeypatch: pytest.MonkeyPatc
 
 
 def test_file_digest_is_computed_once(lab: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
-    """It may be as large as a disk; reading its rows comes on top."""
+    """A file can be very large, and its rows are read in addition."""
     read: list[Path] = []
 
     def digest(path: Path) -> str:

@@ -1,4 +1,4 @@
-"""Statistics for TensorFlow Data Validation, read by its own schema, against numpy."""
+"""Compare statistics for TensorFlow Data Validation, read with its own schema, with numpy."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def parsed(content: bytes) -> tfdv.DatasetFeatureStatisticsList:
 
 
 def check(found: tfdv.DatasetFeatureStatistics, rows: pa.Table) -> None:
-    """Each number of one slice against the rows that it is about."""
+    """Compare each number of a slice with its rows."""
     assert found.num_examples == rows.num_rows
     assert [list(feature.path.step) for feature in found.features] == [
         [name] for name in sorted(rows.column_names)
@@ -112,7 +112,7 @@ def test_split_writes_the_statistics_of_the_table(made: tuple[LoadedSpec, str, P
     check(found, hostile_table())
 
 
-def test_each_partition_is_a_slice_and_few_are_held(
+def test_each_partition_is_a_slice(
     made: tuple[LoadedSpec, str, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(ours, "SLICES_PER_FILE", 2)

@@ -1,4 +1,4 @@
-"""A Google Cloud Storage and a Firestore of the tests' own."""
+"""Fixtures with fake Cloud Storage and the Firestore emulator."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ from tests.fakes.firestore import firestore_emulator
 
 @pytest.fixture(scope="session")
 def gcs_endpoint() -> Iterator[str]:
-    """One server for all tests."""
+    """Run one server for all tests."""
     with gcs_server() as url:
         yield url
 
 
 @pytest.fixture
 def gcs(gcs_endpoint: str, monkeypatch: pytest.MonkeyPatch) -> str:
-    """A fresh bucket, as ``gs://name``."""
+    """Create a new bucket, and return it as ``gs://name``."""
     monkeypatch.setenv("STORAGE_EMULATOR_HOST", gcs_endpoint)
     name = f"bucket-{uuid.uuid4().hex[:12]}"
     make_bucket(gcs_endpoint, name)
@@ -29,13 +29,13 @@ def gcs(gcs_endpoint: str, monkeypatch: pytest.MonkeyPatch) -> str:
 
 @pytest.fixture(scope="session")
 def firestore_address() -> Iterator[str]:
-    """One emulator for all tests."""
+    """Run one emulator for all tests."""
     with firestore_emulator() as address:
         yield address
 
 
 @pytest.fixture
 def firestore(firestore_address: str, monkeypatch: pytest.MonkeyPatch) -> str:
-    """An empty database, as ``firestore://project``."""
+    """Return an empty database as ``firestore://project``."""
     monkeypatch.setenv("FIRESTORE_EMULATOR_HOST", firestore_address)
     return f"firestore://refeed-{uuid.uuid4().hex[:12]}"

@@ -1,4 +1,4 @@
-"""Results of partitions that nobody trained, and the tables that hold them."""
+"""Generate results of partitions without training, and the tables that contain them."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def some_results(
     classes: Sequence[str] = ("",),
     seed: int = 0,
 ) -> list[PartitionResult]:
-    """One result per key; every third partition is skipped, and has no table but ``partitions``."""
+    """Return one result per key; every third partition is skipped and only in ``partitions``."""
     random = np.random.default_rng(seed)
     return [
         _result(number, key, features, grid, classes, random) for number, key in enumerate(keys)
@@ -71,7 +71,7 @@ def _tables(
 def _columns(
     table: str, rows: Sequence[tuple[str, str, int]], random: np.random.Generator
 ) -> dict[str, list[Any]]:
-    """Columns of the types that the schema says, with some undefined values."""
+    """Return columns of the schema's types, with some missing values."""
     known: dict[str, list[Any]] = {
         "feature": [feature for feature, _, _ in rows],
         "class": [each for _, each, _ in rows],

@@ -1,4 +1,4 @@
-"""How large documents are, by Firestore's own rules, and which fields an index is kept of."""
+"""Sizes of documents by Firestore's rules, and fields with an index."""
 
 from __future__ import annotations
 
@@ -24,13 +24,13 @@ WIDE = [f"{n:04d} {'long name ☃ ' * 24}" for n in range(1000)]  # 300 characte
 
 
 def wide(classes: int = 3) -> list[PartitionResult]:
-    """One partition with 1,000 features, 20 grid values of each, and several classes."""
+    """Return a partition with 1,000 features, 20 grid values each, and several classes."""
     return some_results(["key " * 500], WIDE, 20, [f"class {n}" for n in range(classes)])
 
 
 @cache
 def all_documents() -> list[Document]:
-    """Of each kind, the largest that there are."""
+    """Return the largest documents of each kind."""
     record = RunRecord("p" * 45, BASE[1], BASE[3], "s" * 32, "d" * 32, "failed", "2026-01-02")
     strange = RunRecord(**{**vars(record), "message": "\ud800☃" * MIB, "label": "x" * 200})
     columns = {name: {"top": [{"value": name, "rows": 1}] * 20} for name in WIDE}
@@ -42,13 +42,16 @@ def all_documents() -> list[Document]:
 
 
 def size(document: Document) -> int:
-    """Name, fields and 32 bytes: https://cloud.google.com/firestore/docs/storage-size."""
+    """Return the size: name, fields and 32 bytes.
+
+    See https://cloud.google.com/firestore/docs/storage-size.
+    """
     name = ("projects", "p" * 45, *document.path)
     return sum(map(stored_bytes, name)) + 16 + stored_bytes(document.fields)
 
 
 def entries(value: Any) -> int:
-    """Single-field indexes of a value: https://cloud.google.com/firestore/docs/query-data/index-overview.
+    """Return the number of single-field index entries: https://cloud.google.com/firestore/docs/query-data/index-overview.
 
     Ascending and descending for a plain value, likewise for each field of a map, and one for each
     element of an array.
@@ -62,7 +65,7 @@ def collection(document: Document) -> str:
     return document.path[-2] if document.path else "projects"
 
 
-def test_sizes_are_counted_as_firestore_counts_them() -> None:
+def test_stored_bytes_match_firestore_rules() -> None:
     # Google's own example: users/jeff/tasks/my_task_id has 44 bytes of name, 71 of fields, 32 more.
     task = {
         "type": "Personal",
@@ -75,7 +78,7 @@ def test_sizes_are_counted_as_firestore_counts_them() -> None:
     assert stored_bytes([1, 2.0, None, "☃", True]) == 8 + 8 + 1 + 4 + 1
 
 
-def test_no_document_comes_near_a_limit() -> None:
+def test_documents_stay_below_limits() -> None:
     made = all_documents()
     by_kind = defaultdict(list)
     for document in made:
@@ -83,7 +86,7 @@ def test_no_document_comes_near_a_limit() -> None:
     assert by_kind.keys() == {
         "projects", "experiments", "runs", "results", "tables", "datasets", "statistics",
     }  # fmt: skip
-    assert len(by_kind["tables"]) > 100  # so that the limit is met, and not only kept
+    assert len(by_kind["tables"]) > 100  # the documents are large enough to reach the limit
     assert len(by_kind["statistics"]) > 10
     largest = {kind: max(map(size, each)) for kind, each in by_kind.items()}
     assert max(largest.values()) < 0.27 * MIB
@@ -93,7 +96,7 @@ def test_no_document_comes_near_a_limit() -> None:
         assert sum(entries(v) for k, v in document.fields.items() if k not in exempt) < 50
 
 
-def test_names_come_from_ids_alone() -> None:
+def test_names_contain_only_ids() -> None:
     hostile = ["a/../b", "__x__", "", ".", "..", "{{=1}}", "x" * 300]
     for result in some_results(hostile, hostile):
         for document in firestore_documents.result_documents(BASE, result):
@@ -101,14 +104,14 @@ def test_names_come_from_ids_alone() -> None:
             assert all(name.isidentifier() for name in document.fields)
 
 
-def test_a_text_is_cut_between_characters() -> None:
+def test_text_is_clipped_between_characters() -> None:
     assert firestore_documents.clipped("x" * TEXT_BYTES) == "x" * TEXT_BYTES
     cut = firestore_documents.clipped("☃" * TEXT_BYTES)
     assert cut == "☃" * ((TEXT_BYTES - 3) // 3) + "…"
     assert firestore_documents.clipped("\ud800") == "?"
 
 
-def test_a_text_as_large_as_a_document_is_cut_in_tables_too() -> None:
+def test_large_text_is_clipped_in_tables() -> None:
     (result,) = some_results(["k" * MIB], ["\x01" * MIB], classes=["c" * MIB])
     for document in firestore_documents.result_documents(BASE, result):
         assert size(document) < PIECE_BYTES + 4096, document.path
@@ -123,7 +126,7 @@ def test_batches_are_bounded_by_number_and_size() -> None:
     assert all(sum(map(size, group)) < 5 * MIB for group in groups)
 
 
-def test_the_emulator_takes_them_and_gives_them_back(firestore: str, tmp_path: Path) -> None:
+def test_emulator_round_trip(firestore: str, tmp_path: Path) -> None:
     store = open_store(ProjectLayout(str(tmp_path), "lab"), firestore)
     wanted = some_results(["a", "b"], WIDE, 20)
     store.put_results("trial", "one", iter(wanted))
@@ -139,12 +142,12 @@ def test_fields_without_an_index_are_declared() -> None:
         assert each["indexes"] == []
         found[each["collectionGroup"]].add(each["fieldPath"])
     assert found == {name: set(fields) for name, fields in EXEMPT.items()}
-    assert declared["indexes"] == []  # none of our queries needs one
+    assert declared["indexes"] == []  # no query needs one
     written: dict[str, set[str]] = defaultdict(set)
     for document in all_documents():
         written[collection(document)] |= document.fields.keys()
     assert all(found[kind] <= written[kind] for kind in found)
-    # What is long or has many parts is never left to the automatic indexes.
+    # Long fields, and fields with many parts, must not have automatic indexes.
     for document in all_documents():
         for name, value in document.fields.items():
             if name not in found[collection(document)] and name not in {"counts", "partition"}:

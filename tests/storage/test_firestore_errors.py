@@ -1,4 +1,4 @@
-"""What Firestore refuses, and what is said about it."""
+"""Translate Firestore errors."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from steps.errors import DamagedError, MissingInputError, OutputError, RefeedErr
 from steps.records import RunRecord
 from steps.stores.base import ExperimentStore
 from steps.stores.firestore import FirestoreStore
-from tests.fakes import firestore as stand_in
+from tests.fakes import firestore as emulator
 from tests.fakes import free_port
 from tests.fakes.firestore import database_of, refusing
 from tests.storage.results import some_results
@@ -28,7 +28,7 @@ URI = "firestore://acme-refeed/demo"
 PROJECT = ProjectLayout("somewhere", "lab")
 RECORD = RunRecord("lab", "trial", "20260102T030405-aaaa", "s", "d", "running", "2026-01-02")
 SHORT, LONG = 0.2, 5.0
-"""Deadlines: for what is tried again until then, and for what is told at once."""
+"""Deadlines for errors that are retried, and for errors that are raised immediately."""
 
 READS: dict[str, Callable[[ExperimentStore], object]] = {
     "get": lambda store: store.get("trial", RECORD.run),
@@ -45,14 +45,14 @@ ALL = READS | WRITES
 
 
 def failure(name: str, deadline: float = LONG) -> RefeedError:
-    """What a call raises."""
+    """Return the error that a call raises."""
     with pytest.raises(RefeedError) as caught:
         ALL[name](FirestoreStore(PROJECT, URI, deadline))
     return caught.value
 
 
 @pytest.mark.parametrize("name", ALL)
-def test_nobody_listens(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_unreachable_service_is_transient(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("FIRESTORE_EMULATOR_HOST", f"127.0.0.1:{free_port()}")
     began = time.monotonic()
     error = failure(name, SHORT)
@@ -85,7 +85,7 @@ def test_overload_is_transient(
 
 
 @pytest.mark.parametrize("name", ALL)
-def test_a_missing_role_is_named(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_missing_role_is_named(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     with refusing(StatusCode.PERMISSION_DENIED, "Missing or insufficient permissions.") as address:
         monkeypatch.setenv("FIRESTORE_EMULATOR_HOST", address)
         error = failure(name)
@@ -95,7 +95,7 @@ def test_a_missing_role_is_named(name: str, monkeypatch: pytest.MonkeyPatch) -> 
     assert "insufficient permissions" in error.message
 
 
-def test_an_api_that_is_not_enabled(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_disabled_api_has_enable_hint(monkeypatch: pytest.MonkeyPatch) -> None:
     told = "Cloud Firestore API has not been used in project acme-refeed before or it is disabled."
     with refusing(StatusCode.PERMISSION_DENIED, told) as address:
         monkeypatch.setenv("FIRESTORE_EMULATOR_HOST", address)
@@ -104,7 +104,7 @@ def test_an_api_that_is_not_enabled(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.parametrize("name", ["put", "runs"])
-def test_a_missing_database(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_missing_database(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     told = "The database demo does not exist for project acme-refeed."
     with refusing(StatusCode.NOT_FOUND, told) as address:
         monkeypatch.setenv("FIRESTORE_EMULATOR_HOST", address)
@@ -115,7 +115,7 @@ def test_a_missing_database(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.parametrize("name", ALL)
-def test_credentials_that_are_not_taken(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_rejected_credentials(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     with refusing(StatusCode.UNAUTHENTICATED, "who is it") as address:
         monkeypatch.setenv("FIRESTORE_EMULATOR_HOST", address)
         error = failure(name)
@@ -123,14 +123,14 @@ def test_credentials_that_are_not_taken(name: str, monkeypatch: pytest.MonkeyPat
     assert "gcloud auth application-default login" in error.hint
 
 
-def test_a_request_that_makes_no_sense(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_invalid_request(monkeypatch: pytest.MonkeyPatch) -> None:
     with refusing(StatusCode.FAILED_PRECONDITION, "a database in Datastore mode") as address:
         monkeypatch.setenv("FIRESTORE_EMULATOR_HOST", address)
         assert "Datastore mode" in failure("put").message
 
 
 @pytest.mark.parametrize("name", ALL)
-def test_nobody_is_logged_in(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_missing_credentials(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("FIRESTORE_EMULATOR_HOST", raising=False)
     monkeypatch.delenv("GOOGLE_APPLICATION_CREDENTIALS", raising=False)
     monkeypatch.setenv("CLOUDSDK_CONFIG", str(tmp_path))
@@ -142,7 +142,7 @@ def test_nobody_is_logged_in(name: str, tmp_path: Path, monkeypatch: pytest.Monk
 
 
 @pytest.mark.parametrize("method", ["fork", "spawn"])
-def test_processes_may_share_a_database(firestore: str, method: str) -> None:
+def test_forked_process_shares_database(firestore: str, method: str) -> None:
     _put(firestore, "0")
     with ProcessPoolExecutor(2, get_context(method)) as pool:
         list(pool.map(_put, [firestore] * 3, ["1", "2", "3"]))
@@ -153,7 +153,7 @@ def _put(uri: str, run: str) -> None:
     FirestoreStore(PROJECT, uri).put(replace(RECORD, run=run))
 
 
-def test_projects_and_databases_are_apart(firestore: str) -> None:
+def test_projects_and_databases_are_isolated(firestore: str) -> None:
     FirestoreStore(PROJECT, firestore).put(RECORD)
     other = ProjectLayout("somewhere", "sales")
     assert FirestoreStore(other, firestore).runs() == []
@@ -161,14 +161,16 @@ def test_projects_and_databases_are_apart(firestore: str) -> None:
 
 
 @pytest.mark.parametrize("count", [20, 45])
-def test_more_than_a_page(count: int, firestore: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_listing_of_several_pages(
+    count: int, firestore: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr("steps.stores.firestore._PAGE", 20)
     store = FirestoreStore(PROJECT, firestore)
     store.put_results("trial", "one", some_results([f"key {n}" for n in range(count)], ["x"], 1))
     assert len({each.partition_id for each in store.results("trial", "one")}) == count
 
 
-def test_a_document_that_is_gone_is_damage(firestore: str) -> None:
+def test_missing_document_is_damage(firestore: str) -> None:
     store = FirestoreStore(PROJECT, firestore)
     store.put_results("trial", "one", some_results(["a"]))
     (result,) = store.results("trial", "one")
@@ -187,7 +189,7 @@ def test_a_document_that_is_gone_is_damage(firestore: str) -> None:
         list(store.statistics("d1"))
 
 
-def test_fields_that_a_page_adds_are_kept_above_runs(firestore: str) -> None:
+def test_foreign_fields_above_runs_are_kept(firestore: str) -> None:
     store = FirestoreStore(PROJECT, firestore)
     store.put(RECORD)
     with database_of(firestore) as database:
@@ -201,7 +203,7 @@ def test_fields_that_a_page_adds_are_kept_above_runs(firestore: str) -> None:
         }
 
 
-def test_the_query_of_the_docs(
+def test_documented_query(
     firestore: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     (code,) = re.findall(r"```python\n(.*?)```", DOCS.read_text(), flags=re.DOTALL)
@@ -213,13 +215,13 @@ def test_the_query_of_the_docs(
     assert capsys.readouterr().out == "1 a None\n2 b None\n4 d None\n"
 
 
-def test_without_the_emulator_tests_are_skipped_and_fail_in_ci(
+def test_missing_emulator_skips_locally_and_fails_in_ci(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(stand_in, "_places", lambda: [Path("nowhere.jar")])
+    monkeypatch.setattr(emulator, "_candidates", lambda: [Path("nowhere.jar")])
     monkeypatch.delenv("CI", raising=False)
     with pytest.raises(pytest.skip.Exception, match=r"no Firestore emulator: install it with"):
-        stand_in.emulator_jar()
+        emulator.emulator_jar()
     monkeypatch.setenv("CI", "true")
     with pytest.raises(pytest.fail.Exception, match=r"no Firestore emulator: install it with"):
-        stand_in.emulator_jar()
+        emulator.emulator_jar()

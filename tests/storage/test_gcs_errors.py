@@ -1,4 +1,4 @@
-"""What Google Cloud Storage refuses, and what is said about it."""
+"""Translate Google Cloud Storage errors."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ ALL = READS | WRITES
 
 
 def failure(name: str, uri: str = URI) -> RefeedError:
-    """What a call raises."""
+    """Return the error that a call raises."""
     with pytest.raises(RefeedError) as caught:
         ALL[name](GcsStorage(DEADLINE), uri)
     return caught.value
@@ -52,7 +52,7 @@ def _elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.parametrize("name", ALL)
-def test_nobody_listens(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_unreachable_service_is_transient(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("STORAGE_EMULATOR_HOST", f"http://127.0.0.1:{free_port()}")
     began = time.monotonic()
     error = failure(name)
@@ -72,7 +72,7 @@ def test_overload_is_transient(name: str, status: int, monkeypatch: pytest.Monke
 
 
 @pytest.mark.parametrize("name", ALL)
-def test_a_missing_role_is_named(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_missing_role_is_named(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     with answering(403, "nobody@example.org has no access") as url:
         monkeypatch.setenv("STORAGE_EMULATOR_HOST", url)
         error = failure(name)
@@ -83,7 +83,7 @@ def test_a_missing_role_is_named(name: str, monkeypatch: pytest.MonkeyPatch) -> 
 
 
 @pytest.mark.parametrize("name", ALL)
-def test_credentials_that_are_not_taken(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_rejected_credentials(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     with answering(401) as url:
         monkeypatch.setenv("STORAGE_EMULATOR_HOST", url)
         error = failure(name)
@@ -91,13 +91,13 @@ def test_credentials_that_are_not_taken(name: str, monkeypatch: pytest.MonkeyPat
     assert "gcloud auth application-default login" in error.hint
 
 
-def test_a_request_that_makes_no_sense(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_invalid_request(monkeypatch: pytest.MonkeyPatch) -> None:
     with answering(400, "that is no name") as url:
         monkeypatch.setenv("STORAGE_EMULATOR_HOST", url)
         assert "that is no name" in failure("write").message
 
 
-def test_a_missing_bucket_on_the_real_service(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_missing_bucket_on_real_service(monkeypatch: pytest.MonkeyPatch) -> None:
     with answering(404, "The specified bucket does not exist.") as url:
         monkeypatch.setenv("STORAGE_EMULATOR_HOST", url)
         for name in ("read", "names", "write"):
@@ -105,7 +105,7 @@ def test_a_missing_bucket_on_the_real_service(monkeypatch: pytest.MonkeyPatch) -
 
 
 @pytest.mark.parametrize("name", ["names", "write", "writer", "create"])
-def test_a_missing_bucket(name: str, gcs: str) -> None:
+def test_missing_bucket(name: str, gcs: str) -> None:
     error = failure(name, "gs://never-made/x")
     assert "The bucket gs://never-made does not exist" in error.message
     with pytest.raises(OutputError, match="The bucket gs://never-made does not exist"):
@@ -114,18 +114,18 @@ def test_a_missing_bucket(name: str, gcs: str) -> None:
 
 @pytest.mark.parametrize("name", ALL)
 @pytest.mark.parametrize("uri", ["gs://", "gs:///x", "gs://UPPER/x", "gs://a b/x"])
-def test_no_bucket_is_named(name: str, uri: str) -> None:
+def test_uri_without_bucket(name: str, uri: str) -> None:
     assert "has no valid bucket" in failure(name, uri).message
 
 
 @pytest.mark.parametrize("name", sorted(set(ALL) - {"names", "exists"}))
-def test_a_bucket_is_no_object(name: str) -> None:
+def test_bucket_is_not_an_object(name: str) -> None:
     assert "no object in it" in failure(name, "gs://some-bucket").message
     assert not GcsStorage().exists("gs://some-bucket/")
 
 
 @pytest.mark.parametrize("name", ALL)
-def test_nobody_is_logged_in(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_missing_credentials(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("STORAGE_EMULATOR_HOST", raising=False)
     monkeypatch.delenv("GOOGLE_APPLICATION_CREDENTIALS", raising=False)
     monkeypatch.setenv("CLOUDSDK_CONFIG", str(tmp_path))
@@ -136,8 +136,8 @@ def test_nobody_is_logged_in(name: str, tmp_path: Path, monkeypatch: pytest.Monk
     assert "workload identity" in error.hint
 
 
-def test_an_answer_that_was_lost_is_no_lost_race(gcs: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The client tries again when an answer is lost, and finds the object that it made itself."""
+def test_create_succeeds_after_lost_response(gcs: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """After a lost response the client retries, and finds the object that it created itself."""
     from google.cloud.storage import Blob  # noqa: PLC0415 - beside what is replaced
 
     upload = Blob.upload_from_string
@@ -151,9 +151,7 @@ def test_an_answer_that_was_lost_is_no_lost_race(gcs: str, monkeypatch: pytest.M
     assert not GcsStorage().create(f"{gcs}/x", b"another's")
 
 
-def test_the_client_asks_for_nothing_behind_our_back(
-    gcs: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_client_sends_no_background_requests(gcs: str, monkeypatch: pytest.MonkeyPatch) -> None:
     begun: list[str] = []
     monkeypatch.setattr(threading.Thread, "start", lambda thread: begun.append(thread.name))
     storage = GcsStorage()

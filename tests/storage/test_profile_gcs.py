@@ -1,4 +1,4 @@
-"""``refeed profile`` of a data set in a bucket: the same as on a disk."""
+"""``refeed profile`` of a dataset in a bucket, with the same result as on a disk."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from workflows.profile import profile, write_tfdv
 from workflows.spec.load import load_spec
 
 
-def test_a_bucket_changes_nothing(gcs: str, lab: Workspace) -> None:
+def test_profile_is_equal_in_a_bucket(gcs: str, lab: Workspace) -> None:
     lab.write_table(small_table())
     far = load_spec(lab.write_spec(output=f"{gcs}/runs"))
     near = load_spec(lab.write_spec())

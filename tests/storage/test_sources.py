@@ -1,4 +1,4 @@
-"""Local files and objects as sources: one table, one data set."""
+"""Local files and objects as sources: one table gives one dataset."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def upload(path: Path, uri: str) -> str:
 
 @pytest.fixture(autouse=True)
 def scratch(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A temporary folder of the test's own, in which what is left would be seen."""
+    """Return a separate temporary folder, in which leftover files are visible."""
     folder = tmp_path / "scratch"
     folder.mkdir()
     monkeypatch.setattr(tempfile, "tempdir", str(folder))
@@ -51,13 +51,15 @@ def scratch(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 @pytest.fixture(params=FORMATS)
 def local(request: pytest.FixtureRequest, tmp_path: Path) -> Path:
-    """A file of each format."""
+    """Write a file of each format."""
     path = tmp_path / f"table.{request.param}"
     FORMATS[request.param](small_table(), path)
     return path
 
 
-def test_a_file(local: Path, gcs: str, tmp_path: Path, scratch: Path) -> None:
+def test_remote_file_equals_local_file(
+    local: Path, gcs: str, tmp_path: Path, scratch: Path
+) -> None:
     here = split_into(str(tmp_path / "runs"), str(local))
     there = split_into(f"{gcs}/runs", upload(local, f"{gcs}/data/{local.name}"))
     assert there == here
@@ -67,7 +69,9 @@ def test_a_file(local: Path, gcs: str, tmp_path: Path, scratch: Path) -> None:
 
 
 @pytest.mark.parametrize("slash", ["", "/"])
-def test_a_directory(local: Path, slash: str, gcs: str, tmp_path: Path) -> None:
+def test_remote_directory_equals_local_directory(
+    local: Path, slash: str, gcs: str, tmp_path: Path
+) -> None:
     table, folder = small_table(), tmp_path / "parts"
     folder.mkdir()
     for number, start in enumerate(range(0, len(table), 100)):
@@ -83,7 +87,7 @@ def test_a_directory(local: Path, slash: str, gcs: str, tmp_path: Path) -> None:
     assert there == whole
 
 
-def test_nothing_is_downloaded_for_a_data_set_that_is_there(
+def test_existing_dataset_needs_no_download(
     local: Path, gcs: str, tmp_path: Path, scratch: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     uri = upload(local, f"{gcs}/{local.name}")
@@ -104,7 +108,7 @@ def test_nothing_is_downloaded_for_a_data_set_that_is_there(
     assert written_again.index == first.index
 
 
-def test_a_source_that_is_written_while_it_is_read(
+def test_source_changed_while_reading_is_transient(
     gcs: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     path = tmp_path / "table.parquet"
@@ -116,7 +120,7 @@ def test_a_source_that_is_written_while_it_is_read(
         source.schema()
 
 
-def test_errors_name_the_object(gcs: str, scratch: Path) -> None:
+def test_errors_contain_the_uri(gcs: str, scratch: Path) -> None:
     storage = storage_for(gcs)
     storage.write(f"{gcs}/bad.parquet", b"PAR1 no more")
     with pytest.raises(DataError, match=f"{gcs}/bad.parquet") as caught:
@@ -129,24 +133,24 @@ def test_errors_name_the_object(gcs: str, scratch: Path) -> None:
         list(source.batches(["key"]))
 
 
-def test_names_too_long_for_a_file(gcs: str, tmp_path: Path) -> None:
+def test_long_object_names(gcs: str, tmp_path: Path) -> None:
     path = tmp_path / "table.parquet"
     pq.write_table(small_table(), path)
     source = open_source(config(upload(path, f"{gcs}/{'x' * 400} ä?.PARQUET")))
     assert source.rows() == len(small_table())
 
 
-def test_sources_that_are_not_there(gcs: str) -> None:
+def test_missing_sources(gcs: str) -> None:
     for name in ("gone.parquet", "gone", "gone/"):
         with pytest.raises(MissingInputError, match="does not exist"):
             open_source(config(f"{gcs}/{name}"))
     with pytest.raises(MissingInputError, match="does not exist"):
         open_source(config("gs://never-made/x.parquet"))
-    with pytest.raises(SpecError, match=r"dataset\.source: s3:// is no place"):
+    with pytest.raises(SpecError, match=r"dataset\.source: s3:// is not supported"):
         open_source(config("s3://bucket/x.parquet"))
 
 
-def test_sources_of_another_kind(gcs: str) -> None:
+def test_unsupported_file_formats(gcs: str) -> None:
     storage = storage_for(gcs)
     storage.write(f"{gcs}/x.json", b"{}")
     with pytest.raises(DataError, match=r"holds \.json files"):
@@ -159,7 +163,7 @@ def test_sources_of_another_kind(gcs: str) -> None:
         open_source(config(gcs))
 
 
-def test_a_remote_root_needs_no_folder_here(
+def test_remote_root_creates_no_local_folder(
     gcs: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     path = tmp_path / "table.parquet"

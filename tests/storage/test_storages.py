@@ -31,7 +31,7 @@ ODD_NAMES = [
 
 @pytest.fixture(params=["local", "gs"])
 def root(request: pytest.FixtureRequest, tmp_path: Path) -> str:
-    """An empty place of each kind."""
+    """Return an empty root of each kind."""
     if request.param == "local":
         return str(tmp_path / "root")
     return f"{request.getfixturevalue('gcs')}/root"
@@ -39,22 +39,22 @@ def root(request: pytest.FixtureRequest, tmp_path: Path) -> str:
 
 @pytest.fixture
 def storage(root: str) -> Storage:
-    """Its adapter."""
+    """Return the adapter of the root."""
     return storage_for(root)
 
 
 class TestStorage:
-    """What every adapter promises."""
+    """The contract of every adapter."""
 
     @pytest.mark.parametrize("name", ODD_NAMES)
-    def test_any_bytes_under_any_name(self, storage: Storage, root: str, name: str) -> None:
+    def test_arbitrary_bytes_and_names(self, storage: Storage, root: str, name: str) -> None:
         content = bytes(range(256)) * 3
         storage.write(f"{root}/{name}", content)
         assert storage.exists(f"{root}/{name}")
         assert storage.read(f"{root}/{name}") == content
         assert storage.names(root) == [name.split("/", maxsplit=1)[0]]
 
-    def test_an_empty_object_is_there(self, storage: Storage, root: str) -> None:
+    def test_empty_object_exists(self, storage: Storage, root: str) -> None:
         storage.write(f"{root}/empty", b"")
         assert storage.exists(f"{root}/empty")
         assert storage.read(f"{root}/empty") == b""
@@ -65,7 +65,7 @@ class TestStorage:
         assert storage.read(f"{root}/x") == b"second"
 
     def test_large_objects(self, storage: Storage, root: str, tmp_path: Path) -> None:
-        content = os.urandom(1 << 20) * 20  # beyond what a client sends in one request
+        content = os.urandom(1 << 20) * 20  # larger than one request of a client
         with storage.writer(f"{root}/streamed") as stream:
             stream.write(content[:100])
             stream.write(content[100:])
@@ -74,7 +74,7 @@ class TestStorage:
         assert storage.read(f"{root}/written") == content
         assert (tmp_path / "copy").read_bytes() == content
 
-    def test_a_writer_that_fails_leaves_nothing(self, storage: Storage, root: str) -> None:
+    def test_failed_writer_leaves_no_object(self, storage: Storage, root: str) -> None:
         def fail_half_way() -> None:
             with storage.writer(f"{root}/x") as stream:
                 stream.write(b"half")
@@ -102,18 +102,18 @@ class TestStorage:
         assert not storage.exists(uri)
         assert not (tmp_path / "copy").exists()
 
-    def test_a_folder_is_no_object(self, storage: Storage, root: str) -> None:
+    def test_folder_is_not_an_object(self, storage: Storage, root: str) -> None:
         storage.write(f"{root}/folder/x", b"")
         assert not storage.exists(f"{root}/folder")
 
-    def test_names_are_what_lies_right_under(self, storage: Storage, root: str) -> None:
+    def test_names_lists_direct_children(self, storage: Storage, root: str) -> None:
         for name in ["b", "a/1", "a/2/deep", "c/x", "ab"]:
             storage.write(f"{root}/{name}", b"")
         assert storage.names(root) == storage.names(f"{root}/") == ["a", "ab", "b", "c"]
         assert storage.names(f"{root}/a") == ["1", "2"]
         assert storage.names(f"{root}/nowhere") == []
 
-    def test_names_of_many(self, storage: Storage, root: str) -> None:
+    def test_names_of_many_objects(self, storage: Storage, root: str) -> None:
         wanted = [f"{n:04d}" for n in range(1200)]  # more than a page of a listing
         with ThreadPoolExecutor(8) as pool:
             list(pool.map(lambda name: storage.write(f"{root}/{name}/x", b""), wanted))
@@ -125,7 +125,7 @@ class TestStorage:
         assert not storage.exists(f"{root}/x")
         storage.delete(f"{root}/x")
 
-    def test_create_is_for_the_first_alone(self, storage: Storage, root: str) -> None:
+    def test_create_succeeds_only_once(self, storage: Storage, root: str) -> None:
         assert storage.create(f"{root}/x", b"first")
         assert not storage.create(f"{root}/x", b"second")
         assert storage.read(f"{root}/x") == b"first"
@@ -133,7 +133,7 @@ class TestStorage:
         assert storage.create(f"{root}/x", b"third")
         assert storage.names(root) == ["x"]
 
-    def test_of_all_racers_one_creates(self, storage: Storage, root: str) -> None:
+    def test_one_concurrent_create_succeeds(self, storage: Storage, root: str) -> None:
         for number in range(10):
             uri = f"{root}/{number}"
 
@@ -145,7 +145,7 @@ class TestStorage:
             assert sum(won) == 1
             assert storage.read(uri) == b"%d" % won.index(True)
 
-    def test_a_version_is_of_one_writing(self, storage: Storage, root: str) -> None:
+    def test_each_write_has_a_new_version(self, storage: Storage, root: str) -> None:
         storage.write(f"{root}/x", b"same")
         first = storage.version(f"{root}/x")
         assert storage.version(f"{root}/x") == first
@@ -158,17 +158,17 @@ class TestStorage:
         storage.download(f"{root}/x", tmp_path / "copy")
         assert (tmp_path / "copy").read_bytes() == b"new"
 
-    def test_what_can_be_written_is_left_as_it_was(self, storage: Storage, root: str) -> None:
+    def test_write_check_leaves_no_trace(self, storage: Storage, root: str) -> None:
         check_writable(root)
         assert storage.names(root) == []
 
-    def test_sweeping_keeps_what_is_whole(self, storage: Storage, root: str) -> None:
+    def test_sweep_keeps_complete_objects(self, storage: Storage, root: str) -> None:
         storage.write(f"{root}/a/x", b"")
         storage.sweep(root)
         assert storage.names(f"{root}/a") == ["x"]
 
     @pytest.mark.parametrize("method", ["fork", "spawn"])
-    def test_processes_may_share_a_place(self, storage: Storage, root: str, method: str) -> None:
+    def test_forked_process_shares_storage(self, storage: Storage, root: str, method: str) -> None:
         storage.write(f"{root}/x", b"1")
         with ProcessPoolExecutor(2, get_context(method)) as pool:
             list(pool.map(_copy, [root] * 3, ["0", "1", "2"]))
@@ -180,7 +180,7 @@ def _copy(root: str, name: str) -> None:
     storage.write(f"{root}/{name}", storage.read(f"{root}/x"))
 
 
-def test_an_object_beside_a_folder_of_its_name(gcs: str) -> None:
+def test_object_and_folder_of_the_same_name(gcs: str) -> None:
     storage = storage_for(gcs)
     storage.write(f"{gcs}/a", b"1")
     storage.write(f"{gcs}/a/b", b"2")
@@ -188,14 +188,14 @@ def test_an_object_beside_a_folder_of_its_name(gcs: str) -> None:
     assert storage.read(f"{gcs}/a") == b"1"
 
 
-def test_a_folder_marker_is_no_name(gcs: str) -> None:
+def test_folder_marker_is_not_listed(gcs: str) -> None:
     storage = storage_for(gcs)
-    storage.write(f"{gcs}/folder/", b"")  # as the web console makes folders
+    storage.write(f"{gcs}/folder/", b"")  # like folders created in the web console
     assert storage.names(f"{gcs}/folder") == []
     assert storage.names(gcs) == ["folder"]
 
 
-def test_a_local_folder_that_may_not_be_written(tmp_path: Path) -> None:
+def test_read_only_local_folder(tmp_path: Path) -> None:
     (tmp_path / "file").write_bytes(b"")
     storage = storage_for(str(tmp_path))
     for call in (storage.write, storage.create):
@@ -203,12 +203,12 @@ def test_a_local_folder_that_may_not_be_written(tmp_path: Path) -> None:
             call(f"{tmp_path}/file/x", b"")
 
 
-def test_an_unknown_scheme() -> None:
-    with pytest.raises(SpecError, match=r"s3:// is no place .*\n.*gs://"):
+def test_unknown_scheme() -> None:
+    with pytest.raises(SpecError, match=r"s3:// is not supported.*\n.*gs://"):
         storage_for("s3://bucket/x")
 
 
-def test_a_laptop_imports_no_cloud_client(tmp_path: Path) -> None:
+def test_local_storage_imports_no_cloud_client(tmp_path: Path) -> None:
     code = (
         "import sys, steps.split.step, steps.stores.base; "
         "from steps.storage.base import storage_for; "

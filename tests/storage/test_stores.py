@@ -34,82 +34,82 @@ HOSTILE = ["a/../b", "__x__", "{{=1}}", "", "\x00", "Größe ☃", "=cmd()", LON
 
 
 @dataclass
-class Place:
-    """A store, and the artifact root that goes with it."""
+class StoreCase:
+    """A store and its artifact root."""
 
     project: ProjectLayout
     store: ExperimentStore
 
     def put_results(self, run: str, results: list[PartitionResult]) -> None:
-        """Write a run's tables as collect does, then tell the store."""
+        """Write a run's tables like collect, then put the results."""
         layout, storage = self.project.run("trial", run), storage_for(self.project.root)
         write_tables(layout, storage, results)
         self.store.put_results("trial", run, results_of(layout, storage))
 
     def results(self, run: str) -> list[PartitionResult]:
-        """What the store has of a run, by partition."""
+        """Return a run's results in the store, by partition."""
         return sorted(self.store.results("trial", run), key=lambda each: each.partition_id)
 
 
 @pytest.fixture(params=KINDS)
-def place(request: pytest.FixtureRequest, tmp_path: Path) -> Place:
-    """An empty store of each kind."""
+def case(request: pytest.FixtureRequest, tmp_path: Path) -> StoreCase:
+    """Return an empty store of each kind."""
     project = ProjectLayout(str(tmp_path), "lab")
     if request.param == "sqlite":
-        return Place(project, open_store(project))
+        return StoreCase(project, open_store(project))
     if request.param == "objects in files":
-        return Place(project, ObjectStore(project, storage_for("")))
+        return StoreCase(project, ObjectStore(project, storage_for("")))
     if request.param == "firestore":
-        return Place(project, open_store(project, request.getfixturevalue("firestore")))
+        return StoreCase(project, open_store(project, request.getfixturevalue("firestore")))
     project = ProjectLayout(f"{request.getfixturevalue('gcs')}/runs", "lab")
-    return Place(project, open_store(project))
+    return StoreCase(project, open_store(project))
 
 
 @pytest.fixture
-def store(place: Place) -> ExperimentStore:
-    """The same, where the artifacts do not matter."""
-    return place.store
+def store(case: StoreCase) -> ExperimentStore:
+    """Return an empty store, for tests without artifacts."""
+    return case.store
 
 
 class TestExperimentStore:
-    """What every adapter promises."""
+    """The contract of every adapter."""
 
-    def test_nothing_is_there_at_first(self, store: ExperimentStore) -> None:
+    def test_new_store_is_empty(self, store: ExperimentStore) -> None:
         assert store.runs() == []
         assert store.runs("trial") == []
 
-    def test_what_is_put_is_found(self, store: ExperimentStore) -> None:
+    def test_put_run_is_found(self, store: ExperimentStore) -> None:
         record = replace(RECORD, status="finished", counts={"trained": 3}, ended="2026-01-03")
         store.put(record)
         assert store.runs() == store.runs("trial") == [record]
         assert store.runs("another") == []
 
-    def test_putting_again_replaces(self, store: ExperimentStore) -> None:
+    def test_put_replaces(self, store: ExperimentStore) -> None:
         store.put(RECORD)
         store.put(RECORD)
         store.put(replace(RECORD, status="failed"))
         assert [record.status for record in store.runs("trial")] == ["failed"]
 
-    def test_the_newest_comes_first(self, store: ExperimentStore) -> None:
+    def test_runs_are_newest_first(self, store: ExperimentStore) -> None:
         for experiment, run in [("a", "2026-1"), ("b", "2026-2"), ("a", "2026-3")]:
             store.put(replace(RECORD, experiment=experiment, run=run))
         assert [record.run for record in store.runs()] == ["2026-3", "2026-2", "2026-1"]
         assert [record.run for record in store.runs("a")] == ["2026-3", "2026-1"]
 
-    def test_several_may_write_at_once(self, store: ExperimentStore) -> None:
+    def test_concurrent_writes(self, store: ExperimentStore) -> None:
         records = [replace(RECORD, run=f"run-{n:02d}") for n in range(16)]
         with ThreadPoolExecutor(16) as pool:
             list(pool.map(store.put, records))
         assert store.runs("trial") == records[::-1]
 
-    def test_one_is_found_without_the_others(self, store: ExperimentStore) -> None:
+    def test_get_returns_one_run(self, store: ExperimentStore) -> None:
         assert store.get("trial", RECORD.run) is None
         store.put(RECORD)
         assert store.get("trial", RECORD.run) == RECORD
         assert store.get("trial", "another") is None
         assert store.get("another", RECORD.run) is None
 
-    def test_run_is_found_whatever_its_experiment(self, store: ExperimentStore) -> None:
+    def test_run_is_found_in_any_experiment(self, store: ExperimentStore) -> None:
         assert store.find(RECORD.run) is None
         records = [replace(RECORD, experiment=name, run=f"run-{name}") for name in "abc"]
         for record in records:
@@ -117,57 +117,57 @@ class TestExperimentStore:
         assert store.find("run-b") == records[1]
         assert store.find("run-d") is None
 
-    def test_removed_run_is_gone(self, place: Place) -> None:
-        place.store.put(RECORD)
+    def test_removed_run_is_gone(self, case: StoreCase) -> None:
+        case.store.put(RECORD)
         other = replace(RECORD, run="another")
-        place.store.put(other)
-        place.store.remove("trial", RECORD.run)
-        place.store.remove("trial", "never there")
-        assert place.store.runs() == [other]
-        assert place.store.get("trial", RECORD.run) is None
+        case.store.put(other)
+        case.store.remove("trial", RECORD.run)
+        case.store.remove("trial", "never there")
+        assert case.store.runs() == [other]
+        assert case.store.get("trial", RECORD.run) is None
 
-    def test_long_and_strange_texts(self, store: ExperimentStore) -> None:
+    def test_long_and_unusual_texts(self, store: ExperimentStore) -> None:
         records = [replace(RECORD, run=f"{n}", message=text) for n, text in enumerate(HOSTILE)]
         for record in records:
             store.put(record)
         assert store.runs("trial") == records[::-1]
 
-    def test_results_are_what_the_tables_hold(self, place: Place) -> None:
+    def test_results_equal_the_tables(self, case: StoreCase) -> None:
         wanted = some_results(keys=HOSTILE, features=HOSTILE)
-        assert place.results("one") == []
-        place.put_results("one", wanted)
-        assert place.results("one") == sorted(wanted, key=lambda each: each.partition_id)
-        assert place.results("another") == []
+        assert case.results("one") == []
+        case.put_results("one", wanted)
+        assert case.results("one") == sorted(wanted, key=lambda each: each.partition_id)
+        assert case.results("another") == []
 
-    def test_results_that_are_put_again_replace(self, place: Place) -> None:
+    def test_put_results_replaces(self, case: StoreCase) -> None:
         before = some_results(keys=["a", "b"])
         after = some_results(keys=["a", "b"], seed=1)
-        place.put_results("one", before)
-        place.put_results("two", before)
-        place.put_results("one", after)
-        place.put_results("one", after)
-        assert place.results("one") == sorted(after, key=lambda each: each.partition_id)
-        assert len(place.results("two")) == 2
+        case.put_results("one", before)
+        case.put_results("two", before)
+        case.put_results("one", after)
+        case.put_results("one", after)
+        assert case.results("one") == sorted(after, key=lambda each: each.partition_id)
+        assert len(case.results("two")) == 2
 
-    def test_results_of_no_partition(self, place: Place) -> None:
-        place.put_results("one", [])
-        assert place.results("one") == []
+    def test_results_without_partitions(self, case: StoreCase) -> None:
+        case.put_results("one", [])
+        assert case.results("one") == []
 
-    def test_statistics_are_those_of_the_data_set(self, place: Place, lab: Workspace) -> None:
+    def test_statistics_equal_the_dataset(self, case: StoreCase, lab: Workspace) -> None:
         lab.write_table(small_table(3))
-        spec = lab.write_spec(output=place.project.root)
+        spec = lab.write_spec(output=case.project.root)
         found = split_only(load_spec(spec)).index.dataset
-        layout, storage = place.project.dataset(found), storage_for(place.project.root)
+        layout, storage = case.project.dataset(found), storage_for(case.project.root)
         wanted = list(documents(layout, storage))
         assert [len(about["columns"]) for _, about in wanted] == [7] * 4
-        place.store.put_statistics(found, iter(wanted))
-        place.store.put_statistics(found, iter(wanted))
+        case.store.put_statistics(found, iter(wanted))
+        case.store.put_statistics(found, iter(wanted))
         by_id = itemgetter(0)
-        assert sorted(place.store.statistics(found), key=by_id) == sorted(wanted, key=by_id)
-        assert list(place.store.statistics("another")) == []
+        assert sorted(case.store.statistics(found), key=by_id) == sorted(wanted, key=by_id)
+        assert list(case.store.statistics("another")) == []
 
 
-def test_a_remote_store_keeps_any_statistics(firestore: str) -> None:
+def test_remote_store_round_trips_statistics(firestore: str) -> None:
     store = open_store(ProjectLayout("unused", "lab"), firestore)
     columns = {
         name: {"missing": n, "range": [[0.5, None], [n, name]]} for n, name in enumerate(HOSTILE)
@@ -181,7 +181,7 @@ def test_a_remote_store_keeps_any_statistics(firestore: str) -> None:
     assert list(store.statistics("d2")) == []
 
 
-def test_statistics_that_are_put_again_replace(firestore: str) -> None:
+def test_put_statistics_replaces(firestore: str) -> None:
     store = open_store(ProjectLayout("unused", "lab"), firestore)
     store.put_statistics("d1", [("", {"columns": {"x": LONG * 5000}}), ("p1", {"rows": 1})])
     store.put_statistics("d1", [("", {"columns": {"y": 1}}), ("p1", {"rows": 2})])
@@ -198,11 +198,11 @@ def test_statistics_of_many_columns(firestore: str) -> None:
     assert list(store.statistics("d1")) == [("", {"columns": columns})]
 
 
-def test_a_local_root_has_the_embedded_store(tmp_path: Path) -> None:
+def test_local_root_has_embedded_store(tmp_path: Path) -> None:
     assert isinstance(open_store(ProjectLayout(str(tmp_path), "lab")), SqliteStore)
 
 
-def test_a_run_that_was_never_put_is_left_out(gcs: str) -> None:
+def test_run_without_record_is_not_listed(gcs: str) -> None:
     project = ProjectLayout(gcs, "lab")
     storage_for(gcs).write(project.run("trial", "half-made").request, b"{}")
     store = open_store(project)
@@ -210,14 +210,14 @@ def test_a_run_that_was_never_put_is_left_out(gcs: str) -> None:
     assert store.runs() == [RECORD]
 
 
-def test_a_damaged_object_is_named(gcs: str) -> None:
+def test_damaged_object_is_named(gcs: str) -> None:
     project = ProjectLayout(gcs, "lab")
     storage_for(gcs).write(project.run("trial", "x").status, b"no json")
     with pytest.raises(DamagedError, match=r"trial/x/status\.json"):
         open_store(project).runs()
 
 
-def test_a_bucket_that_is_missing(gcs: str) -> None:
+def test_missing_bucket_is_an_error(gcs: str) -> None:
     with pytest.raises(OutputError, match="The bucket gs://never-made does not exist"):
         open_store(ProjectLayout("gs://never-made", "lab")).put(RECORD)
 
@@ -232,7 +232,7 @@ def test_damaged_statistics_are_named(tmp_path: Path) -> None:
         list(open_store(project).statistics("d1"))
 
 
-def test_tables_in_another_order_are_damaged(tmp_path: Path) -> None:
+def test_reordered_tables_are_damaged(tmp_path: Path) -> None:
     project, storage = ProjectLayout(str(tmp_path), "lab"), storage_for("")
     layout = project.run("trial", "one")
     write_tables(layout, storage, some_results(keys=["a", "b"]))
@@ -249,7 +249,7 @@ def test_tables_in_another_order_are_damaged(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     "uri", ["mongo://x", "firestore://", "firestore://UPPER", "firestore://a/b/c"]
 )
-def test_a_store_that_nobody_knows(uri: str, tmp_path: Path) -> None:
+def test_unknown_store(uri: str, tmp_path: Path) -> None:
     with pytest.raises(SpecError, match=r"store: .*\n.*firestore://gcp-project") as caught:
         open_store(ProjectLayout(str(tmp_path), "lab"), uri)
     assert uri in str(caught.value)

@@ -1,7 +1,7 @@
-"""What BigQuery refuses, in its own words, and what is said about it.
+"""Translate real BigQuery errors.
 
 Codes, reasons and the form of bodies are as documented: cloud.google.com/bigquery/docs, pages
-error-messages and troubleshoot-quotas. The sentences are those that users of the service reported:
+error-messages and troubleshoot-quotas. The messages are those that users of the service reported:
 GoogleCloudDataproc/spark-bigquery-connector#478 (tables.get), mozilla/bigquery-etl#7581
 (jobs.create), hashicorp/terraform-provider-google#9577 (tables.create),
 stanford-esrg/LEO_HitchHiking#2 (a query).
@@ -38,25 +38,27 @@ VIEW = {
 
 
 def body(code: int, reason: str, message: str) -> dict[str, Any]:
-    """An error of the REST API."""
-    told = {"message": message, "domain": "global", "reason": reason}
-    return {"error": {"code": code, "message": message, "errors": [told]}}
+    """Return an error body of the REST API."""
+    error = {"message": message, "domain": "global", "reason": reason}
+    return {"error": {"code": code, "message": message, "errors": [error]}}
 
 
 def source() -> BigQuerySource:
-    """A source whose calls are tried again for a second at the most."""
+    """Return a source that retries its calls for at most one second."""
     config = DatasetConfig(source=TABLE, partition_by="key", target="target", billing="acme-jobs")
     opened = open_source(config)
     assert isinstance(opened, BigQuerySource)
     return BigQuerySource(opened.request, deadline=1.0)
 
 
-def refused(answers: list[tuple[int, Any]], ask: Callable[[BigQuerySource], object]) -> RefeedError:
-    """What is raised where the service answers so, the last answer again and again."""
-    with far_end(*answers) as end, pytest.MonkeyPatch.context() as patch:
+def error_for(
+    responses: list[tuple[int, Any]], request: Callable[[BigQuerySource], object]
+) -> RefeedError:
+    """Return the error for these responses, of which the last one is repeated."""
+    with far_end(*responses) as end, pytest.MonkeyPatch.context() as patch:
         patch.setenv("BIGQUERY_EMULATOR_HOST", f"http://{end.address}")
         with pytest.raises(RefeedError) as caught:
-            ask(source())
+            request(source())
     return caught.value
 
 
@@ -82,7 +84,7 @@ REFUSALS = {
     ),
     "the quota is used up": (
         body(403, "quotaExceeded", "Quota exceeded: Your project exceeded quota for table reads."),
-        "A quota of the project acme-jobs is used up.",
+        "A quota of the project acme-jobs is exhausted.",
     ),
     "credentials that are not taken": (
         body(
@@ -97,16 +99,16 @@ REFUSALS = {
 
 
 @pytest.mark.parametrize("case", REFUSALS)
-def test_a_table_is_refused(case: str) -> None:
+def test_denied_table(case: str) -> None:
     answer, hint = REFUSALS[case]
-    error = refused([(answer["error"]["code"], answer)], lambda it: it.take_snapshot())
+    error = error_for([(answer["error"]["code"], answer)], lambda it: it.take_snapshot())
     assert type(error) is ForbiddenError
     assert error.exit_code == 77
     assert "acme-data.sales.orders" in error.message
-    said = answer["error"]["message"].split(":")[0].split(".")[0]
-    if hint == LOGIN:  # the client asks for fresh credentials first; a stand-in's have none
-        said = "Not authenticated with Google Cloud"
-    assert said in error.message
+    message = answer["error"]["message"].split(":")[0].split(".")[0]
+    if hint == LOGIN:  # the client first requests new credentials, which a fake does not have
+        message = "Not authenticated with Google Cloud"
+    assert message in error.message
     assert hint in (error.hint or "")
 
 
@@ -126,19 +128,19 @@ JOBS = {
 
 
 @pytest.mark.parametrize("case", JOBS)
-def test_a_view_is_refused(case: str) -> None:
-    """It may be seen, and what it reads not."""
-    said, hint = JOBS[case]
-    error = refused(
-        [(200, VIEW), (403, body(403, "accessDenied", said))], lambda it: it.estimate(["key"])
+def test_denied_view(case: str) -> None:
+    """The view is visible, but the tables that it reads are not."""
+    message, hint = JOBS[case]
+    error = error_for(
+        [(200, VIEW), (403, body(403, "accessDenied", message))], lambda it: it.estimate(["key"])
     )
     assert type(error) is ForbiddenError
-    assert said.removesuffix(".") in error.message
+    assert message.removesuffix(".") in error.message
     assert hint in (error.hint or "")
 
 
-def test_the_staging_dataset_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    said = (
+def test_denied_staging_dataset(monkeypatch: pytest.MonkeyPatch) -> None:
+    message = (
         "Access Denied: Dataset acme-data:staging: Permission bigquery.tables.create denied on "
         "dataset acme-data:staging (or it may not exist)."
     )
@@ -147,7 +149,7 @@ def test_the_staging_dataset_is_refused(monkeypatch: pytest.MonkeyPatch) -> None
         "location": "EU",
         "datasetReference": {"projectId": "acme-data", "datasetId": "staging"},
     }
-    with far_end((200, dataset), (403, body(403, "accessDenied", said))) as end:
+    with far_end((200, dataset), (403, body(403, "accessDenied", message))) as end:
         monkeypatch.setenv("BIGQUERY_EMULATOR_HOST", f"http://{end.address}")
         result = Result(TableName("acme-data", "staging", ""), "refeed_1", 1795581282773000)
         with pytest.raises(ForbiddenError) as caught:
@@ -164,21 +166,21 @@ def test_the_staging_dataset_is_refused(monkeypatch: pytest.MonkeyPatch) -> None
         (429, "rateLimitExceeded"),
         (500, "internalError"),
         (503, "backendError"),
-        (503, ""),  # as of a proxy in between: a status, and nothing that BigQuery says
+        (503, ""),  # from a proxy: a status without BigQuery's reason
         (504, ""),
     ],
 )
 def test_overload_is_transient(code: int, reason: str) -> None:
-    error = refused([(code, body(code, reason, "Slow down."))], lambda it: it.take_snapshot())
+    error = error_for([(code, body(code, reason, "Slow down."))], lambda it: it.take_snapshot())
     assert type(error) is TransientError
     assert "Slow down" in error.message
 
 
-def test_what_is_not_there() -> None:
-    said = "Not found: Table acme-data:sales.orders was not found in location EU"
-    error = refused([(404, body(404, "notFound", said))], lambda it: it.take_snapshot())
+def test_missing_table() -> None:
+    message = "Not found: Table acme-data:sales.orders was not found in location EU"
+    error = error_for([(404, body(404, "notFound", message))], lambda it: it.take_snapshot())
     assert type(error) is MissingInputError
-    assert said in error.message
+    assert message in error.message
 
 
 ROWS = {
@@ -219,15 +221,15 @@ ROWS = {
 
 @pytest.mark.parametrize("method", [CREATE, READ])
 @pytest.mark.parametrize("case", ROWS)
-def test_rows_are_refused(case: str, method: str, warehouse: Any) -> None:
-    """Through Google's client of the Storage Read API, whose call it is."""
-    code, said, kind, hint = ROWS[case]
+def test_denied_rows(case: str, method: str, warehouse: Any) -> None:
+    """Errors pass through Google's client of the Storage Read API."""
+    code, message, kind, hint = ROWS[case]
     warehouse.load(small_table())
-    warehouse.proxy.faults += [Fault(method, code, said)] * 4  # each of four streams may ask
+    warehouse.proxy.faults += [Fault(method, code, message)] * 4  # each of four streams may ask
     opened = open_source(
         DatasetConfig(source=warehouse.uri("t"), partition_by="key", target="target")
     )
     with pytest.raises(kind) as caught:
         list(opened.batches(["key", "target"]))
-    assert said.removesuffix(".") in str(caught.value)
+    assert message.removesuffix(".") in str(caught.value)
     assert hint in (caught.value.hint or "")

@@ -1,4 +1,4 @@
-"""Never two jobs: what a data set that is made again, and whoever is late or killed, may meet."""
+"""One job per dataset build: rebuilds, slow processes and killed processes start no second job."""
 
 from __future__ import annotations
 
@@ -38,47 +38,47 @@ DELETE_OUTPUT = "steps.split.step.delete_job_output"
 
 
 class KilledError(BaseException):
-    """Nobody catches it, as with a process that is killed."""
+    """A kill of the process, which no code catches."""
 
 
 def die(*_: object, **__: object) -> Any:
-    """Stand for the end of the process."""
+    """Simulate the death of the process."""
     raise KilledError
 
 
 @pytest.fixture
 def killed_at(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
-    """Split, and be killed where a name is called."""
+    """Return a function that splits, and dies when a named function is called."""
 
-    def kill(where: str, *args: Any, **more: Any) -> None:
+    def kill(function: str, *args: Any, **options: Any) -> None:
         with monkeypatch.context() as patch:
-            patch.setattr(where, die)
+            patch.setattr(function, die)
             with pytest.raises(KilledError):
-                split_with(*args, **more)
+                split_with(*args, **options)
 
     return kill
 
 
 def distinct_names(jobs: Jobs) -> int:
-    """Number of names that jobs have."""
+    """Return the number of distinct job names."""
     return len({job.about["name"] for job in jobs.jobs.values()})
 
 
 def remove(folder: str) -> None:
-    """Remove a folder, as somebody does who clears up."""
+    """Delete a folder, like a cleanup by hand or by a lifecycle rule."""
     storage = storage_for(folder)
     for name in storage.names(folder):
         remove(f"{folder}/{name}")
     storage.delete(folder)
 
 
-# --- data sets that are made again
+# --- rebuilt datasets
 
 
 def test_forced_run_does_not_reuse_job_of_earlier_dataset(
     root: str, jobs: Jobs, tmp_path: Path, killed_at: Callable[..., None]
 ) -> None:
-    """The claimer is killed before he submits, and whoever looks for his job finds none."""
+    """The claim's owner dies before submitting; no job exists."""
     source = upload(root, tmp_path)
     first = split_with(engine(), source, root)
     killed_at(SUBMIT, engine(), source, root, force=True)
@@ -93,7 +93,7 @@ def test_forced_run_does_not_reuse_job_of_earlier_dataset(
 def test_deleted_dataset_is_rebuilt(
     left: bool, root: str, jobs: Jobs, tmp_path: Path, killed_at: Callable[..., None]
 ) -> None:
-    """Also where claims and the job's folder are left, which say that its parts are there."""
+    """Leftover claims and job output, which refer to deleted parts, do not matter."""
     source = upload(root, tmp_path)
     if left:
         killed_at(DELETE_OUTPUT, engine(), source, root)
@@ -110,7 +110,7 @@ def test_deleted_dataset_is_rebuilt(
 def test_forced_run_ignores_leftover_claims_and_parts(
     where: str, root: str, jobs: Jobs, tmp_path: Path, killed_at: Callable[..., None]
 ) -> None:
-    """Whoever made it was killed before he had removed claims and parts."""
+    """The process that built the dataset dies before it deletes claims and job output."""
     source = upload(root, tmp_path)
     killed_at(where, engine(), source, root)
     again = split_with(engine(), source, root, force=True)
@@ -134,7 +134,7 @@ def test_job_with_deleted_parts_is_repeated(
 def test_reused_job_name_after_cleanup_starts_new_job(
     root: str, jobs: Jobs, tmp_path: Path, killed_at: Callable[..., None]
 ) -> None:
-    """As a lifecycle rule does after a week, while Dataflow still knows the job."""
+    """A lifecycle rule deletes claims after a week, while Dataflow still lists the job."""
     source = upload(root, tmp_path)
     killed_at("steps.split.engines.beam.dataflow.assemble_dataset", engine(), source, root)
     remove(ProjectLayout(root, "p").works)
@@ -195,7 +195,7 @@ def test_killed_forced_run_reports_error_of_its_own_job(
 
 
 def test_failed_forced_run_reads_its_source_again(root: str, jobs: Jobs, tmp_path: Path) -> None:
-    """Else what was mended in between would not be seen."""
+    """A source that was fixed in the meantime is read again."""
     table, checkpoint = small_table(), f"{root}/checkpoint.json"
     bad = table.append_column("bad", pa.array([float("inf")] * len(table)))
     source = upload(root, tmp_path, bad)
@@ -213,7 +213,7 @@ def test_late_cleanup_keeps_output_of_next_build(
     monkeypatch: pytest.MonkeyPatch,
     killed_at: Callable[..., None],
 ) -> None:
-    """A forced run has begun meanwhile, and its pod is killed: its job is found again."""
+    """A forced run starts in the meantime, its pod is killed, and its job is found again."""
     source, checkpoint = upload(root, tmp_path), f"{root}/checkpoint.json"
     options: dict[str, Any] = {"force": True, "checkpoint": checkpoint}
 
@@ -230,14 +230,14 @@ def test_late_cleanup_keeps_output_of_next_build(
     assert submitted_numbers(jobs) == ["1", "1"]
 
 
-# --- who is late
+# --- slow processes
 
 
 @pytest.mark.parametrize("where", ["build", "_submit_once"])
 def test_slow_claimer_submits_no_second_job(
     where: str, root: str, jobs: Jobs, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Dataflow takes the same request once, although the job of that name has ended."""
+    """Dataflow accepts a request once, even after the job with that name has ended."""
     source, at, real = upload(root, tmp_path), f"steps.split.engines.beam.job.{where}", job_module
     original = getattr(real, where)
 
@@ -279,7 +279,7 @@ def test_slow_claimer_follows_newer_claim_in_other_region(
 def test_pointer_written_during_lookup_is_used(
     look: int, root: str, jobs: Jobs, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """He takes it for the one to find, not for the one to pass over."""
+    """The new pointer is used, not taken for the ignored version."""
     source, original, looks = upload(root, tmp_path), DatasetPointer.find, count(1)
 
     def late(link: DatasetPointer) -> PartitionIndex | None:
@@ -297,7 +297,7 @@ def test_pointer_written_during_lookup_is_used(
 def test_job_that_ends_before_it_is_listed_is_found(
     root: str, jobs: Jobs, tmp_path: Path, killed_at: Callable[..., None]
 ) -> None:
-    """It refuses the second request, and for a while tells nobody of the first."""
+    """Dataflow rejects the second request, and does not list the first job for a while."""
     source, jobs.lag = upload(root, tmp_path), 20.0
     killed_at("steps.google.dataflow.Dataflow.get", engine(), source, root)
     (job,) = jobs.jobs.values()
@@ -325,7 +325,7 @@ def test_unlisted_job_of_killed_submitter_is_found(
 def test_job_is_found_in_its_region(
     root: str, jobs: Jobs, tmp_path: Path, killed_at: Callable[..., None]
 ) -> None:
-    """Another run may have its own jobs elsewhere."""
+    """Another run can use another region."""
     running(root, jobs, tmp_path, killed_at)
     jobs.hurry()
     elsewhere = CONFIG.model_copy(update={"region": "us-east1"})
@@ -353,7 +353,7 @@ def test_vanished_job_is_not_submitted_again(
     killed_at: Callable[..., None],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """It is not submitted again: it may be a fault of Dataflow's, and the job goes on."""
+    """Dataflow may have lost it only temporarily, while the job continues."""
     source = upload(root, tmp_path)
     killed_at("steps.split.engines.beam.dataflow.assemble_dataset", engine(), source, root)
     jobs.lag = 3600.0
@@ -367,17 +367,17 @@ def test_vanished_job_is_not_submitted_again(
     assert submitted_numbers(jobs) == ["1"]
 
 
-# --- who leaves
+# --- followers that leave
 
 
 def running(root: str, jobs: Jobs, tmp_path: Path, killed_at: Callable[..., None]) -> None:
-    """A job that runs, whose follower was killed."""
+    """Start a job whose follower is killed."""
     jobs.delay = 60.0
     killed_at("steps.split.engines.beam.dataflow._follow", engine(), upload(root, tmp_path), root)
 
 
 def states(jobs: Jobs) -> list[str]:
-    """Of all jobs."""
+    """Return the states of all jobs."""
     return [job.state.removeprefix("JOB_STATE_") for job in jobs.jobs.values()]
 
 
@@ -426,7 +426,7 @@ def test_run_cancels_only_its_own_job(
 def test_two_followers_leaving_at_once_cancel_the_job(
     root: str, jobs: Jobs, tmp_path: Path, killed_at: Callable[..., None]
 ) -> None:
-    """Neither counts on the other, who has begun to leave."""
+    """A follower that is leaving does not keep the job running."""
     running(root, jobs, tmp_path, killed_at)
     claims = claims_of(root)
     claims.follow("the other")
@@ -450,7 +450,7 @@ def test_returning_follower_keeps_the_job(
 def test_unlisted_job_is_cancelled(
     root: str, jobs: Jobs, tmp_path: Path, killed_at: Callable[..., None]
 ) -> None:
-    """Whoever submitted it was killed before he could say its id."""
+    """The process that submitted the job dies before it records the id."""
     jobs.delay, jobs.lag = 60.0, 3.0
     killed_at("steps.google.dataflow.Dataflow.get", engine(), upload(root, tmp_path), root)
     assert cancel_unless_followed(claims_of(root), "run") is not None

@@ -1,4 +1,4 @@
-"""The rows of a BigQuery source are fixed when the data set is begun, and never old ones."""
+"""Snapshots of a BigQuery source: rows are fixed when a build starts, and are never stale."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ NEW = small_table(20, rows=500, seed=1)
 
 
 def file(table: pa.Table, folder: Path) -> DatasetConfig:
-    """The same rows as a file."""
+    """Write the same rows to a file."""
     pq.write_table(table, folder / "same.parquet")
     return DatasetConfig(source=f"{folder}/same.parquet", partition_by="key", target="target")
 
@@ -63,18 +63,18 @@ def finish(process: subprocess.Popen[bytes]) -> dict[str, Any]:
 
 @contextmanager
 def killed_while_it_reads(house: Any, path: Path) -> Iterator[None]:
-    """``refeed split`` is killed in the middle of its rows."""
+    """Kill ``refeed split`` while it reads rows."""
     house.proxy.hold_after = 0
     process = start("split", path)
     assert house.proxy.held.wait(60)
     process.kill()
     process.communicate()
     house.proxy.hold_after = None
-    house.proxy.go_on.set()
+    house.proxy.resume.set()
     yield
 
 
-def test_rows_that_change_after_a_kill_are_not_seen(warehouse: Any, lab: Workspace) -> None:
+def test_restarted_split_reads_the_same_rows(warehouse: Any, lab: Workspace) -> None:
     warehouse.load(OLD)
     path = spec(lab, {"source": warehouse.uri("t")})
     with killed_while_it_reads(warehouse, path):
@@ -87,7 +87,7 @@ def test_rows_that_change_after_a_kill_are_not_seen(warehouse: Any, lab: Workspa
     assert finish(start("split", path))["dataset"] != old.index.dataset
 
 
-def test_a_view_that_changes_after_a_kill_is_not_seen(warehouse: Any, lab: Workspace) -> None:
+def test_restarted_split_reads_the_same_view(warehouse: Any, lab: Workspace) -> None:
     warehouse.load(OLD)
     warehouse.load(NEW, "other")
     warehouse.run("CREATE VIEW {d}.v AS SELECT * FROM {d}.t")
@@ -102,7 +102,7 @@ def test_a_view_that_changes_after_a_kill_is_not_seen(warehouse: Any, lab: Works
     assert finish(start("split", path))["dataset"] == new.index.dataset
 
 
-def test_two_that_start_at_once_share_rows_and_job(warehouse: Any, tmp_path: Path) -> None:
+def test_concurrent_splits_share_snapshot_and_job(warehouse: Any, tmp_path: Path) -> None:
     warehouse.load(small_table())
     query = config(
         warehouse, query=f"SELECT * FROM `{warehouse.name('t')}`", staging=warehouse.staging
@@ -110,11 +110,11 @@ def test_two_that_start_at_once_share_rows_and_job(warehouse: Any, tmp_path: Pat
     with ThreadPoolExecutor(4) as pool:
         made = list(pool.map(lambda _: split_into(tmp_path, query), range(4)))
     assert len({each.index.dataset for each in made}) == 1
-    assert len(warehouse.jobs()) <= 2  # one that comes after the others have ended begins anew
+    assert len(warehouse.jobs()) <= 2  # one that starts after the others have ended runs its own
     assert pins(tmp_path) == []
 
 
-def test_a_job_that_is_there_is_waited_for(warehouse: Any) -> None:
+def test_existing_job_is_awaited(warehouse: Any) -> None:
     warehouse.load(small_table())
     query = config(
         warehouse, query=f"SELECT * FROM `{warehouse.name('t')}`", staging=warehouse.staging
@@ -130,7 +130,7 @@ def test_a_job_that_is_there_is_waited_for(warehouse: Any) -> None:
     assert warehouse.jobs() == [f"{BigQuerySnapshot.from_json(pin).name}_0"]
 
 
-def test_a_job_that_failed_gets_the_next_number(warehouse: Any) -> None:
+def test_failed_job_is_followed_by_next_number(warehouse: Any) -> None:
     warehouse.load(small_table())
     query = config(
         warehouse, query=f"SELECT * FROM `{warehouse.name('t')}`", staging=warehouse.staging
@@ -148,7 +148,7 @@ def test_a_job_that_failed_gets_the_next_number(warehouse: Any) -> None:
     assert warehouse.results() == [f"{name}_2"]
 
 
-def test_a_result_expires_by_itself(warehouse: Any) -> None:
+def test_result_table_expires(warehouse: Any) -> None:
     warehouse.load(small_table())
     query = config(
         warehouse, query=f"SELECT * FROM `{warehouse.name('t')}`", staging=warehouse.staging
@@ -160,26 +160,26 @@ def test_a_result_expires_by_itself(warehouse: Any) -> None:
     assert 29.9 < hours < 30.1
 
 
-def test_what_has_not_changed_is_not_read_again(warehouse: Any, tmp_path: Path) -> None:
+def test_unchanged_source_is_reused(warehouse: Any, tmp_path: Path) -> None:
     warehouse.load(small_table())
     warehouse.run("CREATE VIEW {d}.v AS SELECT * FROM {d}.t WHERE whole < 6")
-    places = [
+    configs = [
         config(warehouse),
         config(warehouse, "v", staging=warehouse.staging),
         config(
             warehouse, query=f"SELECT * FROM `{warehouse.name('v')}`", staging=warehouse.staging
         ),
     ]
-    for place in places:
-        assert not split_into(tmp_path, place).reused
-        assert split_into(tmp_path, place).reused
+    for source_config in configs:
+        assert not split_into(tmp_path, source_config).reused
+        assert split_into(tmp_path, source_config).reused
     assert len(warehouse.jobs()) == 2
     warehouse.run("INSERT INTO {d}.t (key, target) VALUES ('new', 1)")
-    assert [split_into(tmp_path, place).reused for place in places] == [False] * 3
-    assert not split_into(tmp_path, places[0].model_copy(update={"filter": "whole < 6"})).reused
+    assert [split_into(tmp_path, source_config).reused for source_config in configs] == [False] * 3
+    assert not split_into(tmp_path, configs[0].model_copy(update={"filter": "whole < 6"})).reused
 
 
-def test_a_view_within_a_view_is_seen_to_change(warehouse: Any, tmp_path: Path) -> None:
+def test_change_of_nested_view_is_detected(warehouse: Any, tmp_path: Path) -> None:
     warehouse.load(small_table())
     warehouse.run("CREATE VIEW {d}.inner_view AS SELECT * FROM {d}.t")
     warehouse.run("CREATE VIEW {d}.v AS SELECT * FROM {d}.inner_view")
@@ -198,9 +198,7 @@ def test_a_view_within_a_view_is_seen_to_change(warehouse: Any, tmp_path: Path) 
         "SELECT * EXCEPT (flag), TRUE AS flag FROM {t} CROSS JOIN {clock}",
     ],
 )
-def test_a_query_that_may_give_other_rows_is_run_again(
-    warehouse: Any, tmp_path: Path, query: str
-) -> None:
+def test_nondeterministic_query_is_run_again(warehouse: Any, tmp_path: Path, query: str) -> None:
     warehouse.load(small_table())
     warehouse.run("CREATE VIEW {d}.clock AS SELECT CURRENT_DATE() AS today")
     sql = query.replace("{t}", f"`{warehouse.name('t')}`")
@@ -209,14 +207,14 @@ def test_a_query_that_may_give_other_rows_is_run_again(
     assert [split_into(tmp_path, live).reused for _ in range(2)] == [False, False]
 
 
-def test_words_in_texts_and_comments_do_not_count(warehouse: Any, tmp_path: Path) -> None:
+def test_words_in_literals_and_comments_are_ignored(warehouse: Any, tmp_path: Path) -> None:
     warehouse.load(small_table())
     sql = f"SELECT *, 'now' AS x -- RAND()\nFROM `{warehouse.name('t')}` /* CURRENT_DATE() */"
     query = config(warehouse, query=sql, staging=warehouse.staging)
     assert [split_into(tmp_path, query).reused for _ in range(2)] == [False, True]
 
 
-def test_told_to_compute_anew_it_reads_the_rows_of_now(warehouse: Any, lab: Workspace) -> None:
+def test_forced_split_reads_current_rows(warehouse: Any, lab: Workspace) -> None:
     warehouse.load(OLD)
     path = spec(lab, {"source": warehouse.uri("t")})
     with killed_while_it_reads(warehouse, path):
@@ -232,13 +230,11 @@ def test_told_to_compute_anew_it_reads_the_rows_of_now(warehouse: Any, lab: Work
 
 
 class KilledError(BaseException):
-    """Nobody catches it, as with a process that is killed."""
+    """A kill of the process, which no code catches."""
 
 
-def test_a_run_goes_on_with_the_rows_that_it_has_begun_whatever_others_do(
-    warehouse: Any, tmp_path: Path
-) -> None:
-    """Both are told to read anew: the one that is started again does so no second time."""
+def test_resumed_run_keeps_its_snapshot(warehouse: Any, tmp_path: Path) -> None:
+    """Both runs are forced, but the restarted one takes no second snapshot."""
     warehouse.load(OLD)
     live, old = config(warehouse), split_into(tmp_path, file(OLD, tmp_path), "files")
     request = SplitRequest(live, None, None, "auto", 5, force=True)
@@ -253,14 +249,14 @@ def test_a_run_goes_on_with_the_rows_that_it_has_begun_whatever_others_do(
     other = split(request, project, storage, NoProgress())
     assert pins(tmp_path) == []
     for _ in range(2):
-        mine = split(
+        resumed = split(
             request, project, storage, NoProgress(), checkpoint=str(tmp_path / "begun.json")
         )
-        assert mine.index.dataset == old.index.dataset != other.index.dataset
+        assert resumed.index.dataset == old.index.dataset != other.index.dataset
 
 
 @pytest.mark.parametrize("damage", ["old", "no json", "of another version"])
-def test_a_pin_that_is_of_no_use_is_replaced(
+def test_invalid_snapshot_is_replaced(
     warehouse: Any, tmp_path: Path, damage: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     warehouse.load(small_table())
@@ -285,7 +281,7 @@ def test_a_pin_that_is_of_no_use_is_replaced(
     assert pins(tmp_path) == []
 
 
-def test_flights_are_the_data_set_of_the_file(warehouse: Any, tmp_path: Path) -> None:
+def test_flights_from_bigquery_equal_the_file(warehouse: Any, tmp_path: Path) -> None:
     flights = Path("data/flights.parquet")
     if not flights.is_file():
         pytest.skip("make demo writes data/flights.parquet")
@@ -296,7 +292,7 @@ def test_flights_are_the_data_set_of_the_file(warehouse: Any, tmp_path: Path) ->
     assert made.index == file.index
 
 
-def test_a_run_from_bigquery_has_the_tables_of_the_file(warehouse: Any, lab: Workspace) -> None:
+def test_run_from_bigquery_equals_run_from_file(warehouse: Any, lab: Workspace) -> None:
     table = small_table(3)
     warehouse.load(table)
     lab.write_table(table)
@@ -315,7 +311,7 @@ def test_a_run_from_bigquery_has_the_tables_of_the_file(warehouse: Any, lab: Wor
     assert tables[0] == tables[1] == tables[2]
 
 
-def test_validate_tells_bytes_and_warnings(warehouse: Any, lab: Workspace) -> None:
+def test_validate_reports_bytes_and_warnings(warehouse: Any, lab: Workspace) -> None:
     warehouse.load(small_table())
     path = spec(lab, {"source": warehouse.uri("t")})
     done = subprocess.run(
