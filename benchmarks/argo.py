@@ -1,4 +1,4 @@
-"""What the engine costs: Argo and Kubernetes around the work, on the cluster that is set up.
+"""Overhead of Argo and Kubernetes around the steps, on the configured cluster.
 
 Needs REFEED_INSTALLATION (its first project is used) and a cluster, so it runs only when asked for
 by name. Times are read from the Workflow's nodes and from the steps' own logs. The limit is a pod
@@ -39,7 +39,7 @@ class _Nobody:
 
 
 def run(*, quick: bool = False) -> list[Row]:
-    """The rows of the table."""
+    """Return the rows of the table."""
     installation, cluster = load_installation(), connect(os.environ)
     partitions = 20 if quick else _PARTITIONS
     with scratch() as folder:
@@ -108,7 +108,7 @@ def _step(number: int) -> dict[str, str]:
 
 
 def follow_bare(cluster: Cluster, namespace: str, name: str) -> Manifest:
-    """The workflow once it has ended."""
+    """Return the workflow when it has ended."""
     while True:
         found = cluster.workflow(namespace, name) or {}
         if found.get("status", {}).get("phase") in ENDED:
@@ -165,13 +165,13 @@ def _rows(workflow: Manifest, found: FoundRun, bare: list[float]) -> Iterator[Ro
 
 
 _MOST_PODS = 100
-"""The default of ``execution.max_pods``: partitions add nothing to the object, only pods do."""
+"""Default of ``execution.max_pods``: the object grows with pods, not with partitions."""
 _ETCD_KIB = 1536
 """An object's size at the most, by etcd's default (--max-request-bytes); Argo's is 1 MiB."""
 
 
 def sizes(workflow: Manifest) -> tuple[int, int]:
-    """What a Workflow takes as JSON: without its training nodes, and for each shard (in bytes).
+    """Return the size of a Workflow as JSON in bytes: without training nodes, and per shard.
 
     A shard has a node of type Retry and one of type Pod per try; with one try they are two.
     """

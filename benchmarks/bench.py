@@ -24,7 +24,7 @@ from steps.train.workers.host import cpu_model_name
 
 HERE = ("train", "dependence", "split", "beam", "warehouse", "collect", "memory", "compile")
 NAMES = (*HERE, "engine")
-"""The last one needs a cluster, so it must be asked for by name."""
+"""Benchmarks by name; the last one needs a cluster and runs only if named."""
 RESULTS = Path(__file__).with_name("results.md")
 _PREFACE = """# Benchmarks
 
@@ -43,7 +43,7 @@ _LIBRARIES = (
 
 
 def markdown(rows: list[Row]) -> str:
-    """The rows as a table."""
+    """Return the rows as a table."""
     lines = [HEADER, ["---"] * len(HEADER), *(row.cells() for row in rows)]
     return "\n".join("| " + " | ".join(cells) + " |" for cells in lines)
 

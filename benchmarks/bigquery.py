@@ -1,4 +1,4 @@
-"""From BigQuery to a data set, beside reading the rows alone.
+"""From BigQuery to a dataset, compared with only reading the rows.
 
 The limit is Google's own client of the Storage Read API, with as many streams at once as ours,
 whose Arrow batches are decoded and dropped. Ours reads the same rows through the same server, and
@@ -60,7 +60,7 @@ def reading(source: str, _out: str) -> float:
 
 
 def load(server: BigQuery, folder: Path, rows: int) -> str:
-    """The table as BigQuery has it."""
+    """Return the table as in BigQuery."""
     server.client.create_dataset(f"{PROJECT}.bench")
     server.load(
         pq.read_table(write_table(folder / "t.parquet", rows, FEATURES, KEYS)), f"bench.t{rows}"

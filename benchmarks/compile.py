@@ -1,4 +1,4 @@
-"""What ``refeed compile`` costs above its one heavy import.
+"""Cost of ``refeed compile`` beyond its one heavy import.
 
 The limit is a fresh Python that imports Hera and does nothing: pydantic makes some 300 classes of
 Argo's and Kubernetes' models there, which no caller can leave out. Both are whole processes with
@@ -25,7 +25,7 @@ _SPEC = [
 
 
 def run(*, quick: bool = False) -> list[Row]:
-    """The rows of the table."""
+    """Return the rows of the table."""
     command = [*_SPEC, "/dev/null"]
     for warm_up in (command, _BARE):
         _took(warm_up)

@@ -1,4 +1,4 @@
-"""How much memory a split and a whole run need at the most, all processes together.
+"""Peak memory of a split and of a whole run, all processes together.
 
 The sum of proportional set sizes over the process tree, sampled every 50 ms: a page that forked
 workers share counts once. The limit is that of a small machine, 2 GiB, and does not grow with the
@@ -42,7 +42,7 @@ def of_split(folder: Path, rows: int) -> Row:
 
 
 def of_run(folder: Path, partitions: int, rows: int, features: int) -> Row:
-    """A whole `refeed run`, as a user calls it, with small models."""
+    """Run the whole `refeed run` command, with small models."""
     write_table(folder / "table.parquet", partitions * rows, features + 1, partitions, even=True)
     spec = {
         "name": "many",

@@ -1,4 +1,4 @@
-"""How long the split step takes beside public tools that write the same partitions.
+"""Time of the split step compared with public tools that write the same partitions.
 
 Ours is all that `refeed run` does in the step: digest of the source, canonical types, row hashes,
 summaries, sample, part files in canonical order, partition index, shared grid, and statistics of
@@ -27,7 +27,7 @@ def ours(source: str, out: str, file_format: str, *, statistics: bool = True) ->
 
 
 def bare(source: str, out: str, file_format: str) -> float:
-    """The same without statistics."""
+    """Split without statistics."""
     return ours(source, out, file_format, statistics=False)
 
 

@@ -1,4 +1,4 @@
-"""What holds for every template that is compiled, read from the golden files."""
+"""Properties of every compiled template, read from the golden files."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ every_template = pytest.mark.parametrize("case", WITH_TEMPLATES, ids=lambda case
 
 
 def templates(case: Case) -> Iterator[dict[str, Any]]:
-    """The templates with a container."""
+    """Yield the templates with a container."""
     found = [each for each in case.golden()["spec"]["templates"] if "container" in each]
     assert len(found) >= 5
     yield from found

@@ -137,7 +137,7 @@ def test_check_names_stale_files_and_writes_nothing(path: str, change: str, over
 
 
 def test_argo_component_follows_installation_file(overlay: Path) -> None:
-    """Where an overlay installs it: its images, its server's account, the executor's version."""
+    """Check images, the server's account and the executor's version if an overlay installs Argo."""
     manifests = overlay.parents[1] / "argo-workflows"
     (overlay / "argo-workflows").mkdir()
     manifests.mkdir()

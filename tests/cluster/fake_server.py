@@ -1,4 +1,4 @@
-"""A real HTTP server at the far end, which answers what a test says and remembers what it got."""
+"""A fake HTTP server that returns given replies and records the requests."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ RECORDED: dict[str, Reply] = {
         Path(__file__).with_name("refusals.json").read_text()
     ).items()
 }
-"""What a Kubernetes 1.34 and an Argo server 4.0 (in client mode) really said."""
+"""Recorded responses of Kubernetes 1.34 and Argo server 4.0 (in client mode)."""
 
 
 @dataclass
@@ -38,7 +38,7 @@ class Request:
 
 @dataclass
 class FakeServer:
-    """The server: replies are used up one by one, and the last one stays."""
+    """A fake server that returns its replies in order and repeats the last one."""
 
     replies: list[Reply]
     requests: list[Request] = field(default_factory=list)
@@ -103,7 +103,7 @@ def without_sleep(pauses: list[float] | None = None) -> RetryPolicy:
 
 
 def manifest(kind: str, name: str, **metadata: Any) -> dict[str, Any]:
-    """A small object of a kind."""
+    """Return a small object of a kind."""
     return {
         "apiVersion": "argoproj.io/v1alpha1",
         "kind": kind,

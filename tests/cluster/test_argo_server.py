@@ -1,4 +1,4 @@
-"""The Argo server behind the cluster port: what is sent, and what becomes of each answer."""
+"""The adapter for the Argo server: requests sent and responses handled."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def server(end: FakeServer, token: str = TOKEN, pauses: list[float] | None = Non
 
 
 def refused(reply: tuple[int, object]) -> RefeedError:
-    """What becomes of an answer to a create."""
+    """Return the error raised for a reply to a create."""
     with far_end(reply) as end, pytest.raises(RefeedError) as caught:
         server(end).create(manifest("Workflow", "w"))
     assert TOKEN not in str(caught.value)

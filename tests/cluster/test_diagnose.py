@@ -1,4 +1,4 @@
-"""What is said about a run that is stuck, from statuses as a real Argo wrote them."""
+"""Diagnosis of stuck runs, from statuses recorded with a real Argo."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ def pod_of(workflow: dict[str, Any]) -> dict[str, Any]:
 
 
 def running(*messages: str, phase: str = "Pending", step: str = "collect") -> dict[str, Any]:
-    """A Workflow with a pod for each message."""
+    """Return a Workflow with a pod for each message."""
     nodes = {
         str(number): {"type": "Pod", "templateName": step, "phase": phase, "message": message}
         for number, message in enumerate(messages)

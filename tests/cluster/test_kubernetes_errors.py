@@ -1,4 +1,4 @@
-"""The Kubernetes API behind the cluster port: what is sent, and what becomes of each answer."""
+"""The adapter for the Kubernetes API: requests sent and responses handled."""
 
 from __future__ import annotations
 
@@ -39,20 +39,20 @@ def api(address: str, pauses: list[float] | None = None, timeout: float = 5) -> 
 
 
 def refused(reply: Reply) -> RefeedError:
-    """What becomes of an answer to a create."""
+    """Return the error raised for a reply to a create."""
     with far_end(reply) as end, pytest.raises(RefeedError) as caught:
         api(end.address).create(manifest("Workflow", "w"))
     return caught.value
 
 
 def said(message: str, status: int = 403) -> RefeedError:
-    """What becomes of a message of the API server's."""
+    """Return the error for a message of the API server."""
     asked = ApiRequest("create", "Workflow", "project", "w", "the Kubernetes API", "user 'ada'")
     return error_from_response(asked, status, message)
 
 
 def kubeconfig(folder: Path, end: FakeServer) -> Path:
-    """A file with two contexts, of which the second is current."""
+    """Write a kubeconfig with two contexts; the second is current."""
     place = {"server": f"http://{end.address}"}
     config = {
         "apiVersion": "v1",

@@ -39,7 +39,7 @@ PATIENCE_SECONDS = 60.0
 
 @pytest.fixture(scope="module")
 def place() -> Iterator[str]:
-    """A namespace of this test's own."""
+    """Create a namespace for this test."""
     if not kubectl("get", "namespace", PLACE).ok:
         must("create", "namespace", PLACE)
     yield PLACE
@@ -54,7 +54,7 @@ def cluster(request: pytest.FixtureRequest, place: str) -> Cluster:
 
 
 def manifest(kind: str, name: str, place: str = PLACE, **labels: str) -> Manifest:
-    """A workflow that does nothing, and does so until it is told to go on."""
+    """Return a workflow that does nothing and stays suspended until it is resumed."""
     return {
         "apiVersion": "argoproj.io/v1alpha1",
         "kind": kind,

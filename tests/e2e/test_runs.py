@@ -134,7 +134,7 @@ def test_preempted_five_times_and_then_killed_for_memory(platform: Platform, nam
 
 
 def _training(platform: Platform, address: RunAddress, number: int) -> bool:
-    """Whether the training pod of that number is at work; an earlier one may have had its name."""
+    """Return whether the training pod with that number is running."""
     pods = platform.pods(address, "train")
     return len(pods) == number and not pods[-1].cause
 

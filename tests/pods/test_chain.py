@@ -1,4 +1,4 @@
-"""All steps as pods, one after the other, against a run of the same spec on a laptop."""
+"""All steps as pods, compared with a local run of the same spec."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The check step: the form's answers go into the spec, and a bad one costs nothing else."""
+"""The check step: it applies the form's values to the spec and rejects invalid ones."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ GIVEN = "20260505T050505-beef"
 
 
 def saved(world: FakeProject, run: str) -> ExperimentSpec:
-    """The spec as the check step wrote it down."""
+    """Return the spec that the check step wrote."""
     uri = f"{world.root}/lab/runs/trial/{run}/operations/spec.json"
     return read_parsed(world.storage, uri, ExperimentSpec.model_validate_json)
 
@@ -130,7 +130,7 @@ def test_invalid_form_value_is_named_and_changes_no_failed_run(
 
 
 def kinds_of_files(world: FakeProject) -> list[str]:
-    """What there is in the only run's folder."""
+    """Return the files in the only run's folder."""
     return sorted({name.split("/")[4] for name in world.files()})
 
 

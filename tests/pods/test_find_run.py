@@ -40,5 +40,5 @@ def test_find_run_reads_one_status_per_experiment(
 
 
 def test_unknown_run_lists_recent_runs(begun: Argo) -> None:
-    with pytest.raises(MissingInputError, match=f"the newest are: {begun.address.run}"):
+    with pytest.raises(MissingInputError, match=f"Recent runs: {begun.address.run}"):
         find_run(begun.world.platform, "20000101T000000-0000")

@@ -1,4 +1,4 @@
-"""The exit handler: the books are closed, somebody is told, and the webhook stays a secret."""
+"""The exit handler: it closes the record, posts to the webhook and keeps its URL secret."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ SECRET = "T0PSECRET"
 
 @contextmanager
 def webhook(posts: list[dict[str, Any]]) -> Iterator[str]:
-    """A server that keeps what it is posted; yields its URL, which holds a secret."""
+    """Start a server that records posts, and yield its URL, which contains a secret."""
 
     class Hook(BaseHTTPRequestHandler):
         def do_POST(self) -> None:

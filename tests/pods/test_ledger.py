@@ -1,4 +1,4 @@
-"""What ended a pod: told by itself, or by the next one, which the workflow engine tells."""
+"""Causes of pods' ends, recorded by the pod itself or by the next one."""
 
 from __future__ import annotations
 

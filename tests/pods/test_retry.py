@@ -22,7 +22,7 @@ from workflows.runs.submit import retry
 
 @dataclass
 class OneNamespace:
-    """A cluster that holds Workflows by name, and remembers what it was told to create.
+    """A fake cluster that holds Workflows by name and records those created.
 
     Attributes:
         held: by name.

@@ -1,1 +1,1 @@
-"""What runs in a pod: each step, told by its command line and environment, leaving files behind."""
+"""The steps as they run in a pod, configured by command line and environment."""
