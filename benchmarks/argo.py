@@ -31,7 +31,7 @@ _ROWS, _FEATURES, _PARTITIONS = 200_000, 10, 200
 _BARE_PODS = 4
 
 
-class _Nobody:
+class _SilentWatcher:
     def show(self, view: object) -> None:
         del view
 
@@ -44,7 +44,7 @@ def run(*, quick: bool = False) -> list[Row]:
     partitions = 20 if quick else _PARTITIONS
     with scratch() as folder:
         submitted = _submit(folder, partitions, installation, cluster)
-    follow(submitted, cluster, _Nobody())
+    follow(submitted, cluster, _SilentWatcher())
     workflow = cluster.workflow(submitted.namespace, submitted.workflow) or {}
     found = find_run(installation, submitted.address.run)
     say("bare pods")
