@@ -38,7 +38,7 @@ BAD_FILES: dict[str, tuple[str, str, str, str]] = {
         "split: medium",
         "split: huge",
         "images",
-        "steps.split is 'huge', which is no class; there are small, medium, large",
+        "steps.split is 'huge', which is not a class: small, medium, large",
     ),
     "an image without a tag": (
         "docker.io/refeed/split:0.1.0",
@@ -166,7 +166,7 @@ def test_given_file_takes_precedence_over_environment(
     assert find_installation(None) == Path("of/the/environment.yaml")
     assert find_installation("given.yaml") == Path("given.yaml")
     monkeypatch.delenv(VARIABLE)
-    with pytest.raises(MissingInputError, match=r"no installation file.*\nName it with --instal"):
+    with pytest.raises(MissingInputError, match=r"No installation file.*\nSet it with --instal"):
         find_installation(None)
 
 
@@ -252,14 +252,14 @@ MISFITS: dict[str, tuple[dict[str, Any], list[str]]] = {
         {"output": "runs"},
         [
             "'runs' is not under 'gs://refeed-demo'",
-            "a pod cannot reach a local folder",
+            "A pod cannot write a local folder",
             "--set output=gs://refeed-demo",
         ],
     ),
     "local source": (
         {"dataset__source": "data/my table.parquet"},
         [
-            "dataset.source: 'data/my table.parquet' is a local path, which a pod cannot reach",
+            "dataset.source: 'data/my table.parquet' is a local path, which a pod cannot read",
             "--set dataset.source=gs://refeed-demo/sources/my_table.parquet",
             "--upload",
         ],

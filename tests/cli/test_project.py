@@ -1,4 +1,4 @@
-"""``refeed project``: the folders of projects among the cluster's manifests."""
+"""``refeed project``: project folders among a cluster's manifests."""
 
 from __future__ import annotations
 
@@ -174,7 +174,7 @@ def test_spec_of_another_project_is_rejected_with_position(overlay: Path) -> Non
     assert isinstance(refused.exception, SpecError)
     line = spec.read_text().splitlines().index("project: lab") + 1
     assert f"{spec.name}:{line}:" in str(refused.exception)
-    assert "'lab' is not the project in whose folder" in str(refused.exception)
+    assert "'lab' is not the project of this folder" in str(refused.exception)
 
 
 def test_folder_without_kustomization_is_rejected(tmp_path: Path) -> None:

@@ -268,6 +268,6 @@ def test_an_analyst_of_one_project_is_none_of_another(
 
 
 def test_a_token_that_is_none_is_not_a_missing_right(analyst: Callable[[str], Cluster]) -> None:
-    with pytest.raises(ForbiddenError, match="does not know who") as caught:
+    with pytest.raises(ForbiddenError, match="Not authenticated") as caught:
         analyst("wrong").workflows(DEMO, "")
     assert "wrong" not in caught.value.message

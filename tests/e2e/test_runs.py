@@ -279,7 +279,7 @@ def test_ctrl_c_stops_following_and_not_the_run(platform: Platform, name: str) -
     process.send_signal(signal.SIGINT)
     _, err = process.communicate(timeout=30)
     assert process.returncode == 130
-    assert "No longer following; the run goes on" in err
+    assert "Stopped following; the run continues" in err
     (made,) = _workflows(name)
     wait_until("the end", lambda: workflow(made)["status"].get("phase") == "Succeeded", 360)
 

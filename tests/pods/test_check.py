@@ -88,7 +88,7 @@ BAD_FORMS: dict[str, tuple[dict[str, str], str]] = {
     "empty source": ({"source": ""}, "dataset: name either a source or a query"),
     "unknown trainer": (
         {"trainer": "oracle"},
-        "trainer: the installation has no image of a trainer 'oracle'",
+        "trainer: the installation has no image for the trainer 'oracle'",
     ),
     "rows in words": ({"min-rows": "many"}, "min-rows: 'many' is not valid"),
     "too few rows": ({"min-rows": "1"}, "min-rows: 1 is not valid"),
@@ -193,13 +193,13 @@ def test_given_run_is_resumed_and_its_failures_are_retried(
     "given", ["latest", "../x", GIVEN.upper(), f"{GIVEN}/x", f"{GIVEN}\n", " "]
 )
 def test_invalid_run_id_is_rejected_and_writes_nothing(given: str, world: FakeProject) -> None:
-    with pytest.raises(SpecError, match=r"run: .* is no run id, such as .*\n.*Leave it empty"):
+    with pytest.raises(SpecError, match=r"run: .* is not a run id such as .*\n.*Leave it empty"):
         world.workflow(form={"run": given}).begin()
     assert world.files() == []
 
 
 def test_missing_run_cannot_be_resumed(world: FakeProject) -> None:
-    with pytest.raises(MissingInputError, match=f"There is no run '{GIVEN}' to go on with"):
+    with pytest.raises(MissingInputError, match=f"There is no run '{GIVEN}' to resume"):
         world.workflow(form={"run": GIVEN}).begin()
     assert kinds_of_files(world) == ["logs", "pods", "status.json"]
 
@@ -214,7 +214,7 @@ def test_run_of_another_spec_is_rejected_and_unchanged(
     before = first.stored()
     run = first.outputs["run"]
     second = world.workflow("trial-2", form={"run": run, **form})
-    with pytest.raises(SpecError, match=r"was begun with another spec|is not valid"):
+    with pytest.raises(SpecError, match=r"was started with another spec|is not valid"):
         second.begin()
     assert world.storage.exists(first.address.run_layout.done)
     assert len(first.records()) == 2

@@ -92,7 +92,7 @@ def test_pod_rejects_another_store(
         return found | {env.SPEC: canonical_json(changed)}
 
     monkeypatch.setattr(workflow, "environment", tampered)
-    with pytest.raises(SpecError, match="is not the store that it was compiled for"):
+    with pytest.raises(SpecError, match="is not the project's store"):
         workflow.begin()
 
 
