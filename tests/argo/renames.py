@@ -163,9 +163,9 @@ def main() -> None:
         write()
     elif sys.argv[1:]:
         sys.exit(str(__doc__))
-    found = list(differences(old_files(), current_files(), committed_renames()))
-    sys.stdout.writelines(f"{line}\n" for line in found)
-    sys.exit(1 if found else 0)
+    differing = list(differences(old_files(), current_files(), committed_renames()))
+    sys.stdout.writelines(f"{line}\n" for line in differing)
+    sys.exit(1 if differing else 0)
 
 
 if __name__ == "__main__":

@@ -70,9 +70,9 @@ def compiled(spec: ExperimentSpec) -> Manifest:
 
 def spec_variable(manifest: Manifest) -> str:
     check = next(each for each in manifest["spec"]["templates"] if each["name"] == "check")
-    found = [each["value"] for each in check["container"]["env"] if each["name"] == SPEC]
-    assert len(found) == 1
-    text: str = found[0]
+    values = [each["value"] for each in check["container"]["env"] if each["name"] == SPEC]
+    assert len(values) == 1
+    text: str = values[0]
     return text
 
 

@@ -121,12 +121,12 @@ def test_installation_errors_have_a_position(name: str, tmp_path: Path) -> None:
     path.write_text(text)
     with pytest.raises(SpecError) as caught:
         load_installation(path)
-    told = str(caught.value)
-    assert sentence in told
-    assert told.startswith(f"{path}:")
+    message = str(caught.value)
+    assert sentence in message
+    assert message.startswith(f"{path}:")
     if name != "no YAML":
         line, column = place(text, at)
-        assert told.startswith(f"{path}:{line}:{column}: ")
+        assert message.startswith(f"{path}:{line}:{column}: ")
     assert caught.value.exit_code == 65
 
 
@@ -138,8 +138,8 @@ def test_empty_installation_parts_are_rejected(part: str, tmp_path: Path) -> Non
     path = tmp_path / "installation.yaml"
     path.write_text(text)
     line, column = place(text, f"{part}: {{}}")
-    wanted = rf"installation.yaml:{line}:{column + len(part) + 2}: {part}: .*at least 1 item"
-    with pytest.raises(SpecError, match=wanted):
+    pattern = rf"installation.yaml:{line}:{column + len(part) + 2}: {part}: .*at least 1 item"
+    with pytest.raises(SpecError, match=pattern):
         load_installation(path)
 
 
@@ -272,9 +272,9 @@ def test_misfit_hint_has_the_setting(name: str) -> None:
     changes, sentences = MISFITS[name]
     with pytest.raises(SpecError) as caught:
         project_for(installation(), small_spec(**changes))
-    told = str(caught.value)
+    message = str(caught.value)
     for sentence in sentences:
-        assert sentence in told
+        assert sentence in message
     assert len(caught.value.problems) == 1
 
 

@@ -58,7 +58,7 @@ class FakeServer:
 
 
 @contextmanager
-def far_end(*replies: Reply, location: str = "") -> Iterator[FakeServer]:
+def fake_server(*replies: Reply, location: str = "") -> Iterator[FakeServer]:
     """Serves until the block ends."""
     end = FakeServer(list(replies), location=location)
     with ThreadingHTTPServer(("127.0.0.1", 0), _handler(end)) as server:
@@ -98,8 +98,8 @@ def _handler(end: FakeServer) -> type[BaseHTTPRequestHandler]:
 
 def without_sleep(pauses: list[float] | None = None) -> RetryPolicy:
     """Patience that does not sleep, and tells how long it would have."""
-    told: Callable[[float], None] = (pauses if pauses is not None else []).append
-    return RetryPolicy(sleep=told)
+    record_pause: Callable[[float], None] = (pauses if pauses is not None else []).append
+    return RetryPolicy(sleep=record_pause)
 
 
 def manifest(kind: str, name: str, **metadata: Any) -> dict[str, Any]:

@@ -17,7 +17,7 @@ STUCK: dict[str, dict[str, Any]] = json.loads(
 )
 
 SMALL = "train (resource class 'small')"
-SAID = {
+EXPECTED = {
     "no-image": ["'docker.io/refeed/nothing:dev'", SMALL, "ImagePullBackOff: no such host", "make"],
     "never": ["'docker.io/refeed/nothing:dev'", "ErrImageNeverPull", "installation file"],
     "badname": ["'docker.io/Refeed/NOTHING:dev'", "InvalidImageName", "must be lowercase"],
@@ -68,13 +68,13 @@ def running(*messages: str, phase: str = "Pending", step: str = "collect") -> di
 
 
 def test_every_recorded_status_is_tested() -> None:
-    assert set(STUCK) == set(SAID) | QUIET
+    assert set(STUCK) == set(EXPECTED) | QUIET
 
 
-@pytest.mark.parametrize("name", SAID)
+@pytest.mark.parametrize("name", EXPECTED)
 def test_a_stuck_run_is_explained_in_one_sentence(name: str) -> None:
     (sentence,) = diagnose(STUCK[name])
-    for part in SAID[name]:
+    for part in EXPECTED[name]:
         assert part in sentence
     assert sentence.endswith(".")
     assert "\n" not in sentence

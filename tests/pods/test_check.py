@@ -70,17 +70,17 @@ def test_other_trainer_uses_its_own_image_and_defaults(
     left = workflow.begin()
     assert left["trainer-image"] == "docker.io/refeed/linear:1"
     uri = workflow.address.run_layout.trainer
-    facts = read_parsed(world.storage, uri, TrainerInfo.from_json)
-    assert facts.config["name"] == "linear"
-    assert "num_leaves" not in facts.config["params"]
-    assert "scikit-learn" in facts.versions
+    trainer = read_parsed(world.storage, uri, TrainerInfo.from_json)
+    assert trainer.config["name"] == "linear"
+    assert "num_leaves" not in trainer.config["params"]
+    assert "scikit-learn" in trainer.versions
 
 
 def test_the_spec_s_own_trainer_keeps_its_parameters(world: FakeProject) -> None:
     workflow = world.workflow(form={"trainer": "lightgbm"})
     workflow.begin()
-    facts = read_parsed(world.storage, workflow.address.run_layout.trainer, TrainerInfo.from_json)
-    assert facts.config["params"]["num_leaves"] == 4
+    trainer = read_parsed(world.storage, workflow.address.run_layout.trainer, TrainerInfo.from_json)
+    assert trainer.config["params"]["num_leaves"] == 4
 
 
 BAD_FORMS: dict[str, tuple[dict[str, str], str]] = {

@@ -34,8 +34,8 @@ def test_find_run_reads_one_status_per_experiment(
         return read(storage, uri)
 
     monkeypatch.setattr(GcsStorage, "read", counted)
-    found = find_run(begun.world.platform, begun.address.run)
-    assert found.record.run == begun.address.run
+    run = find_run(begun.world.platform, begun.address.run)
+    assert run.record.run == begun.address.run
     assert len([uri for uri in reads if uri.endswith("/status.json")]) == 1
 
 

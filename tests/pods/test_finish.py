@@ -46,9 +46,9 @@ def webhook(posts: list[dict[str, Any]]) -> Iterator[str]:
             thread.join()
 
 
-def finish(workflow: Argo, **facts: Any) -> dict[str, Any]:
+def finish(workflow: Argo, **changes: Any) -> dict[str, Any]:
     """Run the exit handler; the one message that came."""
-    for name, value in facts.items():
+    for name, value in changes.items():
         setattr(workflow, name, value)
     posts: list[dict[str, Any]] = []
     with webhook(posts) as url:
@@ -72,9 +72,9 @@ def test_failed_check_is_reported_with_reason(
     assert message["text"].startswith(f"Run lab/trial {message['run']} failed.\nthe form: folds:")
     assert message["folder"].endswith(f"/lab/runs/trial/{message['run']}")
     assert message["workflow"] == "trial-1"
-    said = capsys.readouterr()
-    assert message["text"] in said.out
-    assert SECRET not in said.out + said.err
+    captured = capsys.readouterr()
+    assert message["text"] in captured.out
+    assert SECRET not in captured.out + captured.err
 
 
 def test_too_many_failures_are_reported_with_report(world: FakeProject) -> None:
@@ -101,10 +101,10 @@ def test_stopped_run_is_closed_with_argo_message(world: FakeProject) -> None:
         {"displayName": "train-small(0:00000)", "message": "Stopped with strategy 'Stop'"},
     ]
     message = finish(workflow, status="Failed", failures=failures)
-    told = "split: pod deleted {{=1}} \"'\\; train-small(0:00000): Stopped with strategy 'Stop'"
+    text = "split: pod deleted {{=1}} \"'\\; train-small(0:00000): Stopped with strategy 'Stop'"
     assert message["status"] == "stopped"
-    assert message["message"] == told
-    assert (workflow.stored().status, workflow.stored().message) == ("stopped", told)
+    assert message["message"] == text
+    assert (workflow.stored().status, workflow.stored().message) == ("stopped", text)
     assert workflow.stored().ended
 
 

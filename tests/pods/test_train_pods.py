@@ -333,8 +333,8 @@ def test_pod_takes_retry_budget_from_spec(world: FakeProject) -> None:
     workflow.begin()
     seen: list[bool] = []
 
-    def look(here: Pod, *_: object) -> None:
-        seen.append(here.has_retries_left)
+    def look(pod: Pod, *_: object) -> None:
+        seen.append(pod.has_retries_left)
         raise KeyboardInterrupt
 
     world.patch.setattr("workflows.pods.split._build", look)

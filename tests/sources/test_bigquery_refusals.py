@@ -21,7 +21,7 @@ from steps.google.bigquery.request import TableName
 from steps.google.bigquery.source import BigQuerySource
 from steps.split.config import DatasetConfig
 from steps.split.sources.base import open_source
-from tests.cluster.fake_server import far_end
+from tests.cluster.fake_server import fake_server
 from tests.sources.rows_proxy import CREATE, READ, Fault
 from tests.workspace import small_table
 
@@ -53,7 +53,7 @@ def source() -> BigQuerySource:
 
 def refused(answers: list[tuple[int, Any]], ask: Callable[[BigQuerySource], object]) -> RefeedError:
     """What is raised where the service answers so, the last answer again and again."""
-    with far_end(*answers) as end, pytest.MonkeyPatch.context() as patch:
+    with fake_server(*answers) as end, pytest.MonkeyPatch.context() as patch:
         patch.setenv("BIGQUERY_EMULATOR_HOST", f"http://{end.address}")
         with pytest.raises(RefeedError) as caught:
             ask(source())
@@ -147,7 +147,7 @@ def test_the_staging_dataset_is_refused(monkeypatch: pytest.MonkeyPatch) -> None
         "location": "EU",
         "datasetReference": {"projectId": "acme-data", "datasetId": "staging"},
     }
-    with far_end((200, dataset), (403, body(403, "accessDenied", said))) as end:
+    with fake_server((200, dataset), (403, body(403, "accessDenied", said))) as end:
         monkeypatch.setenv("BIGQUERY_EMULATOR_HOST", f"http://{end.address}")
         result = Result(TableName("acme-data", "staging", ""), "refeed_1", 1795581282773000)
         with pytest.raises(ForbiddenError) as caught:
