@@ -1,4 +1,4 @@
-"""What the engine costs: Argo and Kubernetes around the work, on the cluster that is set up.
+"""Overhead of Argo and Kubernetes around the steps, on the configured cluster.
 
 Needs REFEED_INSTALLATION (its first project is used) and a cluster, so it runs only when asked for
 by name. Times are read from the Workflow's nodes and from the steps' own logs. The limit is a pod
@@ -31,7 +31,7 @@ _ROWS, _FEATURES, _PARTITIONS = 200_000, 10, 200
 _BARE_PODS = 4
 
 
-class _Nobody:
+class _SilentWatcher:
     def show(self, view: object) -> None:
         del view
 
@@ -39,12 +39,12 @@ class _Nobody:
 
 
 def run(*, quick: bool = False) -> list[Row]:
-    """The rows of the table."""
+    """Return the rows of the table."""
     installation, cluster = load_installation(), connect(os.environ)
     partitions = 20 if quick else _PARTITIONS
     with scratch() as folder:
         submitted = _submit(folder, partitions, installation, cluster)
-    follow(submitted, cluster, _Nobody())
+    follow(submitted, cluster, _SilentWatcher())
     workflow = cluster.workflow(submitted.namespace, submitted.workflow) or {}
     found = find_run(installation, submitted.address.run)
     say("bare pods")
@@ -108,7 +108,7 @@ def _step(number: int) -> dict[str, str]:
 
 
 def follow_bare(cluster: Cluster, namespace: str, name: str) -> Manifest:
-    """The workflow once it has ended."""
+    """Return the workflow when it has ended."""
     while True:
         found = cluster.workflow(namespace, name) or {}
         if found.get("status", {}).get("phase") in ENDED:
@@ -165,13 +165,13 @@ def _rows(workflow: Manifest, found: FoundRun, bare: list[float]) -> Iterator[Ro
 
 
 _MOST_PODS = 100
-"""The default of ``execution.max_pods``: partitions add nothing to the object, only pods do."""
+"""Default of ``execution.max_pods``: the object grows with pods, not with partitions."""
 _ETCD_KIB = 1536
 """Largest size of an object, by etcd's default (--max-request-bytes); Argo's is 1 MiB."""
 
 
 def sizes(workflow: Manifest) -> tuple[int, int]:
-    """What a Workflow takes as JSON: without its training nodes, and for each shard (in bytes).
+    """Return the size of a Workflow as JSON in bytes: without training nodes, and per shard.
 
     A shard has a node of type Retry and one of type Pod per try; with one try they are two.
     """

@@ -1,4 +1,4 @@
-"""Cost of the Beam pipeline compared with Beam row by row, and cost of the statistics.
+"""Cost of the Beam pipeline compared with Beam row by row, and cost of statistics.
 
 The peer reads the same Parquet file with Beam's own source, groups dictionaries by key and writes
 one file for each: what a first pipeline looks like, and only the writing. Ours is all that the

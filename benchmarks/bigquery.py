@@ -1,4 +1,4 @@
-"""From BigQuery to a dataset, compared with reading the rows alone.
+"""From BigQuery to a dataset, compared with only reading the rows.
 
 The limit is Google's own client of the Storage Read API, with as many streams at once as ours,
 whose Arrow batches are decoded and dropped. Ours reads the same rows through the same server, and
@@ -60,7 +60,7 @@ def reading(source: str, _out: str) -> float:
 
 
 def load(server: BigQuery, folder: Path, rows: int) -> str:
-    """The table as BigQuery has it."""
+    """Return the table as in BigQuery."""
     server.client.create_dataset(f"{PROJECT}.bench")
     server.load(
         pq.read_table(write_table(folder / "t.parquet", rows, FEATURES, KEYS)), f"bench.t{rows}"
@@ -76,14 +76,14 @@ def run(*, quick: bool) -> list[Row]:
         source = load(server, folder, rows)
         for number in range(rounds):
             alone = float(fresh(reading, source, ""))
-            mine = float(fresh(ours, source, str(folder / f"{number}")))
-            say(f"warehouse: ours {mine:.2f} s, reading alone {alone:.2f} s")
-            pairs.append((mine, alone))
-    ratio = median([alone / mine for mine, alone in pairs])
+            own = float(fresh(ours, source, str(folder / f"{number}")))
+            say(f"bigquery: ours {own:.2f} s, reading alone {alone:.2f} s")
+            pairs.append((own, alone))
+    ratio = median([alone / own for own, alone in pairs])
     return [
         Row(
-            f"BigQuery to a dataset, {rows / 1e6:g} M rows x {FEATURES} columns",
-            seconds(median([mine for mine, _ in pairs])),
+            f"BigQuery to a data set, {rows / 1e6:g} M rows x {FEATURES} columns",
+            seconds(median([own for own, _ in pairs])),
             f"reading alone {seconds(median([alone for _, alone in pairs]))}",
             f"{ratio:.2f} of the limit",
             f"at least {TARGET:g}",

@@ -1,4 +1,4 @@
-"""What collecting many partitions costs: memory, which must not grow, and time.
+"""Cost of collecting many partitions: time, and memory, which must not grow.
 
 All partitions have the same rows, so one is trained and the others come from the cache: the run is
 there quickly, and what lies there for each of them is what any run leaves. Collect then runs again
@@ -38,7 +38,7 @@ FEATURES, ROWS = 30, 60
 
 
 def write_alike(path: Path, partitions: int) -> None:
-    """A table whose partitions have the same rows."""
+    """Return a table whose partitions have the same rows."""
     rng = np.random.default_rng(0)
     one = rng.normal(size=(FEATURES + 1, ROWS))
     columns = {f"f{i:02d}": np.tile(values, partitions) for i, values in enumerate(one)}
@@ -46,7 +46,7 @@ def write_alike(path: Path, partitions: int) -> None:
 
 
 def make_run(folder: Path, partitions: int) -> str:
-    """A run of that many partitions; its folder."""
+    """Create a run of that many partitions and return its folder."""
     write_alike(folder / "table.parquet", partitions)
     spec = {
         "name": "many",
@@ -94,7 +94,7 @@ def ours(run: str) -> float:
 
 
 def as_parquet(run: str, to: str, partitions: int) -> None:
-    """The tables of the first partitions, a file for each table and partition."""
+    """Write the tables of the first partitions, one file per table and partition."""
     from steps.results.run_tables import results_of  # noqa: PLC0415
     from steps.storage.base import storage_for  # noqa: PLC0415
 

@@ -1,4 +1,4 @@
-"""What all benchmarks share: rows of the result table, made-up tables, fresh processes."""
+"""Helpers of all benchmarks: rows of the result table, generated tables, fresh processes."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ class Row:
     met: bool | None = None
 
     def cells(self) -> list[str]:
-        """The line, column by column."""
+        """Return the cells of the row."""
         met = {None: "", True: "yes", False: "**no**"}[self.met]
         return [self.what, self.ours, self.other, self.ratio, self.target, met]
 
@@ -60,13 +60,13 @@ def say(text: str) -> None:
 
 @contextmanager
 def scratch() -> Iterator[Path]:
-    """A folder that is gone afterwards."""
+    """Yield a temporary folder."""
     with TemporaryDirectory(prefix="refeed-bench-") as folder:
         yield Path(folder)
 
 
 def write_table(path: Path, rows: int, features: int, keys: int, *, even: bool = False) -> Path:
-    """A Parquet file: normal float64 features, a target made of some of them, an int64 key.
+    """Write a Parquet file: normal float64 features, a target computed from some, an int64 key.
 
     Args:
         path: of the file.
@@ -107,7 +107,7 @@ def start_fresh(function: Callable[..., Any], *args: Any, **env: str) -> subproc
 
 
 def result_of(process: subprocess.Popen[str]) -> Any:  # noqa: ANN401 - JSON
-    """What the function returned; waits for it."""
+    """Wait for the function and return its result."""
     out, _ = process.communicate()
     if process.returncode:
         raise RuntimeError(f"a measured process ended with exit code {process.returncode}")
@@ -115,7 +115,7 @@ def result_of(process: subprocess.Popen[str]) -> Any:  # noqa: ANN401 - JSON
 
 
 def fresh(function: Callable[..., Any], *args: Any, **env: str) -> Any:  # noqa: ANN401 - JSON
-    """The result of a function in a fresh process, so that no measurement warms up the next."""
+    """Return the result of a function in a fresh process, so that every measurement is cold."""
     return result_of(start_fresh(function, *args, **env))
 
 
@@ -156,7 +156,7 @@ MIB = 1 << 20
 
 
 def median(values: list[float]) -> float:
-    """The middle one."""
+    """Return the median."""
     return float(statistics.median(values))
 
 

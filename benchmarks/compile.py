@@ -1,4 +1,4 @@
-"""What ``refeed compile`` costs above its one heavy import.
+"""Cost of ``refeed compile`` beyond its one heavy import.
 
 The limit is a fresh Python that imports Hera and does nothing: pydantic makes some 300 classes of
 Argo's and Kubernetes' models there, which no caller can leave out. Both are whole processes with

@@ -23,7 +23,7 @@ ONE_THREAD = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_
 
 
 def _fitted(scale: str) -> tuple[Any, Any]:
-    """A fitted estimator of LightGBM and its training rows."""
+    """Return a fitted LightGBM estimator and its training rows."""
     import lightgbm  # noqa: PLC0415 - not in the measuring process
     import numpy as np  # noqa: PLC0415
 
@@ -93,7 +93,7 @@ def curves(rows: int, scale: str, rounds: int) -> list[tuple[float, float]]:
 
 
 def cold_start() -> dict[str, float]:
-    """What the first curve costs a process that has imported LightGBM and nothing else of ours."""
+    """Measure the first curve in a process that has imported only LightGBM."""
     model, values = _fitted("raw")
     text = model.booster_.model_to_string().encode()
     grid = [values[:POINTS, 0].copy()] * FEATURES

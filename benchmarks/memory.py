@@ -42,7 +42,7 @@ def of_split(folder: Path, rows: int) -> Row:
 
 
 def of_run(folder: Path, partitions: int, rows: int, features: int) -> Row:
-    """A whole `refeed run`, as a user calls it, with small models."""
+    """Run the whole `refeed run` command, with small models."""
     write_table(folder / "table.parquet", partitions * rows, features + 1, partitions, even=True)
     spec = {
         "name": "many",

@@ -27,7 +27,7 @@ def ours(source: str, out: str, file_format: str, *, statistics: bool = True) ->
 
 
 def bare(source: str, out: str, file_format: str) -> float:
-    """The same without statistics."""
+    """Split without statistics."""
     return ours(source, out, file_format, statistics=False)
 
 

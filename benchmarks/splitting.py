@@ -1,4 +1,4 @@
-"""The split step, timed: what the benchmarks of engines and sources call in a fresh process."""
+"""The timed split step, which benchmarks of engines and sources call in a fresh process."""
 
 from __future__ import annotations
 

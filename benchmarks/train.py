@@ -1,4 +1,4 @@
-"""How close the train step comes to what the same fits and explanations cost by themselves.
+"""Overhead of the train step over the same fits and explanations alone.
 
 Ours is the train step as `refeed run` calls it: pool, part files read, metrics, models, cards,
 explanations and records written, progress. The limit is a bare loop on all cores: one plain process
@@ -51,7 +51,7 @@ class _Done(Exception):  # noqa: N818 - stops a run when its train step has ende
 
 
 class _Watch:
-    """A ``Progress`` that times the train step, then ends the run."""
+    """Progress that times the train step, then ends the run."""
 
     def begin(self, step: str, unit: str, total: int | None) -> None:
         del unit, total
@@ -69,7 +69,7 @@ class _Watch:
 
 
 def _processor_seconds() -> float:
-    """Of this process, its children, and theirs that have ended."""
+    """Return the CPU seconds of this process, its children and their ended children."""
     me = psutil.Process()
     own = sum(me.cpu_times()[:2])
     return float(own + sum(sum(child.cpu_times()[:4]) for child in me.children()))
@@ -140,7 +140,7 @@ def _data(work: Any, frame: Any, rows: Any) -> Any:  # noqa: ANN401 - TrainingDa
 
 
 def _fit(work: Any, frame: Any, folds: Any) -> list[Any]:  # noqa: ANN401
-    """The models of the folds, and the one of all rows last."""
+    """Return the fold models, and the final model last."""
     return [work.trainer.fit(_data(work, frame, rows)) for rows in _wanted(folds)]
 
 
@@ -161,7 +161,7 @@ def _explain(work: Any, frame: Any, folds: Any, models: list[Any], config: Any) 
 
 
 def bare(spec: str, part: int, parts: int) -> tuple[float, float]:
-    """The limit: one process's share of the partitions; waits for a line before it begins."""
+    """Fit one process's share of the partitions, as a lower limit; wait for a line to start."""
     imports, processor = time.time() - psutil.Process().create_time(), time.process_time()
     work = _work(spec)
     loaded = [_load(work, entry) for entry in work.index.entries[part::parts]]
@@ -238,7 +238,7 @@ def _fit_sizes(task: tuple[dict[str, Any], list[Any]]) -> int:
 
 
 def write_spec(folder: Path, partitions: int, name: str, **explain: Any) -> str:  # noqa: ANN401
-    """A spec and its table, whose partitions are equal in size."""
+    """Write a spec and its table, whose partitions are equal in size."""
     source = folder / f"{name}.parquet"
     write_table(source, partitions * ROWS, FEATURES + 1, partitions, even=True)
     spec = {

@@ -1,4 +1,4 @@
-"""What is compiled to golden files: each example, and a small case for each feature."""
+"""Cases compiled to golden files: each example, and a small case for each feature."""
 
 from __future__ import annotations
 
@@ -44,12 +44,12 @@ WEEKLY = {"cron": "0 6 * * 1", "timezone": "Europe/Paris"}
 
 
 def small_spec(**changes: Any) -> ExperimentSpec:
-    """A spec with as little in it as possible; dotted keys with __ for dots."""
+    """Return a minimal spec with changes, whose keys have __ for dots."""
     return ExperimentSpec.model_validate(_changed(SMALL, changes))
 
 
 def installation(**changes: Any) -> Installation:
-    """The tests' own installation; top-level keys may be other ones."""
+    """Return the tests' installation, with changed top-level keys."""
     raw = load_installation(INSTALLATION).model_dump(mode="json")
     return Installation.model_validate(_changed(raw, changes))
 
@@ -92,19 +92,19 @@ class Case:
 
     @property
     def path(self) -> Path:
-        """The golden file."""
+        """Path of the golden file."""
         return GOLDEN / f"{self.name}.yaml"
 
     def compiled(self) -> Manifest:
-        """The object, compiled now."""
+        """Return the compiled object."""
         return compile_spec(self.spec(), installation(**self.platform), self.kind)
 
     def text(self) -> str:
-        """The same, as ``refeed compile`` prints it."""
+        """Return the text that ``refeed compile`` prints."""
         return to_yaml(self.compiled(), f"tests/argo/cases.py: {self.name}")
 
     def golden(self) -> Manifest:
-        """The object, as it was committed; not to be changed, for it is read once."""
+        """Return the committed object; it is cached, so do not change it."""
         return _parsed(self.path)
 
 
@@ -115,7 +115,7 @@ def _parsed(path: Path) -> Manifest:
 
 
 def example_names() -> list[str]:
-    """The folders with a spec."""
+    """Return the names of the folders with a spec."""
     return sorted(path.parent.name for path in EXAMPLES.glob("*/spec.yaml"))
 
 

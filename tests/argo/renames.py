@@ -1,4 +1,4 @@
-"""What a refactoring may change in the golden files: names, by a committed map, and nothing else.
+"""Check that golden files differ from earlier ones by a committed map of names only.
 
 ``golden-6928035.tar.xz`` holds the golden files of commit 6928035. ``renames.yaml`` maps old names
 to new ones. Applied to the old files, the map must give the current ones.
@@ -35,7 +35,7 @@ HEAD = """\
 """
 
 Yaml: TypeAlias = Any
-"""What ``yaml.safe_load`` returns."""
+"""A value that ``yaml.safe_load`` returns."""
 
 
 class Renames:
@@ -163,9 +163,9 @@ def main() -> None:
         write()
     elif sys.argv[1:]:
         sys.exit(str(__doc__))
-    found = list(differences(old_files(), current_files(), committed_renames()))
-    sys.stdout.writelines(f"{line}\n" for line in found)
-    sys.exit(1 if found else 0)
+    differing = list(differences(old_files(), current_files(), committed_renames()))
+    sys.stdout.writelines(f"{line}\n" for line in differing)
+    sys.exit(1 if differing else 0)
 
 
 if __name__ == "__main__":

@@ -99,7 +99,7 @@ def test_forbid_applies_to_scheduled_and_manual_runs() -> None:
 
 
 def test_spec_without_schedule_has_no_cron_workflow() -> None:
-    with pytest.raises(SpecError, match=r"no schedule to run by\n    For example --set"):
+    with pytest.raises(SpecError, match=r"has no schedule\n    For example --set"):
         compile_spec(small_spec(), installation(), "cron-workflow")
 
 

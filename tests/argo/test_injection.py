@@ -45,7 +45,7 @@ HOSTILE = [
 
 
 def hostile_spec(text: str, **changes: Any) -> ExperimentSpec:
-    """A spec with a text wherever an author may put any."""
+    """Return a spec with a text in every free-text field."""
     names = [f"{text}feature", f"{text}other"]
     return small_spec(
         **{
@@ -70,14 +70,14 @@ def compiled(spec: ExperimentSpec) -> Manifest:
 
 def spec_variable(manifest: Manifest) -> str:
     check = next(each for each in manifest["spec"]["templates"] if each["name"] == "check")
-    found = [each["value"] for each in check["container"]["env"] if each["name"] == SPEC]
-    assert len(found) == 1
-    text: str = found[0]
+    values = [each["value"] for each in check["container"]["env"] if each["name"] == SPEC]
+    assert len(values) == 1
+    text: str = values[0]
     return text
 
 
 def texts(value: Any) -> list[str]:
-    """All texts with something for Argo to expand."""
+    """Return all texts that Argo expands."""
     if isinstance(value, dict):
         return [text for pair in value.items() for each in pair for text in texts(each)]
     if isinstance(value, list):

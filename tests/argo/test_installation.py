@@ -38,7 +38,7 @@ BAD_FILES: dict[str, tuple[str, str, str, str]] = {
         "split: medium",
         "split: huge",
         "images",
-        "steps.split is 'huge', which is no class; there are small, medium, large",
+        "steps.split is 'huge', which is not a class: small, medium, large",
     ),
     "an image without a tag": (
         "docker.io/refeed/split:0.1.0",
@@ -121,12 +121,12 @@ def test_installation_errors_have_a_position(name: str, tmp_path: Path) -> None:
     path.write_text(text)
     with pytest.raises(SpecError) as caught:
         load_installation(path)
-    told = str(caught.value)
-    assert sentence in told
-    assert told.startswith(f"{path}:")
+    message = str(caught.value)
+    assert sentence in message
+    assert message.startswith(f"{path}:")
     if name != "no YAML":
         line, column = place(text, at)
-        assert told.startswith(f"{path}:{line}:{column}: ")
+        assert message.startswith(f"{path}:{line}:{column}: ")
     assert caught.value.exit_code == 65
 
 
@@ -138,8 +138,8 @@ def test_empty_installation_parts_are_rejected(part: str, tmp_path: Path) -> Non
     path = tmp_path / "installation.yaml"
     path.write_text(text)
     line, column = place(text, f"{part}: {{}}")
-    wanted = rf"installation.yaml:{line}:{column + len(part) + 2}: {part}: .*at least 1 item"
-    with pytest.raises(SpecError, match=wanted):
+    pattern = rf"installation.yaml:{line}:{column + len(part) + 2}: {part}: .*at least 1 item"
+    with pytest.raises(SpecError, match=pattern):
         load_installation(path)
 
 
@@ -166,7 +166,7 @@ def test_given_file_takes_precedence_over_environment(
     assert find_installation(None) == Path("of/the/environment.yaml")
     assert find_installation("given.yaml") == Path("given.yaml")
     monkeypatch.delenv(VARIABLE)
-    with pytest.raises(MissingInputError, match=r"no installation file.*\nName it with --instal"):
+    with pytest.raises(MissingInputError, match=r"No installation file.*\nSet it with --instal"):
         find_installation(None)
 
 
@@ -252,14 +252,14 @@ MISFITS: dict[str, tuple[dict[str, Any], list[str]]] = {
         {"output": "runs"},
         [
             "'runs' is not under 'gs://refeed-demo'",
-            "a pod cannot reach a local folder",
+            "A pod cannot write a local folder",
             "--set output=gs://refeed-demo",
         ],
     ),
     "local source": (
         {"dataset__source": "data/my table.parquet"},
         [
-            "dataset.source: 'data/my table.parquet' is a local path, which a pod cannot reach",
+            "dataset.source: 'data/my table.parquet' is a local path, which a pod cannot read",
             "--set dataset.source=gs://refeed-demo/sources/my_table.parquet",
             "--upload",
         ],
@@ -272,9 +272,9 @@ def test_misfit_hint_has_the_setting(name: str) -> None:
     changes, sentences = MISFITS[name]
     with pytest.raises(SpecError) as caught:
         project_for(installation(), small_spec(**changes))
-    told = str(caught.value)
+    message = str(caught.value)
     for sentence in sentences:
-        assert sentence in told
+        assert sentence in message
     assert len(caught.value.problems) == 1
 
 

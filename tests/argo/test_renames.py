@@ -15,7 +15,7 @@ from tests.argo.renames import (
 )
 
 
-def found(old: Any, new: Any, **names: str) -> list[str]:
+def differences_of(old: Any, new: Any, **names: str) -> list[str]:
     return list(differences({"a.yaml": old}, {"a.yaml": new}, Renames(names)))
 
 
@@ -47,15 +47,15 @@ def test_names_are_swapped_and_longer_ones_win() -> None:
 
 
 def test_any_other_difference_is_reported_with_its_path() -> None:
-    assert found({"x": [{"y": 1}]}, {"x": [{"y": 2}]}) == ["a.yaml: x[0].y: was 1, is 2"]
-    assert found({"x": 1}, {"x": "1"}) == ["a.yaml: x: was 1, is '1'"]
-    assert found({"x": 1}, {"x": True}) == ["a.yaml: x: was 1, is True"]
-    assert found({"x": [1]}, {"x": [1, 2]}) == ["a.yaml: x: was [1], is [1, 2]"]
-    assert found({"x": 1}, {"z": 1}) == [
+    assert differences_of({"x": [{"y": 1}]}, {"x": [{"y": 2}]}) == ["a.yaml: x[0].y: was 1, is 2"]
+    assert differences_of({"x": 1}, {"x": "1"}) == ["a.yaml: x: was 1, is '1'"]
+    assert differences_of({"x": 1}, {"x": True}) == ["a.yaml: x: was 1, is True"]
+    assert differences_of({"x": [1]}, {"x": [1, 2]}) == ["a.yaml: x: was [1], is [1, 2]"]
+    assert differences_of({"x": 1}, {"z": 1}) == [
         "a.yaml: x: was 1, is missing",
         "a.yaml: z: is new, 1",
     ]
-    assert found({"x": "x y"}, {"z": "x z"}, x="z") == ["a.yaml: z: was 'z y', is 'x z'"]
+    assert differences_of({"x": "x y"}, {"z": "x z"}, x="z") == ["a.yaml: z: was 'z y', is 'x z'"]
 
 
 def test_added_or_removed_file_is_reported() -> None:
@@ -65,7 +65,9 @@ def test_added_or_removed_file_is_reported() -> None:
 
 
 def test_an_unused_entry_is_reported() -> None:
-    assert found({"x": 1}, {"x": 1}, size="tier") == ["renames.yaml: 'size' renames nothing"]
+    assert differences_of({"x": 1}, {"x": 1}, size="tier") == [
+        "renames.yaml: 'size' renames nothing"
+    ]
 
 
 def test_two_keys_do_not_become_one() -> None:

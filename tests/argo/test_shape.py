@@ -1,4 +1,4 @@
-"""What holds for every template that is compiled, read from the golden files."""
+"""Properties of every compiled template, read from the golden files."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ every_template = pytest.mark.parametrize("case", WITH_TEMPLATES, ids=lambda case
 
 
 def templates(case: Case) -> Iterator[dict[str, Any]]:
-    """The templates with a container."""
-    found = [each for each in case.golden()["spec"]["templates"] if "container" in each]
-    assert len(found) >= 5
-    yield from found
+    """Yield the templates with a container."""
+    template = [each for each in case.golden()["spec"]["templates"] if "container" in each]
+    assert len(template) >= 5
+    yield from template
 
 
 def template(case: Case, name: str) -> dict[str, Any]:
@@ -36,8 +36,8 @@ def fans(case: Case) -> dict[str, dict[str, Any]]:
     return {name: task for name, task in tasks(case).items() if "withParam" in task}
 
 
-def variables(found: dict[str, Any]) -> dict[str, Any]:
-    return {each["name"]: each for each in found["container"]["env"]}
+def variables(template: dict[str, Any]) -> dict[str, Any]:
+    return {each["name"]: each for each in template["container"]["env"]}
 
 
 @every_template
@@ -50,15 +50,15 @@ def test_pod_runs_unprivileged_without_token(case: Case) -> None:
     assert context["seccompProfile"] == {"type": "RuntimeDefault"}
     assert spec["automountServiceAccountToken"] is False
     assert spec["executor"] == {"serviceAccountName": EXECUTOR}
-    for found in templates(case):
-        assert "securityContext" not in found  # which would replace the pods' own
-        assert "automountServiceAccountToken" not in found
+    for template in templates(case):
+        assert "securityContext" not in template  # which would replace the pods' own
+        assert "automountServiceAccountToken" not in template
 
 
 @every_template
 def test_container_writes_to_tmp_only_without_privileges(case: Case) -> None:
-    for found in templates(case):
-        container = found["container"]
+    for template in templates(case):
+        container = template["container"]
         context = container["securityContext"]
         assert context["allowPrivilegeEscalation"] is False
         assert context["readOnlyRootFilesystem"] is True
@@ -69,13 +69,13 @@ def test_container_writes_to_tmp_only_without_privileges(case: Case) -> None:
             "capabilities",
         }
         assert container["volumeMounts"] == [{"mountPath": "/tmp", "name": "tmp"}]
-        assert found["volumes"] == [{"emptyDir": {}, "name": "tmp"}]
+        assert template["volumes"] == [{"emptyDir": {}, "name": "tmp"}]
 
 
 @every_template
 def test_a_container_has_requests_and_equal_limits(case: Case) -> None:
-    for found in templates(case):
-        resources = found["container"]["resources"]
+    for template in templates(case):
+        resources = template["container"]["resources"]
         assert resources["requests"].keys() == {"cpu", "memory"}
         assert resources["requests"] == resources["limits"]
 
@@ -83,16 +83,16 @@ def test_a_container_has_requests_and_equal_limits(case: Case) -> None:
 @every_template
 def test_step_has_its_own_service_account(case: Case) -> None:
     assert case.golden()["spec"]["serviceAccountName"] == "refeed-train"
-    for found in templates(case):
-        step = found["metadata"]["labels"]["refeed/step"]
-        wanted = {"check": "train", "finish": "collect"}.get(step, step)
-        assert found["serviceAccountName"] == f"refeed-{wanted}"
+    for template in templates(case):
+        step = template["metadata"]["labels"]["refeed/step"]
+        expected = {"check": "train", "finish": "collect"}.get(step, step)
+        assert template["serviceAccountName"] == f"refeed-{expected}"
 
 
 @every_template
 def test_retried_exit_codes_exclude_invalid_data(case: Case) -> None:
-    for found in templates(case):
-        strategy = found["retryStrategy"]
+    for template in templates(case):
+        strategy = template["retryStrategy"]
         assert strategy["retryPolicy"] == "Always"  # narrowed by the expression alone
         listed = re.fullmatch(r"lastRetry\.exitCode in \[(.*)\]", strategy["expression"])
         assert listed
@@ -114,15 +114,15 @@ def test_run_has_deadline_and_cleanup(case: Case) -> None:
 @every_template
 def test_images_are_pinned_and_pulled_once(case: Case) -> None:
     known = installation().model_dump_json()
-    for found in templates(case):
-        image = found["container"]["image"]
+    for template in templates(case):
+        image = template["container"]["image"]
         named = re.findall(r"docker\.io/[^\s']+", image)
         assert named or image == "{{inputs.parameters.trainer-image}}"
         for each in named:
             assert f'"{each}"' in known
             assert ":" in each
             assert not each.endswith(":latest")
-        assert found["container"]["imagePullPolicy"] == "IfNotPresent"
+        assert template["container"]["imagePullPolicy"] == "IfNotPresent"
 
 
 @every_template
@@ -142,15 +142,15 @@ def test_check_runs_in_image_of_the_form_trainer(case: Case) -> None:
 @every_template
 def test_fan_out_uses_an_output_of_split(case: Case) -> None:
     written = {each["name"] for each in template(case, "split")["outputs"]["parameters"]}
-    found = fans(case)
-    assert found
+    fan_outs = fans(case)
+    assert fan_outs
     read = {
         name: re.fullmatch(r"\{\{tasks\.split\.outputs\.parameters\.(.+)\}\}", task["withParam"])
-        for name, task in found.items()
+        for name, task in fan_outs.items()
     }
     assert {match[1] for match in read.values() if match} == written
-    assert written == {shards_output(name.removeprefix("train-")) for name in found}
-    for name, task in found.items():
+    assert written == {shards_output(name.removeprefix("train-")) for name in fan_outs}
+    for name, task in fan_outs.items():
         assert task["template"] == name
         assert task["depends"] == "split.Succeeded"
 
@@ -169,14 +169,14 @@ def test_collect_runs_after_every_fan_out(case: Case) -> None:
 @every_template
 def test_task_inputs_and_outputs_match(case: Case) -> None:
     for name, task in tasks(case).items():
-        wanted = {
+        expected = {
             each["name"]
             for each in template(case, task["template"]).get("inputs", {}).get("parameters", [])
         }
         given = {
             each["name"]: each["value"] for each in task.get("arguments", {}).get("parameters", [])
         }
-        assert given.keys() == wanted, name
+        assert given.keys() == expected, name
         for value in given.values():
             source = re.fullmatch(r"\{\{tasks\.([\w-]+)\.outputs\.parameters\.([\w-]+)\}\}", value)
             if source:
@@ -186,25 +186,25 @@ def test_task_inputs_and_outputs_match(case: Case) -> None:
 
 @every_template
 def test_project_comes_from_the_namespace(case: Case) -> None:
-    for found in templates(case):
-        env = variables(found)
+    for template in templates(case):
+        env = variables(template)
         for name, key in (("REFEED_PROJECT", "project"), ("REFEED_ROOT", "root")):
             reference = env[name]["valueFrom"]["configMapKeyRef"]
             assert reference == {"key": key, "name": PROJECT_MAP}
         assert "optional" not in str(env["REFEED_PROJECT"])
-        names = [each["name"] for each in found["container"]["env"]]
+        names = [each["name"] for each in template["container"]["env"]]
         assert len(names) == len(set(names))
 
 
 @every_template
 def test_exit_code_selects_larger_class_without_old_labels(case: Case) -> None:
-    for found in templates(case):
-        own = found.get("nodeSelector", {})
-        steps = int(variables(found)["REFEED_LARGEST_CLASS_OFFSET"]["value"])
-        text = found.get("podSpecPatch", "")
+    for template in templates(case):
+        own = template.get("nodeSelector", {})
+        steps = int(variables(template)["REFEED_LARGEST_CLASS_OFFSET"]["value"])
+        text = template.get("podSpecPatch", "")
         patches = re.findall(r"exitCode == '10(\d)' \? '(.*?)' :", text)
         assert [int(step) for step, _ in patches] == list(range(1, steps + 1))
-        memory = [found["container"]["resources"]["limits"]["memory"]]
+        memory = [template["container"]["resources"]["limits"]["memory"]]
         for step, raw in patches:
             patch = json.loads(raw)
             main = patch["containers"][0]
@@ -224,12 +224,12 @@ def test_exit_code_selects_larger_class_without_old_labels(case: Case) -> None:
 
 def test_spot_nodes_require_spot_in_spec() -> None:
     label = "cloud.google.com/gke-spot"
-    for name, wanted in (("plain", True), ("spot-off", False)):
+    for name, expected in (("plain", True), ("spot-off", False)):
         for size in ("small", "medium"):
-            found = template(CASES[name], f"train-{size}")
-            assert (label in found["nodeSelector"]) is wanted
-            keys = {each["key"] for each in found.get("tolerations", [])}
-            assert (label in keys) is wanted
+            training = template(CASES[name], f"train-{size}")
+            assert (label in training["nodeSelector"]) is expected
+            keys = {each["key"] for each in training.get("tolerations", [])}
+            assert (label in keys) is expected
         for step in ("check", "split", "collect", "finish", "train-large"):
             assert label not in str(template(CASES[name], step).get("nodeSelector"))
 
@@ -252,9 +252,9 @@ def test_exit_handler_pod_runs_only_if_failed_or_late(case: Case) -> None:
 
 @every_template
 def test_only_finish_has_the_webhook(case: Case) -> None:
-    for found in templates(case):
-        told = variables(found).get("REFEED_WEBHOOK")
-        if found["name"] == "finish" and case.name != "notify-absent":
+    for template in templates(case):
+        told = variables(template).get("REFEED_WEBHOOK")
+        if template["name"] == "finish" and case.name != "notify-absent":
             assert told
             reference = told["valueFrom"]["secretKeyRef"]
             assert reference == {"key": "url", "name": "refeed-notify", "optional": True}

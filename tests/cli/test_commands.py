@@ -1,4 +1,4 @@
-"""The command line as people and scripts use it: real processes."""
+"""The command line, run as real processes."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def refeed(
 
 
 def on_terminal(*arguments: str | Path, environment: dict[str, str] | None = None) -> str:
-    """What the command shows on a terminal."""
+    """Run a command on a pseudo-terminal and return its output."""
     ours, theirs = pty.openpty()
     variables = {**os.environ, "TERM": "xterm-256color", **(environment or {})}
     process = subprocess.Popen(

@@ -64,14 +64,14 @@ def test_profile_matches_the_following_run(ran: tuple[Workspace, Path]) -> None:
         "null_key", "constant_target", "target_missing", "too_few_rows", "all_features_missing",
     }  # fmt: skip
     assert before.rows_without_target == result.outcome.rows_without_target
-    assert "no run has trained yet" in before.preflight.basis
+    assert "no run has finished yet" in before.preflight.basis
     after = profile(load_spec(spec))
     assert (after.reused, after.preflight.workers) == (True, 2)
     with Path(result.layout.attempts_table).open() as attempts:
         rows = [row for row in csv.DictReader(attempts) if row["outcome"] == "trained"]
     took = sum(float(row["seconds"]) for row in rows)
     assert after.preflight.core_hours * 3600 == pytest.approx(took)
-    assert f"from 2 partitions that the run {result.run} trained" in after.preflight.basis
+    assert f"2 partitions trained in run {result.run}" in after.preflight.basis
     warned = lab.read(result.layout.base, "data_warnings")
     assert [each.message for each in after.warnings] == warned["message"].to_pylist()
 
@@ -204,7 +204,7 @@ def test_removed_run_is_no_basis(lab: Workspace) -> None:
     spec = lab.write_spec()
     result = run(spec)
     Path(result.layout.attempts_table).unlink()
-    assert "no run has trained yet" in profile(load_spec(spec)).preflight.basis
+    assert "no run has finished yet" in profile(load_spec(spec)).preflight.basis
 
 
 def test_bars_hold_every_partition() -> None:

@@ -1,4 +1,4 @@
-"""``refeed project``: the folders of projects among the cluster's manifests."""
+"""``refeed project``: project folders among a cluster's manifests."""
 
 from __future__ import annotations
 
@@ -137,7 +137,7 @@ def test_check_names_stale_files_and_writes_nothing(path: str, change: str, over
 
 
 def test_argo_component_follows_installation_file(overlay: Path) -> None:
-    """Where an overlay installs it: its images, its server's account, the executor's version."""
+    """Check images, the server's account and the executor's version if an overlay installs Argo."""
     manifests = overlay.parents[1] / "argo-workflows"
     (overlay / "argo-workflows").mkdir()
     manifests.mkdir()
@@ -174,7 +174,7 @@ def test_spec_of_another_project_is_rejected_with_position(overlay: Path) -> Non
     assert isinstance(refused.exception, SpecError)
     line = spec.read_text().splitlines().index("project: lab") + 1
     assert f"{spec.name}:{line}:" in str(refused.exception)
-    assert "'lab' is not the project in whose folder" in str(refused.exception)
+    assert "'lab' is not the project of this folder" in str(refused.exception)
 
 
 def test_folder_without_kustomization_is_rejected(tmp_path: Path) -> None:

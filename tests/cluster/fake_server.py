@@ -1,4 +1,4 @@
-"""A real HTTP server at the far end, which answers what a test says and remembers what it got."""
+"""A fake HTTP server that returns given replies and records the requests."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ RECORDED: dict[str, Reply] = {
         Path(__file__).with_name("refusals.json").read_text()
     ).items()
 }
-"""What a Kubernetes 1.34 and an Argo server 4.0 (in client mode) really said."""
+"""Recorded responses of Kubernetes 1.34 and Argo server 4.0 (in client mode)."""
 
 
 @dataclass
@@ -38,7 +38,7 @@ class Request:
 
 @dataclass
 class FakeServer:
-    """The server: replies are used up one by one, and the last one stays."""
+    """A fake server that returns its replies in order and repeats the last one."""
 
     replies: list[Reply]
     requests: list[Request] = field(default_factory=list)
@@ -58,7 +58,7 @@ class FakeServer:
 
 
 @contextmanager
-def far_end(*replies: Reply, location: str = "") -> Iterator[FakeServer]:
+def fake_server(*replies: Reply, location: str = "") -> Iterator[FakeServer]:
     """Serves until the block ends."""
     end = FakeServer(list(replies), location=location)
     with ThreadingHTTPServer(("127.0.0.1", 0), _handler(end)) as server:
@@ -97,13 +97,13 @@ def _handler(end: FakeServer) -> type[BaseHTTPRequestHandler]:
 
 
 def without_sleep(pauses: list[float] | None = None) -> RetryPolicy:
-    """Return a retry policy that does not sleep, and records its pauses."""
-    told: Callable[[float], None] = (pauses if pauses is not None else []).append
-    return RetryPolicy(sleep=told)
+    """Patience that does not sleep, and tells how long it would have."""
+    record_pause: Callable[[float], None] = (pauses if pauses is not None else []).append
+    return RetryPolicy(sleep=record_pause)
 
 
 def manifest(kind: str, name: str, **metadata: Any) -> dict[str, Any]:
-    """A small object of a kind."""
+    """Return a small object of a kind."""
     return {
         "apiVersion": "argoproj.io/v1alpha1",
         "kind": kind,

@@ -1,4 +1,4 @@
-"""The Argo server behind the cluster port: what is sent, and what becomes of each answer."""
+"""The adapter for the Argo server: requests sent and responses handled."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from steps.errors import (
     UnavailableError,
     UsageError,
 )
-from tests.cluster.fake_server import RECORDED, FakeServer, far_end, manifest, without_sleep
+from tests.cluster.fake_server import RECORDED, FakeServer, fake_server, manifest, without_sleep
 from tests.fakes import free_port
 from workflows.cluster.argo_server import ArgoServer
 from workflows.cluster.connect import connect
@@ -37,19 +37,19 @@ def server(end: FakeServer, token: str = TOKEN, pauses: list[float] | None = Non
 
 
 def refused(reply: tuple[int, object]) -> RefeedError:
-    """What becomes of an answer to a create."""
-    with far_end(reply) as end, pytest.raises(RefeedError) as caught:
+    """Return the error raised for a reply to a create."""
+    with fake_server(reply) as end, pytest.raises(RefeedError) as caught:
         server(end).create(manifest("Workflow", "w"))
     assert TOKEN not in str(caught.value)
     return caught.value
 
 
 def test_a_workflow_is_created() -> None:
-    wanted = manifest("Workflow", "w")
-    with far_end((200, MADE)) as end:
-        assert server(end).create(wanted) == MADE
+    expected = manifest("Workflow", "w")
+    with fake_server((200, MADE)) as end:
+        assert server(end).create(expected) == MADE
     assert (end.last.method, end.last.path) == ("POST", "/api/v1/workflows/project")
-    assert end.last.body == {"namespace": "project", "workflow": wanted}
+    assert end.last.body == {"namespace": "project", "workflow": expected}
     assert end.last.headers["Authorization"] == f"Bearer {TOKEN}"
 
 
@@ -58,7 +58,7 @@ def test_a_workflow_is_created() -> None:
     [("t", "Bearer t"), ("Bearer t\n", "Bearer t"), ("Basic eDp5", "Basic eDp5"), ("", None)],
 )
 def test_a_token_is_sent_as_argo_does(token: str, header: str | None) -> None:
-    with far_end((200, MADE)) as end:
+    with fake_server((200, MADE)) as end:
         server(end, token).workflow("project", "w")
     assert end.last.headers.get("Authorization") == header
 
@@ -71,18 +71,18 @@ def test_a_token_is_sent_as_argo_does(token: str, header: str | None) -> None:
     ],
 )
 def test_apply_creates_or_replaces(kind: str, folder: str, word: str) -> None:
-    wanted = manifest(kind, "x")
-    with far_end(
+    expected = manifest(kind, "x")
+    with fake_server(
         (404, {"message": f'{kind.lower()}s.argoproj.io "x" not found'}), (200, {})
     ) as end:
-        server(end).apply(wanted)
+        server(end).apply(expected)
     assert [r.method for r in end.requests] == ["GET", "POST"]
     assert end.last.path == f"/api/v1/{folder}/project"
 
     status = {"lastScheduledTime": "2026-01-01T00:00:00Z"}
     kept = {"resourceVersion": "7", "annotations": {"a": "old", "b": "theirs"}, "uid": "u"}
-    found = {**manifest(kind, "x", **kept), "status": status}
-    with far_end((200, found), (200, {})) as end:
+    existing = {**manifest(kind, "x", **kept), "status": status}
+    with fake_server((200, existing), (200, {})) as end:
         server(end).apply(manifest(kind, "x", annotations={"a": "new"}))
     assert (end.last.method, end.last.path) == ("PUT", f"/api/v1/{folder}/project/x")
     sent = end.last.body[word]
@@ -93,38 +93,38 @@ def test_apply_creates_or_replaces(kind: str, folder: str, word: str) -> None:
 
 
 def test_apply_retries_after_a_conflict() -> None:
-    found = manifest("WorkflowTemplate", "x", resourceVersion="1")
+    existing = manifest("WorkflowTemplate", "x", resourceVersion="1")
     changed = manifest("WorkflowTemplate", "x", resourceVersion="2")
     conflict = (409, {"code": 10, "message": "the object has been modified"})
-    with far_end((200, found), conflict, (200, changed), (200, {})) as end:
+    with fake_server((200, existing), conflict, (200, changed), (200, {})) as end:
         server(end).apply(manifest("WorkflowTemplate", "x"))
     assert end.last.body["template"]["metadata"]["resourceVersion"] == "2"
 
 
 def test_repeated_conflicts_are_transient() -> None:
-    found = manifest("WorkflowTemplate", "x", resourceVersion="1")
+    existing = manifest("WorkflowTemplate", "x", resourceVersion="1")
     conflict = (409, {"code": 10, "message": "the object has been modified"})
-    replies = [(200, found), conflict] * 9
-    with far_end(*replies) as end, pytest.raises(TransientError, match="other clients changed"):
+    replies = [(200, existing), conflict] * 9
+    with fake_server(*replies) as end, pytest.raises(TransientError, match="other clients changed"):
         server(end).apply(manifest("WorkflowTemplate", "x"))
 
 
 @pytest.mark.parametrize("kind", ["Workflow", "ClusterWorkflowTemplate", "ConfigMap"])
 def test_other_kinds_are_rejected(kind: str) -> None:
-    with far_end((200, {})) as end, pytest.raises(ValueError, match=kind):
+    with fake_server((200, {})) as end, pytest.raises(ValueError, match=kind):
         server(end).apply(manifest(kind, "x"))
     assert not end.requests
 
 
 def test_list_filters_by_label() -> None:
-    with far_end((200, {"items": [MADE]}), (200, {"items": None})) as end:
+    with fake_server((200, {"items": [MADE]}), (200, {"items": None})) as end:
         assert server(end).workflows("project", "a=b,c!=d") == [MADE]
         assert server(end).workflows("project", "") == []
     assert end.requests[0].path.endswith("?listOptions.labelSelector=a%3Db%2Cc%21%3Dd")
 
 
 def test_stop_is_graceful_and_allows_ended_runs() -> None:
-    with far_end((200, MADE), RECORDED["argo-ended"]) as end:
+    with fake_server((200, MADE), RECORDED["argo-ended"]) as end:
         server(end).stop("project", "w")
         server(end).stop("project", "w")
     assert (end.last.method, end.last.path) == ("PUT", "/api/v1/workflows/project/w/stop")
@@ -174,7 +174,7 @@ def test_forbidden_hint_has_the_command_to_grant_access() -> None:
 
 
 def test_a_missing_workflow_is_none_and_cannot_be_stopped() -> None:
-    with far_end(RECORDED["argo-missing-object"]) as end:
+    with fake_server(RECORDED["argo-missing-object"]) as end:
         assert server(end).workflow("project", "gone") is None
         with pytest.raises(MissingInputError, match="no Workflow 'gone'"):
             server(end).stop("project", "gone")
@@ -184,13 +184,13 @@ def test_a_missing_workflow_is_none_and_cannot_be_stopped() -> None:
 def test_reads_are_retried(status: int) -> None:
     pauses: list[float] = []
     busy = (status, "<html>upstream</html>")
-    with far_end(busy, busy, (200, MADE)) as end:
+    with fake_server(busy, busy, (200, MADE)) as end:
         assert server(end, pauses=pauses).workflow("project", "w") == MADE
     assert pauses == [0.5, 1.0]
 
 
 def test_lasting_error_is_reported_without_html() -> None:
-    with far_end((503, "<html>upstream</html>")) as end:
+    with fake_server((503, "<html>upstream</html>")) as end:
         with pytest.raises(TransientError) as caught:
             server(end).workflow("project", "w")
         assert len(end.requests) == 6
@@ -199,17 +199,17 @@ def test_lasting_error_is_reported_without_html() -> None:
 
 
 def test_a_create_is_sent_once() -> None:
-    with far_end((503, {"message": "later"})) as end:
+    with fake_server((503, {"message": "later"})) as end:
         with pytest.raises(TransientError):
             server(end).create(manifest("Workflow", "w"))
         assert len(end.requests) == 1
 
 
 def test_token_is_not_sent_to_a_redirect() -> None:
-    with far_end((200, MADE)) as elsewhere:
+    with fake_server((200, MADE)) as elsewhere:
         there = f"http://{elsewhere.address}/login"
         answers = pytest.raises(UnavailableError, match="does not respond like an Argo server")
-        with far_end((302, ""), location=there) as end, answers:
+        with fake_server((302, ""), location=there) as end, answers:
             server(end).workflow("project", "w")
         assert not elsewhere.requests
 
@@ -234,7 +234,7 @@ def test_connection_refused() -> None:
 
 def test_lost_server_is_retried() -> None:
     pauses: list[float] = []
-    with far_end((200, MADE)) as end:
+    with fake_server((200, MADE)) as end:
         known = server(end, pauses=pauses)
         known.workflow("project", "w")
     with pytest.raises(UnavailableError, match="connection was refused"):
@@ -249,7 +249,7 @@ def test_unknown_host() -> None:
 
 
 @contextmanager
-def mute(answer: bytes = b"") -> Iterator[str]:
+def silent_server(answer: bytes = b"") -> Iterator[str]:
     """Takes one connection; says nothing, or bytes that are no HTTP."""
     with socket.create_server(("127.0.0.1", 0)) as listening:
         done = threading.Event()
@@ -271,17 +271,20 @@ def mute(answer: bytes = b"") -> Iterator[str]:
 
 
 def test_timeout() -> None:
-    with mute() as address, pytest.raises(UnavailableError, match="timed out"):
+    with silent_server() as address, pytest.raises(UnavailableError, match="timed out"):
         ArgoServer(address, secure=False, timeout=0.3).workflow("project", "w")
 
 
 def test_response_that_is_not_http() -> None:
-    with mute(b"SSH-2.0-whatever\r\n") as address, pytest.raises(UnavailableError, match=address):
+    with (
+        silent_server(b"SSH-2.0-whatever\r\n") as address,
+        pytest.raises(UnavailableError, match=address),
+    ):
         ArgoServer(address, secure=False, timeout=5).workflow("project", "w")
 
 
 def test_server_without_tls_is_reported() -> None:
-    with far_end((200, MADE)) as end, pytest.raises(UnavailableError) as caught:
+    with fake_server((200, MADE)) as end, pytest.raises(UnavailableError) as caught:
         ArgoServer(end.address, timeout=5).workflow("project", "w")
     assert "TLS" in caught.value.message
     assert "ARGO_SECURE=false" in caught.value.hint
@@ -308,7 +311,7 @@ def test_invalid_token_is_not_shown(token: str) -> None:
 
 
 def test_environment_is_read_as_by_argo() -> None:
-    with far_end((200, MADE)) as end:
+    with fake_server((200, MADE)) as end:
         environment = {
             "ARGO_SERVER": end.address,
             "ARGO_SECURE": "false",

@@ -1,4 +1,4 @@
-"""What is said about a run that is stuck, from statuses as a real Argo wrote them."""
+"""Diagnosis of stuck runs, from statuses recorded with a real Argo."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ STUCK: dict[str, dict[str, Any]] = json.loads(
 )
 
 SMALL = "train (resource class 'small')"
-SAID = {
+EXPECTED = {
     "no-image": ["'docker.io/refeed/nothing:dev'", SMALL, "ImagePullBackOff: no such host", "make"],
     "never": ["'docker.io/refeed/nothing:dev'", "ErrImageNeverPull", "installation file"],
     "badname": ["'docker.io/Refeed/NOTHING:dev'", "InvalidImageName", "must be lowercase"],
@@ -55,7 +55,7 @@ def pod_of(workflow: dict[str, Any]) -> dict[str, Any]:
 
 
 def running(*messages: str, phase: str = "Pending", step: str = "collect") -> dict[str, Any]:
-    """A Workflow with a pod for each message."""
+    """Return a Workflow with a pod for each message."""
     nodes = {
         str(number): {"type": "Pod", "templateName": step, "phase": phase, "message": message}
         for number, message in enumerate(messages)
@@ -68,13 +68,13 @@ def running(*messages: str, phase: str = "Pending", step: str = "collect") -> di
 
 
 def test_every_recorded_status_is_tested() -> None:
-    assert set(STUCK) == set(SAID) | QUIET
+    assert set(STUCK) == set(EXPECTED) | QUIET
 
 
-@pytest.mark.parametrize("name", SAID)
+@pytest.mark.parametrize("name", EXPECTED)
 def test_a_stuck_run_is_explained_in_one_sentence(name: str) -> None:
     (sentence,) = diagnose(STUCK[name])
-    for part in SAID[name]:
+    for part in EXPECTED[name]:
         assert part in sentence
     assert sentence.endswith(".")
     assert "\n" not in sentence

@@ -1,4 +1,4 @@
-"""The Kubernetes API behind the cluster port: what is sent, and what becomes of each answer."""
+"""The adapter for the Kubernetes API: requests sent and responses handled."""
 
 from __future__ import annotations
 
@@ -20,7 +20,14 @@ from steps.errors import (
     TransientError,
     UnavailableError,
 )
-from tests.cluster.fake_server import RECORDED, FakeServer, Reply, far_end, manifest, without_sleep
+from tests.cluster.fake_server import (
+    RECORDED,
+    FakeServer,
+    Reply,
+    fake_server,
+    manifest,
+    without_sleep,
+)
 from tests.fakes import free_port
 from workflows.cluster.connect import connect
 from workflows.cluster.errors import ApiRequest, error_from_response
@@ -39,20 +46,20 @@ def api(address: str, pauses: list[float] | None = None, timeout: float = 5) -> 
 
 
 def refused(reply: Reply) -> RefeedError:
-    """What becomes of an answer to a create."""
-    with far_end(reply) as end, pytest.raises(RefeedError) as caught:
+    """Return the error raised for a reply to a create."""
+    with fake_server(reply) as end, pytest.raises(RefeedError) as caught:
         api(end.address).create(manifest("Workflow", "w"))
     return caught.value
 
 
-def said(message: str, status: int = 403) -> RefeedError:
-    """What becomes of a message of the API server's."""
-    asked = ApiRequest("create", "Workflow", "project", "w", "the Kubernetes API", "user 'ada'")
-    return error_from_response(asked, status, message)
+def error_for(message: str, status: int = 403) -> RefeedError:
+    """Return the error for a message of the API server."""
+    request = ApiRequest("create", "Workflow", "project", "w", "the Kubernetes API", "user 'ada'")
+    return error_from_response(request, status, message)
 
 
 def kubeconfig(folder: Path, end: FakeServer) -> Path:
-    """A file with two contexts, of which the second is current."""
+    """Write a kubeconfig with two contexts; the second is current."""
     place = {"server": f"http://{end.address}"}
     config = {
         "apiVersion": "v1",
@@ -74,23 +81,23 @@ def kubeconfig(folder: Path, end: FakeServer) -> Path:
 
 
 def test_a_workflow_is_created() -> None:
-    wanted = manifest("Workflow", "w")
-    with far_end((201, MADE)) as end:
-        assert api(end.address).create(wanted) == MADE
+    expected = manifest("Workflow", "w")
+    with fake_server((201, MADE)) as end:
+        assert api(end.address).create(expected) == MADE
     assert (end.last.method, end.last.path) == ("POST", f"{FOLDER}/workflows")
-    assert end.last.body == wanted
+    assert end.last.body == expected
 
 
 @pytest.mark.parametrize("kind", ["WorkflowTemplate", "CronWorkflow"])
 def test_apply_creates_or_replaces(kind: str) -> None:
     plural = f"{kind.lower()}s"
     missing = (404, {"message": f'{plural}.argoproj.io "x" not found'})
-    with far_end(missing, (201, {})) as end:
+    with fake_server(missing, (201, {})) as end:
         api(end.address).apply(manifest(kind, "x"))
     assert (end.last.method, end.last.path) == ("POST", f"{FOLDER}/{plural}")
 
-    found = {**manifest(kind, "x", resourceVersion="7"), "status": {"active": []}}
-    with far_end((200, found), (200, {})) as end:
+    existing = {**manifest(kind, "x", resourceVersion="7"), "status": {"active": []}}
+    with fake_server((200, existing), (200, {})) as end:
         api(end.address).apply(manifest(kind, "x"))
     assert (end.last.method, end.last.path) == ("PUT", f"{FOLDER}/{plural}/x")
     assert end.last.body["metadata"]["resourceVersion"] == "7"
@@ -99,13 +106,13 @@ def test_apply_creates_or_replaces(kind: str) -> None:
 
 @pytest.mark.parametrize("kind", ["Workflow", "ClusterWorkflowTemplate", "ConfigMap"])
 def test_other_kinds_are_rejected(kind: str) -> None:
-    with far_end((200, {})) as end, pytest.raises(ValueError, match=kind):
+    with fake_server((200, {})) as end, pytest.raises(ValueError, match=kind):
         api(end.address).apply(manifest(kind, "x"))
     assert not end.requests
 
 
 def test_a_run_is_stopped_gracefully() -> None:
-    with far_end((200, MADE)) as end:
+    with fake_server((200, MADE)) as end:
         api(end.address).stop("project", "w")
     assert (end.last.method, end.last.path) == ("PATCH", f"{FOLDER}/workflows/w")
     assert end.last.headers["Content-Type"] == "application/merge-patch+json"
@@ -115,11 +122,11 @@ def test_a_run_is_stopped_gracefully() -> None:
 def test_packed_nodes_are_unpacked() -> None:
     nodes = {"w": {"type": "Pod", "phase": "Running"}}
     packed = base64.b64encode(gzip.compress(json.dumps(nodes).encode())).decode()
-    found: dict[str, Any] = {**MADE, "status": {"phase": "Running", "compressedNodes": packed}}
-    with far_end((200, found), (200, {"items": [found, MADE]})) as end:
+    existing: dict[str, Any] = {**MADE, "status": {"phase": "Running", "compressedNodes": packed}}
+    with fake_server((200, existing), (200, {"items": [existing, MADE]})) as end:
         one = api(end.address).workflow("project", "w")
         both = api(end.address).workflows("project", "a=b")
-    assert one == both[0] == with_nodes(found)
+    assert one == both[0] == with_nodes(existing)
     assert one["status"]["nodes"] == nodes
     assert both[1] == MADE
     assert end.last.path == f"{FOLDER}/workflows?labelSelector=a%3Db"
@@ -150,7 +157,7 @@ def test_both_adapters_report_the_same_message() -> None:
         both = []
         for source in ("api", "argo"):
             status, body = RECORDED[f"{source}-{name}"]
-            both.append(str(said(body if isinstance(body, str) else body["message"], status)))
+            both.append(str(error_for(body if isinstance(body, str) else body["message"], status)))
         assert both[0] == both[1]
 
 
@@ -158,7 +165,7 @@ def test_forbidden_hint_has_the_command_to_grant_access() -> None:
     error = refused(RECORDED["api-forbidden"])
     assert "is not allowed to create workflows in namespace 'refeed-lab'" in error.message
     assert "--serviceaccount=refeed-demo:refeed-analyst --namespace=refeed-lab" in error.hint
-    person = said(
+    person = error_for(
         'workflows.argoproj.io is forbidden: User "ada@example.org" cannot list resource '
         '"workflows" in API group "argoproj.io" in the namespace "lab": requires one of '
         '["container.thirdPartyObjects.list"] permission(s).'
@@ -186,21 +193,21 @@ def test_forbidden_hint_has_the_command_to_grant_access() -> None:
     ],
 )
 def test_policy_message_is_quoted(message: str, hint: str) -> None:
-    error = said(message)
+    error = error_for(message)
     assert isinstance(error, TerminalError)
     assert message in error.message
     assert hint in error.hint
 
 
 def test_a_missing_workflow_is_none_and_cannot_be_stopped() -> None:
-    with far_end(RECORDED["api-missing-object"]) as end:
+    with fake_server(RECORDED["api-missing-object"]) as end:
         assert api(end.address).workflow("project", "gone") is None
         with pytest.raises(MissingInputError, match="no Workflow 'gone'"):
             api(end.address).stop("project", "gone")
 
 
 def test_missing_argo_differs_from_missing_workflow() -> None:
-    with far_end(RECORDED["api-no-argo"]) as end, pytest.raises(UnavailableError):
+    with fake_server(RECORDED["api-no-argo"]) as end, pytest.raises(UnavailableError):
         api(end.address).workflow("project", "gone")
 
 
@@ -208,10 +215,10 @@ def test_missing_argo_differs_from_missing_workflow() -> None:
 def test_only_reads_are_retried(status: int) -> None:
     pauses: list[float] = []
     busy = (status, {"kind": "Status", "message": "etcdserver: leader changed"})
-    with far_end(busy, busy, (200, MADE)) as end:
+    with fake_server(busy, busy, (200, MADE)) as end:
         assert api(end.address, pauses).workflow("project", "w") == MADE
     assert pauses == [0.5, 1.0]
-    with far_end(busy) as end, pytest.raises(TransientError, match="leader changed"):
+    with fake_server(busy) as end, pytest.raises(TransientError, match="leader changed"):
         api(end.address).create(manifest("Workflow", "w"))
     assert len(end.requests) == 1
 
@@ -231,12 +238,12 @@ def test_unknown_host() -> None:
 
 
 def test_server_without_tls() -> None:
-    with far_end((200, MADE)) as end, pytest.raises(UnavailableError, match="TLS"):
+    with fake_server((200, MADE)) as end, pytest.raises(UnavailableError, match="TLS"):
         api(f"https://{end.address}").workflow("project", "w")
 
 
 def test_the_current_context_of_a_kubeconfig_is_used(tmp_path: Path) -> None:
-    with far_end((200, MADE)) as end:
+    with fake_server((200, MADE)) as end:
         lost = tmp_path / "lost"
         files = f"{lost}:{kubeconfig(tmp_path, end)}"
         cluster = connect({"KUBECONFIG": files})
@@ -248,7 +255,7 @@ def test_the_current_context_of_a_kubeconfig_is_used(tmp_path: Path) -> None:
 
 def test_the_kubeconfig_in_the_home_folder_is_used(tmp_path: Path) -> None:
     (tmp_path / ".kube").mkdir()
-    with far_end((200, MADE)) as end:
+    with fake_server((200, MADE)) as end:
         kubeconfig(tmp_path / ".kube", end)
         assert end.address in connect({"HOME": str(tmp_path)}).server
 

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 from typer.testing import CliRunner, Result
 
-from tests.cluster.fake_server import far_end
+from tests.cluster.fake_server import fake_server
 from tests.compat.conftest import Pretend
 from tests.compat.make_roots import BUCKET, TABLE, cluster_workflow
 from tests.fakes import gcs_server, make_bucket
@@ -61,7 +61,7 @@ def retry(world: FakeProject, run: str, monkeypatch: pytest.MonkeyPatch) -> Argo
     """Retry a run through an Argo server that knows no Workflow; return the one it was sent."""
     name = f"trial-{run.lower()}-1"
     made = {"metadata": {"name": name, "namespace": "refeed-lab", "creationTimestamp": CREATED}}
-    with far_end(ABSENT, ABSENT, (200, made)) as argo:
+    with fake_server(ABSENT, ABSENT, (200, made)) as argo:
         monkeypatch.setenv("ARGO_SERVER", argo.address)
         monkeypatch.setenv("ARGO_SECURE", "false")
         assert answer("retry", run, "--no-wait")["run"] == run

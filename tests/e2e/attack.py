@@ -1,4 +1,4 @@
-"""What a trainer's code could try from its pod; prints how far each attempt came, as JSON.
+"""Attacks that a trainer's code could attempt from its pod; prints each result as JSON.
 
 Runs in a pod, alone: it imports the standard library only. Each attempt is answered by a status of
 HTTP, an error's name, or what it got.
@@ -23,7 +23,7 @@ TOKENS = ("/var/run/secrets/kubernetes.io/serviceaccount/token", "/var/run/secre
 
 
 def api(path: str, body: Any = None) -> str:
-    """A request to the API server, with the token of this pod, if it has one."""
+    """Send a request to the API server, with this pod's token, if any."""
     headers = {"Content-Type": "application/json"}
     token = Path(TOKENS[0])
     if token.is_file():
@@ -41,7 +41,7 @@ def api(path: str, body: Any = None) -> str:
 
 
 def metadata() -> str:
-    """The node's own credentials, as Google's metadata server would give them."""
+    """Request the node's credentials from Google's metadata server."""
     try:
         with socket.create_connection(("169.254.169.254", 80), timeout=3):
             return "connected"
@@ -66,7 +66,7 @@ def become_root() -> str:
 
 
 def refeed(root: str) -> str:
-    """Run a step on another project's root."""
+    """Run a step at another project's root."""
     words = ["step", "collect", "--root", root, "--project", "demo", "--experiment", "x"]
     done = subprocess.run(
         ["refeed", *words, "--run", "20260101T000000-abcd"],

@@ -1,4 +1,4 @@
-"""Fixtures of the end-to-end tests: a cluster that may be written to, and emulators."""
+"""Fixtures of the end-to-end tests: a test cluster, and emulators next to it."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ STORAGE = "STORAGE_EMULATOR_HOST"
 
 
 _SHARED = ExitStack()
-"""What all workers share, until the last one has ended."""
+"""Resources shared by all test workers, until the last one has ended."""
 
 
 @pytest.hookimpl(tryfirst=True)
@@ -62,7 +62,7 @@ def endpoint() -> str:
 
 @pytest.fixture(scope="session")
 def projects(endpoint: str) -> None:
-    """The projects demo and lab, as the local overlay makes them."""
+    """Require the projects demo and lab, as the local overlay defines them."""
 
 
 @pytest.fixture(scope="session")
@@ -72,7 +72,7 @@ def platform(endpoint: str, projects: None, tmp_path_factory: pytest.TempPathFac
 
 
 class Webhook:
-    """A web service that takes messages, as a chat does."""
+    """A web service that accepts messages, like a chat."""
 
     def __init__(self, host: str) -> None:
         self.messages: list[dict[str, Any]] = []
@@ -96,7 +96,7 @@ class Webhook:
 
 @pytest.fixture(scope="session")
 def webhook(endpoint: str, projects: None) -> Iterator[Webhook]:
-    """Whom failures reach: its URL lies in each project's secret."""
+    """Yield the receiver of failures, whose URL is in each project's Secret."""
     hook = Webhook(urlsplit(endpoint).hostname or "")
     thread = threading.Thread(target=hook.server.serve_forever, daemon=True)
     thread.start()
@@ -117,12 +117,12 @@ def webhook(endpoint: str, projects: None) -> Iterator[Webhook]:
 
 @pytest.fixture
 def name(request: pytest.FixtureRequest) -> str:
-    """A name for an experiment that no other test uses."""
+    """Return an experiment name that no other test uses."""
     short = request.node.name.removeprefix("test_").replace("_", "-")[:38]
     return f"e2e-{short}".rstrip("-")
 
 
 @pytest.fixture(scope="session")
 def flights() -> Path:
-    """The flights of 2013, as the examples use them."""
+    """Return the flights of 2013, as in the examples."""
     return Path(__file__).parents[2] / "data" / "flights.parquet"

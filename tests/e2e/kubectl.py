@@ -25,7 +25,7 @@ needs_cluster = pytest.mark.skipif(
 
 @dataclass(frozen=True)
 class Answer:
-    """What kubectl said."""
+    """Result of a kubectl command."""
 
     code: int
     out: str
@@ -69,7 +69,7 @@ def as_yaml(objects: object) -> str:
 
 
 def build(overlay: Path) -> list[dict[str, Any]]:
-    """The objects that kustomize makes of a folder."""
+    """Return the objects that kustomize builds from a folder."""
     return [found for found in yaml.safe_load_all(must("kustomize", str(overlay))) if found]
 
 
@@ -79,7 +79,7 @@ def apply_local() -> None:
 
 
 def token_config(folder: Path, namespace: str, account: str) -> Path:
-    """A kubeconfig that holds a real token of a service account and nothing else.
+    """Write a kubeconfig with only a real token of a service account.
 
     `kubectl --token` is not enough: a client certificate takes precedence.
     """
@@ -94,12 +94,12 @@ def token_config(folder: Path, namespace: str, account: str) -> Path:
 
 
 def subject(namespace: str, account: str) -> str:
-    """How the API server calls a service account."""
+    """Return the user name of a service account at the API server."""
     return f"system:serviceaccount:{namespace}:{account}"
 
 
 def rights(user: str, namespace: str) -> dict[str, frozenset[str]]:
-    """The verbs that a user has in a namespace, by resource (`name.group`)."""
+    """Return the verbs that a user has in a namespace, by resource (`name.group`)."""
     said = must("auth", "can-i", "--list", "--no-headers", f"--as={user}", "--namespace", namespace)
     lines = re.findall(r"^(\S+) +\[.*?\] +\[.*?\] +\[(.*)\]$", said, flags=re.MULTILINE)
     found: dict[str, frozenset[str]] = {}

@@ -28,18 +28,18 @@ def thing(kind: str, name: str, api: str = "v1", **fields: object) -> dict[str, 
 
 
 def pod(name: str, **fields: object) -> dict[str, Any]:
-    """A pod that the restricted standard lets in; `fields` change its spec."""
+    """Return a pod that meets the restricted standard; `fields` change its spec."""
     return thing("Pod", name, spec={**POD_SPEC, **fields})
 
 
 def pod_with(name: str, **fields: object) -> dict[str, Any]:
-    """The same with other fields of its container's security context."""
+    """Return a pod with other fields of its container's security context."""
     context = {**CONTAINER["securityContext"], **fields}
     return pod(name, containers=[{**CONTAINER, "securityContext": context}])
 
 
 def workflow(name: str, *, kind: str = "Workflow", suspend: bool = True) -> dict[str, Any]:
-    """A workflow of one container, or a WorkflowTemplate; suspended before its first pod."""
+    """Return a workflow of one container, or a WorkflowTemplate, suspended before its first pod."""
     spec: dict[str, Any] = {
         "entrypoint": "main",
         "serviceAccountName": "refeed-split",
@@ -52,7 +52,7 @@ def workflow(name: str, *, kind: str = "Workflow", suspend: bool = True) -> dict
 
 
 def role(name: str) -> dict[str, Any]:
-    """A role that gives nothing."""
+    """Return a role that grants nothing."""
     return thing("Role", name, "rbac.authorization.k8s.io/v1", rules=[])
 
 

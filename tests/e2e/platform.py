@@ -1,4 +1,4 @@
-"""The platform that the end-to-end tests run on: a cluster, a storage emulator, the command."""
+"""The platform of the end-to-end tests: a cluster, a storage emulator, the command line."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ LOCAL = Path(__file__).parents[2] / "manifests" / "installation.local.yaml"
 
 
 def installation(endpoint: str) -> dict[str, Any]:
-    """The one for a small cluster, with a webhook and the faulty trainer, whose ledger is there."""
+    """Return the installation of a small cluster, with a webhook and the faulty trainer."""
     made: dict[str, Any] = yaml.safe_load(LOCAL.read_text())
     made["trainers"]["faulty"] = {"image": "docker.io/refeed/faulty:dev"}
     made["notify"] = {"secret": "refeed-notify", "key": "url", "late_after": "6h"}
@@ -43,7 +43,7 @@ def installation(endpoint: str) -> dict[str, Any]:
 
 @dataclass
 class Result:
-    """A command that has ended."""
+    """A completed command."""
 
     code: int
     out: str
@@ -57,7 +57,7 @@ class Result:
 
 @dataclass
 class Platform:
-    """What a user has: an installation file, a spec, the command."""
+    """A user's environment: an installation file, a spec, the command line."""
 
     folder: Path
     endpoint: str
@@ -91,7 +91,7 @@ class Platform:
         )
 
     def source(self, table: pa.Table, name: str) -> str:
-        """A table as a Parquet object; also next to the spec, for the run on this machine."""
+        """Upload a table as Parquet, and copy it next to the spec for the local run."""
         path = self.folder / f"{name}.parquet"
         pq.write_table(table, path)
         uri = f"{ROOT}/sources/{name}.parquet"
@@ -99,7 +99,7 @@ class Platform:
         return uri
 
     def spec(self, name: str, source: str, **changes: Any) -> Path:
-        """A spec of the project lab; dotted keys with __ for dots override."""
+        """Write a spec of the project lab, with overrides whose keys have __ for dots."""
         spec: dict[str, Any] = {
             "name": name,
             "project": PROJECT,
@@ -147,7 +147,7 @@ class Platform:
         return RunAddress(raw["output"], raw["project"], raw["name"], run)
 
     def pods(self, address: RunAddress, step: str = "") -> list[PodRecord]:
-        """The run's own record of its pods, in order."""
+        """Return the run's pod records, in order."""
         storage, folder = storage_for(address.root), address.run_layout.pods
         found = [
             PodRecord.from_json(storage.read(f"{folder}/{name}")) for name in storage.names(folder)
@@ -156,13 +156,13 @@ class Platform:
         return sorted(wanted, key=lambda each: (each.workflow, each.step, each.number))
 
     def tables(self, folder: str) -> Tables:
-        """The bytes of all result tables of a run, by name."""
+        """Return the bytes of all result tables of a run, by name."""
         storage = storage_for(folder)
         names = storage.names(f"{folder}/tables")
         return Tables({name: storage.read(f"{folder}/tables/{name}") for name in names})
 
     def here(self, spec: Path, name: str, *more: str) -> Tables:
-        """The tables of the same spec run on this machine, on a local copy of the source."""
+        """Run the same spec locally on a copy of the source, and return its tables."""
         result = self.refeed(
             "run",
             spec,
@@ -176,7 +176,7 @@ class Platform:
 
 
 def wait_until(what: str, holds: Any, seconds: float = 120) -> Any:
-    """The first true answer of ``holds``."""
+    """Wait for the first true result of ``holds`` and return it."""
     end = time.monotonic() + seconds
     while time.monotonic() < end:
         found = holds()
@@ -192,7 +192,7 @@ def workflow(name: str, namespace: str = NAMESPACE) -> dict[str, Any]:
 
 
 def training_pod(namespace: str, name: str) -> str | None:
-    """A training pod of a workflow that runs."""
+    """Return a running training pod of a workflow."""
     selector = f"workflows.argoproj.io/workflow={name},refeed/step=train"
     found = kubectl(
         *("-n", namespace, "get", "pods", "-l", selector, "--field-selector=status.phase=Running"),
@@ -202,7 +202,7 @@ def training_pod(namespace: str, name: str) -> str | None:
 
 
 def metrics() -> str:
-    """Return the metrics of Argo's controller; REFEED_E2E_METRICS is its URL."""
+    """Return the metrics of Argo's controller; REFEED_E2E_METRICS is their URL."""
     url = os.environ.get("REFEED_E2E_METRICS", "https://127.0.0.1:9090/metrics")
     context = ssl.create_default_context()
     context.check_hostname, context.verify_mode = False, ssl.CERT_NONE  # the controller's own

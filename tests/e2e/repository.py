@@ -21,7 +21,7 @@ def git(folder: Path, *words: str) -> str:
 
 @dataclass(frozen=True)
 class Repository:
-    """A clone, and the bare repository that it pushes to.
+    """A clone with the bare repository that it pushes to.
 
     Attributes:
         clone: where files are changed.
@@ -33,7 +33,7 @@ class Repository:
 
     @property
     def overlay(self) -> Path:
-        """The local overlay within it."""
+        """Path of the local overlay in the clone."""
         return self.clone / "manifests" / "overlays" / "local"
 
     def push(self, message: str) -> None:

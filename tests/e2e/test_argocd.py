@@ -33,7 +33,7 @@ def application(name: str) -> dict[str, Any]:
 
 
 def state(name: str) -> tuple[str, str]:
-    """Whether it is as Git says, and whether it is well."""
+    """Return sync and health status of an Application."""
     status = application(name).get("status", {})
     return status.get("sync", {}).get("status", ""), status.get("health", {}).get("status", "")
 
@@ -59,7 +59,7 @@ def argocd() -> None:
 def git(
     argocd: None, projects: None, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Repository]:
-    """The repository, registered in Argo CD by the command of docs/platform/install.md."""
+    """Register the repository in Argo CD with the command of docs/platform/install.md."""
     _forget()
     made = repository(tmp_path_factory.mktemp("git"))
     must("apply", "-k", str(made.overlay / "argocd"))
@@ -82,7 +82,7 @@ def _forget() -> None:
 
 @pytest.fixture(scope="module")
 def sales(git: Repository, endpoint: str) -> ProjectFolder:
-    """A project that is nothing but one more folder in Git."""
+    """Add a project as one more folder in Git."""
     make_bucket(endpoint, "refeed-sales")
     storage_for(ROOT).write(f"{ROOT}/kept", b"what was there before")
     folder = ProjectFolder(git.overlay, "sales")
@@ -101,7 +101,7 @@ def offered(endpoint: str) -> Installation:
 
 
 def spec_of(git: Repository, rows: int) -> Path:
-    """The example of flights, as the project's own."""
+    """Return the flights example as a spec of the project."""
     spec = yaml.safe_load((Path("examples") / "flights" / "spec.yaml").read_text())
     spec |= {"name": "flights", "project": "sales", "output": ROOT}
     spec["dataset"]["source"] = f"{ROOT}/sources/flights.parquet"
@@ -139,7 +139,7 @@ def test_what_somebody_changed_by_hand_is_healed(
 def test_a_project_that_git_made_runs_an_experiment(
     sales: ProjectFolder, platform: Platform, flights: Path
 ) -> None:
-    """From the template that Argo CD brought, as Argo's page would start it."""
+    """Start a run from the deployed template, as Argo's UI does."""
     storage_for(ROOT).write(f"{ROOT}/sources/flights.parquet", flights.read_bytes())
     workflow = {
         "apiVersion": "argoproj.io/v1alpha1",

@@ -27,7 +27,7 @@ REFUSED = {"401", "403"}
 
 
 def pod_of(platform: Platform) -> dict[str, Any]:
-    """A compiled training pod with another program in it."""
+    """Return a compiled training pod with another program in it."""
     spec = load_spec(platform.spec("attacked", "gs://refeed-lab/x.parquet", trainer__name="linear"))
     made = compile_spec(spec.spec, load_installation(platform.installation), "workflow")["spec"]
     template = next(each for each in made["templates"] if each["name"] == "train-small")
@@ -61,7 +61,7 @@ def _plain(variable: dict[str, Any]) -> bool:
 
 @pytest.fixture(scope="module")
 def attempts(platform: Platform) -> Iterator[dict[str, Any]]:
-    """How far each attempt came."""
+    """Return the result of each attempt."""
     gone = ("-n", LAB, "delete", "pod", NAME, "--ignore-not-found", "--grace-period=0", "--force")
     kubectl(*gone)
     must("apply", "-f", "-", stdin=pod_of(platform))

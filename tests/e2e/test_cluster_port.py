@@ -39,7 +39,7 @@ PATIENCE_SECONDS = 60.0
 
 @pytest.fixture(scope="module")
 def place() -> Iterator[str]:
-    """A namespace of this test's own."""
+    """Create a namespace for this test."""
     if not kubectl("get", "namespace", PLACE).ok:
         must("create", "namespace", PLACE)
     yield PLACE
@@ -54,7 +54,7 @@ def cluster(request: pytest.FixtureRequest, place: str) -> Cluster:
 
 
 def manifest(kind: str, name: str, place: str = PLACE, **labels: str) -> Manifest:
-    """A workflow that does nothing until it is resumed."""
+    """Return a workflow that does nothing and stays suspended until it is resumed."""
     return {
         "apiVersion": "argoproj.io/v1alpha1",
         "kind": kind,
@@ -268,6 +268,6 @@ def test_an_analyst_of_one_project_is_none_of_another(
 
 
 def test_a_token_that_is_none_is_not_a_missing_right(analyst: Callable[[str], Cluster]) -> None:
-    with pytest.raises(ForbiddenError, match="does not know who") as caught:
+    with pytest.raises(ForbiddenError, match="Not authenticated") as caught:
         analyst("wrong").workflows(DEMO, "")
     assert "wrong" not in caught.value.message

@@ -1,4 +1,4 @@
-"""The form of the Argo UI without its pages: Argo's server takes answers and shows the report."""
+"""The form and the report of the Argo UI, through Argo's server without the pages."""
 
 from __future__ import annotations
 
@@ -65,7 +65,7 @@ def call(path: str, body: dict[str, Any] | None = None) -> tuple[bytes, dict[str
 
 
 def fill_in(name: str, answers: dict[str, str]) -> dict[str, Any]:
-    """What the UI sends when somebody submits a WorkflowTemplate."""
+    """Send the request with which the UI submits a WorkflowTemplate."""
     body = {
         "namespace": NAMESPACE,
         "resourceKind": "WorkflowTemplate",
@@ -92,7 +92,7 @@ def knows(path: str) -> bool:
 
 @pytest.fixture(scope="module")
 def template(platform: Platform) -> tuple[Platform, str, Path]:
-    """A WorkflowTemplate in the cluster, and the spec that it was made of."""
+    """Apply a WorkflowTemplate and return it with its spec."""
     name = "e2e-form"
     table = small_table(3, rows=80)
     spec = platform.spec(
@@ -108,7 +108,7 @@ def template(platform: Platform) -> tuple[Platform, str, Path]:
 
 @pytest.fixture(scope="module")
 def submitted(template: tuple[Platform, str, Path]) -> dict[str, Any]:
-    """A run whose every answer differs from the spec's."""
+    """Start a run in which every form value differs from the spec's."""
     platform, name, _ = template
     source = platform.source(small_table(6, rows=80), f"{name}-changed")
     made = fill_in(name, {**ANSWERS, "source": source})
@@ -188,7 +188,7 @@ def test_the_report_opens_in_a_browser_under_the_servers_own_headers(
 
 
 def browse(url: str, folder: Path) -> tuple[str, str]:
-    """The page's document after loading, and what the browser's console said."""
+    """Return the page's document after loading, and the browser's console output."""
     browser = shutil.which("chromium") or shutil.which("chromium-browser")
     if browser is None:
         reason = "needs chromium"

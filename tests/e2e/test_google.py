@@ -1,4 +1,4 @@
-"""The whole way through Google Cloud's services, on their emulators: BigQuery to Firestore."""
+"""A run through emulators of Google Cloud's services, from BigQuery to Firestore."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ SECONDS = 45
 
 @pytest.fixture(scope="module")
 def host(endpoint: str) -> str:
-    """The address of this machine that pods reach."""
+    """Return the address at which pods reach this machine."""
     return urlsplit(endpoint).hostname or ""
 
 
@@ -48,7 +48,7 @@ def bigquery(host: str, flights: Path) -> Iterator[BigQuery]:
 
 @pytest.fixture(scope="module")
 def faults() -> Faults:
-    """What happens on the way to Firestore: nothing, until a test changes it."""
+    """Faults on the way to Firestore; none until a test sets one."""
     return Faults()
 
 
@@ -60,14 +60,14 @@ def emulator(host: str) -> Iterator[str]:
 
 @pytest.fixture(scope="module")
 def firestore(host: str, emulator: str, faults: Faults) -> Iterator[str]:
-    """What pods take for Firestore."""
+    """Address that pods use for Firestore."""
     with faulty_grpc_proxy(emulator, faults, host) as address:
         yield address
 
 
 @pytest.fixture(scope="module")
 def dataflow(host: str, endpoint: str, bigquery: BigQuery) -> Iterator[str]:
-    """A pod of the workers' image, on the node's own network."""
+    """Return a pod with the workers' image, on the node's network."""
     port = free_port(host)
     kubectl("delete", "pod", POD, "--ignore-not-found", "--force", "--grace-period=0")
     variables = {"STORAGE_EMULATOR_HOST": endpoint, **bigquery.environment}
@@ -92,7 +92,7 @@ def dataflow(host: str, endpoint: str, bigquery: BigQuery) -> Iterator[str]:
 
 
 def jobs(url: str) -> list[dict[str, Any]] | None:
-    """All jobs; None while nobody answers."""
+    """Return all jobs, or None while the server does not respond."""
     path = f"{url}/v1b3/projects/{PROJECT}/locations/europe-west1/jobs"
     try:
         with urllib.request.urlopen(path, timeout=5) as answer:
@@ -106,7 +106,7 @@ def jobs(url: str) -> list[dict[str, Any]] | None:
 def google(
     platform: Platform, bigquery: BigQuery, firestore: str, dataflow: str
 ) -> Iterator[Platform]:
-    """The platform with all of Google's services."""
+    """Return the platform with emulators of all Google services."""
     made = installation(platform.endpoint)
     made["projects"]["lab"] |= {"store": STORE, "dataflow": PLACE}
     made["environment"] |= {

@@ -141,7 +141,7 @@ def as_account(targets: None, tmp_path_factory: pytest.TempPathFactory) -> Calle
 
 
 def assert_forbidden(answer: Answer, account: str, act: str, namespace: str) -> None:
-    """The API server refused, and for the right that was missing."""
+    """Assert that the API server rejected a request for a missing permission."""
     verb, _, resource = act.partition(" ")
     said = " ".join(answer.err.split())
     assert not answer.ok, f"{account} could {act} in {namespace}: {answer.out}"
@@ -151,7 +151,7 @@ def assert_forbidden(answer: Answer, account: str, act: str, namespace: str) -> 
 
 
 def of_anyone(namespace: str) -> dict[str, frozenset[str]]:
-    """What an account without any binding may do: ask who it is and what it may."""
+    """Return the permissions of an account without bindings: its own access reviews only."""
     found = rights(subject(DEMO, "bound-to-nothing"), namespace)
     assert found
     assert all(resource.startswith("selfsubject") for resource in found), found

@@ -51,7 +51,7 @@ FOLDERS = sorted(
     for pattern in ("*/argocd", "*/projects/*/workflows")
     for path in (MANIFESTS / "overlays").glob(f"{pattern}/kustomization.yaml")
 )
-"""What Argo CD applies besides: its own objects, and the workflows of projects."""
+"""Other objects that Argo CD applies: its own, and the workflows of projects."""
 
 
 @pytest.mark.parametrize("folder", FOLDERS)
@@ -64,7 +64,7 @@ def test_the_api_server_accepts_what_argo_cd_brings(projects: None, folder: str)
 
 
 def test_the_api_server_accepts_argo_workflows(tmp_path: Path) -> None:
-    """All but what Google's Prometheus reads, which only GKE knows."""
+    """Check all objects except those of Google's Prometheus, which only GKE knows."""
     made = build(copy_with_upstream(tmp_path) / "overlays" / "gke" / "argo-workflows")
     known = [found for found in made if found["kind"] != "PodMonitoring"]
     assert len(known) == len(made) - 1 > 20

@@ -134,7 +134,7 @@ def test_preempted_five_times_and_then_killed_for_memory(platform: Platform, nam
 
 
 def _training(platform: Platform, address: RunAddress, number: int) -> bool:
-    """Whether the training pod of that number is at work; an earlier one may have had its name."""
+    """Return whether the training pod with that number is running."""
     pods = platform.pods(address, "train")
     return len(pods) == number and not pods[-1].cause
 
@@ -279,7 +279,7 @@ def test_ctrl_c_stops_following_and_not_the_run(platform: Platform, name: str) -
     process.send_signal(signal.SIGINT)
     _, err = process.communicate(timeout=30)
     assert process.returncode == 130
-    assert "No longer following; the run goes on" in err
+    assert "Stopped following; the run continues" in err
     (made,) = _workflows(name)
     wait_until("the end", lambda: workflow(made)["status"].get("phase") == "Succeeded", 360)
 

@@ -23,9 +23,9 @@ __all__ = [
 
 @pytest.fixture(scope="module", autouse=True)
 def own_workers() -> Iterator[None]:
-    """A server of workers keeps the environment in which it began; a real pod has one of its own.
+    """Stop the fork server before and after each module, since it keeps its first environment.
 
-    So none is taken over from other tests, whose storage is not ours, and none is left to them.
+    Other modules use another storage.
     """
     stop: Callable[[], None] = forkserver._forkserver._stop  # type: ignore[attr-defined]
     stop()

@@ -1,4 +1,4 @@
-"""All steps as pods, one after the other, against a run of the same spec on a laptop."""
+"""All steps as pods, compared with a local run of the same spec."""
 
 from __future__ import annotations
 
@@ -31,10 +31,10 @@ def test_pods_write_the_same_bytes_as_a_laptop(
     world.upload(table)
     workflow = world.workflow()
     workflow.begin()
-    found = workflow.shards()
-    assert {template for template, _ in found} == {"train-small", "train-medium"}
-    assert len(found) >= 4
-    workflow.train(found)
+    shards = workflow.shards()
+    assert {template for template, _ in shards} == {"train-small", "train-medium"}
+    assert len(shards) >= 4
+    workflow.train(shards)
     left = workflow.run("collect", workflow.outputs)
     lab.write_table(table)
     reference = run(lab.write_spec())
@@ -65,13 +65,13 @@ def test_trained_shard_is_not_fitted_again(world: FakeProject) -> None:
     world.upload(small_table(3))
     workflow = world.workflow()
     workflow.begin()
-    found = workflow.shards()
-    workflow.train(found)
+    shards = workflow.shards()
+    workflow.train(shards)
     layout = workflow.address.run_layout
     uris = [f"{layout.records}/{name}" for name in world.storage.names(layout.records)]
     before = [world.storage.version(uri) for uri in uris]
     tries = world.storage.names(layout.attempts)
-    workflow.train(found)
+    workflow.train(shards)
     assert len(before) == 3
     assert [world.storage.version(uri) for uri in uris] == before
     assert world.storage.names(layout.attempts) == tries
@@ -156,7 +156,7 @@ def test_each_step_leaves_a_log_that_outlives_its_pod(world: FakeProject) -> Non
     world.upload(small_table(2))
     workflow = world.workflow()
     workflow.run_all()
-    found = events(world, workflow.address.run_layout.base)
-    ended = {line["step"] for line in found if line["event"] == "end" and line["ok"]}
+    lines = events(world, workflow.address.run_layout.base)
+    ended = {line["step"] for line in lines if line["event"] == "end" and line["ok"]}
     assert ended == {"check", "split", "train-small-00000", "collect"}
-    assert sum(line["event"] == "partition" for line in found) == 2
+    assert sum(line["event"] == "partition" for line in lines) == 2

@@ -1,4 +1,4 @@
-"""The check step: the form's answers go into the spec, and a bad one costs nothing else."""
+"""The check step: it applies the form's values to the spec and rejects invalid ones."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ GIVEN = "20260505T050505-beef"
 
 
 def saved(world: FakeProject, run: str) -> ExperimentSpec:
-    """The spec as the check step wrote it down."""
+    """Return the spec that the check step wrote."""
     uri = f"{world.root}/lab/runs/trial/{run}/operations/spec.json"
     return read_parsed(world.storage, uri, ExperimentSpec.model_validate_json)
 
@@ -70,17 +70,17 @@ def test_other_trainer_uses_its_own_image_and_defaults(
     left = workflow.begin()
     assert left["trainer-image"] == "docker.io/refeed/linear:1"
     uri = workflow.address.run_layout.trainer
-    facts = read_parsed(world.storage, uri, TrainerInfo.from_json)
-    assert facts.config["name"] == "linear"
-    assert "num_leaves" not in facts.config["params"]
-    assert "scikit-learn" in facts.versions
+    trainer = read_parsed(world.storage, uri, TrainerInfo.from_json)
+    assert trainer.config["name"] == "linear"
+    assert "num_leaves" not in trainer.config["params"]
+    assert "scikit-learn" in trainer.versions
 
 
 def test_the_spec_s_own_trainer_keeps_its_parameters(world: FakeProject) -> None:
     workflow = world.workflow(form={"trainer": "lightgbm"})
     workflow.begin()
-    facts = read_parsed(world.storage, workflow.address.run_layout.trainer, TrainerInfo.from_json)
-    assert facts.config["params"]["num_leaves"] == 4
+    trainer = read_parsed(world.storage, workflow.address.run_layout.trainer, TrainerInfo.from_json)
+    assert trainer.config["params"]["num_leaves"] == 4
 
 
 BAD_FORMS: dict[str, tuple[dict[str, str], str]] = {
@@ -88,7 +88,7 @@ BAD_FORMS: dict[str, tuple[dict[str, str], str]] = {
     "empty source": ({"source": ""}, "dataset: name either a source or a query"),
     "unknown trainer": (
         {"trainer": "oracle"},
-        "trainer: the installation has no image of a trainer 'oracle'",
+        "trainer: the installation has no image for the trainer 'oracle'",
     ),
     "rows in words": ({"min-rows": "many"}, "min-rows: 'many' is not valid"),
     "too few rows": ({"min-rows": "1"}, "min-rows: 1 is not valid"),
@@ -130,7 +130,7 @@ def test_invalid_form_value_is_named_and_changes_no_failed_run(
 
 
 def kinds_of_files(world: FakeProject) -> list[str]:
-    """What there is in the only run's folder."""
+    """Return the files in the only run's folder."""
     return sorted({name.split("/")[4] for name in world.files()})
 
 
@@ -193,13 +193,13 @@ def test_given_run_is_resumed_and_its_failures_are_retried(
     "given", ["latest", "../x", GIVEN.upper(), f"{GIVEN}/x", f"{GIVEN}\n", " "]
 )
 def test_invalid_run_id_is_rejected_and_writes_nothing(given: str, world: FakeProject) -> None:
-    with pytest.raises(SpecError, match=r"run: .* is no run id, such as .*\n.*Leave it empty"):
+    with pytest.raises(SpecError, match=r"run: .* is not a run id such as .*\n.*Leave it empty"):
         world.workflow(form={"run": given}).begin()
     assert world.files() == []
 
 
 def test_missing_run_cannot_be_resumed(world: FakeProject) -> None:
-    with pytest.raises(MissingInputError, match=f"There is no run '{GIVEN}' to go on with"):
+    with pytest.raises(MissingInputError, match=f"There is no run '{GIVEN}' to resume"):
         world.workflow(form={"run": GIVEN}).begin()
     assert kinds_of_files(world) == ["logs", "pods", "status.json"]
 
@@ -214,7 +214,7 @@ def test_run_of_another_spec_is_rejected_and_unchanged(
     before = first.stored()
     run = first.outputs["run"]
     second = world.workflow("trial-2", form={"run": run, **form})
-    with pytest.raises(SpecError, match=r"was begun with another spec|is not valid"):
+    with pytest.raises(SpecError, match=r"was started with another spec|is not valid"):
         second.begin()
     assert world.storage.exists(first.address.run_layout.done)
     assert len(first.records()) == 2

@@ -34,11 +34,11 @@ def test_find_run_reads_one_status_per_experiment(
         return read(storage, uri)
 
     monkeypatch.setattr(GcsStorage, "read", counted)
-    found = find_run(begun.world.platform, begun.address.run)
-    assert found.record.run == begun.address.run
+    run = find_run(begun.world.platform, begun.address.run)
+    assert run.record.run == begun.address.run
     assert len([uri for uri in reads if uri.endswith("/status.json")]) == 1
 
 
 def test_unknown_run_lists_recent_runs(begun: Argo) -> None:
-    with pytest.raises(MissingInputError, match=f"the newest are: {begun.address.run}"):
+    with pytest.raises(MissingInputError, match=f"Recent runs: {begun.address.run}"):
         find_run(begun.world.platform, "20000101T000000-0000")

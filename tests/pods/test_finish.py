@@ -1,4 +1,4 @@
-"""The exit handler: the run is closed, a message is sent, and the webhook stays secret."""
+"""The exit handler: it closes the record, posts to the webhook and keeps its URL secret."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ SECRET = "T0PSECRET"
 
 @contextmanager
 def webhook(posts: list[dict[str, Any]]) -> Iterator[str]:
-    """A server that keeps what it is posted; yields its URL, which holds a secret."""
+    """Start a server that records posts, and yield its URL, which contains a secret."""
 
     class Hook(BaseHTTPRequestHandler):
         def do_POST(self) -> None:
@@ -46,9 +46,9 @@ def webhook(posts: list[dict[str, Any]]) -> Iterator[str]:
             thread.join()
 
 
-def finish(workflow: Argo, **facts: Any) -> dict[str, Any]:
+def finish(workflow: Argo, **changes: Any) -> dict[str, Any]:
     """Run the exit handler; the one message that came."""
-    for name, value in facts.items():
+    for name, value in changes.items():
         setattr(workflow, name, value)
     posts: list[dict[str, Any]] = []
     with webhook(posts) as url:
@@ -72,9 +72,9 @@ def test_failed_check_is_reported_with_reason(
     assert message["text"].startswith(f"Run lab/trial {message['run']} failed.\nthe form: folds:")
     assert message["folder"].endswith(f"/lab/runs/trial/{message['run']}")
     assert message["workflow"] == "trial-1"
-    said = capsys.readouterr()
-    assert message["text"] in said.out
-    assert SECRET not in said.out + said.err
+    captured = capsys.readouterr()
+    assert message["text"] in captured.out
+    assert SECRET not in captured.out + captured.err
 
 
 def test_too_many_failures_are_reported_with_report(world: FakeProject) -> None:
@@ -101,10 +101,10 @@ def test_stopped_run_is_closed_with_argo_message(world: FakeProject) -> None:
         {"displayName": "train-small(0:00000)", "message": "Stopped with strategy 'Stop'"},
     ]
     message = finish(workflow, status="Failed", failures=failures)
-    told = "split: pod deleted {{=1}} \"'\\; train-small(0:00000): Stopped with strategy 'Stop'"
+    text = "split: pod deleted {{=1}} \"'\\; train-small(0:00000): Stopped with strategy 'Stop'"
     assert message["status"] == "stopped"
-    assert message["message"] == told
-    assert (workflow.stored().status, workflow.stored().message) == ("stopped", told)
+    assert message["message"] == text
+    assert (workflow.stored().status, workflow.stored().message) == ("stopped", text)
     assert workflow.stored().ended
 
 
@@ -204,7 +204,7 @@ def test_busy_webhook_is_transient_and_rejection_is_not(
 ) -> None:
     with (
         answering(status) as url,
-        pytest.raises(error, match=f"did not take the message: {status}") as caught,
+        pytest.raises(error, match=f"with status {status}") as caught,
     ):
         post(f"{url}/{SECRET}", {"text": "x"})
     assert SECRET not in str(caught.value)
@@ -247,6 +247,6 @@ def test_the_command_never_prints_the_webhook(world: FakeProject) -> None:
         timeout=120,
     )
     assert done.returncode == 75
-    assert "did not take the message" in done.stderr
+    assert "could not be reached" in done.stderr
     assert SECRET not in done.stdout + done.stderr
     assert "Traceback" not in done.stderr

@@ -66,8 +66,8 @@ def test_a_run_on_a_cluster(world: FakeProject, tmp_path: Path) -> None:
     one = refeed("status", address.run, "--installation", installation, "--json")
     assert json.loads(one.stdout)["status"] == "finished", one.stderr
     page = tmp_path / "report.html"
-    made = refeed("report", address.run, "--installation", installation, "-o", page)
-    assert made.returncode == 0, made.stderr
+    report = refeed("report", address.run, "--installation", installation, "-o", page)
+    assert report.returncode == 0, report.stderr
     assert page.read_text().startswith("<!DOCTYPE html>")
 
 
@@ -88,11 +88,11 @@ def test_pod_rejects_another_store(
     environment = workflow.environment
 
     def tampered(*arguments: object, **how: object) -> dict[str, str]:
-        found = environment(*arguments, **how)  # type: ignore[arg-type]
-        return found | {env.SPEC: canonical_json(changed)}
+        values = environment(*arguments, **how)  # type: ignore[arg-type]
+        return values | {env.SPEC: canonical_json(changed)}
 
     monkeypatch.setattr(workflow, "environment", tampered)
-    with pytest.raises(SpecError, match="is not the store that it was compiled for"):
+    with pytest.raises(SpecError, match="is not the project's store"):
         workflow.begin()
 
 
@@ -106,8 +106,8 @@ def test_a_run_on_a_laptop(lab: Workspace, firestore: str) -> None:
     assert not list(lab.folder.rglob("store.sqlite"))
     listed = json.loads(refeed("report", spec, "--list", "--json").stdout)["runs"]
     assert [(each["run"], each["status"]) for each in listed] == [(run, "finished")]
-    made = refeed("report", spec)
-    assert run in made.stdout, made.stderr
+    report = refeed("report", spec)
+    assert run in report.stdout, report.stderr
 
 
 def test_laptop_without_firestore_reports_it(lab: Workspace) -> None:

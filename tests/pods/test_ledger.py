@@ -1,4 +1,4 @@
-"""Causes of a pod's end: recorded by itself, or by the next pod from what Argo reports."""
+"""Causes of pods' ends, recorded by the pod itself or by the next one."""
 
 from __future__ import annotations
 
@@ -38,8 +38,8 @@ def open_ledger(
     message: str = "",
     status: str = "",
 ) -> Ledger:
-    facts = PodInfo(f"{workflow}-pod", workflow, step, "small", class_offset, message, status)
-    return Ledger(RunLayout(str(folder)), LocalStorage(), facts)
+    info = PodInfo(f"{workflow}-pod", workflow, step, "small", class_offset, message, status)
+    return Ledger(RunLayout(str(folder)), LocalStorage(), info)
 
 
 def stored(folder: Path) -> list[PodRecord]:
@@ -207,8 +207,8 @@ def test_step_out_of_memory_moves_to_next_class_until_the_largest(
         environment = workflow.environment(
             "split", workflow.outputs, number=number, class_offset=class_offset, last=last
         )
-        with workflow._as_pod(environment), open_pod(workflow.address, "split") as here:
-            assert here.ledger.record.resource_class == ["small", "medium", "large"][class_offset]
+        with workflow._as_pod(environment), open_pod(workflow.address, "split") as pod:
+            assert pod.ledger.record.resource_class == ["small", "medium", "large"][class_offset]
             raise SystemExit
 
     with pytest.raises(SystemExit):
@@ -281,19 +281,24 @@ def test_partition_in_out_of_memory_pod_needs_next_class(
     leave(tmp_path, "pa", 1, "begun")
     leave(tmp_path, "pb", 1, "begun", class_offset=1)
     leave(tmp_path, "pc", 1, "trained")
-    found = history(tmp_path, killed=True)
-    assert [found.class_offset(name) for name in ("pa", "pb", "pc", "pd")] == [1, 2, 0, 0]
-    assert [found.suspect(name) for name in ("pa", "pb", "pc", "pd")] == [True, True, False, False]
-    assert [found.last_attempt(name) for name in ("pa", "pb", "pc", "pd")] == [1, 1, 1, 0]
+    attempts = history(tmp_path, killed=True)
+    assert [attempts.class_offset(name) for name in ("pa", "pb", "pc", "pd")] == [1, 2, 0, 0]
+    assert [attempts.suspect(name) for name in ("pa", "pb", "pc", "pd")] == [
+        True,
+        True,
+        False,
+        False,
+    ]
+    assert [attempts.last_attempt(name) for name in ("pa", "pb", "pc", "pd")] == [1, 1, 1, 0]
 
 
 def test_partition_in_lost_pod_is_retried_alone_in_same_class(
     tmp_path: Path,
 ) -> None:
     leave(tmp_path, "pa", 1, "begun")
-    found = history(tmp_path)
-    assert found.class_offset("pa") == 0
-    assert found.suspect("pa")
+    attempts = history(tmp_path)
+    assert attempts.class_offset("pa") == 0
+    assert attempts.suspect("pa")
 
 
 def test_settled_attempt_does_not_change(tmp_path: Path) -> None:

@@ -11,7 +11,7 @@ from tests.workspace import small_table
 
 @pytest.fixture
 def first(world: FakeProject) -> Argo:
-    """A workflow whose trainers have ended."""
+    """Return a workflow whose trainers have ended."""
     world.upload(small_table(3))
     workflow = world.workflow(trainer={"name": "linear", "params": {}})
     workflow.begin()

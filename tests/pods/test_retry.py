@@ -22,7 +22,7 @@ from workflows.runs.submit import retry
 
 @dataclass
 class OneNamespace:
-    """A cluster that holds Workflows by name, and remembers what was created.
+    """A fake cluster that holds Workflows by name and records those created.
 
     Attributes:
         held: by name.
@@ -55,7 +55,7 @@ class OneNamespace:
         self.held[name]["status"] = {"phase": "Failed"}
 
 
-def found(workflow: Argo) -> FoundRun:
+def found_run(workflow: Argo) -> FoundRun:
     return FoundRun(workflow.stored(), workflow.address, "refeed-lab")
 
 
@@ -68,32 +68,32 @@ def begun(world: FakeProject) -> Argo:
 
 def test_retry_keeps_run_id_and_has_its_own_name(begun: Argo) -> None:
     cluster = OneNamespace()
-    submitted = retry(found(begun), begun.world.platform, cluster)
+    submitted = retry(found_run(begun), begun.world.platform, cluster)
     run = begun.address.run
     assert submitted.address == RunAddress(begun.world.root, "lab", "trial", run)
     (workflow,) = cluster.held.values()
     assert workflow["metadata"]["name"] == f"trial-{run.lower()}-1"
     assert "generateName" not in workflow["metadata"]
-    asked = {p["name"]: p["value"] for p in workflow["spec"]["arguments"]["parameters"]}
-    assert asked["run"] == run
+    parameters = {p["name"]: p["value"] for p in workflow["spec"]["arguments"]["parameters"]}
+    assert parameters["run"] == run
 
 
 def test_one_of_two_concurrent_retries_starts(begun: Argo) -> None:
     cluster = OneNamespace()
-    retry(found(begun), begun.world.platform, cluster)
+    retry(found_run(begun), begun.world.platform, cluster)
     with pytest.raises(TransientError, match="is still running, as workflow 'trial-"):
-        retry(found(begun), begun.world.platform, cluster)
+        retry(found_run(begun), begun.world.platform, cluster)
     cluster.blind = cycle([True])  # both looked before either had created anything
     with pytest.raises(TransientError, match="is still running, as workflow 'trial-"):
-        retry(found(begun), begun.world.platform, cluster)
+        retry(found_run(begun), begun.world.platform, cluster)
     assert len(cluster.held) == 1
 
 
 def test_unrecorded_ended_retry_does_not_block(begun: Argo) -> None:
     cluster = OneNamespace()
-    first = retry(found(begun), begun.world.platform, cluster)
+    first = retry(found_run(begun), begun.world.platform, cluster)
     cluster.stop(first.namespace, first.workflow)
-    second = retry(found(begun), begun.world.platform, cluster)
+    second = retry(found_run(begun), begun.world.platform, cluster)
     assert [name.rpartition("-")[2] for name in (first.workflow, second.workflow)] == ["1", "2"]
 
 

@@ -48,7 +48,7 @@ def inputs(workflow: Argo) -> dict[str, str]:
 
 
 def ready(world: FakeProject, table: pa.Table, **changes: Any) -> Argo:
-    """A workflow of the faulty trainer, up to its shards."""
+    """Return a workflow of the faulty trainer, up to its shards."""
     world.upload(table)
     workflow = world.workflow(trainer=FAULTY, **changes)
     workflow.begin()
@@ -76,7 +76,7 @@ def leave_begun(
     *,
     alone: bool = False,
 ) -> None:
-    """What a pod leaves that was killed while the partition was in flight."""
+    """Write what a pod leaves if it is killed while a partition is in flight."""
     attempt = Attempt(
         partition, number, "begun", "none", 0, 0, "w", "c", "small-00000", class_offset, alone
     )
@@ -84,7 +84,7 @@ def leave_begun(
 
 
 def leave_pod(workflow: Argo, number: int, class_offset: int = 0) -> None:
-    """The record of a pod that was killed: it says nothing of an end."""
+    """Write the record of a killed pod, without a cause."""
     record = PodRecord(
         "gone", workflow.name, "train-small-00000", number, "small", class_offset, "2026-01-01"
     )
@@ -333,8 +333,8 @@ def test_pod_takes_retry_budget_from_spec(world: FakeProject) -> None:
     workflow.begin()
     seen: list[bool] = []
 
-    def look(here: Pod, *_: object) -> None:
-        seen.append(here.has_retries_left)
+    def look(pod: Pod, *_: object) -> None:
+        seen.append(pod.has_retries_left)
         raise KeyboardInterrupt
 
     world.patch.setattr("workflows.pods.split._build", look)

@@ -21,7 +21,7 @@ from steps.google.bigquery.request import TableName
 from steps.google.bigquery.source import BigQuerySource
 from steps.split.config import DatasetConfig
 from steps.split.sources.base import open_source
-from tests.cluster.fake_server import far_end
+from tests.cluster.fake_server import fake_server
 from tests.sources.rows_proxy import CREATE, READ, Fault
 from tests.workspace import small_table
 
@@ -55,7 +55,7 @@ def error_for(
     responses: list[tuple[int, Any]], request: Callable[[BigQuerySource], object]
 ) -> RefeedError:
     """Return the error for these responses, of which the last one is repeated."""
-    with far_end(*responses) as end, pytest.MonkeyPatch.context() as patch:
+    with fake_server(*responses) as end, pytest.MonkeyPatch.context() as patch:
         patch.setenv("BIGQUERY_EMULATOR_HOST", f"http://{end.address}")
         with pytest.raises(RefeedError) as caught:
             request(source())
@@ -149,7 +149,7 @@ def test_denied_staging_dataset(monkeypatch: pytest.MonkeyPatch) -> None:
         "location": "EU",
         "datasetReference": {"projectId": "acme-data", "datasetId": "staging"},
     }
-    with far_end((200, dataset), (403, body(403, "accessDenied", message))) as end:
+    with fake_server((200, dataset), (403, body(403, "accessDenied", message))) as end:
         monkeypatch.setenv("BIGQUERY_EMULATOR_HOST", f"http://{end.address}")
         result = Result(TableName("acme-data", "staging", ""), "refeed_1", 1795581282773000)
         with pytest.raises(ForbiddenError) as caught:

@@ -19,7 +19,7 @@ from steps.split.sources.base import LiveSource, open_source
 from steps.split.step import SplitRequest, SplitResult, column_types, source_types, split
 from steps.storage.local import LocalStorage
 from steps.table.types import PrecisionWarning
-from tests.cluster.fake_server import far_end
+from tests.cluster.fake_server import fake_server
 from tests.fakes.bigquery import PROJECT
 from tests.sources.rows_proxy import CREATE, READ, Fault
 from tests.workspace import small_table
@@ -233,7 +233,7 @@ class RecordedProgress(NoProgress):
     def __init__(self) -> None:
         self.notes: list[str] = []
 
-    def advance(self, units: int, note: str = "") -> None:  # noqa: ARG002 - the interface
+    def advance(self, units: int, note: str = "", *, failed: int = 0) -> None:  # noqa: ARG002
         self.notes += [note] if note else []
 
 
@@ -270,7 +270,7 @@ def test_dry_run_enforces_max_bytes_of_query(
     query = DatasetConfig(
         query="SELECT 1", partition_by="key", target="target", staging="pro-ject.d", max_bytes="1Ti"
     )
-    with far_end((200, dry_run_response(2 << 40))) as end:
+    with fake_server((200, dry_run_response(2 << 40))) as end:
         monkeypatch.setenv("BIGQUERY_EMULATOR_HOST", f"http://{end.address}")
         with pytest.raises(SpecError) as caught:
             split_into(tmp_path, query)

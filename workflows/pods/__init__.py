@@ -1,1 +1,1 @@
-"""Steps in pods: configured by command line and environment, with files as outputs."""
+"""The steps as they run in a pod, configured by command line and environment."""
