@@ -117,6 +117,7 @@ check-code: install ## Check format, lint, types, imports, documentation and gen
 	@$(BIN)/ruff check .
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports --no-cache
+	@$(BIN)/python -m tests.language.words
 	@$(BIN)/python -m workflows.docs --check
 	@$(MAKE) --no-print-directory docs
 	@$(MAKE) --no-print-directory compile-all RENDER=--check
@@ -187,6 +188,10 @@ dist: install ## Build the wheel and the source distribution in dist/
 .PHONY: bench
 bench: install ## Measure speed and memory against peers and limits; writes benchmarks/results.md
 	@$(BIN)/python benchmarks/bench.py
+
+.PHONY: bench-quick
+bench-quick: install data ## Run every benchmark with small sizes, so that none breaks unnoticed
+	@$(BIN)/python benchmarks/bench.py --quick
 
 .PHONY: clean
 clean: ## Remove the environment, example data and example runs

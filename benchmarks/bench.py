@@ -1,8 +1,8 @@
-"""Answers ten questions with numbers: `python benchmarks/bench.py [NAME ...] [--quick]`.
+"""Run the benchmarks: `python benchmarks/bench.py [NAME ...] [--quick]`.
 
-NAME is train, dependence, treeshap, split, beam, bigquery, collect, memory, compile or argo; the
-default is all but the last, which needs a cluster. The tables go to stdout, and unless --quick also to
-benchmarks/results.md. Numbers of two machines cannot be compared, ratios of one run can.
+NAME is train, dependence, treeshap, split, beam, bigquery, collect, memory, compile or argo. The
+default is all but argo, which needs a cluster. The tables go to stdout and, without --quick, to
+benchmarks/results.md. Numbers of two machines cannot be compared; ratios of one run can.
 """
 
 from __future__ import annotations

@@ -82,7 +82,7 @@ def run(*, quick: bool) -> list[Row]:
     ratio = median([alone / own for own, alone in pairs])
     return [
         Row(
-            f"BigQuery to a data set, {rows / 1e6:g} M rows x {FEATURES} columns",
+            f"BigQuery to a dataset, {rows / 1e6:g} M rows x {FEATURES} columns",
             seconds(median([own for own, _ in pairs])),
             f"reading alone {seconds(median([alone for _, alone in pairs]))}",
             f"{ratio:.2f} of the limit",

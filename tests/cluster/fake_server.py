@@ -97,7 +97,7 @@ def _handler(end: FakeServer) -> type[BaseHTTPRequestHandler]:
 
 
 def without_sleep(pauses: list[float] | None = None) -> RetryPolicy:
-    """Patience that does not sleep, and tells how long it would have."""
+    """Return a retry policy that does not sleep, and records its pauses."""
     record_pause: Callable[[float], None] = (pauses if pauses is not None else []).append
     return RetryPolicy(sleep=record_pause)
 

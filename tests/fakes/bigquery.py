@@ -27,7 +27,7 @@ from tests.fakes import absent, free_port, wait_for
 
 ROOT = Path(__file__).parent.parent.parent
 REQUIREMENTS = Path(__file__).with_name("bigquery.txt")
-PROJECT = "stand-in"
+PROJECT = "emulated-project"
 _EXTENSIONS = ("icu", "ducklake", "httpfs", "avro", "spatial")
 _INSTALL_SECONDS = 240
 
@@ -104,7 +104,7 @@ def bigquery_server(host: str = "127.0.0.1") -> Iterator[BigQuery]:
 def environment() -> Path:
     """Return the folder of the emulator's environment, which the first call creates."""
     name = hashlib.sha256(REQUIREMENTS.read_bytes()).hexdigest()[:12]
-    home = ROOT / ".stand-ins" / f"bigquery-{name}"
+    home = ROOT / ".emulators" / f"bigquery-{name}"
     home.parent.mkdir(exist_ok=True)
     with (home.parent / "lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)

@@ -1,4 +1,4 @@
-"""Every split engine makes the same data set, file by file."""
+"""Every split engine makes the same dataset, file by file."""
 
 from __future__ import annotations
 

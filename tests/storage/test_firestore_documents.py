@@ -53,7 +53,7 @@ def size(document: Document) -> int:
 def entries(value: Any) -> int:
     """Return the number of single-field index entries: https://cloud.google.com/firestore/docs/query-data/index-overview.
 
-    Ascending and descending for a plain value, likewise for each field of a map, and one for each
+    Ascending and descending for a plain value, too for each field of a map, and one for each
     element of an array.
     """
     if isinstance(value, Mapping):

@@ -138,7 +138,7 @@ def test_missing_credentials(name: str, tmp_path: Path, monkeypatch: pytest.Monk
 
 def test_create_succeeds_after_lost_response(gcs: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """After a lost response the client retries, and finds the object that it created itself."""
-    from google.cloud.storage import Blob  # noqa: PLC0415 - beside what is replaced
+    from google.cloud.storage import Blob  # noqa: PLC0415 - next to what is replaced
 
     upload = Blob.upload_from_string
 
