@@ -159,7 +159,7 @@ def test_unsupported_file_formats(gcs: str) -> None:
         open_source(config(gcs))
     storage.write(f"{gcs}/x.csv", b"")
     storage.write(f"{gcs}/x.parquet", b"")
-    with pytest.raises(DataError, match=r"holds \.csv, \.parquet files"):
+    with pytest.raises(DataError, match=r"contains \.csv, \.parquet files"):
         open_source(config(gcs))
 
 
