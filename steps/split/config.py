@@ -128,8 +128,6 @@ def _check_table(source: str) -> None:
             f"{source!r} matches several tables; use a query, which can contain a wildcard table"
         )
     if not _BIGQUERY.fullmatch(source):
-        raise ValueError(f"{source!r} is not of the form bigquery://project.dataset.table")
-
         raise ValueError(f"{source!r} does not have the form bigquery://project.dataset.table")
 
 

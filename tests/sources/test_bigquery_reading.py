@@ -325,7 +325,7 @@ def test_filter_cannot_inject_sql(warehouse: Any, tmp_path: Path) -> None:
 def test_view_requires_staging_dataset(warehouse: Any, tmp_path: Path) -> None:
     warehouse.load(small_table())
     warehouse.run("CREATE VIEW {d}.v AS SELECT * FROM {d}.t")
-    with pytest.raises(SpecError, match="a view, needs a dataset") as caught:
+    with pytest.raises(SpecError, match="a view, needs a staging dataset") as caught:
         split_into(tmp_path, config(warehouse, "v"))
     assert caught.value.problems[0].where == "dataset.staging"
 

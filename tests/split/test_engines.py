@@ -136,7 +136,7 @@ def test_worker_error_is_raised_unchanged(tmp_path: Path) -> None:
     pq.write_table(table.append_column("bad", infinite), tmp_path / "table.parquet")
     with pytest.raises(DataError, match="'bad' contains an infinite value") as caught:
         split_by(local.build_dataset, tmp_path / "table.parquet", tmp_path / "runs")
-    assert "Replace infinities" in caught.value.hint
+    assert "Replace infinite values" in caught.value.hint
     pq.write_table(table, tmp_path / "table.parquet")
     split_by(local.build_dataset, tmp_path / "table.parquet", tmp_path / "runs")
 

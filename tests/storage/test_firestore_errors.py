@@ -220,8 +220,12 @@ def test_missing_emulator_skips_locally_and_fails_in_ci(
 ) -> None:
     monkeypatch.setattr(emulator, "_candidates", lambda: [Path("nowhere.jar")])
     monkeypatch.delenv("CI", raising=False)
-    with pytest.raises(pytest.skip.Exception, match=r"no Firestore emulator: install it with"):
+    with pytest.raises(
+        pytest.skip.Exception, match=r"Firestore emulator is not installed: install it with"
+    ):
         emulator.emulator_jar()
     monkeypatch.setenv("CI", "true")
-    with pytest.raises(pytest.fail.Exception, match=r"no Firestore emulator: install it with"):
+    with pytest.raises(
+        pytest.fail.Exception, match=r"Firestore emulator is not installed: install it with"
+    ):
         emulator.emulator_jar()

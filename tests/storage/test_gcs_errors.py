@@ -120,7 +120,7 @@ def test_uri_without_bucket(name: str, uri: str) -> None:
 
 @pytest.mark.parametrize("name", sorted(set(ALL) - {"names", "exists"}))
 def test_bucket_is_not_an_object(name: str) -> None:
-    assert "no object in it" in failure(name, "gs://some-bucket").message
+    assert "is a bucket, not an object" in failure(name, "gs://some-bucket").message
     assert not GcsStorage().exists("gs://some-bucket/")
 
 

@@ -116,7 +116,7 @@ def test_source_changed_while_reading_is_transient(
     source = open_source(config(upload(path, f"{gcs}/table.parquet")))
     source.fingerprint()
     upload(path, f"{gcs}/table.parquet")
-    with pytest.raises(TransientError, match="was written while it was read"):
+    with pytest.raises(TransientError, match="changed while it was read"):
         source.schema()
 
 
@@ -153,13 +153,13 @@ def test_missing_sources(gcs: str) -> None:
 def test_unsupported_file_formats(gcs: str) -> None:
     storage = storage_for(gcs)
     storage.write(f"{gcs}/x.json", b"{}")
-    with pytest.raises(DataError, match=r"holds \.json files"):
+    with pytest.raises(DataError, match=r"contains \.json files"):
         open_source(config(f"{gcs}/x.json"))
-    with pytest.raises(DataError, match=r"holds no \*\.parquet"):
+    with pytest.raises(DataError, match=r"contains no \*\.parquet"):
         open_source(config(gcs))
     storage.write(f"{gcs}/x.csv", b"")
     storage.write(f"{gcs}/x.parquet", b"")
-    with pytest.raises(DataError, match=r"holds \.csv, \.parquet files"):
+    with pytest.raises(DataError, match=r"contains \.csv, \.parquet files"):
         open_source(config(gcs))
 
 

@@ -97,7 +97,9 @@ class TestStorage:
             lambda: storage.download(uri, tmp_path / "copy"),
         ]
         for call in calls:
-            with pytest.raises(MissingInputError, match=r"There is no (file|object) .*gone"):
+            with pytest.raises(
+                MissingInputError, match=r"The (file|object) .*gone.* does not exist"
+            ):
                 call()
         assert not storage.exists(uri)
         assert not (tmp_path / "copy").exists()
