@@ -32,7 +32,7 @@ BAD_FILES: dict[str, tuple[str, str, str, str]] = {
         "memory: 16Gi",
         "memory: 4096Mi",
         "images",
-        "classes have [4096, 4096, 65536] MiB of memory: name them in growing order, no two alike",
+        "classes have [4096, 4096, 65536] MiB of memory. They must be in increasing order",
     ),
     "a step that names no class": (
         "split: medium",
@@ -215,8 +215,8 @@ MISFITS: dict[str, tuple[dict[str, Any], list[str]]] = {
     "a store that the project does not have": (
         {"store": "firestore://acme-refeed"},
         [
-            "store: 'firestore://acme-refeed' is not the store of the project 'demo', which lies "
-            "at its artifact root: a project is the unit of isolation",
+            "store: 'firestore://acme-refeed' is not the store of the project 'demo', which is "
+            "in its artifact root. A project is the unit of isolation",
             "--set store=null",
         ],
     ),
@@ -224,7 +224,7 @@ MISFITS: dict[str, tuple[dict[str, Any], list[str]]] = {
         {"output": "gs://elsewhere"},
         [
             "output: 'gs://elsewhere' is not under 'gs://refeed-demo'",
-            "a project is the unit of isolation",
+            "A project is the unit of isolation",
             "--set output=gs://refeed-demo",
         ],
     ),
@@ -260,7 +260,7 @@ MISFITS: dict[str, tuple[dict[str, Any], list[str]]] = {
         {"dataset__source": "data/my table.parquet"},
         [
             "dataset.source: 'data/my table.parquet' is a local path, which a pod cannot read",
-            "--set dataset.source=gs://refeed-demo/sources/my_table.parquet",
+            "--set dataset.source=gs://refeed-demo/demo/sources/my_table.parquet",
             "--upload",
         ],
     ),
