@@ -260,7 +260,7 @@ MISFITS: dict[str, tuple[dict[str, Any], list[str]]] = {
         {"dataset__source": "data/my table.parquet"},
         [
             "dataset.source: 'data/my table.parquet' is a local path, which a pod cannot read",
-            "--set dataset.source=gs://refeed-demo/demo/sources/my_table.parquet",
+            "--set dataset.source=gs://refeed-demo/sources/my_table.parquet",
             "--upload",
         ],
     ),
