@@ -32,8 +32,6 @@ _MISSING_BITS = 3
 _MISSING_ZERO = 1
 _MISSING_NAN = 2
 
-_WORD_BITS = 32
-
 
 @dataclass(frozen=True)
 class Splits:

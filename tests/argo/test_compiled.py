@@ -145,3 +145,5 @@ def test_compiling_loads_nothing_heavy(script: str) -> None:
     loaded = done.stdout.split()
     assert "workflows.argo.compile" in loaded or "workflows.cli.app" in loaded
     assert not HEAVY & set(loaded)
+    if script == "import workflows.cli.app":
+        assert "hera" not in loaded

@@ -213,6 +213,7 @@ try:
 except SystemExit:
     pass
 heavy = {"pandas", "pyarrow", "numpy", "lightgbm", "shap", "sklearn", "scipy"}
+heavy |= {"apache_beam", "hera", "kubernetes", "requests"}
 # google itself is an empty namespace, which some packages make at the start.
 heavy |= {"tensorflow_metadata", "google.auth", "google.api_core", "google.protobuf"}
 print("HEAVY", sorted(heavy & set(sys.modules)))
@@ -227,6 +228,15 @@ def test_the_light_path_stays_light(verb: str, lab: Workspace) -> None:
         [sys.executable, "-c", LIGHT, *arguments], capture_output=True, text=True, check=True
     )
     assert "HEAVY []" in done.stdout
+
+
+@pytest.mark.parametrize("module", ["hera.workflows", "numpy"])
+def test_a_leak_into_the_light_path_is_noticed(module: str) -> None:
+    script = f"import {module}\n{LIGHT}"
+    done = subprocess.run(
+        [sys.executable, "-c", script, "--help"], capture_output=True, text=True, check=True
+    )
+    assert f"HEAVY ['{module.partition('.')[0]}'" in done.stdout.replace("'PIL', ", "")
 
 
 def _commands(group: Any, name: str = "refeed") -> Iterator[tuple[str, Any]]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ import pytest
 
 from steps.contract import ProjectLayout
 from steps.errors import DataError, ExpiredError, RefeedError, SpecError
+from steps.google.bigquery.rows import THREAD_NAME
 from steps.records import Roles
 from steps.runtime.progress import NoProgress
 from steps.split.config import DatasetConfig
@@ -200,13 +202,23 @@ def test_repeated_session_expiry_is_an_error(warehouse: Any, tmp_path: Path) -> 
     assert split_into(tmp_path, config(warehouse)).index.rows == 450
 
 
-def test_early_close_leaves_no_thread(warehouse: Any) -> None:
+def test_early_close_leaves_no_thread(warehouse: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     warehouse.load(small_table(20, rows=500))
     source = opened(config(warehouse))
+    started: list[str] = []
+    start = threading.Thread.start
+
+    def recorded(thread: threading.Thread) -> None:
+        started.append(thread.name)
+        start(thread)
+
+    monkeypatch.setattr(threading.Thread, "start", recorded)
     batches = source.batches(["key"])
     next(batches)
     batches.close()  # type: ignore[attr-defined]
     source.close()
+    assert any(name.startswith(THREAD_NAME) for name in started)
+    assert not [t for t in threading.enumerate() if t.name.startswith(THREAD_NAME)]
 
 
 def test_snapshot_beyond_time_travel_is_an_error(warehouse: Any, tmp_path: Path) -> None:

@@ -31,7 +31,7 @@ PROJECT, ROOT = "REFEED_PROJECT", "REFEED_ROOT"
 """The project of the namespace and its artifact root, from the namespace's ConfigMap."""
 STATUS, FAILURES, DURATION = "REFEED_STATUS", "REFEED_FAILURES", "REFEED_DURATION"
 """For the finish step: status of the workflow, failed nodes (base64) and duration in seconds."""
-WEBHOOK, LATE = "REFEED_WEBHOOK", "REFEED_LATE_SECONDS"
+WEBHOOK = "REFEED_WEBHOOK"
 
 STATUSES = ("trained", "skipped", "failed")
 CAUSES = ("transient", "memory", "lost", "preempted")

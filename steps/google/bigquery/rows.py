@@ -130,6 +130,10 @@ _Item: TypeAlias = Any
 """A batch; an error, which ends the stream; or None at the end of the stream."""
 
 
+THREAD_NAME = "bigquery-rows"
+"""Beginning of the names of the threads that read streams."""
+
+
 def read_streams(clients: Clients, pieces: Sequence[StreamPiece]) -> Iterator[pa.RecordBatch]:
     """Yield the rows of several streams in any order, at most a few batches ahead of the reader.
 
@@ -142,8 +146,13 @@ def read_streams(clients: Clients, pieces: Sequence[StreamPiece]) -> Iterator[pa
     items: queue.Queue[_Item] = queue.Queue(_AHEAD)
     stop = Event()
     threads = [
-        Thread(target=_read_pieces, args=(clients, pending, items, stop), daemon=True)
-        for _ in range(min(STREAMS, len(pieces)))
+        Thread(
+            target=_read_pieces,
+            args=(clients, pending, items, stop),
+            name=f"{THREAD_NAME}-{number}",
+            daemon=True,
+        )
+        for number in range(min(STREAMS, len(pieces)))
     ]
     for thread in threads:
         thread.start()
