@@ -85,7 +85,7 @@ data/penguins.csv: examples/penguins/prepare.py | install
 test: install data ## Run all tests that need no cluster
 	@$(BIN)/pytest --numprocesses 2 --dist loadfile --no-loadscope-reorder --ignore=tests/e2e --ignore=tests/github --ignore=tests/policy --ignore=tests/terraform
 
-# The fast tests: the command line, trainers, numbers, report, compiler, pods and documentation.
+# The fast tests: command line, trainers, numbers, report, compiler, cluster and documentation.
 FAST_TESTS := tests/argo tests/cli tests/cluster tests/docs tests/report tests/science tests/split tests/trainers
 
 .PHONY: test-fast

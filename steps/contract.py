@@ -453,6 +453,13 @@ MEMORY_EXIT = 100
 """A pod that exits with 100 + n needs the n-th larger resource class to continue."""
 
 
+MAX_CLASSES = 10
+"""Resource classes of an installation, at most: Argo retries the exit codes from 101 to 109."""
+
+MORE_MEMORY_EXITS = range(MEMORY_EXIT + 1, MEMORY_EXIT + MAX_CLASSES)
+"""Exit codes of pods that need a larger resource class."""
+
+
 def output(name: str) -> str:
     """Return the file in a pod that holds one of a step's outputs."""
     return f"{OUTPUTS}/{name}"

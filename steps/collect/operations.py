@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterable
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict
 from typing import TypeVar
 
@@ -14,9 +13,8 @@ from steps.contract import RunLayout
 from steps.records import PodRecord
 from steps.results.writer import csv_of
 from steps.runtime.attempts import Attempt, attempt_uris
+from steps.runtime.parallel import REQUESTS, map_ordered
 from steps.storage.base import Storage, read_parsed
-
-_READERS = 16
 
 Parsed = TypeVar("Parsed")
 
@@ -48,5 +46,4 @@ def count_pods(run: RunLayout, storage: Storage) -> dict[str, int]:
 def _read_all(
     storage: Storage, uris: Iterable[str], parse: Callable[[bytes], Parsed]
 ) -> list[Parsed]:
-    with ThreadPoolExecutor(_READERS) as pool:  # in object storage each is a request
-        return list(pool.map(lambda uri: read_parsed(storage, uri, parse), uris))
+    return list(map_ordered(lambda uri: read_parsed(storage, uri, parse), uris, REQUESTS))

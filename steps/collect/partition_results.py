@@ -12,10 +12,8 @@ from steps.errors import DamagedError, LostArtifactError, MissingInputError
 from steps.records import PartitionEntry, PartitionIndex, PartitionRecord
 from steps.run_context import RunContext
 from steps.runtime.lost_artifacts import RUN_AGAIN
-from steps.runtime.parallel import map_ordered
+from steps.runtime.parallel import REQUESTS, map_ordered
 from steps.storage.base import read_parsed
-
-_READERS = 16
 
 
 @dataclass(frozen=True)
@@ -54,7 +52,7 @@ class PartitionResultReader:
             LostArtifactError: results in the cache were deleted or damaged. After the last
                 partition, the records that name them are removed, so that train computes them.
         """
-        yield from map_ordered(self._read, self._index.entries, _READERS)
+        yield from map_ordered(self._read, self._index.entries, REQUESTS)
         if self._lost:
             for partition_id in self._lost:
                 self._storage.delete(self._run.record(partition_id))

@@ -14,6 +14,9 @@ from typing import TypeVar
 THREADS = min(4, os.cpu_count() or 1)
 """Threads that compute at the same time; more would only hold more memory."""
 
+REQUESTS = 16
+"""Requests to remote storage at the same time: they wait, and need no CPU."""
+
 Item = TypeVar("Item")
 Done = TypeVar("Done")
 

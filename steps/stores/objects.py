@@ -4,11 +4,9 @@ from __future__ import annotations
 
 from steps.errors import MissingInputError
 from steps.records import RunRecord
-from steps.runtime.parallel import map_ordered
+from steps.runtime.parallel import REQUESTS, map_ordered
 from steps.storage.base import read_parsed, write_text
 from steps.stores.artifacts import ArtifactReader
-
-_READERS = 16
 
 
 class ObjectStore(ArtifactReader):
@@ -31,13 +29,13 @@ class ObjectStore(ArtifactReader):
             for name in names
             for run in self.storage.names(self.project.runs(name))
         ]
-        records = [record for record in map_ordered(self._read, uris, _READERS) if record]
+        records = [record for record in map_ordered(self._read, uris, REQUESTS) if record]
         return sorted(records, key=lambda record: record.run, reverse=True)
 
     def find(self, run: str) -> RunRecord | None:
         """See ``ExperimentStore.find``."""
         uris = [self.project.run(name, run).status for name in self._experiments()]
-        return next((record for record in map_ordered(self._read, uris, _READERS) if record), None)
+        return next((record for record in map_ordered(self._read, uris, REQUESTS) if record), None)
 
     def remove(self, experiment: str, run: str) -> None:
         """See ``ExperimentStore.remove``."""

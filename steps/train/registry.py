@@ -72,7 +72,7 @@ def _problem(model: type[BaseModel], error: dict[str, Any]) -> Problem:
         near = difflib.get_close_matches(name, model.model_fields, n=1)
         meant = f"Did you mean {near[0]!r}? " if near else ""
         known = ", ".join(model.model_fields)
-        return Problem(where, "unknown parameter", f"{meant}Known are {known}.")
+        return Problem(where, "unknown parameter", f"{meant}Its parameters are {known}.")
     field = model.model_fields.get(name)
     message = f"{error['input']!r} is not valid: {error['msg'][:1].lower()}{error['msg'][1:]}"
     return Problem(where, message, (field.description or "") if field else "")

@@ -6,13 +6,14 @@ import json
 import os
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
+from functools import partial
 
 from steps.contract import RunAddress
 from steps.errors import MoreMemoryError, TransientError
 from steps.records import PartitionEntry, PartitionRecord
 from steps.runtime.log import RunLog
+from steps.runtime.parallel import REQUESTS, map_ordered
 from steps.runtime.progress import Progress
 from steps.storage.base import read_parsed
 from steps.train.partition import Cached, TrainContext, settle_untrained
@@ -28,8 +29,6 @@ from steps.train.workers.worker import (
     record_task,
     write_record,
 )
-
-_READERS = 16
 
 
 @dataclass(frozen=True)
@@ -143,14 +142,13 @@ class _Step:
         history = History(self.run, self.context.storage, killed_for_memory=killed)
         left = [entry for entry in entries if entry.key.partition_id not in finished]
         self._count_finished(len(entries) - len(left))
-        with ThreadPoolExecutor(_READERS) as pool:  # in object storage each lookup is a request
-            settled = pool.map(lambda entry: settle_untrained(self.context, entry), left)
-            for entry, untrained in zip(left, settled, strict=True):
-                task = self._task(entry.key.partition_id, history)
-                if untrained is not None:
-                    self._settle(task, *untrained)
-                elif self._fits(task, history):
-                    yield task
+        settled = map_ordered(partial(settle_untrained, self.context), left, REQUESTS)
+        for entry, untrained in zip(left, settled, strict=True):
+            task = self._task(entry.key.partition_id, history)
+            if untrained is not None:
+                self._settle(task, *untrained)
+            elif self._fits(task, history):
+                yield task
 
     def _count_finished(self, finished: int) -> None:
         self.result.finished += finished

@@ -247,6 +247,6 @@ def test_the_command_never_prints_the_webhook(world: FakeProject) -> None:
         timeout=120,
     )
     assert done.returncode == 75
-    assert "could not be reached" in done.stderr
+    assert "cannot be reached" in done.stderr
     assert SECRET not in done.stdout + done.stderr
     assert "Traceback" not in done.stderr

@@ -92,7 +92,7 @@ def test_pod_rejects_another_store(
         return values | {env.SPEC: canonical_json(changed)}
 
     monkeypatch.setattr(workflow, "environment", tampered)
-    with pytest.raises(SpecError, match="is not the project's store"):
+    with pytest.raises(SpecError, match="but the store of the project is"):
         workflow.begin()
 
 

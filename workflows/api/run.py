@@ -174,7 +174,8 @@ def runs(project: str | Path, experiment: str | None = None) -> list[RunRecord]:
     root, _, name = folder.rpartition("/")
     if not scheme_of(folder) and not Path(folder).is_dir():
         raise MissingInputError(
-            f"There is no folder {folder!r}.", hint="A project's folder is <root>/<project>."
+            f"There is no folder {folder!r}.",
+            hint="A project's folder is <output>/<project>, such as runs/demo.",
         )
     return open_store(ProjectLayout(root or ".", name)).runs(experiment)
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 
+from steps.contract import MORE_MEMORY_EXITS
+
 RETRIED = (
     "-1",
     "70",
@@ -12,7 +14,7 @@ RETRIED = (
     "137",
     "143",
     "255",
-    *(str(100 + step) for step in range(1, 10)),
+    *(str(code) for code in MORE_MEMORY_EXITS),
 )
 """Exit codes after which a pod is started again: lost, bug or transient error (the ledger counts
 both), killed, preempted, unknown, and out of memory. Invalid data (65) is not among them."""

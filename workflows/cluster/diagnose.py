@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from steps.contract import MEMORY_EXIT
+from steps.contract import MORE_MEMORY_EXITS
 from workflows.cluster.base import Manifest
 from workflows.cluster.errors import shortened
 
@@ -22,7 +22,7 @@ LATE_SECONDS = 30.0
 """Seconds after which a Workflow counts as ignored by Argo's controller, which takes about one."""
 
 _CLASS = re.compile(r"train-(.+)")
-_MORE_MEMORY_CODES = {str(MEMORY_EXIT + offset) for offset in range(1, 10)}
+_MORE_MEMORY_CODES = {str(code) for code in MORE_MEMORY_EXITS}
 _ENDED = {"Succeeded", "Failed", "Error", "Skipped", "Omitted"}
 
 

@@ -97,7 +97,9 @@ class KubernetesApi:
             loader.load_and_set(configuration)
         except _CONFIG_ERRORS as error:
             message = f"The pod's service account cannot be used: {error}."
-            raise UnavailableError(message, hint="Mount its token into the pod.") from error
+            raise UnavailableError(
+                message, hint="Mount the service account's token into the pod."
+            ) from error
         return cls(configuration, "the pod's service account")
 
     @property

@@ -28,8 +28,8 @@ def conflicting_bigquery(
     return [
         Problem(
             f"dataset.{field}",
-            f"{given!r} does not belong to the project {project!r}, which has {own or 'none'}. A "
-            "project is the unit of isolation",
+            f"{given!r} is not the value of the project {project!r}, which is {own or 'none'}. "
+            "A project reads and pays with its own settings only",
             f"Use --set dataset.{field}=null",
         )
         for field, given, own in settings

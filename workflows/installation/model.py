@@ -12,6 +12,7 @@ from typing import Annotated
 from pydantic import Field, ValidationError, model_validator
 
 from steps.config import SpecPart
+from steps.contract import MAX_CLASSES
 from steps.errors import MissingInputError, SpecError
 from steps.quantity import parse_duration
 from steps.split.config import DATASET, GCP_PROJECT, DataflowConfig
@@ -142,7 +143,7 @@ class Installation(SpecPart):
     """Images of the steps."""
     trainers: dict[Name, TrainerImage] = Field(min_length=1)
     """Trainer images, by the trainer's name in specs."""
-    classes: dict[Name, ResourceClass] = Field(min_length=1)
+    classes: dict[Name, ResourceClass] = Field(min_length=1, max_length=MAX_CLASSES)
     """Resource classes, the smallest memory first."""
     steps: StepClasses = StepClasses()
     """Resource class of each step."""

@@ -127,7 +127,7 @@ def _platform_problems(spec: ExperimentSpec, platform: env.Platform) -> Iterator
         yield Problem("trainer", message, f"Its trainers are {known}.")
     if not spec.dataset.is_remote:
         message = f"{spec.dataset.source!r} is a local path, which a pod cannot read"
-        yield Problem("source", message, "Set a gs:// or bigquery:// URI.")
+        yield Problem("source", message, "Use a gs:// or bigquery:// URI instead.")
     if spec.project != platform.project or not inside(platform.root, spec.output):
         message = f"compiled for project {platform.project!r} with the root {platform.root!r}"
         yield Problem("project", message)
@@ -135,7 +135,8 @@ def _platform_problems(spec: ExperimentSpec, platform: env.Platform) -> Iterator
         spec.dataset, platform.project, platform.staging, platform.billing
     )
     if spec.store not in {None, platform.store}:
-        yield Problem("store", f"{spec.store!r} is not the project's store, {platform.store!r}")
+        message = f"{spec.store!r} is set, but the store of the project is {platform.store!r}"
+        yield Problem("store", message, "Leave `store` out of the spec.")
 
 
 def _start_or_resume(pod: Pod, spec: ExperimentSpec) -> None:

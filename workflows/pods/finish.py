@@ -162,4 +162,6 @@ def post(url: str, message: dict[str, Any]) -> None:
         raise kind(f"The webhook rejected the message with status {error.code}.") from None
     except (OSError, http.client.HTTPException, ValueError) as error:
         reason = getattr(error, "reason", type(error).__name__)
-        raise TransientError(f"The webhook could not be reached: {reason}.") from None
+        raise TransientError(
+            f"The notification could not be sent: the webhook cannot be reached ({reason})."
+        ) from None

@@ -121,7 +121,9 @@ def _check_memory(ledger: Ledger) -> None:
 
 
 def _on_sigterm(_number: int, _frame: object) -> None:
-    raise PreemptedError("The pod was stopped. It is started again and resumes.")
+    raise PreemptedError(
+        "The pod was stopped. Argo starts it again, and it resumes; nothing to do."
+    )
 
 
 def _back_off(failures: int) -> None:

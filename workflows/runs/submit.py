@@ -140,7 +140,7 @@ def stop(found: FoundRun, cluster: Cluster) -> str:
     name = running_workflow(found, cluster)
     if name is None:
         raise MissingInputError(
-            f"The run {found.record.run!r} has no running workflow.",
+            f"The run {found.record.run!r} is not running, so there is nothing to stop.",
             hint=f"Show the run with `refeed status {found.record.run}`.",
         )
     cluster.stop(found.namespace, name)
@@ -172,8 +172,8 @@ def _copy(source: Path, layout: ProjectLayout, storage: Storage) -> str:
     if not all(file.is_file() for file in files) or not files:
         if source.is_dir():
             raise DataError(
-                f"The source {str(source)!r} is empty or has subfolders. "
-                "Only a folder of files can be uploaded."
+                f"The folder {str(source)!r} has no files, or has subfolders. "
+                "A folder can be uploaded if it has only files."
             )
         raise MissingInputError(f"There is no source {str(source)!r}.")
     names = [_safe(file.name) for file in files]

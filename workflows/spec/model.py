@@ -104,8 +104,8 @@ class ExperimentSpec(SpecPart):
     def _folds_do_not_use_target(self) -> ExperimentSpec:
         if self.dataset.target in {self.evaluate.group, self.evaluate.time}:
             raise ValueError(
-                f"evaluate assigns rows to folds by the target {self.dataset.target!r}. Each fold "
-                "would have targets that no other fold has. Choose another column"
+                f"evaluate.group or evaluate.time is the target {self.dataset.target!r}. Each fold "
+                "would then hold target values that its model has not seen. Choose another column"
             )
         return self
 

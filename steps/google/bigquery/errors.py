@@ -43,7 +43,7 @@ class BigQueryErrors(ErrorTranslator):
         text, is_missing = str(error), error.code == requests.codes.not_found
         if "session expired" in text or (is_missing and "/streams/" in text):
             return ExpiredError(
-                f"The session that reads {self.target} has expired: {brief(error)}.",
+                f"The session of a read of {self.target} has expired: {brief(error)}.",
                 hint="Run again: the same rows are read from the beginning.",
             )
         if reason_of(error) == "accessNotConfigured":

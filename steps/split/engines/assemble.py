@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-from concurrent.futures import ThreadPoolExecutor
-
 from steps.contract import ProjectLayout
 from steps.records import PartitionIndex
 from steps.runtime.lost_artifacts import complete_index
+from steps.runtime.parallel import REQUESTS, map_ordered
 from steps.runtime.progress import Progress
 from steps.split.dataset.part_files import partition_entries
 from steps.split.dataset.plan import SplitPlan
 from steps.split.dataset.writer import DatasetWriter
 from steps.split.engines.job_output import FirstPassResult, JobOutput
 from steps.storage.base import Storage
-
-_READERS = 16
 
 
 def assemble_dataset(
@@ -46,10 +43,8 @@ def assemble_dataset(
 def _add_groups(
     writer: DatasetWriter, output: JobOutput, first_pass: FirstPassResult, progress: Progress
 ) -> None:
-    with ThreadPoolExecutor(_READERS) as pool:  # in remote storage, each group is a request
-        for start in range(0, len(first_pass.groups), _READERS):
-            batch = list(enumerate(first_pass.groups))[start : start + _READERS]
-            written = pool.map(lambda item: output.read_group(*item), batch)
-            for (_, group), parts in zip(batch, written, strict=True):
-                writer.add(*partition_entries(parts, writer.plan.schema))
-                progress.advance(len(group.keys))
+    groups = first_pass.groups
+    written = map_ordered(lambda item: output.read_group(*item), enumerate(groups), REQUESTS)
+    for group, parts in zip(groups, written, strict=True):
+        writer.add(*partition_entries(parts, writer.plan.schema))
+        progress.advance(len(group.keys))

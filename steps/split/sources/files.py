@@ -62,9 +62,14 @@ def _reject_different_columns(
     first: Path, schema: pa.Schema, other: Path, other_schema: pa.Schema
 ) -> None:
     if set(schema.names) != set(other_schema.names):
-        different = sorted(set(schema.names) ^ set(other_schema.names))
+        only_first = sorted(set(schema.names) - set(other_schema.names))
+        only_other = sorted(set(other_schema.names) - set(schema.names))
+        differences = [
+            f"only {str(path)!r} has {', '.join(map(repr, names))}"
+            for path, names in ((first, only_first), (other, only_other))
+            if names
+        ]
         raise DataError(
-            f"{str(other)!r} and {str(first)!r} have different columns: only one of them has "
-            f"{', '.join(map(repr, different))}. All files of a directory must contain the same "
-            "table."
+            f"Two files have different columns: {', and '.join(differences)}. All files of a "
+            "folder must have the same columns."
         )

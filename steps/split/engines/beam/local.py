@@ -54,7 +54,7 @@ def build_dataset(
         worker_error = context.output.error()
         if worker_error:
             raise worker_error from error
-        raise TransientError(f"The pipeline failed: {error}") from error
+        raise TransientError(f"The Beam pipeline of the split failed: {error}") from error
     progress.end()
     return assemble_dataset(plan, context.output, project, storage, progress)
 
