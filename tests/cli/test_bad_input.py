@@ -55,7 +55,7 @@ BAD_SPECS: dict[str, tuple[Callable[[Workspace], Path], str, int]] = {
     "missing group": (spec_with(evaluate__group="date"), "there is no column 'date'", 65),
     "target among the features": (
         spec_with(dataset__features=["number", "target"]),
-        "the model would be given the answer",
+        "the model would see the value it predicts",
         65,
     ),
     "no features": (spec_with(dataset__features=[]), "at least one feature", 65),
@@ -91,7 +91,7 @@ BAD_SPECS: dict[str, tuple[Callable[[Workspace], Path], str, int]] = {
     ),
     "python object": (spec_text("name: !!python/object:os.system x"), "not valid YAML", 65),
     "no source": (spec_with(dataset__source="gone.parquet"), "does not exist", 66),
-    "unknown output": (spec_with(output="s3://bucket/x"), "no place that this version", 65),
+    "unknown output": (spec_with(output="s3://bucket/x"), "s3:// is not supported", 65),
 }
 
 
@@ -178,10 +178,10 @@ BAD_DATA: dict[str, tuple[Callable[[Workspace], str], str]] = {
     "empty parquet file": (file("table.parquet", b""), "cannot be read"),
     "empty csv file": (file("table.csv", b""), "is empty"),
     "csv without rows": (file("table.csv", CSV_HEAD), "no rows"),
-    "ragged csv": (file("table.csv", CSV_HEAD + CSV_ROW + b"a,1\n"), "no readable CSV"),
+    "ragged csv": (file("table.csv", CSV_HEAD + CSV_ROW + b"a,1\n"), "is not a valid CSV file"),
     "duplicate columns in csv": (
         file("table.csv", b"key,number,number,level,whole,flag,day,target\n"),
-        "more than once",
+        "has more than one column 'number'",
     ),
     "duplicate columns": (duplicate_columns, "has more than one column 'number'"),
     "invalid utf-8 in csv": (
@@ -204,10 +204,10 @@ BAD_DATA: dict[str, tuple[Callable[[Workspace], str], str]] = {
     ),
     "text among numbers": (
         file("table.csv", CSV_HEAD + CSV_ROW * 50 + CSV_ROW.replace(b"1.5", b"n/a")),
-        "add it to dataset.null_values",
+        "set dataset.null_values: ['', 'n/a']",
     ),
     "a directory without tables": (lambda _lab: ".", "contains no *.parquet"),
-    "another kind of file": (file("table.xlsx", b"PK"), "holds .xlsx files"),
+    "another kind of file": (file("table.xlsx", b"PK"), "contains .xlsx files"),
 }
 
 

@@ -149,7 +149,7 @@ def test_validate_warns_about_leakage_identifiers_and_constants(lab: Workspace) 
     assert len(shown) == 3
     assert any("'copy' alone explains" in warning for warning in shown)
     assert any("'ident' has" in warning and "identifier" in warning for warning in shown)
-    assert any("'same' is the same in every row" in warning for warning in shown)
+    assert any("'same' has the same value in every row" in warning for warning in shown)
     assert json.loads(refeed("validate", lab.write_spec(), "--json").stdout)["warnings"] == []
 
 
@@ -194,7 +194,7 @@ def test_run_resumes_after_ctrl_c(lab: Workspace) -> None:
     os.killpg(process.pid, signal.SIGINT)
     _, errors = process.communicate(timeout=30)
     assert process.returncode == 130
-    assert b"run the same command to go on" in errors
+    assert b"Run the same command again to resume" in errors
     assert b"Traceback" not in errors
     done = refeed("run", spec, "--json")
     result = json.loads(done.stdout)

@@ -85,7 +85,7 @@ def test_the_spec_s_own_trainer_keeps_its_parameters(world: FakeProject) -> None
 
 BAD_FORMS: dict[str, tuple[dict[str, str], str]] = {
     "local source": ({"source": "/data/table.parquet"}, "source: '/data/table.parquet' is a local"),
-    "empty source": ({"source": ""}, "dataset: name either a source or a query"),
+    "empty source": ({"source": ""}, "dataset: set exactly one of source and query"),
     "unknown trainer": (
         {"trainer": "oracle"},
         "trainer: the installation has no image for the trainer 'oracle'",

@@ -180,7 +180,7 @@ def test_transient_error_is_retried_until_the_budget_is_used(world: FakeProject)
         ("split", 3, "failed"),
     ]
     assert workflow.stored().status == "failed"
-    assert "the last time: throttled" in workflow.stored().message
+    assert "Last error: throttled" in workflow.stored().message
 
 
 def test_lost_and_preempted_pods_do_not_count(world: FakeProject) -> None:
