@@ -20,6 +20,8 @@ RETRIED = (
 both), killed, preempted, unknown, and out of memory. Invalid data (65) is not among them."""
 MAY_RETRY = f"lastRetry.exitCode in [{', '.join(repr(code) for code in RETRIED)}]"
 
+TRAINER = "workflow.parameters.trainer"
+"""The trainer chosen in the form."""
 PARAMETERS = "{{=sprig.b64enc(workflow.parameters.json)}}"
 """All parameters in base64, in which Argo expands nothing."""
 FAILURES = "{{=sprig.b64enc(sprig.trunc(20000, workflow.failures))}}"
@@ -50,5 +52,5 @@ def chosen_image(images: Mapping[str, str], own: str) -> str:
     chosen = f"'{images[own]}'"
     for name, image in sorted(images.items()):
         if name != own:
-            chosen = f"workflow.parameters.trainer == '{name}' ? '{image}' : {chosen}"
+            chosen = f"{TRAINER} == '{name}' ? '{image}' : {chosen}"
     return f"{{{{= {chosen} }}}}" if "?" in chosen else images[own]

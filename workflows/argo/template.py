@@ -136,9 +136,7 @@ class _Templates:
                 labels=self.experiment.labels,
                 annotations=self.experiment.annotations,
                 labels_from={
-                    "refeed/trainer": models.LabelValueFrom(
-                        expression="workflow.parameters.trainer"
-                    )
+                    "refeed/trainer": models.LabelValueFrom(expression=expressions.TRAINER)
                 },
             ),
             "synchronization": self._synchronization(),
