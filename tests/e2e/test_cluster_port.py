@@ -262,7 +262,7 @@ def test_an_analyst_of_one_project_is_none_of_another(
     ):
         with pytest.raises(ForbiddenError) as caught:
             act()
-        assert f"may not {verb} in namespace '{LAB}'" in caught.value.message
+        assert f"is not allowed to {verb} in namespace '{LAB}'" in caught.value.message
         assert "--clusterrole=refeed-analyst" in caught.value.hint
         assert f"--namespace={LAB}" in caught.value.hint
 
