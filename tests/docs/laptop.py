@@ -23,7 +23,7 @@ WHO = ("AUTHOR", "COMMITTER")
 
 
 class Session:
-    """A shell in a fresh clone of the repository, as it is in the working tree.
+    """A shell in a fresh clone of the repository, with the files of the working tree.
 
     `git clone` of the address in the pages clones the working tree. A hook prepares each clone:
     it gets small tables, and an environment that holds what this one holds, so `make install` has
