@@ -248,6 +248,6 @@ def internal_error(error: Exception) -> RefeedError:
     """Return the error to report for a bug."""
     return RefeedError(
         f"Unexpected error: {type(error).__name__}: {error}.",
-        hint=f"Please report it, with the traceback that {DEBUG}=1 in the environment prints. "
+        hint=f"Please report it, with its traceback: run again with {DEBUG}=1 in the environment. "
         "Finished work is kept.",
     )

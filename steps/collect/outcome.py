@@ -116,7 +116,7 @@ class Outcome:
         if self.too_many_failed:
             raise TooManyFailuresError(
                 f"{self.counts['failed']} of {self.partitions} partitions failed, more than "
-                "execution.max_failed_fraction allows. The tables are written all the same.",
+                "execution.max_failed_fraction allows. The tables have been written.",
                 hint=f"The reasons are in {self.tables}/partitions.csv.",
             )
 

@@ -57,8 +57,8 @@ class PartitionResultReader:
             for partition_id in self._lost:
                 self._storage.delete(self._run.record(partition_id))
             raise LostArtifactError(
-                f"Results of {len(self._lost)} of {len(self._index.entries)} partitions were "
-                "deleted from the cache or damaged after they were trained.",
+                f"The results of {len(self._lost)} of {len(self._index.entries)} partitions were "
+                "deleted from the cache or damaged.",
                 hint=RUN_AGAIN,
             )
 

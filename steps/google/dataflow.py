@@ -170,7 +170,7 @@ class Dataflow:
             job_id = self._options["retry"](run)()
         job = self.get(job_id) if job_id else self.find_lagging(name)
         if job is None:
-            raise TransientError(f"Dataflow accepted the job {name!r}, but does not list it.")
+            raise TransientError(f"Dataflow accepted the job {name!r}, but does not list it yet.")
         return job
 
 
@@ -187,7 +187,9 @@ class _DataflowErrors(ErrorTranslator):
 
     def not_found(self, error: GoogleAPICallError) -> RefeedError:
         """See ``ErrorTranslator``."""
-        return MissingInputError(f"Dataflow has no such job in {self._region}: {brief(error)}.")
+        return MissingInputError(
+            f"Dataflow does not have the job in the region {self._region}: {brief(error)}."
+        )
 
     def invalid(self, error: GoogleAPICallError) -> RefeedError:
         """See ``ErrorTranslator``."""

@@ -46,5 +46,5 @@ def rebuild_if_lost(dataset: DatasetLayout, storage: Storage) -> Iterator[None]:
             raise
         mark_for_rebuild(dataset, storage, error.uri)
         raise LostArtifactError(
-            f"{error.uri!r}, a file of the dataset, was deleted or damaged.", hint=RUN_AGAIN
+            f"{error.uri!r}, which the split step wrote, was deleted or damaged.", hint=RUN_AGAIN
         ) from error

@@ -196,9 +196,9 @@ class SplitConfig(DataflowConfig):
         return [
             Problem(
                 f"split.{name}",
-                f"{value!r} is not allowed in the project {project!r}, which requires "
-                f"{required!r}: a project is the unit of isolation",
-                f"Use --set split.{name}=null",
+                f"{value!r} is not allowed: the project {project!r} sets {required!r} for all its "
+                "runs",
+                f"Leave it out, or use --set split.{name}=null",
             )
             for name, required in allowed.model_dump().items()
             for value in [getattr(self, name)]

@@ -255,6 +255,6 @@ class _Step:
             raise MoreMemoryError(min(self._larger))
         if self._later:
             raise TransientError(
-                f"{len(self._later)} partitions failed with a transient error, such as: "
+                f"{len(self._later)} partitions failed with an error that may pass, for example: "
                 f"{self._later[0]}"
             )

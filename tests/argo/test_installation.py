@@ -191,24 +191,24 @@ MISFITS: dict[str, tuple[dict[str, Any], list[str]]] = {
     "unknown project": (
         {"project": "nowhere"},
         [
-            "project: the installation has no project 'nowhere'",
-            "It has demo, lab",
+            "project: the installation file defines no project 'nowhere'",
+            "Available: demo, lab",
             "--set project=",
         ],
     ),
     "unknown trainer": (
         {"trainer": {"name": "oracle"}},
         [
-            "trainer.name: the installation has no trainer 'oracle'",
-            "It has lightgbm, linear, forest",
+            "trainer.name: the installation file defines no trainer 'oracle'",
+            "Available: lightgbm, linear, forest",
             "--set trainer.name=",
         ],
     ),
     "unknown class": (
         {"execution__classes": ["small", "huge"]},
         [
-            "execution.classes.1: the installation has no class 'huge'",
-            "It has small, medium, large",
+            "execution.classes.1: the installation file defines no class 'huge'",
+            "Available: small, medium, large",
             "--set 'execution.classes=[",
         ],
     ),
@@ -216,7 +216,7 @@ MISFITS: dict[str, tuple[dict[str, Any], list[str]]] = {
         {"store": "firestore://acme-refeed"},
         [
             "store: 'firestore://acme-refeed' is not the store of the project 'demo', which is "
-            "in its artifact root. A project is the unit of isolation",
+            "in its artifact root. A run uses only its own project's store",
             "--set store=null",
         ],
     ),
@@ -224,7 +224,7 @@ MISFITS: dict[str, tuple[dict[str, Any], list[str]]] = {
         {"output": "gs://elsewhere"},
         [
             "output: 'gs://elsewhere' is not under 'gs://refeed-demo'",
-            "A project is the unit of isolation",
+            "A run writes only to its own project",
             "--set output=gs://refeed-demo",
         ],
     ),

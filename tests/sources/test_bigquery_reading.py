@@ -196,7 +196,7 @@ def test_repeated_session_expiry_is_an_error(warehouse: Any, tmp_path: Path) -> 
     warehouse.load(small_table())
     fault = Fault(READ, grpc.StatusCode.FAILED_PRECONDITION, EXPIRED)
     warehouse.proxy.faults += [fault] * 3
-    with pytest.raises(ExpiredError, match="has expired"):
+    with pytest.raises(ExpiredError, match="after its time limit"):
         split_into(tmp_path, config(warehouse))
     assert len(pins(tmp_path)) == 1
     assert split_into(tmp_path, config(warehouse)).index.rows == 450
@@ -225,7 +225,9 @@ def test_snapshot_beyond_time_travel_is_an_error(warehouse: Any, tmp_path: Path)
     warehouse.load(small_table())
     message = "request failed: Invalid snapshot time 1795 for table t. Cannot read before 1796"
     warehouse.proxy.faults += [Fault(CREATE, grpc.StatusCode.INVALID_ARGUMENT, message)]
-    with pytest.raises(DataError, match=r"no longer has the table .* when the split began"):
+    with pytest.raises(
+        DataError, match=r"can no longer read the table .* as it was when the split began"
+    ):
         split_into(tmp_path, config(warehouse))
     assert not pins(tmp_path)
     assert split_into(tmp_path, config(warehouse)).index.rows == 450
@@ -337,7 +339,7 @@ def test_filter_cannot_inject_sql(warehouse: Any, tmp_path: Path) -> None:
 def test_view_requires_staging_dataset(warehouse: Any, tmp_path: Path) -> None:
     warehouse.load(small_table())
     warehouse.run("CREATE VIEW {d}.v AS SELECT * FROM {d}.t")
-    with pytest.raises(SpecError, match="a view, needs a staging dataset") as caught:
+    with pytest.raises(SpecError, match="a view, needs a BigQuery dataset") as caught:
         split_into(tmp_path, config(warehouse, "v"))
     assert caught.value.problems[0].where == "dataset.staging"
 

@@ -362,7 +362,9 @@ def test_vanished_job_is_not_submitted_again(
         "Dataflow",
         lambda project, region: Dataflow(project, region, deadline=0.5, lag=0.5),
     )
-    with pytest.raises(TransientError, match="Dataflow has no such job in europe-west1"):
+    with pytest.raises(
+        TransientError, match="Dataflow does not have the job in the region europe-west1"
+    ):
         split_with(engine(), source, root)
     assert submitted_numbers(jobs) == ["1"]
 

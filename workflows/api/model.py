@@ -82,7 +82,7 @@ class Model:
             batch = canonical_batch(rows, types)
         except (pa.ArrowException, ValueError) as error:
             raise DataError(
-                f"The rows cannot be converted to the dataset's types: {error}."
+                f"The rows do not have the types of the training data: {error}."
             ) from error
         return self._frame.encode(batch)
 

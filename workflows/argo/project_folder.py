@@ -97,7 +97,8 @@ def _argo_version(folder: Path) -> str:
     tags = {str(image["newTag"]) for image in images}
     if len(tags) != 1:
         raise MissingInputError(
-            f"{path} has images of {len(tags)} versions. All images must have the same version."
+            f"The images in {path} have different versions: {', '.join(sorted(tags))}. "
+            "All must have the same."
         )
     return tags.pop()
 
@@ -193,7 +194,7 @@ def rendered(folder: ProjectFolder, installation: Installation) -> dict[Path, st
     project = installation.projects.get(folder.name)
     if project is None:
         known = ", ".join(installation.projects)
-        message = f"the installation has no project {folder.name!r}"
+        message = f"the installation file defines no project {folder.name!r}"
         raise SpecError("the installation", [Problem("projects", message, f"It has {known}.")])
     compiled = dict(_compiled(folder, installation))
     objects = [path.name for path in compiled]
@@ -214,7 +215,7 @@ def _compiled(folder: ProjectFolder, installation: Installation) -> Iterator[tup
         loaded = load_spec(source)
         if loaded.spec.project != folder.name:
             message = f"{loaded.spec.project!r} is not the project of this folder, {folder.name!r}"
-            hint = f"Set it to {folder.name}, or move the spec."
+            hint = f"Write `project: {folder.name}`, or move the spec."
             problem = Problem("project", message, hint)
             raise loaded.locate(SpecError("the spec", [problem]))
         kinds: list[Kind] = ["workflow-template"]

@@ -103,7 +103,9 @@ def _follow(submitted: Submitted, *, wait: bool, as_json: bool) -> None:
     except KeyboardInterrupt:
         console.clear_progress()
         run = submitted.address.run
-        console.err.print(f"\nStopped following; the run continues. refeed status {run}")
+        console.err.print(
+            f"\nStopped following; the run continues. Check it with: refeed status {run}"
+        )
         sys.exit(130)
     _report_end(end, summary, as_json=as_json)
 

@@ -91,7 +91,7 @@ def _print_partitions(found: Profile) -> None:
         out.print(f"  {share} rows have no target and are left out")
     names = ("min", "lower quartile", "median", "upper quartile", "max")
     sizes = ", ".join(f"{name} {size:,}" for name, size in zip(names, found.sizes, strict=True))
-    out.print(f"  rows with a target per partition: {sizes}")
+    out.print(f"  rows per partition, only those with a target: {sizes}")
     ranges = [f"{low:,}" if low == high else f"{low:,} to {high:,}" for low, high, _ in found.bars]
     width, largest = max(map(len, ranges)), max(count for _, _, count in found.bars)
     for label, (_, _, count) in zip(ranges, found.bars, strict=True):
@@ -153,8 +153,8 @@ def _print_preflight(plan: Preflight) -> None:
         return
     for each in plan.classes:
         out.print(
-            f"  {each.pods:,} pods of class {escape(each.name)} train {each.partitions:,} "
-            f"partitions in {_duration(each.pod_hours * 3600)} of pod time"
+            f"  {each.pods:,} pods of class {escape(each.name)} would train {each.partitions:,} "
+            f"partitions, in {_duration(each.pod_hours * 3600)} of pod time together"
         )
     out.print(f"  {span} if all pods run at once, plus one pod each for split and collect")
     if plan.too_large_total:

@@ -48,7 +48,8 @@ def add(
     for path in add_folder(folder, load_installation(installation)):
         err.print(f"Wrote {path}", markup=False)
     err.print(
-        f"Put specs into {folder.path / 'experiments'}, run `refeed project render` and commit.",
+        f"Next: put specs into {folder.path / 'experiments'}, run `refeed project render`, and "
+        "commit the specs and the rendered files.",
         markup=False,
     )
 

@@ -218,8 +218,8 @@ class ArgoServer:
     def _not_argo(self, reason: str) -> UnavailableError:
         return UnavailableError(
             f"The server at {self._address} does not respond like an Argo server: {reason}.",
-            hint="It may be a login page or another path. Set ARGO_SERVER (host:port), ARGO_SECURE "
-            "and ARGO_BASE_HREF as for Argo's own CLI.",
+            hint="The address may lead to a login page, or its path may be wrong. Check "
+            "ARGO_SERVER (host:port), ARGO_SECURE and ARGO_BASE_HREF: they work as in Argo's CLI.",
         )
 
 

@@ -89,6 +89,7 @@ def _no_cluster(environment: Mapping[str, str], adapter: str) -> UnavailableErro
     forced = f" for {VARIABLE}={adapter}" if adapter else ""
     return UnavailableError(
         f"No cluster is configured{forced}.{missing}",
-        hint="Set ARGO_SERVER (host:port) and ARGO_TOKEN for an Argo server, or KUBECONFIG for the "
-        "Kubernetes API: `gcloud container clusters get-credentials NAME` writes ~/.kube/config.",
+        hint="For an Argo server, set ARGO_SERVER (host:port) and ARGO_TOKEN. For the Kubernetes "
+        "API, create ~/.kube/config (on GKE: `gcloud container clusters get-credentials NAME`), or "
+        "set KUBECONFIG to another file.",
     )

@@ -147,7 +147,7 @@ def _by_policy(request: ApiRequest, message: str) -> RefeedError:
     hint = "A policy of the cluster rejects it. Ask a platform engineer."
     if "exceeded quota" in message:
         hint = (
-            f"Delete ended Workflows in namespace {request.namespace!r}, or ask a platform "
+            f"Delete finished Workflows in namespace {request.namespace!r}, or ask a platform "
             "engineer for a larger quota."
         )
     return TerminalError(
@@ -172,7 +172,7 @@ def _missing(request: ApiRequest, message: str) -> RefeedError:
     return UnavailableError(
         f"Argo Workflows is not installed in the cluster at {request.server}: it has no "
         f"{request.resource}.{GROUP}.",
-        hint="Choose another cluster (`kubectl config current-context`), or ask a platform "
+        hint="Switch to another cluster (`kubectl config use-context NAME`), or ask a platform "
         "engineer to install Argo Workflows with its custom resource definitions.",
     )
 

@@ -28,9 +28,10 @@ def conflicting_bigquery(
     return [
         Problem(
             f"dataset.{field}",
-            f"{given!r} is not the value of the project {project!r}, which is {own or 'none'}. "
-            "A project reads and pays with its own settings only",
-            f"Use --set dataset.{field}=null",
+            f"{given!r} differs from the project {project!r}, which "
+            + (f"uses {own!r}" if own else f"sets no {field}")
+            + ". A run uses only the BigQuery settings of its own project",
+            f"Leave it out, or use --set dataset.{field}=null",
         )
         for field, given, own in settings
         if given not in {None, own}

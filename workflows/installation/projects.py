@@ -47,8 +47,8 @@ def _unknown_names(installation: Installation, spec: ExperimentSpec) -> list[Pro
     return [
         Problem(
             where,
-            f"the installation has no {kind} {name!r}",
-            f"It has {', '.join(known)}: use --set {change.format(next(iter(known)))}",
+            f"the installation file defines no {kind} {name!r}",
+            f"Available: {', '.join(known)}. For example --set {change.format(next(iter(known)))}",
         )
         for kind, where, name, change, known in names
         if name not in known
@@ -61,7 +61,7 @@ def _expandable_uris(spec: ExperimentSpec) -> list[Problem]:
     return [
         Problem(
             where,
-            f"{uri!r} has braces or a dollar sign, which Argo or Kubernetes would expand",
+            f"{uri!r} contains braces or a dollar sign, which Argo or Kubernetes would expand",
             f"Choose another name: --set {where}=gs://...",
         )
         for where, uri in uris
@@ -74,7 +74,9 @@ def _conflicting_output(installation: Installation, spec: ExperimentSpec) -> lis
     if project is None or inside(project.root, spec.output):
         return []
     local = "://" not in spec.output
-    reason = "A pod cannot write a local folder" if local else "A project is the unit of isolation"
+    reason = (
+        "A pod cannot write a local folder" if local else "A run writes only to its own project"
+    )
     return [
         Problem(
             "output",
@@ -91,10 +93,10 @@ def _conflicting_store(installation: Installation, spec: ExperimentSpec) -> list
         return []
     own = repr(project.store) if project.store else "in its artifact root"
     message = (
-        f"{spec.store!r} is not the store of the project {spec.project!r}, which is {own}. A "
-        "project is the unit of isolation"
+        f"{spec.store!r} is not the store of the project {spec.project!r}, which is {own}. A run "
+        "uses only its own project's store"
     )
-    return [Problem("store", message, "Use --set store=null")]
+    return [Problem("store", message, "Leave it out, or use --set store=null")]
 
 
 def dataflow_for(spec: ExperimentSpec, installation: Installation) -> DataflowConfig:

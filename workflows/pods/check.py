@@ -56,7 +56,8 @@ def run_id(environment: Mapping[str, str]) -> str:
         return env.run_id_of(environment[env.WORKFLOW], environment[env.CREATED])
     if not _RUN_ID.fullmatch(given):
         message = f"{given!r} is not a run id such as 20260101T120000-ab12"
-        raise SpecError("the form", [Problem("run", message, "Leave it empty for a new run.")])
+        hint = "Leave the field `run` empty to start a new run."
+        raise SpecError("the form", [Problem("run", message, hint)])
     return given
 
 
@@ -129,7 +130,10 @@ def _platform_problems(spec: ExperimentSpec, platform: env.Platform) -> Iterator
         message = f"{spec.dataset.source!r} is a local path, which a pod cannot read"
         yield Problem("source", message, "Use a gs:// or bigquery:// URI instead.")
     if spec.project != platform.project or not inside(platform.root, spec.output):
-        message = f"compiled for project {platform.project!r} with the root {platform.root!r}"
+        message = (
+            f"the template was compiled for the project {platform.project!r} and the artifact "
+            f"root {platform.root!r}"
+        )
         yield Problem("project", message)
     yield from conflicting_bigquery(
         spec.dataset, platform.project, platform.staging, platform.billing
@@ -145,7 +149,8 @@ def _start_or_resume(pod: Pod, spec: ExperimentSpec) -> None:
         _resume(pod, spec)
     elif env.parameters(os.environ).get("run"):
         raise MissingInputError(
-            f"There is no run {address.run!r} to resume.", hint="Leave it empty for a new run."
+            f"There is no run {address.run!r} to resume.",
+            hint="Leave the field `run` empty to start a new run.",
         )
     else:
         write_start(layout, pod.storage, spec, now())
@@ -172,8 +177,9 @@ def _resume(pod: Pod, spec: ExperimentSpec) -> None:
     layout = pod.address.run_layout
     saved = read_parsed(pod.storage, layout.spec, ExperimentSpec.model_validate_json)
     if saved.identity() != spec.identity():
-        message = f"the run {pod.address.run!r} was started with another spec"
-        raise SpecError("the form", [Problem("run", message, "Leave it empty for a new run.")])
+        message = f"the run {pod.address.run!r} was started with another spec, so it cannot resume"
+        hint = "Leave the field `run` empty to start a new run."
+        raise SpecError("the form", [Problem("run", message, hint)])
     if not pod.storage.exists(layout.workflow(os.environ[env.WORKFLOW])):  # written after this
         pod.storage.delete(layout.done)
         pod.storage.delete(layout.outcome)  # of the previous workflow

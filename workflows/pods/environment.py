@@ -121,7 +121,7 @@ def check_isolation(environment: Mapping[str, str], project: str, root: str) -> 
             f"{root!r} is not under {allowed_root!r}, the artifact root of the project "
             f"{allowed_project!r}"
         )
-        hint = "A project is the unit of isolation: nothing is written outside it."
+        hint = "A run writes only to its own project. Leave `output` out of the spec."
         problems.append(Problem("output", message, hint))
     if problems:
         raise SpecError("the spec", problems)

@@ -114,7 +114,7 @@ def _check_memory(ledger: Ledger) -> None:
     if needed > int(os.environ.get(env.LARGEST_CLASS_OFFSET) or 0):
         raise OutOfMemoryError(
             "The step ran out of memory in the largest resource class.",
-            hint="Add a larger class to the installation, or set one for the step in `steps`.",
+            hint="Add a larger class to the installation file, or choose another for the step.",
         )
     if needed > ledger.record.class_offset:
         raise MoreMemoryError(needed)
@@ -122,7 +122,7 @@ def _check_memory(ledger: Ledger) -> None:
 
 def _on_sigterm(_number: int, _frame: object) -> None:
     raise PreemptedError(
-        "The pod was stopped. Argo starts it again, and it resumes; nothing to do."
+        "The pod was stopped. Argo restarts it, and it resumes. You need not do anything."
     )
 
 

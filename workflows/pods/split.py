@@ -47,9 +47,9 @@ def _check_classes(shards: Mapping[str, int], names: Sequence[str], run: str) ->
     missing = [name for name, count in shards.items() if count and name not in names]
     if missing:
         raise UsageError(
-            f"The run {run!r} was packed for the resource class {missing[0]!r}, which the "
-            f"installation or the spec no longer has. It has {', '.join(names)}.",
-            hint="Add the class again, or submit the spec again: trained models are in the cache.",
+            f"The run {run!r} was planned for the resource class {missing[0]!r}, which the "
+            f"installation file or the spec no longer has. It has {', '.join(names)}.",
+            hint="Add the class again, or submit the spec again: finished fits are reused.",
         )
 
 

@@ -88,7 +88,7 @@ class RunEnd:
                 hint=f"The reasons are in {self.outcome.tables}/partitions.csv.",
             )
         raise RunFailedError(
-            f"The run ended as {self.status}: {self.message or 'no reason reported'}",
+            f"The run ended with the status {self.status}: {self.message or 'no reason reported'}",
             hint="See the logs with `refeed logs RUN`, or resume with `refeed retry RUN`.",
         )
 
@@ -143,8 +143,9 @@ def _with_retries(call: Callable[[], Result], submitted: Submitted) -> Result:
     except (TransientError, UnavailableError) as error:
         run = submitted.address.run
         raise UnavailableError(
-            f"Stopped following run {run}, which continues: {error.message}",
-            hint=f"Do not submit it again. Check it later with `refeed status {run}`.",
+            f"Lost contact with the cluster: {error.message}",
+            hint=f"The run {run} continues there, so do not submit it again. Check it later with "
+            f"`refeed status {run}`.",
         ) from error
 
 

@@ -123,8 +123,8 @@ def _guess_partition(types: dict[str, str], distinct: dict[str, int], target: st
         if candidates:
             return max(candidates, key=distinct.__getitem__)
     raise DataError(
-        "No column has between 2 and 2,000 values, as a partition column should.",
-        hint="Choose one with --partition-by.",
+        "Cannot choose a partition column: no column has 2 to 2,000 distinct values.",
+        hint="Name the column with --partition-by COLUMN.",
     )
 
 
@@ -133,7 +133,7 @@ def _guess_target(types: dict[str, str], partition_by: str) -> str:
     numbers = [key for key in types if types[key] in {"float64", "int64"} and key != partition_by]
     others = [key for key in types if key != partition_by]
     if not others:
-        raise DataError("The table has one column only, so it has no column to predict.")
+        raise DataError("The table has a single column, so there is no other column to predict.")
     return (numbers or others)[-1]
 
 

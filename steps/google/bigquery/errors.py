@@ -43,8 +43,8 @@ class BigQueryErrors(ErrorTranslator):
         text, is_missing = str(error), error.code == requests.codes.not_found
         if "session expired" in text or (is_missing and "/streams/" in text):
             return ExpiredError(
-                f"The session of a read of {self.target} has expired: {brief(error)}.",
-                hint="Run again: the same rows are read from the beginning.",
+                f"BigQuery ended the read of {self.target} after its time limit: {brief(error)}.",
+                hint="Run again: the same rows are read from the start.",
             )
         if reason_of(error) == "accessNotConfigured":
             message = f"BigQuery denied access to {self.target}: {brief(error)}."
@@ -62,10 +62,10 @@ class BigQueryErrors(ErrorTranslator):
         """See ``ErrorTranslator``."""
         if re.search("snapshot|time travel", str(error), re.IGNORECASE):
             return DataError(
-                f"BigQuery no longer has {self.target} as of the time when the split began: "
+                f"BigQuery can no longer read {self.target} as it was when the split began: "
                 f"{brief(error)}.",
-                hint="Time travel reaches back at most 7 days, and not beyond the table's "
-                "creation. Run again: the split starts over with the current rows.",
+                hint="BigQuery keeps at most 7 days of history, and none from before the table was "
+                "created. Run again: the split starts over with the current rows.",
             )
         return DataError(f"BigQuery rejected the request for {self.target}: {brief(error)}.")
 

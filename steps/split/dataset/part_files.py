@@ -200,4 +200,6 @@ def check_collisions(keys: Sequence[PartitionKey]) -> None:
         DataError: two keys have the same id, so their files would overwrite each other.
     """
     if len({key.partition_id for key in keys}) != len(keys):
-        raise DataError("Two partition keys have the same identifier. Rename one of them.")
+        raise DataError(
+            "Two values of the partition column have the same identifier. Change one of them."
+        )

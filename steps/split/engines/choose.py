@@ -53,7 +53,7 @@ def _check_complete(config: SplitConfig) -> None:
     problems = [
         Problem(
             f"split.{name}",
-            "Dataflow requires it, and neither the spec nor the installation sets it",
+            "Dataflow requires this setting, and neither the spec nor the installation file has it",
             f"Set it with --set split.{name}=...",
         )
         for name in needed

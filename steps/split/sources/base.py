@@ -160,7 +160,7 @@ def _reader(config: DatasetConfig, names: list[str]) -> Reader:
         return partial(CsvSource, types=config.types, null_values=config.null_values)
     raise DataError(
         f"The source {config.source!r} contains {', '.join(sorted(suffixes)) or 'no'} files.",
-        hint="Use a *.parquet or *.csv file, or a directory that contains only one of the two.",
+        hint="Use a .parquet or .csv file, or a directory with only .parquet or only .csv files.",
     )
 
 
@@ -180,7 +180,7 @@ def _local_files(path: Path) -> list[Path]:
 def _table_files(folder: str, names: list[str]) -> list[str]:
     tables = [name for name in names if _suffix(name) in {".parquet", ".csv"}]
     if not tables:
-        raise DataError(f"The directory {folder!r} contains no *.parquet or *.csv files.")
+        raise DataError(f"The directory {folder!r} contains no .parquet or .csv files.")
     return tables
 
 

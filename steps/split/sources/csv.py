@@ -132,9 +132,9 @@ class CsvSource(Files):
             raise _not_utf8(path) from error
         if len(names) == 1 and any(mark in names[0] for mark in ";\t|"):
             raise DataError(
-                f"{str(path)!r} has one column, {names[0]!r}. Its cells seem to have a separator "
-                "other than a comma.",
-                hint="Write the file with commas, or as Parquet.",
+                f"{str(path)!r} has a single column, named {names[0]!r}. The file seems to use a "
+                "separator other than a comma.",
+                hint="Save it with commas, or as Parquet.",
             )
         return schema
 

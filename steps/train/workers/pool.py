@@ -115,7 +115,9 @@ class Pool:
                 worker.stop()
 
         if self.stop.asked:
-            raise PreemptedError("The pod was preempted; everything finished is recorded.")
+            raise PreemptedError(
+                "The pod was stopped. Finished partitions are saved; the next pod trains the rest."
+            )
 
     def _check_stop(self, tasks: deque[WorkerTask], workers: list[_Worker]) -> None:
         """Start no partition once the pod has to stop; drop the running ones at the end."""
@@ -171,7 +173,7 @@ class Pool:
         if worker.task is None:
             raise RefeedError(
                 f"A training process ended with exit code {code} before it could begin.",
-                hint="What it printed above says why; run again to go on where this run stopped.",
+                hint="Its output above shows the reason. Run again to resume.",
             )
         if not worker.task.alone:
             self._suspects.append(worker.task)

@@ -133,7 +133,7 @@ class SharedJob:
         try:
             return self.dataflow(claim).get(job_id)
         except MissingInputError as error:  # Dataflow keeps jobs much longer than claims exist
-            hint = "The job existed before. Run again later."
+            hint = "Dataflow accepted the job, but may not list it yet. Run again later."
             raise TransientError(error.message, hint=hint) from error
 
     def _check_error(self, claim: Claim) -> None:
