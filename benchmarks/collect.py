@@ -142,7 +142,7 @@ def of_time(took: float, partitions: int, run: str, folder: Path) -> Row:
 
 
 def run(*, quick: bool) -> list[Row]:
-    few, many = (50, 200) if quick else (1000, 10_000)
+    few, many = (20, 80) if quick else (1000, 10_000)
     rows, peaks = [], {}
     for partitions in (few, many):
         with scratch() as folder:

@@ -193,7 +193,9 @@ def test_given_run_is_resumed_and_its_failures_are_retried(
     "given", ["latest", "../x", GIVEN.upper(), f"{GIVEN}/x", f"{GIVEN}\n", " "]
 )
 def test_invalid_run_id_is_rejected_and_writes_nothing(given: str, world: FakeProject) -> None:
-    with pytest.raises(SpecError, match=r"run: .* is not a run id such as .*\n.*to start a new run"):
+    with pytest.raises(
+        SpecError, match=r"run: .* is not a run id such as .*\n.*to start a new run"
+    ):
         world.workflow(form={"run": given}).begin()
     assert world.files() == []
 
