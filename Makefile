@@ -17,8 +17,8 @@ IMAGE_PREFIX ?= docker.io/refeed
 IMAGE_TAG ?= dev
 # The builder, called with TAG CONTEXT DOCKERFILE [NAME=VALUE...]. Set it to build without Docker.
 IMAGE_BUILD ?= containers/build
-# The installation file of the overlay gke. Terraform writes yours.
-GKE_INSTALLATION ?= manifests/installation.example.yaml
+# The installation file of the overlay gke: yours, which Terraform writes, if it is in the root.
+GKE_INSTALLATION ?= $(firstword $(wildcard installation.yaml) manifests/installation.example.yaml)
 TOOLS := .tools/bin
 GO := $(shell command -v go || echo $(CURDIR)/.tools/go/bin/go)
 GO_HOME := $(if $(filter $(CURDIR)/%,$(GO)),.tools/go/bin/go)

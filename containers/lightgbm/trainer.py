@@ -32,10 +32,10 @@ class LightGBMParams(TrainerParams):
     max_depth: int = Field(default=-1, ge=-1, le=1000)
     """Depth of a tree, at most; -1 or 0 for no limit but num_leaves."""
     min_data_in_leaf: int = Field(default=20, ge=0)
-    """Training rows in a leaf at the least. Below twice this many rows nothing can be split, and
-    the model is a constant: lower it for small partitions."""
+    """Minimum number of training rows in a leaf. Below twice this many rows nothing can be split,
+    and the model is a constant: lower it for small partitions."""
     min_sum_hessian_in_leaf: float = Field(default=1e-3, ge=0)
-    """Sum of the loss's second derivatives in a leaf at the least."""
+    """Minimum sum of the loss's second derivatives in a leaf."""
     feature_fraction: float = Field(default=1.0, gt=0, le=1)
     """Share of the features that each tree may use."""
     bagging_fraction: float = Field(default=1.0, gt=0, le=1)
@@ -47,17 +47,17 @@ class LightGBMParams(TrainerParams):
     lambda_l2: float = Field(default=0.0, ge=0)
     """L2 penalty on the leaf values."""
     min_gain_to_split: float = Field(default=0.0, ge=0)
-    """Gain of a split at the least."""
+    """Minimum gain of a split."""
     max_bin: int = Field(default=255, ge=2, le=65_535)
     """Bins of a numeric feature, at most."""
     min_data_in_bin: int = Field(default=3, ge=1)
-    """Training rows in a bin at the least."""
+    """Minimum number of training rows in a bin."""
     extra_trees: bool = False
     """Try one random threshold per feature and node instead of all."""
     path_smooth: float = Field(default=0.0, ge=0)
     """Pulls the values of small leaves towards their parent's."""
     min_data_per_group: int = Field(default=100, ge=1)
-    """Training rows of a categorical group at the least, where levels are sorted to be split."""
+    """Minimum number of training rows per level group in a split of sorted levels."""
     cat_smooth: float = Field(default=10.0, ge=0)
     """Smooths the statistics of rare levels."""
     cat_l2: float = Field(default=10.0, ge=0)
@@ -65,7 +65,7 @@ class LightGBMParams(TrainerParams):
     max_cat_threshold: int = Field(default=32, ge=1)
     """Levels that a categorical split sends one way, at most."""
     max_cat_to_onehot: int = Field(default=4, ge=1)
-    """A feature of at most so many levels is split one level against the others."""
+    """A feature with at most this many levels is split one level against the others."""
     objective: Literal["l2", "l1", "huber", "quantile"] = "l2"
     """Loss of a regression; a classification always takes the log loss."""
     alpha: float = Field(default=0.9, gt=0, lt=1)

@@ -34,8 +34,8 @@ class LinearParams(TrainerParams):
     """
 
     alpha: float = Field(default=0.01, gt=0)
-    """Strength of the penalty. A regression with l1_ratio 1 is a constant from alpha 1 on at the
-    latest: no correlation with the target is above 1."""
+    """Strength of the penalty. With l1_ratio 1 and alpha 1 or more, a regression is a constant,
+    since features and target are scaled."""
     l1_ratio: float = Field(default=0.0, ge=0, le=1)
     """0 for ridge, 1 for lasso, between them for the elastic net."""
     max_iter: int = Field(default=10_000, ge=1)

@@ -117,8 +117,8 @@ IMPORTANCE = _table(
     (
         "method",
         "text",
-        "permutation (compares across partitions), gain or mean_abs_shap (both inflate noise in "
-        "small partitions: compare within a partition only).",
+        "permutation (compares across partitions), gain or mean_abs_shap (both are inflated by "
+        "noise in small partitions: compare within a partition only).",
     ),
     ("value", "number", "Mean over the folds."),
     ("fold_sd", "number", _FOLD_SD),
@@ -140,7 +140,11 @@ PARTIAL_DEPENDENCE = _table(
     *_GRID,
     ("value", "number", "Mean prediction with the feature set to the grid value; mean over folds."),
     ("fold_sd", "number", _FOLD_SD),
-    ("centred", "number", "value less the curve's mean, weighted by support, fold by fold."),
+    (
+        "centred",
+        "number",
+        "value minus the curve's mean, which is weighted by support and computed per fold.",
+    ),
     ("centred_fold_sd", "number", "Of centred. " + _FOLD_SD),
     ("support", "integer", "Rows of the partition in the grid value's cell."),
     ("extrapolated", "boolean", "No support, or outside the partition's range: do not read it."),
@@ -264,7 +268,7 @@ BUCKETS_TABLE = _table(
 
 DATA_WARNINGS = _table(
     "data_warnings",
-    "what one should know of a column, or of the table, before believing a model",
+    "a warning about a column, or about the table",
     (
         "kind",
         "text",

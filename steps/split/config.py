@@ -175,7 +175,7 @@ class DataflowConfig(SpecPart):
     """The subnetwork of the workers, `regions/<region>/subnetworks/<name>`. Workers have no public
     IP addresses."""
     worker_image: WorkerImage | None = None
-    """The image of the workers, which contains Refeed and Beam: see containers/worker."""
+    """The image of the workers, which contains Refeed and Beam; on a cluster `images.worker`."""
 
 
 class SplitConfig(DataflowConfig):

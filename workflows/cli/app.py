@@ -136,7 +136,7 @@ def validate(
     ] = False,
     as_json: AsJson = False,
 ) -> None:
-    """Check a spec and its data for leakage, id-like categories, constants, small partitions."""
+    """Check a spec and its data: leakage, identifiers, constants, small partitions."""
     from workflows.spec.load import load_spec
 
     loaded = load_spec(spec, overrides or ())

@@ -78,7 +78,8 @@ def render(
         _check_current(
             overlay, [path for folder, files in expected.items() for path in stale(folder, files)]
         )
-        err.print(f"{overlay}: {len(projects)} projects are up to date.", markup=False)
+        count = f"{len(projects)} project{'s' if len(projects) != 1 else ''}"
+        err.print(f"{overlay}: {count} up to date.", markup=False)
         return
     for path in (path for folder, files in expected.items() for path in write(folder, files)):
         err.print(f"{'Wrote' if path.exists() else 'Removed'} {path}", markup=False)

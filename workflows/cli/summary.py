@@ -134,11 +134,11 @@ def print_runs(runs: list[RunRecord]) -> None:
         out.print("No runs yet.")
         return
     table = Table(box=None, pad_edge=False)
-    for name in ("run", "status", "started", "trained", "skipped", "failed"):
+    for name in ("run", "status", "started", "trained", "skipped", "failed", "label"):
         table.add_column(name, no_wrap=True, overflow="ignore")
     for run in runs:
         counts = [str(run.counts.get(status, "")) for status in ("trained", "skipped", "failed")]
-        table.add_row(run.run, run.status, run.started, *counts)
+        table.add_row(run.run, run.status, run.started, *counts, escape(visible(run.label)))
     out.print(table)
 
 
