@@ -143,13 +143,19 @@ def make_frame(table: pa.Table, roles: Roles, classes: tuple[str, ...], max_leve
     codes = tuple(levels for _, levels in coded)
     names = tuple(levels.names if levels else None for levels in codes)
     target, present = _target(batch.column(roles.target), classes)
+    groups = hashes
+    if roles.group is not None:
+        column = batch.column(roles.group)
+        found = row_hashes(pa.RecordBatch.from_arrays([column], names=[roles.group]))
+        # A row whose group is unknown is a group of its own.
+        groups = np.where(column.is_null().to_numpy(zero_copy_only=False), hashes, found)
     return Frame(
         features=Features(roles.features, np.ascontiguousarray(matrix), names),
         codes=codes,
         target=target,
         weight=numbers_of(batch.column(roles.weight)) if roles.weight else None,
         hashes=hashes,
-        groups=_groups(batch, roles.group, hashes),
+        groups=groups,
         time=_ranks(batch.column(roles.time)) if roles.time else None,
         classes=present,
     )
@@ -201,15 +207,6 @@ def _target(column: pa.Array, classes: tuple[str, ...]) -> tuple[Floats, tuple[s
     present = tuple(name for name in classes if name in names)
     positions = np.array([present.index(name) for name in names], np.float64)
     return positions[texts.indices.to_numpy(zero_copy_only=False)], present
-
-
-def _groups(batch: pa.RecordBatch, group: str | None, hashes: Hashes) -> Hashes:
-    if group is None:
-        return hashes
-    column = batch.column(group)
-    found = row_hashes(pa.RecordBatch.from_arrays([column], names=[group]))
-    # A row whose group is unknown is a group of its own.
-    return np.where(column.is_null().to_numpy(zero_copy_only=False), hashes, found)
 
 
 def _ranks(column: pa.Array) -> Integers:

@@ -85,12 +85,10 @@ def make_trainer(name: str, params: dict[str, Any]) -> Trainer[Any, Any]:
 
 def library_versions(trainer: type[Trainer[Any, Any]]) -> dict[str, str]:
     """Return the versions of all libraries that can change the trainer's numbers."""
-    names = ("numpy", "pyarrow", "scipy", *trainer.libraries)
-    return {name: _version(name) for name in names}
-
-
-def _version(name: str) -> str:
-    try:
-        return version(name)
-    except PackageNotFoundError:
-        return "not installed"
+    versions = {}
+    for name in ("numpy", "pyarrow", "scipy", *trainer.libraries):
+        try:
+            versions[name] = version(name)
+        except PackageNotFoundError:
+            versions[name] = "not installed"
+    return versions

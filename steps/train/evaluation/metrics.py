@@ -54,7 +54,14 @@ def metrics_of(task: str, quantile: float) -> tuple[Metric, ...]:
         task: regression, binary or multiclass.
         quantile: level of the pinball loss.
     """
-    return {"regression": _regression(quantile), "binary": _BINARY, "multiclass": _MULTICLASS}[task]
+    if task == "regression":
+        return (
+            Metric("rmse", _rmse, _mean_constant),
+            Metric("mae", _mae, _quantile_constant(0.5)),
+            Metric("r2", _r2, _mean_constant, gain=True),
+            Metric("pinball", _pinball(quantile), _quantile_constant(quantile)),
+        )
+    return {"binary": _BINARY, "multiclass": _MULTICLASS}[task]
 
 
 # --- regression -----------------------------------------------------------------------------
@@ -115,15 +122,6 @@ def _quantile_constant(quantile: float) -> Constant:
         return best
 
     return constant
-
-
-def _regression(quantile: float) -> tuple[Metric, ...]:
-    return (
-        Metric("rmse", _rmse, _mean_constant),
-        Metric("mae", _mae, _quantile_constant(0.5)),
-        Metric("r2", _r2, _mean_constant, gain=True),
-        Metric("pinball", _pinball(quantile), _quantile_constant(quantile)),
-    )
 
 
 # --- classes --------------------------------------------------------------------------------

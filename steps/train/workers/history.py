@@ -63,13 +63,12 @@ class History:
 
     def _attempts(self, partition_id: str) -> list[Attempt]:
         if partition_id not in self._read:
-            uris = self._uris[partition_id].values()
-            self._read[partition_id] = [self._settled(uri) for uri in uris]
+            attempts = []
+            for uri in self._uris[partition_id].values():
+                attempt = read_parsed(self._storage, uri, Attempt.from_json)
+                if attempt.outcome == BEGUN:
+                    attempt = replace(attempt, outcome=self._outcome)
+                    record_attempt(self._storage, self._run, attempt)
+                attempts.append(attempt)
+            self._read[partition_id] = attempts
         return self._read[partition_id]
-
-    def _settled(self, uri: str) -> Attempt:
-        attempt = read_parsed(self._storage, uri, Attempt.from_json)
-        if attempt.outcome == BEGUN:
-            attempt = replace(attempt, outcome=self._outcome)
-            record_attempt(self._storage, self._run, attempt)
-        return attempt
