@@ -59,19 +59,16 @@ def row_hashes(batch: pa.RecordBatch) -> Hashes:
     scratch = np.empty((2, min(batch.num_rows, _BLOCK_ROWS)), np.uint64)
     for field, column in zip(batch.schema, batch.columns, strict=True):
         seed = _seed_of(f"{field.type}:{field.name}")
-        _add_mixed(total, _cell_bits(column), seed, scratch)
+        bits = _cell_bits(column)
+        # Add mix(bits * _MULTIPLIER + seed), in blocks that stay in the processor's cache.
+        for start in range(0, len(total), _BLOCK_ROWS):
+            block = bits[start : start + _BLOCK_ROWS]
+            mixed, spare = scratch[:, : len(block)]
+            np.multiply(block, _MULTIPLIER, out=mixed)
+            np.add(mixed, seed, out=mixed)
+            _mix_in_place(mixed, spare)
+            total[start : start + _BLOCK_ROWS] += mixed
     return mix(total)
-
-
-def _add_mixed(total: Hashes, bits: Hashes, seed: np.uint64, scratch: Hashes) -> None:
-    """Add ``mix(bits * _MULTIPLIER + seed)``, in blocks that stay in the processor's cache."""
-    for start in range(0, len(total), _BLOCK_ROWS):
-        block = bits[start : start + _BLOCK_ROWS]
-        mixed, spare = scratch[:, : len(block)]
-        np.multiply(block, _MULTIPLIER, out=mixed)
-        np.add(mixed, seed, out=mixed)
-        _mix_in_place(mixed, spare)
-        total[start : start + _BLOCK_ROWS] += mixed
 
 
 def _seed_of(text: str) -> np.uint64:
@@ -128,7 +125,10 @@ def _polynomial(strings: pa.Array) -> Hashes:
         return mix(lengths.astype(np.uint64))
     content = np.frombuffer(strings.buffers()[2], np.uint8)[start:end]
     position = np.arange(end - start) - np.repeat(offsets[:-1] - start, lengths)
-    terms = _BYTE_BITS[content] * _powers(int(lengths.max()))[position]
+    powers = np.full(int(lengths.max()), _STRING_BASE, np.uint64)
+    powers[0] = 1
+    powers = np.multiply.accumulate(powers)
+    terms = _BYTE_BITS[content] * powers[position]
     # Differences of running totals allow empty strings, unlike reduceat.
     running = np.concatenate([np.zeros(1, np.uint64), np.cumsum(terms, dtype=np.uint64)])
     sums = running[offsets[1:] - start] - running[offsets[:-1] - start]
@@ -136,13 +136,6 @@ def _polynomial(strings: pa.Array) -> Hashes:
 
 
 _BYTE_BITS = mix(np.arange(1, 257, dtype=np.uint64) * _MULTIPLIER)
-
-
-def _powers(count: int) -> Hashes:
-    powers = np.full(count, _STRING_BASE, np.uint64)
-    powers[0] = 1
-    product: Hashes = np.multiply.accumulate(powers)
-    return product
 
 
 ContentSums = tuple[int, int, int]

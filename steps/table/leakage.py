@@ -44,7 +44,10 @@ class Target:
         self._weights, self._half = weights, half
         if task == "regression":
             numbers = numbers_of(column)
-            self._values = [numbers[:, None], _ranks(numbers, weights)[:, None]]
+            _, codes = np.unique(numbers, return_inverse=True)
+            rows = np.bincount(codes, weights)
+            mean_ranks = (np.cumsum(rows) - (rows - 1) / 2)[codes]
+            self._values = [numbers[:, None], mean_ranks[:, None]]
         else:
             texts = level_texts(column)
             codes = texts.indices.to_numpy(zero_copy_only=False)
@@ -74,14 +77,6 @@ def _means(cells: Cells, values: Floats, weights: Floats, count: int) -> Floats:
     total = np.stack([np.bincount(cells, each, count) for each in (values * weights).T], axis=1)
     overall = (values * weights).sum(axis=0) / weights.sum()
     return np.where(size > 0, total / np.maximum(size, 1e-300), overall)
-
-
-def _ranks(numbers: Floats, weights: Floats) -> Floats:
-    """Return the mean rank of each number, in rows."""
-    _, codes = np.unique(numbers, return_inverse=True)
-    rows = np.bincount(codes, weights)
-    ranks: Floats = (np.cumsum(rows) - (rows - 1) / 2)[codes]
-    return ranks
 
 
 def cells_of(column: pa.Array, *, categorical: bool) -> Cells:
