@@ -51,7 +51,9 @@ def heat_map(importance: Importance, trained: Sequence[Partition]) -> HeatMap:
     overall = importance.medians
     medians = [float(overall[chosen[row]]) for row in rows]
     chart = _chart(cells, names, medians, [trained[column] for column in columns])
-    return HeatMap(chart, _legend(edges), len(chosen), len(importance.features) - len(chosen))
+    above = [(colour + 1, number(edge, 2)) for colour, edge in enumerate(edges)]
+    legend = ((0, "≤ 0"), (1, "> 0"), *above[1:])
+    return HeatMap(chart, legend, len(chosen), len(importance.features) - len(chosen))
 
 
 def colour_edges(values: NDArray[np.float64]) -> list[float]:
@@ -78,11 +80,6 @@ def colour_path(cells: NDArray[np.int64], colour: int) -> str:
         for start, end in zip(edges[::2].tolist(), edges[1::2].tolist(), strict=True):
             parts.append(f"M{start} {y}h{end - start}v1H{start}z")
     return "".join(parts)
-
-
-def _legend(edges: Sequence[float]) -> tuple[tuple[int, str], ...]:
-    above = [(colour + 1, number(edge, 2)) for colour, edge in enumerate(edges)]
-    return ((0, "≤ 0"), (1, "> 0"), *above[1:])
 
 
 def _chart(

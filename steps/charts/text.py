@@ -46,17 +46,15 @@ def visible(text: str) -> str:
 
 def _picture(text: str, index: int) -> str:
     char = text[index]
-    if unicodedata.category(char) not in _HIDDEN or _is_spelling(text, index):
+    if unicodedata.category(char) not in _HIDDEN:
+        return char
+    around = text[index - 1 : index] + text[index + 1 : index + 2]
+    if char in _JOINERS and len(around) > 1 and not any(map(str.isascii, around)):
         return char
     code = ord(char)
     if code < ord(" "):
         return chr(0x2400 + code)
     return "␡" if code == _DELETE else f"⟨U+{code:04X}⟩"
-
-
-def _is_spelling(text: str, index: int) -> bool:
-    around = text[index - 1 : index] + text[index + 1 : index + 2]
-    return text[index] in _JOINERS and len(around) > 1 and not any(map(str.isascii, around))
 
 
 def width(text: str) -> int:
