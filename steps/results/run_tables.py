@@ -39,14 +39,13 @@ def results_of(run: RunLayout, storage: Storage) -> Iterator[PartitionResult]:
         tables = {name: _Table(run.table(name, "parquet"), places[name]) for name in PER_PARTITION}
         for _, rows in _partitions(run.table("partitions", "parquet"), places["partitions"]):
             (row,) = rows.to_pylist()
-            yield PartitionResult(row, _columns(tables, row["partition_id"]))
+            found = {name: table.take(row["partition_id"]) for name, table in tables.items()}
+            columns = {
+                name: rows.drop_columns(_KEY).to_pydict() for name, rows in found.items() if rows
+            }
+            yield PartitionResult(row, columns)
         for table in tables.values():
             table.check_end()
-
-
-def _columns(tables: dict[str, _Table], partition_id: str) -> dict[str, dict[str, list[object]]]:
-    found = {name: table.take(partition_id) for name, table in tables.items()}
-    return {name: rows.drop_columns(_KEY).to_pydict() for name, rows in found.items() if rows}
 
 
 def _local(run: RunLayout, name: str, storage: Storage, folder: str) -> Path:
@@ -87,7 +86,7 @@ class _Table:
 
 
 def _partitions(uri: str, path: Path) -> Iterator[tuple[str, pa.Table]]:
-    """Id and rows of each partition of a table, in its order."""
+    """Yield ID and rows of each partition of a table, in its order."""
     for partition_id, slices in groupby(_slices(uri, path), key=itemgetter(0)):
         yield partition_id, pa.concat_tables([rows for _, rows in slices])
 

@@ -160,19 +160,16 @@ def with_crlf(csv: bytes) -> bytes:
 
 def escape_formulas(table: pa.Table) -> pa.Table:
     """Return the table with all formulas escaped."""
-    columns = [
-        _harmless_column(column) if pa.types.is_string(column.type) else column
-        for column in table.columns
-    ]
+    columns = []
+    for column in table.columns:
+        if not pa.types.is_string(column.type):
+            columns.append(column)
+            continue
+        encoded = column.combine_chunks().dictionary_encode()  # each distinct text once
+        if isinstance(encoded, pa.ChunkedArray):  # pragma: no cover - older pyarrow
+            encoded = encoded.combine_chunks()
+        texts = encoded.dictionary
+        if pa.compute.any(pa.compute.match_substring_regex(texts, _SUSPECT), min_count=0).as_py():
+            texts = pa.array([escape_formula(text) for text in texts.to_pylist()], pa.string())
+        columns.append(texts.take(encoded.indices))
     return pa.Table.from_arrays(columns, names=table.column_names)
-
-
-def _harmless_column(column: pa.ChunkedArray) -> pa.Array:
-    """Escape each distinct text once."""
-    encoded = column.combine_chunks().dictionary_encode()
-    if isinstance(encoded, pa.ChunkedArray):  # pragma: no cover - older pyarrow
-        encoded = encoded.combine_chunks()
-    texts = encoded.dictionary
-    if pa.compute.any(pa.compute.match_substring_regex(texts, _SUSPECT), min_count=0).as_py():
-        texts = pa.array([escape_formula(text) for text in texts.to_pylist()], pa.string())
-    return texts.take(encoded.indices)
