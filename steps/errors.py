@@ -109,13 +109,13 @@ class SpecError(TerminalError):
     def __init__(self, path: str, problems: list[Problem]) -> None:
         self.path = path
         self.problems = sorted(problems, key=lambda problem: problem.position)
-        super().__init__("\n".join(self._line(problem) for problem in self.problems))
-
-    def _line(self, problem: Problem) -> str:
-        place = f"{self.path}:{problem.line}:{problem.column}" if problem.line else self.path
-        where = f"{problem.where}: " if problem.where else ""
-        hint = f"\n    {problem.hint}" if problem.hint else ""
-        return f"{place}: {where}{problem.message}{hint}"
+        lines = []
+        for problem in self.problems:
+            place = f"{path}:{problem.line}:{problem.column}" if problem.line else path
+            where = f"{problem.where}: " if problem.where else ""
+            hint = f"\n    {problem.hint}" if problem.hint else ""
+            lines.append(f"{place}: {where}{problem.message}{hint}")
+        super().__init__("\n".join(lines))
 
 
 class DataError(TerminalError):

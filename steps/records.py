@@ -140,7 +140,7 @@ class PartitionIndex:
         raise KeyError(name)
 
     def to_json(self) -> str:
-        """The text that is stored as ``index.json``."""
+        """Return the text that is stored as ``index.json``."""
         # Not asdict: it would copy each number of each partition, which dominates the time.
         entries = [{**vars(entry), "key": vars(entry.key)} for entry in self.entries]
         columns = [vars(column) for column in self.columns]
@@ -151,19 +151,18 @@ class PartitionIndex:
         """Read what ``to_json`` wrote."""
         raw = json.loads(text)
         raw["columns"] = tuple(Column(**column) for column in raw["columns"])
-        raw["entries"] = tuple(_entry(entry) for entry in raw["entries"])
+        raw["entries"] = tuple(
+            PartitionEntry(
+                key=PartitionKey(**entry["key"]),
+                rows=entry["rows"],
+                missing=tuple(entry["missing"]),
+                content=entry["content"],
+                parts=tuple(entry["parts"]),
+                bytes=entry["bytes"],
+            )
+            for entry in raw["entries"]
+        )
         return cls(**raw)
-
-
-def _entry(raw: dict[str, Json]) -> PartitionEntry:
-    return PartitionEntry(
-        key=PartitionKey(**raw["key"]),
-        rows=raw["rows"],
-        missing=tuple(raw["missing"]),
-        content=raw["content"],
-        parts=tuple(raw["parts"]),
-        bytes=raw["bytes"],
-    )
 
 
 @dataclass(frozen=True)

@@ -86,7 +86,12 @@ def fit(data: TrainingData, options: dict[str, Any], objective: str, rounds: int
         objective: loss of a regression; classes have their own.
         rounds: boosting rounds.
     """
-    params = {**options, **_FIXED, **_task_params(data, objective), "seed": data.seed}
+    task: dict[str, Any] = {"objective": data.task}
+    if data.task == "regression":
+        task = {"objective": _OBJECTIVES[objective]}
+    elif data.task == "multiclass":
+        task["num_class"] = len(data.classes)
+    params = {**options, **_FIXED, **task, "seed": data.seed}
     features = data.features
     dataset = lightgbm.Dataset(
         features.values,
@@ -102,14 +107,6 @@ def fit(data: TrainingData, options: dict[str, Any], objective: str, rounds: int
         if booster.update() and not sampled:
             break
     return LightGBMModel(booster.model_to_string())
-
-
-def _task_params(data: TrainingData, objective: str) -> dict[str, Any]:
-    if data.task == "regression":
-        return {"objective": _OBJECTIVES[objective]}
-    if data.task == "binary":
-        return {"objective": "binary"}
-    return {"objective": "multiclass", "num_class": len(data.classes)}
 
 
 def predict(model: LightGBMModel, values: Floats) -> Floats:

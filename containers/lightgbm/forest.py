@@ -68,16 +68,13 @@ class Splits:
         if nodes.start == nodes.stop:
             return np.zeros((0, len(values)), dtype=np.bool_)
         if self.categorical[nodes.start]:
-            return self._right_of_codes(nodes, values)
+            width = self.members.shape[1]
+            # NaN, negative and unknown codes belong to no set, so they share one more column.
+            known = (values > -1) & (values < width)
+            codes = np.where(known, values, width).astype(np.int64)
+            members = np.pad(self.members[nodes], ((0, 0), (0, 1)))
+            return np.logical_not(members[:, codes])
         return self._right_of_numbers(nodes, values)
-
-    def _right_of_codes(self, nodes: slice, values: Floats) -> Bools:
-        width = self.members.shape[1]
-        # NaN, negative and unknown codes are members of no set, so they share one further column.
-        known = (values > -1) & (values < width)
-        codes = np.where(known, values, width).astype(np.int64)
-        members = np.pad(self.members[nodes], ((0, 0), (0, 1)))
-        return np.logical_not(members[:, codes])
 
     def _right_of_numbers(self, nodes: slice, values: Floats) -> Bools:
         missing = np.isnan(values)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import asdict, dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -81,7 +81,13 @@ class LinearModel:
         """Read what ``to_json`` wrote."""
         read = json.loads(content)
         intercept = np.array(read["intercept"], dtype=np.float64)
-        encoding = Encoding(tuple(_column(column) for column in read["columns"]))
+        columns: list[Column] = [
+            CategoricalColumn(tuple(fields["levels"]))
+            if "levels" in fields
+            else NumericColumn(**fields)
+            for fields in read["columns"]
+        ]
+        encoding = Encoding(tuple(columns))
         coefficients = np.array(read["coefficients"], dtype=np.float64)
         return cls(
             encoding=encoding,
@@ -89,9 +95,3 @@ class LinearModel:
             intercept=intercept,
             background=np.array(read["background"], dtype=np.float64),
         )
-
-
-def _column(fields: dict[str, Any]) -> Column:
-    if "levels" in fields:
-        return CategoricalColumn(tuple(fields["levels"]))
-    return NumericColumn(**fields)

@@ -19,7 +19,6 @@ from steps.google.bigquery.clients import Clients
 from steps.google.bigquery.errors import BigQueryErrors
 from steps.google.bigquery.fingerprint import (
     STORED,
-    State,
     UnstableRowsError,
     query_state,
     table_state,
@@ -187,18 +186,16 @@ class BigQuerySource:
             now = max(now, int(self._table.modified.timestamp() * 1000) * 1000 + 999)
         name = f"refeed_{secrets.token_hex(8)}"
         try:
-            state = digest(self._state())
+            if self._table is not None and self._direct:
+                state = digest([table_state(self._table)])
+            else:
+                state = digest(query_state(self.clients, self._sql([]), self._field))
         except UnstableRowsError:
             state = digest(["unknown", now, name])
         fields = self._table.schema if self._table else self._dry_run([]).fields
         return BigQuerySnapshot(
             now, state, name, tuple((f.name, f.field_type, f.mode) for f in fields)
         )
-
-    def _state(self) -> State:
-        if self._table is not None and self._table.table_type in STORED:
-            return [table_state(self._table)]
-        return query_state(self.clients, self._sql([]), self._field)
 
     @property
     def _field(self) -> str:
