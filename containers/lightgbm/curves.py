@@ -24,8 +24,6 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from numpy.typing import NDArray
 
     from containers.lightgbm.forest import Forest
@@ -104,7 +102,13 @@ class Walk:
         inside = _inside(forest, nodes, right)
         # Rows vary fastest in memory: that suits the products here and a mean over the rows.
         scores = np.empty((forest.outputs, len(points), len(self.values)))
-        for rows, block in self._blocks():
+        for number, start in enumerate(range(0, len(self.values), self._rows)):
+            rows = slice(start, start + self._rows)
+            block = self._kept.get(number)
+            if block is None:
+                block = _walk(forest, self._detours, self.values[rows])
+                if len(self._kept) < self._keepable:
+                    self._kept[number] = block
             for output in range(forest.outputs):
                 own = forest.nodes_of(column, output)
                 at = slice(own.start - nodes.start, own.stop - nodes.start)
@@ -112,16 +116,6 @@ class Walk:
                 change = _change(block, own, right[at], inside[at], nested)
                 np.add(block.score[output], change, out=scores[output, :, rows])
         return scores.transpose(2, 1, 0)
-
-    def _blocks(self) -> Iterator[tuple[slice, _Block]]:
-        for number, start in enumerate(range(0, len(self.values), self._rows)):
-            rows = slice(start, start + self._rows)
-            block = self._kept.get(number)
-            if block is None:
-                block = _walk(self._forest, self._detours, self.values[rows])
-                if len(self._kept) < self._keepable:
-                    self._kept[number] = block
-            yield rows, block
 
 
 def _change(block: _Block, own: slice, right: Bools, inside: Bools, nested: int) -> Floats:
@@ -175,13 +169,7 @@ def _walk(forest: Forest, detours: _Detours, values: Floats) -> _Block:
         right_value = value[forest.right[nodes_of_level]]
         value[nodes_of_level] = np.where(right[nodes_of_level], right_value, left_value)
         step[nodes_of_level] = np.subtract(right_value, left_value, out=right_value)
-    step *= _others_hold(forest, detours, right)
-    score = np.stack([value[roots].sum(axis=0) for roots in forest.roots])
-    return _Block(score=score, step=step, right=right)
-
-
-def _others_hold(forest: Forest, detours: _Detours, right: Bools) -> Bools:
-    """E_n of the rows, shape (nodes, rows): whether the other columns' conditions above n hold."""
+    # E_n: whether the other columns' conditions above n hold.
     hold = np.ones_like(right)
     for level in forest.levels[1:]:
         parent = forest.parent[level]
@@ -190,7 +178,9 @@ def _others_hold(forest: Forest, detours: _Detours, right: Bools) -> Bools:
     for which, ancestor, side in detours.steps:
         apart[which] &= right[ancestor] == side[:, None]
     hold[detours.nodes] = apart
-    return hold
+    step *= hold
+    score = np.stack([value[roots].sum(axis=0) for roots in forest.roots])
+    return _Block(score=score, step=step, right=right)
 
 
 def _detours(forest: Forest) -> _Detours:

@@ -186,8 +186,16 @@ class _RawTrees:
         self.left = self._slots(_ints(trees, "left_child"))
         self.right = self._slots(_ints(trees, "right_child"))
         self.members = self._members(trees)
-        self.inner_rows = _floats(trees, "internal_count")
-        self.leaf_rows = _floats(trees, "leaf_count")
+        inner_rows, self.leaf_rows = _floats(trees, "internal_count"), _floats(trees, "leaf_count")
+        self.rows = np.concatenate([inner_rows, self.leaf_rows])
+        self.share = np.ones(len(self.rows))  # of each slot, in its parent's training rows
+        self.parent = np.full(len(self.column), -1)
+        self.is_right = np.zeros(len(self.column), dtype=np.bool_)
+        for child in (self.left, self.right):
+            self.share[child] = self.rows[child] / inner_rows
+            inner = np.flatnonzero(child < len(self.column))
+            self.parent[child[inner]] = inner
+            self.is_right[child[inner]] = child is self.right
 
     def _slots(self, child: Ints) -> Ints:
         """Children as slots; LightGBM writes leaf i of a tree as ``~i``, that is -1 - i."""
@@ -219,8 +227,7 @@ class _RawTrees:
     def forest(self, columns: int) -> Forest:
         """Number the nodes by column, output and same-column depth."""
         count = len(self.column)
-        parent, is_right = self._parents()
-        same, same_right = _same_column(self.column, parent, is_right)
+        same, same_right = _same_column(self.column, self.parent, self.is_right)
         same_depth = _depths(same)
         output = self.tree % self.outputs
         order = np.lexsort((same_depth, output, self.column))
@@ -228,22 +235,24 @@ class _RawTrees:
         rank[order] = np.arange(count)
         rank[-1] = -1  # so that "no ancestor" stays -1
         slots = np.concatenate([rank[:-1], np.arange(count, count + len(self.leaf_value))])
-        depth = _depths(parent)[order]
+        depth = _depths(self.parent)[order]
         keys = self.column[order] * self.outputs + output[order]
         edges = np.arange((columns + 1) * self.outputs)
         root = np.where(self.leaves > 1, self.first_node[:-1], count + self.first_leaf[:-1])
-        share = self._shares()
+        # A tree that is a single leaf may count no training rows.
+        single = np.repeat(self.leaves == 1, self.leaves)
+        whole = np.where(single, 1.0, np.repeat(self.rows[root], self.leaves))
         return Forest(
             outputs=self.outputs,
             leaf_value=self.leaf_value,
             leaf_output=np.repeat(np.arange(len(self.leaves)) % self.outputs, self.leaves),
-            leaf_cover=self._cover(root),
-            share=np.concatenate([share[order], share[count:]]),
+            leaf_cover=np.where(single, 1.0, self.leaf_rows / whole),
+            share=np.concatenate([self.share[order], self.share[count:]]),
             splits=self._splits(order),
             left=slots[self.left[order]],
             right=slots[self.right[order]],
-            parent=rank[parent[order]],
-            is_right=is_right[order],
+            parent=rank[self.parent[order]],
+            is_right=self.is_right[order],
             levels=tuple(
                 np.flatnonzero(depth == level) for level in range(depth.max(initial=-1) + 1)
             ),
@@ -253,32 +262,6 @@ class _RawTrees:
             same_depth=same_depth[order],
             bounds=np.searchsorted(keys, edges).reshape(columns + 1, self.outputs),
         )
-
-    def _shares(self) -> Floats:
-        """Of each slot, in LightGBM's order: its share of its parent's training rows."""
-        rows = np.concatenate([self.inner_rows, self.leaf_rows])
-        share = np.ones(len(rows))
-        for child in (self.left, self.right):
-            share[child] = rows[child] / self.inner_rows
-        return share
-
-    def _cover(self, root: Ints) -> Floats:
-        """Each leaf's share of its tree's training rows; a tree that is a leaf may count none."""
-        rows = np.concatenate([self.inner_rows, self.leaf_rows])
-        single = np.repeat(self.leaves == 1, self.leaves)
-        whole = np.where(single, 1.0, np.repeat(rows[root], self.leaves))
-        return np.where(single, 1.0, self.leaf_rows / whole)
-
-    def _parents(self) -> tuple[Ints, Bools]:
-        """Each node's parent (-1 at a root), and whether it is the right child."""
-        count = len(self.column)
-        parent = np.full(count, -1)
-        is_right = np.zeros(count, dtype=np.bool_)
-        for child in (self.left, self.right):
-            inner = np.flatnonzero(child < count)
-            parent[child[inner]] = inner
-            is_right[child[inner]] = child is self.right
-        return parent, is_right
 
     def _splits(self, order: Ints) -> Splits:
         decision = self.decision[order]

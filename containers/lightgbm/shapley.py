@@ -146,20 +146,17 @@ class Shapley:
             leaves: of equally many features.
             right: where the rows go, shape (nodes, rows).
         """
+        paths = self._paths
         cases = np.zeros((len(leaves), right.shape[1]), dtype=np.int64)
         for k, pairs in enumerate(self._pairs(leaves).T):
-            cases |= self._met(pairs, right).astype(np.int64) << k
+            # A row meets a pair if it meets all of the path's conditions on that feature.
+            at, stop = paths.start[pairs], paths.start[pairs + 1]
+            met = right[paths.node[at]] == paths.right[at, None]
+            while len(more := np.flatnonzero((at := at + 1) < stop)):
+                condition = at[more]
+                met[more] &= right[paths.node[condition]] == paths.right[condition, None]
+            cases |= met.astype(np.int64) << k
         return cases
-
-    def _met(self, pairs: Ints, right: Bools) -> Bools:
-        """Return, per pair and row, whether all conditions on the pair's feature are met."""
-        paths = self._paths
-        at, stop = paths.start[pairs], paths.start[pairs + 1]
-        met: Bools = right[paths.node[at]] == paths.right[at, None]
-        while len(more := np.flatnonzero((at := at + 1) < stop)):
-            condition = at[more]
-            met[more] &= right[paths.node[condition]] == paths.right[condition, None]
-        return met
 
     def _add(self, leaves: Ints, tables: Floats, cases: Ints, phi: Floats) -> None:
         """Look up and add to ``phi``, of shape (columns, outputs, rows)."""
@@ -174,8 +171,21 @@ class Shapley:
 
 
 def _paths(forest: Forest) -> _Paths:
-    """Climb from all leaves at once."""
-    leaf, node, right, share = _climb(forest)
+    slots = forest.nodes + len(forest.leaf_value)
+    parent, is_right = np.full(slots, -1), np.zeros(slots, dtype=np.bool_)
+    for child in (forest.left, forest.right):
+        parent[child] = np.arange(forest.nodes)
+        is_right[child] = child is forest.right
+    # Climb from all leaves at once: leaf, node, side and share of training rows per condition.
+    climbing = np.arange(len(forest.leaf_value))
+    slot = forest.nodes + climbing
+    climbed = []
+    while len(slot):
+        above = parent[slot] >= 0
+        climbing, slot = climbing[above], slot[above]
+        climbed.append((climbing, parent[slot], is_right[slot], forest.share[slot]))
+        slot = parent[slot]
+    leaf, node, right, share = (np.concatenate(each) for each in zip(*climbed, strict=True))
     column = forest.splits.column[node]
     order = np.lexsort((column, leaf))
     key = (leaf * forest.columns + column)[order]
@@ -191,22 +201,3 @@ def _paths(forest: Forest) -> _Paths:
         right=right[order],
         start=np.append(start, len(key)),
     )
-
-
-def _climb(forest: Forest) -> tuple[Ints, Ints, Bools, Floats]:
-    """Leaf, node, side and share of training rows of every condition."""
-    slots = forest.nodes + len(forest.leaf_value)
-    parent, is_right = np.full(slots, -1), np.zeros(slots, dtype=np.bool_)
-    for child in (forest.left, forest.right):
-        parent[child] = np.arange(forest.nodes)
-        is_right[child] = child is forest.right
-    leaf = np.arange(len(forest.leaf_value))
-    slot = forest.nodes + leaf
-    climbed = []
-    while len(slot):
-        above = parent[slot] >= 0
-        leaf, slot = leaf[above], slot[above]
-        climbed.append((leaf, parent[slot], is_right[slot], forest.share[slot]))
-        slot = parent[slot]
-    leaves, nodes, sides, shares = (np.concatenate(each) for each in zip(*climbed, strict=True))
-    return leaves, nodes, sides, shares

@@ -111,9 +111,16 @@ def partitions(dataset: DatasetLayout, storage: Storage) -> Iterator[Told]:
 
 
 def _by_partition(tables: Iterator[pa.Table]) -> Iterator[tuple[str, pa.Table]]:
+    """Yield the rows of each partition: tables are cut and joined where the partition changes."""
     held: tuple[str, pa.Table] | None = None
     for table in tables:
-        for key, rows in _cut(table):
+        keys = table["partition_id"].combine_chunks()
+        if not len(keys):
+            continue
+        changes = pc.not_equal(keys[1:], keys[:-1]).to_numpy(zero_copy_only=False)
+        starts = [0, *(np.flatnonzero(changes) + 1).tolist()]
+        for start, end in zip(starts, [*starts[1:], len(keys)], strict=True):
+            key, rows = keys[start].as_py(), table.slice(start, end - start)
             if held is None:
                 held = key, rows
             elif held[0] == key:
@@ -123,17 +130,6 @@ def _by_partition(tables: Iterator[pa.Table]) -> Iterator[tuple[str, pa.Table]]:
                 held = key, rows
     if held is not None:
         yield held
-
-
-def _cut(table: pa.Table) -> Iterator[tuple[str, pa.Table]]:
-    """Yield a table where the partition changes."""
-    keys = table["partition_id"].combine_chunks()
-    if not len(keys):
-        return
-    changes = pc.not_equal(keys[1:], keys[:-1]).to_numpy(zero_copy_only=False)
-    starts = [0, *(np.flatnonzero(changes) + 1).tolist()]
-    for start, end in zip(starts, [*starts[1:], len(keys)], strict=True):
-        yield keys[start].as_py(), table.slice(start, end - start)
 
 
 def facts_of(dataset: DatasetLayout, storage: Storage) -> WarningInputs:

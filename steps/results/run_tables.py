@@ -33,9 +33,15 @@ def results_of(run: RunLayout, storage: Storage) -> Iterator[PartitionResult]:
         DamagedError: a table cannot be read, or is not in the order of the others.
     """
     with tempfile.TemporaryDirectory(prefix="refeed-") as folder:
-        places = {
-            name: _local(run, name, storage, folder) for name in ("partitions", *PER_PARTITION)
-        }
+        places = {}
+        for name in ("partitions", *PER_PARTITION):
+            uri = run.table(name, "parquet")
+            places[name] = Path(uri)
+            if scheme_of(uri):  # Parquet is read from its end, which needs a local file
+                places[name] = Path(folder, f"{name}.parquet")
+                storage.download(uri, places[name])
+            elif not storage.exists(uri):
+                raise MissingInputError(f"There is no file {uri!r}.", uri=uri)
         tables = {name: _Table(run.table(name, "parquet"), places[name]) for name in PER_PARTITION}
         for _, rows in _partitions(run.table("partitions", "parquet"), places["partitions"]):
             (row,) = rows.to_pylist()
@@ -46,18 +52,6 @@ def results_of(run: RunLayout, storage: Storage) -> Iterator[PartitionResult]:
             yield PartitionResult(row, columns)
         for table in tables.values():
             table.check_end()
-
-
-def _local(run: RunLayout, name: str, storage: Storage, folder: str) -> Path:
-    """Return a table as a local file: Parquet is read from its end."""
-    uri = run.table(name, "parquet")
-    if not scheme_of(uri):
-        if not storage.exists(uri):
-            raise MissingInputError(f"There is no file {uri!r}.", uri=uri)
-        return Path(uri)
-    path = Path(folder, f"{name}.parquet")
-    storage.download(uri, path)
-    return path
 
 
 class _Table:

@@ -87,7 +87,12 @@ def result_documents(base: tuple[str, ...], result: PartitionResult) -> Iterator
     path = (*base, "results", result.partition_id)
     counts = {}
     for name, columns in result.tables.items():
-        pieces = list(_pieces(_with_clipped_texts(name, columns)))
+        cut = dict(columns)
+        text_columns = {column.name for column in TABLES[name].columns if column.type == "text"}
+        for column in text_columns & columns.keys():
+            clipped_texts = {text: _clipped(text) for text in set(columns[column])}  # each once
+            cut[column] = [clipped_texts[text] for text in columns[column]]
+        pieces = list(_pieces(cut))
         counts[name] = len(pieces)
         for number, (rows, text) in enumerate(pieces):
             piece = {"table": name, "number": number, "rows": rows, "columns": text}
@@ -136,16 +141,6 @@ def _rows(
         dict(zip(columns, values, strict=True)) for values in zip(*columns.values(), strict=True)
     ]
     return [{name: _clipped(each[name]) for name in names} for each in rows if is_included(each)]
-
-
-def _with_clipped_texts(table: str, columns: dict[str, list[Any]]) -> dict[str, list[Any]]:
-    """Clip the texts of a table, each distinct text of a column once."""
-    text_columns = {column.name for column in TABLES[table].columns if column.type == "text"}
-    result = dict(columns)
-    for name in text_columns & columns.keys():
-        clipped_texts = {text: _clipped(text) for text in set(columns[name])}
-        result[name] = [clipped_texts[text] for text in columns[name]]
-    return result
 
 
 def _pieces(columns: dict[str, list[Any]]) -> Iterator[tuple[int, str]]:

@@ -152,7 +152,18 @@ def _feature_warnings(inputs: WarningInputs, name: str) -> Iterator[DataWarning]
         )
         yield DataWarning("missing", name, missing, NEARLY_ALL, text)
     if statistics["distinct"] > 1:
-        yield from _constant_within(name, position, spread)
+        compared, constant = int(spread.compared[position]), int(spread.constant[position])
+        if compared > 1 and constant >= NEARLY_ALL * compared:
+            where = (
+                "each partition"
+                if constant == compared
+                else f"{constant:,} of {compared:,} partitions"
+            )
+            text = (
+                f"{name!r} has one value only within {where}: it tells these apart, but it tells "
+                "a model of one of them nothing."
+            )
+            yield DataWarning("constant_within", name, constant / compared, NEARLY_ALL, text)
         yield from _id_like(name, statistics)
         yield from _drift(inputs, name, position)
 
@@ -160,19 +171,6 @@ def _feature_warnings(inputs: WarningInputs, name: str) -> Iterator[DataWarning]
 def _most(share: float) -> str:
     """Format a share as a percentage, with 100% only for an exact 1."""
     return "100%" if share >= 1 else f"{min(share, 0.999):.1%}"
-
-
-def _constant_within(name: str, position: int, spread: PartitionVariance) -> Iterator[DataWarning]:
-    compared, constant = int(spread.compared[position]), int(spread.constant[position])
-    if compared > 1 and constant >= NEARLY_ALL * compared:
-        where = (
-            "each partition" if constant == compared else f"{constant:,} of {compared:,} partitions"
-        )
-        text = (
-            f"{name!r} has one value only within {where}: it tells these apart, but it tells "
-            "a model of one of them nothing."
-        )
-        yield DataWarning("constant_within", name, constant / compared, NEARLY_ALL, text)
 
 
 def _id_like(name: str, statistics: Mapping[str, Any]) -> Iterator[DataWarning]:

@@ -86,32 +86,23 @@ def value_hashes(values: pa.Array) -> Hashes:
 
 def _cell_bits(column: pa.Array) -> Hashes:
     """Return 64 bits per cell, with a distinct value for null."""
-    bits = _string_bits(column) if pa.types.is_string(column.type) else _number_bits(column)
+    if pa.types.is_string(column.type):
+        encoded = column.dictionary_encode()  # so that each distinct string is hashed once
+        bits = np.zeros(len(column), np.uint64)
+        if len(encoded.dictionary):
+            codes = encoded.indices.fill_null(0).to_numpy(zero_copy_only=False)
+            bits = _polynomial(encoded.dictionary)[codes]
+    else:
+        if pa.types.is_boolean(column.type):
+            column = column.cast(pa.uint8())
+        elif pa.types.is_date(column.type):
+            column = column.cast(pa.int32())
+        width = column.type.bit_width // 8
+        raw = np.frombuffer(column.buffers()[1], f"i{width}" if width > 1 else "u1")
+        cells = raw[column.offset : column.offset + len(column)]
+        bits = cells.view(np.uint64) if width == 8 else cells.astype(np.uint64)  # noqa: PLR2004
     if column.null_count:
         bits = np.where(column.is_null().to_numpy(zero_copy_only=False), _NULL, bits)
-    return bits
-
-
-def _number_bits(column: pa.Array) -> Hashes:
-    if pa.types.is_boolean(column.type):
-        column = column.cast(pa.uint8())
-    elif pa.types.is_date(column.type):
-        column = column.cast(pa.int32())
-    width = column.type.bit_width // 8
-    raw = np.frombuffer(column.buffers()[1], f"i{width}" if width > 1 else "u1")
-    cells = raw[column.offset : column.offset + len(column)]
-    bits: Hashes = cells.view(np.uint64) if width == 8 else cells.astype(np.uint64)  # noqa: PLR2004
-    return bits
-
-
-def _string_bits(column: pa.Array) -> Hashes:
-    """Hash each distinct string once, then look up each row's hash."""
-    encoded = column.dictionary_encode()
-    if not len(encoded.dictionary):
-        return np.zeros(len(column), np.uint64)
-    hashes = _polynomial(encoded.dictionary)
-    codes = encoded.indices.fill_null(0).to_numpy(zero_copy_only=False)
-    bits: Hashes = hashes[codes]
     return bits
 
 

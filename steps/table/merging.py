@@ -165,53 +165,50 @@ def _shape(sample: Sample, levels: Levels, total: Statistics, position: int) -> 
     numbers = None
     quantiles, buckets = np.full(len(QUANTILES), np.nan), np.zeros(BUCKETS)
     if not pa.types.is_string(field.type) and len(column):
-        numbers = ascending, cumulative = _ascending(numbers_of(column), weights)
+        values = numbers_of(column)
+        if (weights == 1).all():  # the usual case, in which a plain sort is many times faster
+            ascending, cumulative = np.sort(values), np.arange(1, len(values) + 1)
+        else:
+            order = np.argsort(values, kind="stable")
+            ascending, cumulative = values[order], np.cumsum(weights[order])
+        numbers = ascending, cumulative
         ranks = np.floor(np.asarray(QUANTILES) * (cumulative[-1] - 1))
         quantiles = ascending[np.searchsorted(cumulative, ranks, side="right")]
         inner = np.searchsorted(ascending, total.bounds[position, 1:-1], side="left")
         below = np.concatenate([[0.0], np.append(0, cumulative)[inner], [float(cumulative[-1])]])
         buckets = np.diff(below) * factor
     counted = levels[field.name]
-    if counted is not None:
-        top = _top_of_levels(counted, field.type)
-    elif numbers is None or is_lossy(field.type, numbers[0]):
-        top = _top_of_sample(column, weights, factor)
+    if counted is None:
+        return _Shape(quantiles, buckets, _sampled_top(column, weights, numbers, factor))
+    is_number = pa.types.is_integer(field.type) or pa.types.is_floating(field.type)
+    ranked = sorted(
+        counted.items(),
+        key=lambda each: (-each[1], float(each[0]) if is_number else 0.0, each[0]),
+    )
+    return _Shape(quantiles, buckets, tuple(ranked[:TOP_VALUES]))
+
+
+def _sampled_top(
+    column: pa.Array, weights: Counts, numbers: tuple[Floats, Counts] | None, factor: float
+) -> Top:
+    """Return the most frequent values of a column of the sample.
+
+    Args:
+        column: the values.
+        weights: rows of each value.
+        numbers: if there are any, the values as numbers, ascending, and the rows up to each.
+        factor: rows of the table per row of the sample.
+    """
+    if numbers is None or is_lossy(column.type, numbers[0]):
+        encoded = column.dictionary_encode()
+        by_value = pa.compute.sort_indices(encoded.dictionary).to_numpy()
+        counts = np.bincount(encoded.indices.to_numpy(), weights, len(by_value))[by_value]
+        chosen = np.argsort(-counts, kind="stable")[:TOP_VALUES]
+        texts = canonical_texts(encoded.dictionary.take(pa.array(by_value[chosen])))
     else:
-        top = _top_of_numbers(*numbers, field.type, factor)
-    return _Shape(quantiles, buckets, top)
-
-
-def _ascending(numbers: Floats, weights: Counts) -> tuple[Floats, Counts]:
-    """Return the numbers in order, and for each the rows with that number or one before it."""
-    if (weights == 1).all():  # the usual case, in which a plain sort is many times faster
-        return np.sort(numbers), np.arange(1, len(numbers) + 1)
-    order = np.argsort(numbers, kind="stable")
-    return numbers[order], np.cumsum(weights[order])
-
-
-def _top_of_numbers(ascending: Floats, cumulative: Counts, kind: pa.DataType, factor: float) -> Top:
-    """Return the most frequent of numbers in order; otherwise like ``_top_of_sample``."""
-    last = np.append(ascending[1:] != ascending[:-1], True)
-    values, counts = ascending[last], np.diff(cumulative[last], prepend=0)
-    chosen = np.argsort(-counts, kind="stable")[:TOP_VALUES]
-    texts = texts_of(values[chosen], kind)
+        ascending, cumulative = numbers
+        last = np.append(ascending[1:] != ascending[:-1], True)
+        values, counts = ascending[last], np.diff(cumulative[last], prepend=0)
+        chosen = np.argsort(-counts, kind="stable")[:TOP_VALUES]
+        texts = texts_of(values[chosen], column.type)
     return tuple(zip(texts, (counts[chosen] * factor).tolist(), strict=True))
-
-
-def _top_of_sample(column: pa.Array, weights: Counts, factor: float) -> Top:
-    encoded = column.dictionary_encode()
-    by_value = pa.compute.sort_indices(encoded.dictionary).to_numpy()
-    counts = np.bincount(encoded.indices.to_numpy(), weights, len(by_value))[by_value]
-    chosen = np.argsort(-counts, kind="stable")[:TOP_VALUES]
-    texts = canonical_texts(encoded.dictionary.take(pa.array(by_value[chosen])))
-    return tuple(zip(texts, (counts[chosen] * factor).tolist(), strict=True))
-
-
-def _top_of_levels(levels: Mapping[str, int], kind: pa.DataType) -> Top:
-    numeric = pa.types.is_integer(kind) or pa.types.is_floating(kind)
-
-    def rank(item: tuple[str, int]) -> tuple[int, float, str]:
-        text, count = item
-        return -count, float(text) if numeric else 0.0, text
-
-    return tuple(sorted(levels.items(), key=rank)[:TOP_VALUES])

@@ -9,7 +9,7 @@ groups. ``merging`` merges statistics of parts into those of a partition and of 
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -105,7 +105,13 @@ def group_statistics(rows: pa.RecordBatch, starts: Positions) -> GroupStatistics
         rows: rows of all groups, one group after another.
         starts: position of each group's first row, ascending from 0; no group is empty.
     """
-    columns = [column for block in _blocks(rows) for column in _column_statistics(block, starts)]
+    columns: list[_ColumnStatistics] = []
+    for kind, same in itertools.groupby(rows.columns, key=lambda column: column.type):
+        neighbors = list(same)
+        # Each text column is a block by itself.
+        step = 1 if pa.types.is_string(kind) else max(1, _BLOCK_CELLS // rows.num_rows)
+        for i in range(0, len(neighbors), step):
+            columns += _column_statistics(neighbors[i : i + step], starts)
     names = columns[0].arrays
     arrays = {name: np.stack([column.arrays[name] for column in columns], 1) for name in names}
     tops = list(zip(*(column.top for column in columns), strict=True))
@@ -121,15 +127,6 @@ def group_statistics(rows: pa.RecordBatch, starts: Positions) -> GroupStatistics
 
 _BLOCK_CELLS = 1 << 17
 """Cells that are processed together, as a balance between cache misses and calls."""
-
-
-def _blocks(rows: pa.RecordBatch) -> Iterator[list[pa.Array]]:
-    """Yield blocks of neighboring columns of one type; each text column is a block by itself."""
-    most = max(1, _BLOCK_CELLS // rows.num_rows)
-    for kind, same in itertools.groupby(rows.columns, key=lambda column: column.type):
-        columns = list(same)
-        step = 1 if pa.types.is_string(kind) else most
-        yield from (columns[i : i + step] for i in range(0, len(columns), step))
 
 
 @dataclass(frozen=True)

@@ -259,7 +259,13 @@ def _fit(
     metrics = evaluate(frame, folds, predictions, context.task, context.evaluation)
     final = context.trainer.fit(_training_data(context, frame, slice(None)))
     storage, cache = context.storage, context.cache
-    storage.write(cache.fold_models(key), _zip([context.trainer.save(model) for model in models]))
+    archive = io.BytesIO()
+    with zipfile.ZipFile(archive, "w", zipfile.ZIP_DEFLATED, compresslevel=1) as folds_zip:
+        for number, model in enumerate(models):
+            # A ZipInfo without clock and owner: the archive depends on its contents only.
+            member, content = zipfile.ZipInfo(f"{number:03d}"), context.trainer.save(model)
+            folds_zip.writestr(member, content, zipfile.ZIP_DEFLATED, 1)
+    storage.write(cache.fold_models(key), archive.getvalue())
     storage.write(cache.final_model(key, context.trainer.suffix), context.trainer.save(final))
     storage.write(
         cache.model_card(key), model_card(context.request, entry, frame, metrics).encode()
@@ -296,12 +302,3 @@ def _load(context: TrainContext, key: str) -> Models | None:
     except Exception:  # noqa: BLE001 - a trainer may raise anything for damaged bytes: fit again
         return None
     return Models(models, None)
-
-
-def _zip(contents: list[bytes]) -> bytes:
-    """Return a zip archive that depends on its contents only (no clock, no owner)."""
-    sink = io.BytesIO()
-    with zipfile.ZipFile(sink, "w", zipfile.ZIP_DEFLATED, compresslevel=1) as archive:
-        for number, content in enumerate(contents):
-            archive.writestr(zipfile.ZipInfo(f"{number:03d}"), content, zipfile.ZIP_DEFLATED, 1)
-    return sink.getvalue()

@@ -87,6 +87,11 @@ def build_report(read: Reader, run: RunInfo) -> str:
     trained = [each for each in partitions if each.trained]
     importances = read_importance(read, trained) if trained else {}
     importance = next(iter(importances.values()), None)
+    leaders: list[tuple[str, int]] = []
+    if importance is not None:
+        firsts = headline.first_counts(importance)
+        most_often = sorted(firsts.items(), key=lambda item: (-item[1], item[0]))[:_NOTABLE]
+        leaders = [(importance.features[index], times) for index, times in most_often]
     content = {
         "run": run,
         "experiment": experiment,
@@ -100,7 +105,8 @@ def build_report(read: Reader, run: RunInfo) -> str:
         "skill": skill_charts(partitions),
         "best": best_of(partitions)[:_NOTABLE],
         "worst": worst_of(partitions)[:_NOTABLE],
-        **_importance(importance, trained),
+        "heat": None if importance is None else heat_map(importance, trained),
+        "leaders": leaders,
         **_explanations(read, trained, importance, str(experiment["positive_class"] or "")),
         "data": data_section(read, _features(read), _ranked(importance)),
         "warnings_place": "data_warnings.csv",
@@ -141,17 +147,6 @@ def _shown(value: object) -> object:
     if isinstance(value, str) and not isinstance(value, Markup):
         return text.visible(value) if value else ""
     return "" if value is None else value
-
-
-def _importance(importance: Importance | None, trained: Sequence[Partition]) -> dict[str, Any]:
-    if importance is None:
-        return {"heat": None, "leaders": []}
-    firsts = headline.first_counts(importance)
-    leaders = sorted(firsts.items(), key=lambda item: (-item[1], item[0]))[:_NOTABLE]
-    return {
-        "heat": heat_map(importance, trained),
-        "leaders": [(importance.features[index], times) for index, times in leaders],
-    }
 
 
 def _explanations(
