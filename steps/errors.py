@@ -81,8 +81,8 @@ class Problem:
         message: the value, and what is allowed or why it matters.
         hint: what to do.
         code: the kind of problem.
-        line: in the file, from 1; 0 if unknown.
-        column: in the line, from 1; 0 if unknown.
+        line: line in the file, from 1; 0 if unknown.
+        column: column in the line, from 1; 0 if unknown.
     """
 
     where: str
@@ -126,7 +126,7 @@ class DamagedError(DataError):
     """An artifact cannot be read: it was truncated or changed.
 
     Args:
-        uri: of the artifact.
+        uri: URI of the artifact.
         cause: message of the error that reading it raised.
         hint: what to do, where the artifact cannot be computed again.
     """
@@ -157,7 +157,7 @@ class MissingInputError(RefeedError):
     Args:
         message: see ``RefeedError``.
         hint: see ``RefeedError``.
-        uri: of the object in storage, if it is one.
+        uri: URI of the object in storage, if it is one.
     """
 
     exit_code = 66

@@ -40,11 +40,11 @@ class Splits:
     Attributes:
         column: position of the column.
         threshold: a number of at most this goes left (numeric nodes).
-        categorical: whether the column holds codes.
-        default_right: where missing values go, if the node knows a missing value (numeric nodes).
-        zero_missing: whether zero and NaN are the missing values (numeric nodes).
-        nan_missing: whether NaN is the missing value (numeric nodes).
-        members: shape (nodes, codes): the codes that go left (categorical nodes).
+        categorical: True if the column holds codes.
+        default_right: True if the missing values of the node go right (numeric nodes).
+        zero_missing: True if zero and NaN are the missing values (numeric nodes).
+        nan_missing: True if NaN is the missing value (numeric nodes).
+        members: codes that go left (categorical nodes); shape (nodes, codes).
     """
 
     column: Ints
@@ -60,7 +60,7 @@ class Splits:
 
         Args:
             nodes: nodes that all split on this column.
-            values: shape (values,).
+            values: values of the column; shape (values,).
 
         Returns:
             Shape (nodes, values), as ``Tree::Decision`` of include/LightGBM/tree.h decides.
@@ -99,19 +99,19 @@ class Forest:
 
     Attributes:
         outputs: scores per row.
-        leaf_value: shape (leaves,).
+        leaf_value: value of each leaf; shape (leaves,).
         leaf_output: the output that each leaf adds to.
         leaf_cover: share of the tree's training rows in each leaf.
-        share: of each slot, the share of its parent's training rows; 1 at a root.
-        splits: what the nodes ask.
+        share: share of the parent's training rows in each slot; 1 at a root.
+        splits: conditions of the nodes.
         left: slot of each node's left child; ``right`` alike.
         right: see ``left``.
         parent: the parent of each node, -1 at a root.
-        is_right: whether each node is the right child of its parent.
+        is_right: True for a node that is the right child of its parent.
         levels: the nodes at each depth, the roots first.
         roots: root slots of the trees of each output.
         same: the nearest ancestor that splits on the same column, or -1.
-        same_right: whether each node lies right of that ancestor.
+        same_right: True for a node right of that ancestor.
         same_depth: how many ancestors split on the same column.
         bounds: shape (columns + 1, outputs): the nodes of column c and output o start at
             ``bounds[c, o]``; they end where the next ones start.

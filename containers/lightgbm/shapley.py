@@ -57,12 +57,12 @@ class _Paths:
     A pair is a leaf and a feature of its path; pairs are in the order of the leaves.
 
     Attributes:
-        column: of each pair, shape (pairs,).
+        column: column of each pair; shape (pairs,).
         share: z of each pair.
         features: m of each leaf, shape (leaves,).
         first: the first pair of each leaf.
-        node: of each condition, in the order of the pairs, shape (conditions,).
-        right: whether the path leaves that node to the right.
+        node: node of each condition, in the order of the pairs; shape (conditions,).
+        right: True if the path leaves that node to the right.
         start: the first condition of each pair, and an end, shape (pairs + 1,).
     """
 
@@ -143,8 +143,8 @@ class Shapley:
         """Return the bits of each row as a number, shape (leaves, rows).
 
         Args:
-            leaves: of equally many features.
-            right: where the rows go, shape (nodes, rows).
+            leaves: leaves whose paths have equally many features.
+            right: True where a row goes right; shape (nodes, rows).
         """
         paths = self._paths
         cases = np.zeros((len(leaves), right.shape[1]), dtype=np.int64)

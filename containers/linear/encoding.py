@@ -20,8 +20,8 @@ class NumericColumn:
     """One term: ``(value - mean) / scale``, a missing value replaced by the training median.
 
     Attributes:
-        median: of the training values that are there (the lower one of two); 0 if there are none.
-        mean: of the training values, missing ones replaced.
+        median: median of the known training values (the lower one of two); 0 without any.
+        mean: mean of the training values, missing ones replaced.
         scale: their standard deviation (divisor n); 0 if they are all the same, and then the term
             is always 0.
     """
@@ -52,7 +52,7 @@ class CategoricalColumn:
     partition does not have is all zeros.
 
     Attributes:
-        levels: of the partition, in the order of their codes.
+        levels: levels of the partition, in the order of their codes.
     """
 
     levels: tuple[str, ...]
@@ -102,8 +102,8 @@ def learn_encoding(features: Features, weight: Floats) -> Encoding:
     """Return medians and scales of the training rows; a row of weight 2 counts as two rows.
 
     Args:
-        features: of the training rows.
-        weight: shape (rows,), above 0.
+        features: features of the training rows.
+        weight: weights above 0; shape (rows,).
     """
     columns = [
         _numeric(features.values[:, position], weight)

@@ -21,9 +21,9 @@ class LinearModel:
     """Scores are ``intercept + terms @ coefficients``.
 
     Attributes:
-        encoding: from features to terms.
-        coefficients: shape (terms, outputs).
-        intercept: shape (outputs,).
+        encoding: conversion of features to terms.
+        coefficients: coefficients of the terms; shape (terms, outputs).
+        intercept: score of a row whose terms are all 0; shape (outputs,).
         background: mean of the training terms, shape (terms,).
     """
 

@@ -71,8 +71,8 @@ def data_section(read: Reader, features: Sequence[str], ranking: Sequence[str]) 
 
     Args:
         read: returns columns of a table, by its name.
-        features: in the order of the spec.
-        ranking: the most important first; may be empty.
+        features: names of the features, in the order of the spec.
+        ranking: names of the features, the most important first; may be empty.
     """
     warnings = whole(read, DATA_WARNINGS.name, ["kind", "column", "message"]).to_pylist()
     warned = [row["column"] or "" for row in warnings if row["kind"] != "few_rows"]

@@ -35,7 +35,7 @@ class PartitionResultReader:
     """Reads the results of all partitions, some ahead: in object storage each is a request.
 
     Args:
-        context: of the run.
+        context: context of the run.
         cache: paths of the run's fits and explanations.
         index: index of its dataset.
     """

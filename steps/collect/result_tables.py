@@ -31,7 +31,7 @@ def write_partition_tables(
     """Write the tables with any number of rows per partition.
 
     Args:
-        context: of the run.
+        context: context of the run.
         results: one partition at a time, in the order of the index.
         target: position of the target among the dataset's columns.
         progress: advances with each partition.
@@ -67,9 +67,9 @@ def write_run_tables(
     """Write ``partitions``, ``features`` and ``experiment``.
 
     Args:
-        context: of the run.
-        request: of the run.
-        index: of its dataset.
+        context: context of the run.
+        request: the request that started the run.
+        index: partition index of its dataset.
         rows: one per partition.
 
     Raises:

@@ -45,7 +45,7 @@ def collect(context: RunContext, source: str, progress: Progress) -> CollectResu
     """Write the tables, operations and report of a run, and store its outcome.
 
     Args:
-        context: of the run.
+        context: context of the run.
         source: name of the source, as the report shows it.
         progress: advances with each partition.
 

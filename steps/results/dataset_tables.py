@@ -49,9 +49,9 @@ def slices(uri: str, storage: Storage, columns: Sequence[str] | None = None) -> 
     """Yield the rows of a table, some at a time; at least one piece, which may have none.
 
     Args:
-        uri: of the table.
-        storage: of that place.
-        columns: of it; None for all.
+        uri: URI of the table.
+        storage: storage of the table.
+        columns: names of the columns to read; None for all.
 
     Raises:
         MissingInputError: there is no such table.

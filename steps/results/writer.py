@@ -55,10 +55,10 @@ class TableWriter:
     CSV follows RFC 4180: a header line, commas, CRLF, quoted text; UTF-8, empty where undefined.
 
     Args:
-        table: what is written.
-        place: where it lies, by ``csv`` and ``parquet``.
-        storage: of that place.
-        csv: whether it is written as CSV too.
+        table: the table to write.
+        place: returns the URI of the file with a suffix, ``csv`` or ``parquet``.
+        storage: storage of these files.
+        csv: True to write the table as CSV too.
     """
 
     def __init__(

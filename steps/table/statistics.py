@@ -91,7 +91,7 @@ class GroupStatistics:
 
     Attributes:
         groups: statistics of each group.
-        sketches: for each column, the sketch of the values in all groups; see ``kmv``.
+        sketches: sketch of the values of each column in all groups; see ``kmv``.
     """
 
     groups: tuple[Statistics, ...]

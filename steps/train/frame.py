@@ -53,15 +53,15 @@ class Frame:
     """The rows of one partition that have a target, in canonical order.
 
     Attributes:
-        features: of all rows.
+        features: features of all rows.
         codes: codes of the levels per feature; None if it is numeric.
-        target: shape (rows,); the value, or the position in ``classes``.
-        weight: shape (rows,), or None.
+        target: values, or positions in ``classes``; shape (rows,).
+        weight: weight of each row, shape (rows,); None if all rows count the same.
         hashes: the row hashes; equal rows have equal ones.
         groups: a hash of each row's group; of the row itself if there are no groups.
         time: rank of each row's time among the distinct times, from 1; 0 if it is missing. None
             without a time column.
-        classes: of the partition, in order of their value.
+        classes: classes of the partition, in order of their value.
     """
 
     features: Features
@@ -129,8 +129,8 @@ def make_frame(table: pa.Table, roles: Roles, classes: tuple[str, ...], max_leve
 
     Args:
         table: all rows of the partition, in any order, with canonical types.
-        roles: of the columns.
-        classes: of the dataset; empty for a regression.
+        roles: roles of the columns.
+        classes: classes of the dataset; empty for a regression.
         max_levels: levels per category before the rarest are merged.
     """
     batch, hashes = in_canonical_order(table)

@@ -50,14 +50,14 @@ class TrainContext:
     """Inputs that all partitions of a run share.
 
     Attributes:
-        request: of the run.
-        index: of the dataset.
-        grid: shared by all partitions.
+        request: the request that started the run.
+        index: the dataset's partition index.
+        grid: the grid that all partitions share.
         trainer: the plug-in that fits a partition.
         dataset: paths of the part files.
         cache: paths of models and explanations.
-        storage: of all of them.
-        schema: of the part files.
+        storage: storage of part files, models and explanations.
+        schema: schema of the part files.
         evaluation: settings of the folds.
         explanation: settings of the explanations.
     """

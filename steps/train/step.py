@@ -76,12 +76,12 @@ def train(
     """Train the partitions of a shard that have no record yet; largest first, suspects last.
 
     Args:
-        address: names the run.
+        address: address of the run.
         shard: file name of the shard, such as ``small-00003``.
         limits: resources of this pod and of later ones.
         progress: advances with each partition.
         log: receives an event per partition.
-        stop: is set when the pod has to stop.
+        stop: request to stop, which SIGTERM sets.
 
     Raises:
         MissingInputError: the run does not exist.

@@ -59,8 +59,8 @@ class RunInfo:
         seconds: wall time of the run.
         cached: trained partitions whose model was taken from the cache.
         fitted: partitions whose model was fitted in this run.
-        source: where the data came from, in words fit for people (no credentials).
-        tables: where the result tables are.
+        source: description of the source for people, without credentials.
+        tables: URI of the result tables.
         version: Refeed's version.
     """
 

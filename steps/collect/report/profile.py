@@ -21,7 +21,7 @@ class ProfileInfo:
     """Facts of the page that are not in the dataset's tables.
 
     Attributes:
-        source: where the rows came from, in words fit for people.
+        source: description of the source for people.
         partition_by: the column that names the partition of a row.
         target: the column to predict.
         task: regression, binary or multiclass.

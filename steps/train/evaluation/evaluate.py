@@ -25,11 +25,11 @@ class Judged:
     """Held-out rows with their predictions.
 
     Attributes:
-        target: shape (rows,).
-        prediction: shape (rows, outputs).
-        constants: per metric, the constant's prediction, shape (rows, outputs).
-        weight: shape (rows,).
-        groups: shape (rows,).
+        target: values to predict; shape (rows,).
+        prediction: predicted values; shape (rows, outputs).
+        constants: constant prediction of each metric; shape (rows, outputs).
+        weight: weight of each row; shape (rows,).
+        groups: hash of each row's group; shape (rows,).
     """
 
     target: Floats
@@ -46,10 +46,10 @@ def evaluate(
 
     Args:
         frame: the partition.
-        folds: as trained.
-        predictions: per fold, of its held-out rows; shape (rows, outputs).
-        task: what is predicted.
-        config: the spec's part.
+        folds: the folds that were trained.
+        predictions: predictions of each fold's held-out rows; shape (rows, outputs).
+        task: kind of target.
+        config: the section ``evaluate`` of the spec.
     """
     metrics = metrics_of(task, config.quantile)
     judged = [

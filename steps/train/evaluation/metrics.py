@@ -25,10 +25,10 @@ class Metric:
     """A metric and its constant prediction.
 
     Attributes:
-        name: as in ``sklearn.metrics``, shortened.
+        name: name in ``sklearn.metrics``, shortened.
         score: the metric of predictions.
         constant: the constant prediction for the metric, given training rows.
-        gain: whether larger is better; the loss is then 1 - value.
+        gain: True if larger is better; the loss is then 1 - value.
         additive: whether the value follows from means over rows. If not, the pooled value stands
             beside one constant for all folds: constants that differ from fold to fold rank rows
             of one fold above those of another, or name several classes, as no constant can.
@@ -158,10 +158,10 @@ def with_possible_classes(
     it would outweigh all others. The other probabilities keep their proportions.
 
     Args:
-        prediction: of the held-out rows; shape (rows, outputs), one output for a binary task.
-        target: of the training rows.
-        weight: of the training rows.
-        classes: of the partition.
+        prediction: probabilities of the held-out rows; shape (rows, outputs), one if binary.
+        target: target of the training rows.
+        weight: weight of the training rows.
+        classes: number of classes of the partition.
     """
     absent = np.bincount(target.astype(np.intp), minlength=classes) == 0
     if not absent.any():

@@ -26,8 +26,8 @@ class History:
     knows what killed the pod and passes it to the shard's next pod, which records it here.
 
     Args:
-        run: of the attempts.
-        storage: of the run.
+        run: paths of the run.
+        storage: storage of the run.
         killed_for_memory: the pod before this one of the same shard ran out of memory.
     """
 

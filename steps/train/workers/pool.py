@@ -62,13 +62,13 @@ class Pool:
     """Trains partitions in ``workers`` processes.
 
     Args:
-        address: of the run.
+        address: address of the run.
         preload: modules that the workers' server imports once.
-        workers: processes at once.
-        on_report: called for every partition that is done with.
-        on_death: called for a partition whose worker died under it, with the exit code.
-        on_drop: called for a partition that was dropped because the pod has to stop.
-        stop: says whether and until when the pod has to stop.
+        workers: number of processes at once.
+        on_result: called with the result of a partition.
+        on_death: called for a partition whose worker died, with the exit code.
+        on_drop: called for a partition that is dropped because the pod has to stop.
+        stop: request to stop, with its deadline.
     """
 
     def __init__(
