@@ -53,16 +53,18 @@ def skill_charts(partitions: Sequence[Partition]) -> SkillCharts:
     if not scored:
         return SkillCharts((), None, 0)
     low, high = skill_range(scored)
-    ranked: tuple[Markup, ...] = (_strip(scored, low, high),)
-    if len(scored) <= MANY:
+    if len(scored) > MANY:
+        ranked = [_strip(scored, low, high)]
+    else:
         size = math.ceil(len(scored) / (1 if len(scored) <= FEW else 3))
         marked = {id(each) for each in best_of(scored)[:1] + worst_of(scored)[:1]}
-        ranked = tuple(
+        ranked = [
             _column(scored[start : start + size], (low, high), start, size, marked)
             for start in range(0, len(scored), size)
-        )
+        ]
     scatter = _against_rows(scored, low, high) if len(scored) >= _SCATTERED else None
-    return SkillCharts(ranked, scatter, sum(not low <= each.skill <= high for each in scored))
+    beyond = sum(not low <= each.skill <= high for each in scored)
+    return SkillCharts(tuple(ranked), scatter, beyond)
 
 
 def skill_range(scored: Sequence[Partition]) -> tuple[float, float]:

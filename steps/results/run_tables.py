@@ -36,11 +36,12 @@ def results_of(run: RunLayout, storage: Storage) -> Iterator[PartitionResult]:
         places = {}
         for name in ("partitions", *PER_PARTITION):
             uri = run.table(name, "parquet")
-            places[name] = Path(uri)
             if scheme_of(uri):  # Parquet is read from its end, which needs a local file
                 places[name] = Path(folder, f"{name}.parquet")
                 storage.download(uri, places[name])
-            elif not storage.exists(uri):
+            elif storage.exists(uri):
+                places[name] = Path(uri)
+            else:
                 raise MissingInputError(f"There is no file {uri!r}.", uri=uri)
         tables = {name: _Table(run.table(name, "parquet"), places[name]) for name in PER_PARTITION}
         for _, rows in _partitions(run.table("partitions", "parquet"), places["partitions"]):

@@ -106,10 +106,10 @@ def group_statistics(rows: pa.RecordBatch, starts: Positions) -> GroupStatistics
         starts: position of each group's first row, ascending from 0; no group is empty.
     """
     columns: list[_ColumnStatistics] = []
+    most = max(1, _BLOCK_CELLS // rows.num_rows)
     for kind, same in itertools.groupby(rows.columns, key=lambda column: column.type):
         neighbors = list(same)
-        # Each text column is a block by itself.
-        step = 1 if pa.types.is_string(kind) else max(1, _BLOCK_CELLS // rows.num_rows)
+        step = 1 if pa.types.is_string(kind) else most  # each text column is a block by itself
         for i in range(0, len(neighbors), step):
             columns += _column_statistics(neighbors[i : i + step], starts)
     names = columns[0].arrays

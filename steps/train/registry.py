@@ -64,19 +64,19 @@ def check_params(name: str, params: dict[str, Any]) -> BaseModel:
     except ValidationError as error:
         problems = []
         for each in error.errors():
-            name = ".".join(map(str, each["loc"]))
+            param = ".".join(map(str, each["loc"]))
             if each["type"] == "extra_forbidden":
-                near = difflib.get_close_matches(name, model.model_fields, n=1)
+                near = difflib.get_close_matches(param, model.model_fields, n=1)
                 meant = f"Did you mean {near[0]!r}? " if near else ""
                 message = "unknown parameter"
                 hint = f"{meant}Its parameters are {', '.join(model.model_fields)}."
             else:
-                field = model.model_fields.get(name)
+                field = model.model_fields.get(param)
                 message = (
                     f"{each['input']!r} is not valid: {each['msg'][:1].lower()}{each['msg'][1:]}"
                 )
                 hint = (field.description or "") if field else ""
-            problems.append(Problem(f"trainer.params.{name}", message, hint))
+            problems.append(Problem(f"trainer.params.{param}", message, hint))
         raise SpecError("the spec", problems) from None
 
 
