@@ -55,7 +55,7 @@ class _Block:
 
 @dataclass(frozen=True)
 class _Detours:
-    """Which conditions make E_n of the nodes below another node of their own column.
+    """The conditions that make E_n of the nodes below another node of their own column.
 
     Attributes:
         nodes: those nodes, shape (nested,).
@@ -91,7 +91,7 @@ class Walk:
         self._keepable = _KEPT_BYTES // (kept_per_row * self._rows)
 
     def curves(self, column: int, points: Floats) -> Floats:
-        """Scores of every row with one column set to each point.
+        """Return the scores of every row with one column set to each point.
 
         Returns:
             Shape (rows, points, outputs).
@@ -138,7 +138,7 @@ def _change(block: _Block, own: slice, right: Bools, inside: Bools, nested: int)
 
 
 def _inside(forest: Forest, nodes: slice, right: Bools) -> Bools:
-    """I_n of the points, shape (nodes, points): whether the column's conditions above n hold."""
+    """Return I_n of the points, shape (nodes, points): the column's conditions above n hold."""
     inside = np.ones_like(right)
     depth = forest.same_depth[nodes]
     for level in range(1, depth.max(initial=0) + 1):

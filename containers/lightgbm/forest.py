@@ -35,7 +35,7 @@ _MISSING_NAN = 2
 
 @dataclass(frozen=True)
 class Splits:
-    """What each node asks of its column; all arrays have one entry per node.
+    """The conditions of all nodes on their columns; all arrays have one entry per node.
 
     Attributes:
         column: position of the column.
@@ -198,12 +198,12 @@ class _RawTrees:
             self.is_right[child[inner]] = child is self.right
 
     def _slots(self, child: Ints) -> Ints:
-        """Children as slots; LightGBM writes leaf i of a tree as ``~i``, that is -1 - i."""
+        """Return children as slots; LightGBM writes leaf i of a tree as ``~i``, that is -1 - i."""
         leaf = len(self.column) + self.first_leaf[self.tree] + ~child
         return np.where(child < 0, leaf, self.first_node[self.tree] + child)
 
     def _members(self, trees: str) -> Bools:
-        """Shape (nodes, codes): the bit sets of the categorical nodes, one bit per code."""
+        """Return the bit sets of the categorical nodes, one bit per code; shape (nodes, codes)."""
         nodes = np.flatnonzero(self.decision & _CATEGORICAL)
         if not len(nodes):
             return np.zeros((len(self.column), 0), dtype=np.bool_)
@@ -278,7 +278,7 @@ class _RawTrees:
 
 
 def _same_column(column: Ints, parent: Ints, is_right: Bools) -> tuple[Ints, Bools]:
-    """Nearest ancestor on the same column (or -1), and whether a node lies right of it."""
+    """Return the nearest ancestor on the same column (or -1), and True for a node right of it."""
     ancestor, right = parent.copy(), is_right.copy()
     open_ = np.flatnonzero(ancestor >= 0)
     while len(open_):
@@ -300,7 +300,7 @@ def _depths(ancestor: Ints) -> Ints:
 
 
 def _lines(text: str, key: str) -> list[str]:
-    """What follows ``key=`` in every line that starts so."""
+    """Return the text after ``key=`` of every line that starts with it."""
     return re.findall(rf"^{key}=(.*)$", text, re.MULTILINE)
 
 

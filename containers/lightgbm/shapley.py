@@ -76,7 +76,7 @@ class _Paths:
 
 
 class Shapley:
-    """What the SHAP values of any rows need of a forest."""
+    """The paths of a forest, from which the SHAP values of any rows are computed."""
 
     def __init__(self, forest: Forest) -> None:
         self._forest = forest
@@ -110,14 +110,14 @@ class Shapley:
         return phi.transpose(2, 0, 1)
 
     def _chunks(self) -> Iterator[Ints]:
-        """Leaves of equally many features, few enough for their tables to stay in the cache."""
+        """Yield leaves of equally many features, few enough that the cache holds their tables."""
         for count in np.unique(self._paths.features[self._paths.features > 0]):
             leaves = np.flatnonzero(self._paths.features == count)
             size = min(_CHUNK_LEAVES, max(1, _TABLE_ENTRIES // int(count * 2**count)))
             yield from (leaves[at : at + size] for at in range(0, len(leaves), size))
 
     def _tables(self, leaves: Ints) -> Floats:
-        """Shape (leaves, m, 2^m); bit k of the last position is o of the leaf's k-th feature."""
+        """Return tables of shape (leaves, m, 2^m); bit k of the last position is o of feature k."""
         share = self._paths.share[self._pairs(leaves)]
         count = share.shape[1]
         points, weights = np.polynomial.legendre.leggauss((count + 1) // 2)
@@ -135,7 +135,7 @@ class Shapley:
         return np.where(bits, through, past)
 
     def _pairs(self, leaves: Ints) -> Ints:
-        """Shape (leaves, m): the pairs of leaves that have m features each."""
+        """Return the pairs of leaves that have m features each; shape (leaves, m)."""
         count = int(self._paths.features[leaves[0]])
         return self._paths.first[leaves, None] + np.arange(count)
 

@@ -33,18 +33,18 @@ class LinearModel:
     background: Floats
 
     def scores(self, values: Floats) -> Floats:
-        """Shape (rows, columns) to (rows, outputs)."""
+        """Return the scores of rows of shape (rows, columns); shape (rows, outputs)."""
         scores: Floats = self.encoding.encode(values) @ self.coefficients + self.intercept
         return scores
 
     def effect(self, column: int, values: Floats) -> Floats:
-        """What values of one column add to the scores, shape (values, outputs)."""
+        """Return how much values of one column add to the scores; shape (values, outputs)."""
         own = self.encoding.slices[column]
         effect: Floats = self.encoding.columns[column].encode(values) @ self.coefficients[own]
         return effect
 
     def curves(self, values: Floats, column: int, points: Floats) -> Floats:
-        """Scores with one column set to each point, shape (rows, points, outputs)."""
+        """Return the scores with one column set to each point; shape (rows, points, outputs)."""
         others = self.scores(values) - self.effect(column, values[:, column])
         return others[:, None, :] + self.effect(column, points)[None, :, :]
 
@@ -67,7 +67,7 @@ class LinearModel:
         return np.stack(effects, axis=1), base
 
     def to_json(self) -> bytes:
-        """As JSON; Python writes floats so that they are read back bit by bit."""
+        """Return JSON; Python writes floats so that they are read back bit by bit."""
         content = {
             "columns": [asdict(column) for column in self.encoding.columns],
             "coefficients": self.coefficients.tolist(),

@@ -57,7 +57,7 @@ def fit(data: TrainingData, params: LinearParams) -> LinearModel:
 def _regression(
     terms: Floats, data: TrainingData, weight: Floats, params: LinearParams
 ) -> tuple[Floats, Floats]:
-    """Coefficients of shape (terms, 1), intercept of shape (1,)."""
+    """Return coefficients of shape (terms, 1), and the intercept of shape (1,)."""
     mean = np.average(data.target, weights=weight)
     scale = np.sqrt(np.average((data.target - mean) ** 2, weights=weight))
     if data.target.min() == data.target.max():
@@ -75,7 +75,7 @@ def _regression(
 def _classification(
     terms: Floats, data: TrainingData, weight: Floats, params: LinearParams
 ) -> tuple[Floats, Floats]:
-    """Coefficients of shape (terms, outputs), intercept of shape (outputs,)."""
+    """Return coefficients of shape (terms, outputs), and the intercept of shape (outputs,)."""
     count = len(data.classes)
     present = np.unique(data.target).astype(np.int64)
     margins, offset = _margins(terms, data, weight, params, len(present))

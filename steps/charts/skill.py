@@ -188,8 +188,8 @@ def _strip(scored: Sequence[Partition], low: float, high: float) -> Markup:
             for each, x in zip(scored, xs, strict=True)
         ),
         # Each name is on the side of the strip on which the others fall away.
-        _led(best, dots, 26),
-        _led(worst, dots, -26),
+        _names_with_leaders(best, dots, 26),
+        _names_with_leaders(worst, dots, -26),
         label(across / 2, bottom + 22, "partitions in falling order of skill", "axis mid"),
         wide=True,
     )
@@ -211,12 +211,12 @@ def _strip_kind(
     return element("g", *paths, element("path", d=dots, class_="points"), class_=kind)
 
 
-def _led(chosen: Sequence[Partition], place: dict[str, Point], away: float) -> Markup:
-    """Return a name for each, ``away`` from its dot, joined to it by a line."""
-    dots = [place[each.identifier] for each in chosen]
-    heights = spread([y for _, y in dots], 16, 18, 324)
+def _names_with_leaders(chosen: Sequence[Partition], dots: dict[str, Point], away: float) -> Markup:
+    """Return the names of partitions, ``away`` from their dots and joined to them by lines."""
+    places = [dots[each.identifier] for each in chosen]
+    heights = spread([y for _, y in places], 16, 18, 324)
     names = []
-    for each, (x, y), height in zip(chosen, dots, heights, strict=True):
+    for each, (x, y), height in zip(chosen, places, heights, strict=True):
         line = f"M{coordinate(x)} {coordinate(y)}L{coordinate(x + away)} {coordinate(height)}"
         anchor = "name halo" if away > 0 else "name halo end"
         names.append(element("path", d=line, class_="leader"))

@@ -197,7 +197,7 @@ def _tenths(value: int) -> str:
 
 
 def spread(places: Sequence[float], gap: float, low: float, high: float) -> list[float]:
-    """``places``, moved as little as needed to lie ``gap`` apart, in order and within bounds."""
+    """Return ``places``, moved as little as needed to be ``gap`` apart within the bounds."""
     order = sorted(range(len(places)), key=lambda index: places[index])
     moved = list(places)
     floor = low

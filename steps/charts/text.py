@@ -81,7 +81,7 @@ def _take(chars: Iterable[str], columns: int) -> str:
 
 
 def number(value: float | None, digits: int = 3) -> str:
-    """``value`` with ``digits`` significant digits and a true minus sign."""
+    """Return ``value`` with ``digits`` significant digits and a true minus sign."""
     if value is None or not math.isfinite(value):
         return NONE
     size = abs(value)
@@ -93,7 +93,7 @@ def number(value: float | None, digits: int = 3) -> str:
 
 
 def fixed(value: float | None, decimals: int = 3) -> str:
-    """``value`` with a fixed number of decimals, so that a column of them lines up."""
+    """Return ``value`` with a fixed number of decimals, so that a column of them lines up."""
     if value is None or not math.isfinite(value):
         return NONE
     if abs(value) >= _MEGA:
@@ -116,12 +116,12 @@ def count(value: float | None) -> str:
 
 
 def plural(value: int, noun: str, nouns: str = "") -> str:
-    """``1 partition``, ``2 partitions``."""
+    """Return a count with its noun: ``1 partition``, ``2 partitions``."""
     return f"{count(value)} {noun if value == 1 else nouns or noun + 's'}"
 
 
 def duration(seconds: float) -> str:
-    """Wall time: ``9.5 s``, ``3 min 20 s`` or ``2 h 05 min``."""
+    """Return wall time: ``9.5 s``, ``3 min 20 s`` or ``2 h 05 min``."""
     if not math.isfinite(seconds):
         return NONE
     if seconds < _MINUTE:

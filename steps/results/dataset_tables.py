@@ -23,8 +23,8 @@ from steps.table.data_warnings import WarningInputs, rows_by_column
 from steps.table.drift import PartitionVariance
 from steps.table.sample import Sample
 
-Told = tuple[str, dict[str, pa.Table]]
-"""A partition's id, empty for the whole table, and its rows by table."""
+PartitionRows = tuple[str, dict[str, pa.Table]]
+"""ID of a partition, empty for the whole table, and its rows by table."""
 
 _EMPTY = {name: arrow_schema_of(table).empty_table() for name, table in DATASET_TABLES.items()}
 
@@ -83,7 +83,7 @@ def whole_table(uri: str, columns: Sequence[str], storage: Storage) -> pa.Table:
             raise DamagedError(uri, " ".join(str(error).split())[:200]) from error
 
 
-def partitions(dataset: DatasetLayout, storage: Storage) -> Iterator[Told]:
+def partitions(dataset: DatasetLayout, storage: Storage) -> Iterator[PartitionRows]:
     """Yield the rows of each partition in all tables, in the order of the index; then of all rows.
 
     Raises:
@@ -96,15 +96,15 @@ def partitions(dataset: DatasetLayout, storage: Storage) -> Iterator[Told]:
     }
     waiting = {name: next(stream, None) for name, stream in streams.items()}
     while (first := waiting[COLUMN_STATISTICS.name]) is not None:
-        told = {}
+        rows = {}
         for name, stream in streams.items():
             found = waiting[name]
             if found is None or found[0] != first[0]:  # nothing frequent, no number
-                told[name] = _EMPTY[name]
+                rows[name] = _EMPTY[name]
                 continue
-            told[name] = found[1]
+            rows[name] = found[1]
             waiting[name] = next(stream, None)
-        yield first[0], told
+        yield first[0], rows
     left = [name for name, found in waiting.items() if found is not None]
     if left:
         raise DamagedError(dataset.statistics_table(left[0], "parquet"), "it is out of order")

@@ -30,7 +30,7 @@ class Metric:
         constant: the constant prediction for the metric, given training rows.
         gain: True if larger is better; the loss is then 1 - value.
         additive: whether the value follows from means over rows. If not, the pooled value stands
-            beside one constant for all folds: constants that differ from fold to fold rank rows
+            is compared with one constant for all folds: constants that differ per fold rank rows
             of one fold above those of another, or name several classes, as no constant can.
     """
 
@@ -141,7 +141,7 @@ def _possible_prior(target: Floats, weight: Floats, classes: int) -> Floats:
     """Return the prior; a class without training rows gets half an average row's share.
 
     The log loss of a probability of 0 is infinite, or whatever the clipping makes of it: any
-    trainer that leaves a little to what it has not seen would shine beside such a constant.
+    trainer that leaves a little to what it has not seen would beat such a constant.
     """
     counts = np.bincount(target.astype(np.intp), weights=weight, minlength=classes)
     counts[counts == 0] = weight.mean() / 2
