@@ -27,9 +27,9 @@ def load_adapter(path: str, uri: str, field: str, extra: str) -> Any:  # noqa: A
 
     Args:
         path: ``module:attribute`` of the adapter.
-        uri: that needs it.
-        field: of the spec that holds the URI, for the error.
-        extra: of the package ``refeed`` that installs what the adapter imports.
+        uri: the URI that needs the adapter.
+        field: the spec field that contains the URI, for the error.
+        extra: the extra of the package ``refeed`` that installs what the adapter imports.
 
     Raises:
         SpecError: a module that the adapter imports is not installed.

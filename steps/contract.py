@@ -407,8 +407,8 @@ class RunAddress:
 
     Attributes:
         root: the artifact root.
-        project: of the run.
-        experiment: of the run.
+        project: project of the run.
+        experiment: experiment of the run.
         run: its id.
     """
 
@@ -474,8 +474,8 @@ def step_command(step: Step, address: RunAddress, **options: str | int) -> list[
     """Return the command line of a step in a pod, of values or of placeholders.
 
     Args:
-        step: to run.
-        address: of the run.
+        step: the step to run.
+        address: address of the run.
         options: further options of that step, such as ``shard=3``.
     """
     more = [f"--{name.replace('_', '-')}={value}" for name, value in options.items()]

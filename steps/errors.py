@@ -81,8 +81,8 @@ class Problem:
         message: the value, and what is allowed or why it matters.
         hint: what to do.
         code: the kind of problem.
-        line: in the file, from 1; 0 if unknown.
-        column: in the line, from 1; 0 if unknown.
+        line: line in the file, from 1; 0 if unknown.
+        column: column in the line, from 1; 0 if unknown.
     """
 
     where: str
@@ -109,13 +109,13 @@ class SpecError(TerminalError):
     def __init__(self, path: str, problems: list[Problem]) -> None:
         self.path = path
         self.problems = sorted(problems, key=lambda problem: problem.position)
-        super().__init__("\n".join(self._line(problem) for problem in self.problems))
-
-    def _line(self, problem: Problem) -> str:
-        place = f"{self.path}:{problem.line}:{problem.column}" if problem.line else self.path
-        where = f"{problem.where}: " if problem.where else ""
-        hint = f"\n    {problem.hint}" if problem.hint else ""
-        return f"{place}: {where}{problem.message}{hint}"
+        lines = []
+        for problem in self.problems:
+            place = f"{path}:{problem.line}:{problem.column}" if problem.line else path
+            where = f"{problem.where}: " if problem.where else ""
+            hint = f"\n    {problem.hint}" if problem.hint else ""
+            lines.append(f"{place}: {where}{problem.message}{hint}")
+        super().__init__("\n".join(lines))
 
 
 class DataError(TerminalError):
@@ -126,7 +126,7 @@ class DamagedError(DataError):
     """An artifact cannot be read: it was truncated or changed.
 
     Args:
-        uri: of the artifact.
+        uri: URI of the artifact.
         cause: message of the error that reading it raised.
         hint: what to do, where the artifact cannot be computed again.
     """
@@ -157,7 +157,7 @@ class MissingInputError(RefeedError):
     Args:
         message: see ``RefeedError``.
         hint: see ``RefeedError``.
-        uri: of the object in storage, if it is one.
+        uri: URI of the object in storage, if it is one.
     """
 
     exit_code = 66

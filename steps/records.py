@@ -112,7 +112,7 @@ class PartitionIndex:
         content: digest of rows, columns and partition column; the same for every part format.
         columns: the schema, sorted by column name.
         partition_by: name of the partition column.
-        format: of the part files, ``parquet`` or ``csv``.
+        format: format of the part files, ``parquet`` or ``csv``.
         entries: one per partition, sorted by key.
     """
 
@@ -140,7 +140,7 @@ class PartitionIndex:
         raise KeyError(name)
 
     def to_json(self) -> str:
-        """The text that is stored as ``index.json``."""
+        """Return the text that is stored as ``index.json``."""
         # Not asdict: it would copy each number of each partition, which dominates the time.
         entries = [{**vars(entry), "key": vars(entry.key)} for entry in self.entries]
         columns = [vars(column) for column in self.columns]
@@ -151,19 +151,18 @@ class PartitionIndex:
         """Read what ``to_json`` wrote."""
         raw = json.loads(text)
         raw["columns"] = tuple(Column(**column) for column in raw["columns"])
-        raw["entries"] = tuple(_entry(entry) for entry in raw["entries"])
+        raw["entries"] = tuple(
+            PartitionEntry(
+                key=PartitionKey(**entry["key"]),
+                rows=entry["rows"],
+                missing=tuple(entry["missing"]),
+                content=entry["content"],
+                parts=tuple(entry["parts"]),
+                bytes=entry["bytes"],
+            )
+            for entry in raw["entries"]
+        )
         return cls(**raw)
-
-
-def _entry(raw: dict[str, Json]) -> PartitionEntry:
-    return PartitionEntry(
-        key=PartitionKey(**raw["key"]),
-        rows=raw["rows"],
-        missing=tuple(raw["missing"]),
-        content=raw["content"],
-        parts=tuple(raw["parts"]),
-        bytes=raw["bytes"],
-    )
 
 
 @dataclass(frozen=True)
@@ -171,13 +170,13 @@ class Roles:
     """The role of each column of a dataset.
 
     Attributes:
-        partition_by: names the partition of a row.
-        target: is predicted.
-        features: are predicted from, in the order of the spec.
-        categorical: those features whose values are levels without order.
-        weight: how much a row counts; None if all rows count the same.
-        group: rows with the same value are in the same fold; None if every row is on its own.
-        time: orders the folds of method time; None for the others.
+        partition_by: column whose value names the partition of a row.
+        target: column to predict.
+        features: columns that the models use, in the order of the spec.
+        categorical: features whose values are levels without order.
+        weight: column with the weight of a row; None if all rows count the same.
+        group: column whose equal values share a fold; None if every row is on its own.
+        time: column that orders the folds of method time; None for other methods.
     """
 
     partition_by: str
@@ -197,18 +196,18 @@ class RunRequest:
         project: isolation unit.
         experiment: the spec's name.
         run: the run's id.
-        spec_hash: of the resolved spec, without URIs, labels and execution.
+        spec_hash: hash of the resolved spec, without URIs, labels and execution.
         dataset: the dataset's hash.
         grid: hash of the shared grid.
-        roles: of the columns.
+        roles: roles of the columns.
         task: regression, binary or multiclass.
-        classes: of the whole dataset, in order of their value; empty for a regression.
+        classes: classes of the whole dataset in order of their value; empty for a regression.
         min_rows: rows with a target that a partition must have.
         max_levels: levels per category before the rarest are merged.
         trainer: ``{"name": ..., "params": {...}}`` with all defaults filled in.
         evaluate: the spec's part, with all defaults.
         explain: the spec's part, with all defaults.
-        versions: of Refeed and of the libraries that shape a number.
+        versions: versions of Refeed and of the libraries that shape a number.
         max_failed_fraction: share of partitions that may fail before the run counts as failed.
         force: the run has a cache of its own, so nothing that was computed before is used.
         label: the user's own note.
@@ -290,7 +289,7 @@ class PodRecord:
 
     Attributes:
         pod: its name.
-        workflow: that it belongs to.
+        workflow: name of its workflow.
         step: such as ``split`` or ``train-small-00003``.
         number: counts the pods of this step of this workflow from 1.
         resource_class: name of the resource class whose memory it has.
@@ -337,7 +336,7 @@ class RunRecord:
         project: isolation unit that the run belongs to.
         experiment: the spec's name.
         run: the run's id; ids of one experiment sort by the time at which they began.
-        spec_hash: of the resolved spec, without URIs, labels and execution.
+        spec_hash: hash of the resolved spec, without URIs, labels and execution.
         dataset: the dataset's hash.
         status: ``running``, ``finished``, ``failed`` or ``stopped``.
         started: ISO 8601, UTC.

@@ -69,7 +69,7 @@ def retry_call(
         sleep: waits that many seconds.
 
     Raises:
-        Exception: that of the last call.
+        Exception: the error of the last call.
     """
     limits = [
         *([stop_after_attempt(attempts)] if attempts is not None else []),

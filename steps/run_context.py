@@ -16,8 +16,8 @@ class RunContext:
     """One run with its storage and experiment store.
 
     Attributes:
-        address: names the run.
-        storage: of the project's artifacts.
+        address: address of the run.
+        storage: storage of the project's artifacts.
         store: the project's experiment store.
     """
 
@@ -30,8 +30,8 @@ class RunContext:
         """Open storage and store of a run.
 
         Args:
-            address: names the run.
-            store: URI of the store; None for the one that lies with the artifacts.
+            address: address of the run.
+            store: URI of the store; None for the store in the artifact root.
 
         Raises:
             SpecError: root or store need an adapter that is unknown or not installed.

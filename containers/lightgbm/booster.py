@@ -59,7 +59,7 @@ class LightGBMModel:
 
     @cached_property
     def shapley(self) -> Shapley:
-        """What SHAP values need of the trees."""
+        """The tables of the trees that SHAP values are computed from."""
         return Shapley(self.forest)
 
     @property
@@ -81,12 +81,17 @@ def fit(data: TrainingData, options: dict[str, Any], objective: str, rounds: int
     """Train a booster.
 
     Args:
-        data: the rows.
+        data: rows to train on.
         options: LightGBM's parameters that the user chooses, less the two below.
         objective: loss of a regression; classes have their own.
         rounds: boosting rounds.
     """
-    params = {**options, **_FIXED, **_task_params(data, objective), "seed": data.seed}
+    task: dict[str, Any] = {"objective": data.task}
+    if data.task == "regression":
+        task = {"objective": _OBJECTIVES[objective]}
+    elif data.task == "multiclass":
+        task["num_class"] = len(data.classes)
+    params = {**options, **_FIXED, **task, "seed": data.seed}
     features = data.features
     dataset = lightgbm.Dataset(
         features.values,
@@ -104,24 +109,16 @@ def fit(data: TrainingData, options: dict[str, Any], objective: str, rounds: int
     return LightGBMModel(booster.model_to_string())
 
 
-def _task_params(data: TrainingData, objective: str) -> dict[str, Any]:
-    if data.task == "regression":
-        return {"objective": _OBJECTIVES[objective]}
-    if data.task == "binary":
-        return {"objective": "binary"}
-    return {"objective": "multiclass", "num_class": len(data.classes)}
-
-
 def predict(model: LightGBMModel, values: Floats) -> Floats:
-    """Raw scores, shape (rows, outputs)."""
+    """Return raw scores; shape (rows, outputs)."""
     scores = model.booster.predict(values, raw_score=True, num_threads=1)
     return np.asarray(scores, dtype=np.float64).reshape(len(values), model.outputs)
 
 
 def contributions(model: LightGBMModel, values: Floats) -> tuple[Floats, Floats]:
-    """Path-dependent SHAP values.
+    """Return path-dependent SHAP values.
 
-    Ours where they are faster, else LightGBM's; both are the same but for rounding.
+    They are ours where those are faster, else LightGBM's; both are the same but for rounding.
 
     Returns:
         Shapes (rows, columns, outputs) and (outputs,).
@@ -129,11 +126,11 @@ def contributions(model: LightGBMModel, values: Floats) -> tuple[Floats, Floats]
     if model.shapley.worthwhile(len(values)):
         return model.shapley.values(values), model.shapley.base()
     rows, columns = values.shape
-    told = model.booster.predict(values, pred_contrib=True, num_threads=1)
-    by_output = np.asarray(told).reshape(rows, model.outputs, columns + 1)
+    flat = model.booster.predict(values, pred_contrib=True, num_threads=1)
+    by_output = np.asarray(flat).reshape(rows, model.outputs, columns + 1)
     return by_output[:, :, :-1].transpose(0, 2, 1), by_output[0, :, -1].copy()
 
 
 def gain(model: LightGBMModel) -> Floats:
-    """Total gain of the splits on each column, shape (columns,)."""
+    """Return the total gain of the splits on each column; shape (columns,)."""
     return np.asarray(model.booster.feature_importance("gain"), dtype=np.float64)

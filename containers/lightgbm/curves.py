@@ -24,8 +24,6 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from numpy.typing import NDArray
 
     from containers.lightgbm.forest import Forest
@@ -57,7 +55,7 @@ class _Block:
 
 @dataclass(frozen=True)
 class _Detours:
-    """Which conditions make E_n of the nodes below another node of their own column.
+    """The conditions that make E_n of the nodes below another node of their own column.
 
     Attributes:
         nodes: those nodes, shape (nested,).
@@ -93,7 +91,7 @@ class Walk:
         self._keepable = _KEPT_BYTES // (kept_per_row * self._rows)
 
     def curves(self, column: int, points: Floats) -> Floats:
-        """Scores of every row with one column set to each point.
+        """Return the scores of every row with one column set to each point.
 
         Returns:
             Shape (rows, points, outputs).
@@ -104,7 +102,13 @@ class Walk:
         inside = _inside(forest, nodes, right)
         # Rows vary fastest in memory: that suits the products here and a mean over the rows.
         scores = np.empty((forest.outputs, len(points), len(self.values)))
-        for rows, block in self._blocks():
+        for number, start in enumerate(range(0, len(self.values), self._rows)):
+            rows = slice(start, start + self._rows)
+            block = self._kept.get(number)
+            if block is None:
+                block = _walk(forest, self._detours, self.values[rows])
+                if len(self._kept) < self._keepable:
+                    self._kept[number] = block
             for output in range(forest.outputs):
                 own = forest.nodes_of(column, output)
                 at = slice(own.start - nodes.start, own.stop - nodes.start)
@@ -112,16 +116,6 @@ class Walk:
                 change = _change(block, own, right[at], inside[at], nested)
                 np.add(block.score[output], change, out=scores[output, :, rows])
         return scores.transpose(2, 1, 0)
-
-    def _blocks(self) -> Iterator[tuple[slice, _Block]]:
-        for number, start in enumerate(range(0, len(self.values), self._rows)):
-            rows = slice(start, start + self._rows)
-            block = self._kept.get(number)
-            if block is None:
-                block = _walk(self._forest, self._detours, self.values[rows])
-                if len(self._kept) < self._keepable:
-                    self._kept[number] = block
-            yield rows, block
 
 
 def _change(block: _Block, own: slice, right: Bools, inside: Bools, nested: int) -> Floats:
@@ -144,7 +138,7 @@ def _change(block: _Block, own: slice, right: Bools, inside: Bools, nested: int)
 
 
 def _inside(forest: Forest, nodes: slice, right: Bools) -> Bools:
-    """I_n of the points, shape (nodes, points): whether the column's conditions above n hold."""
+    """Return I_n of the points, shape (nodes, points): the column's conditions above n hold."""
     inside = np.ones_like(right)
     depth = forest.same_depth[nodes]
     for level in range(1, depth.max(initial=0) + 1):
@@ -175,13 +169,7 @@ def _walk(forest: Forest, detours: _Detours, values: Floats) -> _Block:
         right_value = value[forest.right[nodes_of_level]]
         value[nodes_of_level] = np.where(right[nodes_of_level], right_value, left_value)
         step[nodes_of_level] = np.subtract(right_value, left_value, out=right_value)
-    step *= _others_hold(forest, detours, right)
-    score = np.stack([value[roots].sum(axis=0) for roots in forest.roots])
-    return _Block(score=score, step=step, right=right)
-
-
-def _others_hold(forest: Forest, detours: _Detours, right: Bools) -> Bools:
-    """E_n of the rows, shape (nodes, rows): whether the other columns' conditions above n hold."""
+    # E_n: whether the other columns' conditions above n hold.
     hold = np.ones_like(right)
     for level in forest.levels[1:]:
         parent = forest.parent[level]
@@ -190,7 +178,9 @@ def _others_hold(forest: Forest, detours: _Detours, right: Bools) -> Bools:
     for which, ancestor, side in detours.steps:
         apart[which] &= right[ancestor] == side[:, None]
     hold[detours.nodes] = apart
-    return hold
+    step *= hold
+    score = np.stack([value[roots].sum(axis=0) for roots in forest.roots])
+    return _Block(score=score, step=step, right=right)
 
 
 def _detours(forest: Forest) -> _Detours:

@@ -35,16 +35,16 @@ _MISSING_NAN = 2
 
 @dataclass(frozen=True)
 class Splits:
-    """What each node asks of its column; all arrays have one entry per node.
+    """The conditions of all nodes on their columns; all arrays have one entry per node.
 
     Attributes:
         column: position of the column.
         threshold: a number of at most this goes left (numeric nodes).
-        categorical: whether the column holds codes.
-        default_right: where missing values go, if the node knows a missing value (numeric nodes).
-        zero_missing: whether zero and NaN are the missing values (numeric nodes).
-        nan_missing: whether NaN is the missing value (numeric nodes).
-        members: shape (nodes, codes): the codes that go left (categorical nodes).
+        categorical: True if the column holds codes.
+        default_right: True if the missing values of the node go right (numeric nodes).
+        zero_missing: True if zero and NaN are the missing values (numeric nodes).
+        nan_missing: True if NaN is the missing value (numeric nodes).
+        members: codes that go left (categorical nodes); shape (nodes, codes).
     """
 
     column: Ints
@@ -60,7 +60,7 @@ class Splits:
 
         Args:
             nodes: nodes that all split on this column.
-            values: shape (values,).
+            values: values of the column; shape (values,).
 
         Returns:
             Shape (nodes, values), as ``Tree::Decision`` of include/LightGBM/tree.h decides.
@@ -68,16 +68,13 @@ class Splits:
         if nodes.start == nodes.stop:
             return np.zeros((0, len(values)), dtype=np.bool_)
         if self.categorical[nodes.start]:
-            return self._right_of_codes(nodes, values)
+            width = self.members.shape[1]
+            # NaN, negative and unknown codes belong to no set, so they share one more column.
+            known = (values > -1) & (values < width)
+            codes = np.where(known, values, width).astype(np.int64)
+            members = np.pad(self.members[nodes], ((0, 0), (0, 1)))
+            return np.logical_not(members[:, codes])
         return self._right_of_numbers(nodes, values)
-
-    def _right_of_codes(self, nodes: slice, values: Floats) -> Bools:
-        width = self.members.shape[1]
-        # NaN, negative and unknown codes are members of no set, so they share one further column.
-        known = (values > -1) & (values < width)
-        codes = np.where(known, values, width).astype(np.int64)
-        members = np.pad(self.members[nodes], ((0, 0), (0, 1)))
-        return np.logical_not(members[:, codes])
 
     def _right_of_numbers(self, nodes: slice, values: Floats) -> Bools:
         missing = np.isnan(values)
@@ -102,19 +99,19 @@ class Forest:
 
     Attributes:
         outputs: scores per row.
-        leaf_value: shape (leaves,).
+        leaf_value: value of each leaf; shape (leaves,).
         leaf_output: the output that each leaf adds to.
         leaf_cover: share of the tree's training rows in each leaf.
-        share: of each slot, the share of its parent's training rows; 1 at a root.
-        splits: what the nodes ask.
+        share: share of the parent's training rows in each slot; 1 at a root.
+        splits: conditions of the nodes.
         left: slot of each node's left child; ``right`` alike.
         right: see ``left``.
         parent: the parent of each node, -1 at a root.
-        is_right: whether each node is the right child of its parent.
+        is_right: True for a node that is the right child of its parent.
         levels: the nodes at each depth, the roots first.
         roots: root slots of the trees of each output.
         same: the nearest ancestor that splits on the same column, or -1.
-        same_right: whether each node lies right of that ancestor.
+        same_right: True for a node right of that ancestor.
         same_depth: how many ancestors split on the same column.
         bounds: shape (columns + 1, outputs): the nodes of column c and output o start at
             ``bounds[c, o]``; they end where the next ones start.
@@ -189,16 +186,24 @@ class _RawTrees:
         self.left = self._slots(_ints(trees, "left_child"))
         self.right = self._slots(_ints(trees, "right_child"))
         self.members = self._members(trees)
-        self.inner_rows = _floats(trees, "internal_count")
-        self.leaf_rows = _floats(trees, "leaf_count")
+        inner_rows, self.leaf_rows = _floats(trees, "internal_count"), _floats(trees, "leaf_count")
+        self.rows = np.concatenate([inner_rows, self.leaf_rows])
+        self.share = np.ones(len(self.rows))  # of each slot, in its parent's training rows
+        self.parent = np.full(len(self.column), -1)
+        self.is_right = np.zeros(len(self.column), dtype=np.bool_)
+        for child in (self.left, self.right):
+            self.share[child] = self.rows[child] / inner_rows
+            inner = np.flatnonzero(child < len(self.column))
+            self.parent[child[inner]] = inner
+            self.is_right[child[inner]] = child is self.right
 
     def _slots(self, child: Ints) -> Ints:
-        """Children as slots; LightGBM writes leaf i of a tree as ``~i``, that is -1 - i."""
+        """Return children as slots; LightGBM writes leaf i of a tree as ``~i``, that is -1 - i."""
         leaf = len(self.column) + self.first_leaf[self.tree] + ~child
         return np.where(child < 0, leaf, self.first_node[self.tree] + child)
 
     def _members(self, trees: str) -> Bools:
-        """Shape (nodes, codes): the bit sets of the categorical nodes, one bit per code."""
+        """Return the bit sets of the categorical nodes, one bit per code; shape (nodes, codes)."""
         nodes = np.flatnonzero(self.decision & _CATEGORICAL)
         if not len(nodes):
             return np.zeros((len(self.column), 0), dtype=np.bool_)
@@ -222,8 +227,7 @@ class _RawTrees:
     def forest(self, columns: int) -> Forest:
         """Number the nodes by column, output and same-column depth."""
         count = len(self.column)
-        parent, is_right = self._parents()
-        same, same_right = _same_column(self.column, parent, is_right)
+        same, same_right = _same_column(self.column, self.parent, self.is_right)
         same_depth = _depths(same)
         output = self.tree % self.outputs
         order = np.lexsort((same_depth, output, self.column))
@@ -231,22 +235,24 @@ class _RawTrees:
         rank[order] = np.arange(count)
         rank[-1] = -1  # so that "no ancestor" stays -1
         slots = np.concatenate([rank[:-1], np.arange(count, count + len(self.leaf_value))])
-        depth = _depths(parent)[order]
+        depth = _depths(self.parent)[order]
         keys = self.column[order] * self.outputs + output[order]
         edges = np.arange((columns + 1) * self.outputs)
         root = np.where(self.leaves > 1, self.first_node[:-1], count + self.first_leaf[:-1])
-        share = self._shares()
+        # A tree that is a single leaf may count no training rows.
+        single = np.repeat(self.leaves == 1, self.leaves)
+        whole = np.where(single, 1.0, np.repeat(self.rows[root], self.leaves))
         return Forest(
             outputs=self.outputs,
             leaf_value=self.leaf_value,
             leaf_output=np.repeat(np.arange(len(self.leaves)) % self.outputs, self.leaves),
-            leaf_cover=self._cover(root),
-            share=np.concatenate([share[order], share[count:]]),
+            leaf_cover=np.where(single, 1.0, self.leaf_rows / whole),
+            share=np.concatenate([self.share[order], self.share[count:]]),
             splits=self._splits(order),
             left=slots[self.left[order]],
             right=slots[self.right[order]],
-            parent=rank[parent[order]],
-            is_right=is_right[order],
+            parent=rank[self.parent[order]],
+            is_right=self.is_right[order],
             levels=tuple(
                 np.flatnonzero(depth == level) for level in range(depth.max(initial=-1) + 1)
             ),
@@ -256,32 +262,6 @@ class _RawTrees:
             same_depth=same_depth[order],
             bounds=np.searchsorted(keys, edges).reshape(columns + 1, self.outputs),
         )
-
-    def _shares(self) -> Floats:
-        """Of each slot, in LightGBM's order: its share of its parent's training rows."""
-        rows = np.concatenate([self.inner_rows, self.leaf_rows])
-        share = np.ones(len(rows))
-        for child in (self.left, self.right):
-            share[child] = rows[child] / self.inner_rows
-        return share
-
-    def _cover(self, root: Ints) -> Floats:
-        """Each leaf's share of its tree's training rows; a tree that is a leaf may count none."""
-        rows = np.concatenate([self.inner_rows, self.leaf_rows])
-        single = np.repeat(self.leaves == 1, self.leaves)
-        whole = np.where(single, 1.0, np.repeat(rows[root], self.leaves))
-        return np.where(single, 1.0, self.leaf_rows / whole)
-
-    def _parents(self) -> tuple[Ints, Bools]:
-        """Each node's parent (-1 at a root), and whether it is the right child."""
-        count = len(self.column)
-        parent = np.full(count, -1)
-        is_right = np.zeros(count, dtype=np.bool_)
-        for child in (self.left, self.right):
-            inner = np.flatnonzero(child < count)
-            parent[child[inner]] = inner
-            is_right[child[inner]] = child is self.right
-        return parent, is_right
 
     def _splits(self, order: Ints) -> Splits:
         decision = self.decision[order]
@@ -298,7 +278,7 @@ class _RawTrees:
 
 
 def _same_column(column: Ints, parent: Ints, is_right: Bools) -> tuple[Ints, Bools]:
-    """Nearest ancestor on the same column (or -1), and whether a node lies right of it."""
+    """Return the nearest ancestor on the same column (or -1), and True for a node right of it."""
     ancestor, right = parent.copy(), is_right.copy()
     open_ = np.flatnonzero(ancestor >= 0)
     while len(open_):
@@ -320,7 +300,7 @@ def _depths(ancestor: Ints) -> Ints:
 
 
 def _lines(text: str, key: str) -> list[str]:
-    """What follows ``key=`` in every line that starts so."""
+    """Return the text after ``key=`` of every line that starts with it."""
     return re.findall(rf"^{key}=(.*)$", text, re.MULTILINE)
 
 

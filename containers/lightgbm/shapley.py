@@ -57,12 +57,12 @@ class _Paths:
     A pair is a leaf and a feature of its path; pairs are in the order of the leaves.
 
     Attributes:
-        column: of each pair, shape (pairs,).
+        column: column of each pair; shape (pairs,).
         share: z of each pair.
         features: m of each leaf, shape (leaves,).
         first: the first pair of each leaf.
-        node: of each condition, in the order of the pairs, shape (conditions,).
-        right: whether the path leaves that node to the right.
+        node: node of each condition, in the order of the pairs; shape (conditions,).
+        right: True if the path leaves that node to the right.
         start: the first condition of each pair, and an end, shape (pairs + 1,).
     """
 
@@ -76,7 +76,7 @@ class _Paths:
 
 
 class Shapley:
-    """What the SHAP values of any rows need of a forest."""
+    """The paths of a forest, from which the SHAP values of any rows are computed."""
 
     def __init__(self, forest: Forest) -> None:
         self._forest = forest
@@ -110,14 +110,14 @@ class Shapley:
         return phi.transpose(2, 0, 1)
 
     def _chunks(self) -> Iterator[Ints]:
-        """Leaves of equally many features, few enough for their tables to stay in the cache."""
+        """Yield leaves of equally many features, few enough that the cache holds their tables."""
         for count in np.unique(self._paths.features[self._paths.features > 0]):
             leaves = np.flatnonzero(self._paths.features == count)
             size = min(_CHUNK_LEAVES, max(1, _TABLE_ENTRIES // int(count * 2**count)))
             yield from (leaves[at : at + size] for at in range(0, len(leaves), size))
 
     def _tables(self, leaves: Ints) -> Floats:
-        """Shape (leaves, m, 2^m); bit k of the last position is o of the leaf's k-th feature."""
+        """Return tables of shape (leaves, m, 2^m); bit k of the last position is o of feature k."""
         share = self._paths.share[self._pairs(leaves)]
         count = share.shape[1]
         points, weights = np.polynomial.legendre.leggauss((count + 1) // 2)
@@ -135,7 +135,7 @@ class Shapley:
         return np.where(bits, through, past)
 
     def _pairs(self, leaves: Ints) -> Ints:
-        """Shape (leaves, m): the pairs of leaves that have m features each."""
+        """Return the pairs of leaves that have m features each; shape (leaves, m)."""
         count = int(self._paths.features[leaves[0]])
         return self._paths.first[leaves, None] + np.arange(count)
 
@@ -143,23 +143,20 @@ class Shapley:
         """Return the bits of each row as a number, shape (leaves, rows).
 
         Args:
-            leaves: of equally many features.
-            right: where the rows go, shape (nodes, rows).
+            leaves: leaves whose paths have equally many features.
+            right: True where a row goes right; shape (nodes, rows).
         """
+        paths = self._paths
         cases = np.zeros((len(leaves), right.shape[1]), dtype=np.int64)
         for k, pairs in enumerate(self._pairs(leaves).T):
-            cases |= self._met(pairs, right).astype(np.int64) << k
+            # A row meets a pair if it meets all of the path's conditions on that feature.
+            at, stop = paths.start[pairs], paths.start[pairs + 1]
+            met = right[paths.node[at]] == paths.right[at, None]
+            while len(more := np.flatnonzero((at := at + 1) < stop)):
+                condition = at[more]
+                met[more] &= right[paths.node[condition]] == paths.right[condition, None]
+            cases |= met.astype(np.int64) << k
         return cases
-
-    def _met(self, pairs: Ints, right: Bools) -> Bools:
-        """Return, per pair and row, whether all conditions on the pair's feature are met."""
-        paths = self._paths
-        at, stop = paths.start[pairs], paths.start[pairs + 1]
-        met: Bools = right[paths.node[at]] == paths.right[at, None]
-        while len(more := np.flatnonzero((at := at + 1) < stop)):
-            condition = at[more]
-            met[more] &= right[paths.node[condition]] == paths.right[condition, None]
-        return met
 
     def _add(self, leaves: Ints, tables: Floats, cases: Ints, phi: Floats) -> None:
         """Look up and add to ``phi``, of shape (columns, outputs, rows)."""
@@ -174,8 +171,21 @@ class Shapley:
 
 
 def _paths(forest: Forest) -> _Paths:
-    """Climb from all leaves at once."""
-    leaf, node, right, share = _climb(forest)
+    slots = forest.nodes + len(forest.leaf_value)
+    parent, is_right = np.full(slots, -1), np.zeros(slots, dtype=np.bool_)
+    for child in (forest.left, forest.right):
+        parent[child] = np.arange(forest.nodes)
+        is_right[child] = child is forest.right
+    # Climb from all leaves at once: leaf, node, side and share of training rows per condition.
+    climbing = np.arange(len(forest.leaf_value))
+    slot = forest.nodes + climbing
+    climbed = []
+    while len(slot):
+        above = parent[slot] >= 0
+        climbing, slot = climbing[above], slot[above]
+        climbed.append((climbing, parent[slot], is_right[slot], forest.share[slot]))
+        slot = parent[slot]
+    leaf, node, right, share = (np.concatenate(each) for each in zip(*climbed, strict=True))
     column = forest.splits.column[node]
     order = np.lexsort((column, leaf))
     key = (leaf * forest.columns + column)[order]
@@ -191,22 +201,3 @@ def _paths(forest: Forest) -> _Paths:
         right=right[order],
         start=np.append(start, len(key)),
     )
-
-
-def _climb(forest: Forest) -> tuple[Ints, Ints, Bools, Floats]:
-    """Leaf, node, side and share of training rows of every condition."""
-    slots = forest.nodes + len(forest.leaf_value)
-    parent, is_right = np.full(slots, -1), np.zeros(slots, dtype=np.bool_)
-    for child in (forest.left, forest.right):
-        parent[child] = np.arange(forest.nodes)
-        is_right[child] = child is forest.right
-    leaf = np.arange(len(forest.leaf_value))
-    slot = forest.nodes + leaf
-    climbed = []
-    while len(slot):
-        above = parent[slot] >= 0
-        leaf, slot = leaf[above], slot[above]
-        climbed.append((leaf, parent[slot], is_right[slot], forest.share[slot]))
-        slot = parent[slot]
-    leaves, nodes, sides, shares = (np.concatenate(each) for each in zip(*climbed, strict=True))
-    return leaves, nodes, sides, shares

@@ -88,7 +88,7 @@ class LightGBMTrainer(Trainer[LightGBMParams, "LightGBMModel"]):
         return booster.fit(data, options, self.params.objective, self.params.rounds)
 
     def predict(self, model: LightGBMModel, features: Features) -> Floats:
-        """Raw scores, shape (rows, outputs)."""
+        """Return raw scores; shape (rows, outputs)."""
         from containers.lightgbm import booster  # noqa: PLC0415 - heavy
 
         return booster.predict(model, features.values)
@@ -96,14 +96,14 @@ class LightGBMTrainer(Trainer[LightGBMParams, "LightGBMModel"]):
     def response_curves(
         self, model: LightGBMModel, features: Features, column: int, points: Floats
     ) -> Floats:
-        """As the base class says, to the last few bits, but from one walk over the trees.
+        """Return the curves of the base class, up to the last bits, from one walk over the trees.
 
         The walk is shared by all calls with the same ``features.values`` (the same object).
         """
         return model.walk(features.values).curves(column, points)
 
     def shap_values(self, model: LightGBMModel, features: Features) -> ShapValues:
-        """Path-dependent TreeSHAP: a feature that is not known follows the training rows."""
+        """Return path-dependent TreeSHAP values: an unknown feature follows the training rows."""
         from containers.lightgbm import booster  # noqa: PLC0415 - heavy
 
         values, base = booster.contributions(model, features.values)

@@ -20,8 +20,8 @@ class NumericColumn:
     """One term: ``(value - mean) / scale``, a missing value replaced by the training median.
 
     Attributes:
-        median: of the training values that are there (the lower one of two); 0 if there are none.
-        mean: of the training values, missing ones replaced.
+        median: median of the known training values (the lower one of two); 0 without any.
+        mean: mean of the training values, missing ones replaced.
         scale: their standard deviation (divisor n); 0 if they are all the same, and then the term
             is always 0.
     """
@@ -36,7 +36,7 @@ class NumericColumn:
         return 1
 
     def encode(self, values: Floats) -> Floats:
-        """Shape (values,) to (values, 1)."""
+        """Return the term of each value; shape (values, 1)."""
         if not self.scale:
             return np.zeros((len(values), 1))
         filled = np.where(np.isnan(values), self.median, values)
@@ -52,7 +52,7 @@ class CategoricalColumn:
     partition does not have is all zeros.
 
     Attributes:
-        levels: of the partition, in the order of their codes.
+        levels: levels of the partition, in the order of their codes.
     """
 
     levels: tuple[str, ...]
@@ -63,7 +63,7 @@ class CategoricalColumn:
         return len(self.levels) + 1
 
     def encode(self, values: Floats) -> Floats:
-        """Shape (values,) to (values, terms)."""
+        """Return the terms of each value; shape (values, terms)."""
         missing = np.isnan(values)
         codes = np.arange(float(len(self.levels)))
         return np.column_stack([values[:, None] == codes, missing]).astype(np.float64)
@@ -85,13 +85,13 @@ class Encoding:
 
     @property
     def slices(self) -> tuple[slice, ...]:
-        """Which terms belong to each column."""
+        """The terms of each column."""
         stops = np.cumsum([column.terms for column in self.columns]).tolist()
         starts = [0, *stops[:-1]]
         return tuple(slice(start, stop) for start, stop in zip(starts, stops, strict=True))
 
     def encode(self, values: Floats) -> Floats:
-        """Shape (rows, columns) to (rows, terms)."""
+        """Return the terms of rows of shape (rows, columns); shape (rows, terms)."""
         terms = np.empty((len(values), self.terms))
         for position, own in enumerate(self.slices):
             terms[:, own] = self.columns[position].encode(values[:, position])
@@ -102,8 +102,8 @@ def learn_encoding(features: Features, weight: Floats) -> Encoding:
     """Return medians and scales of the training rows; a row of weight 2 counts as two rows.
 
     Args:
-        features: of the training rows.
-        weight: shape (rows,), above 0.
+        features: features of the training rows.
+        weight: weights above 0; shape (rows,).
     """
     columns = [
         _numeric(features.values[:, position], weight)
@@ -115,11 +115,11 @@ def learn_encoding(features: Features, weight: Floats) -> Encoding:
 
 
 def _numeric(values: Floats, weight: Floats) -> NumericColumn:
-    there = ~np.isnan(values)
-    if not there.any():
+    is_known = ~np.isnan(values)
+    if not is_known.any():
         return NumericColumn(median=0.0, mean=0.0, scale=0.0)
-    known = values[there]
-    median = np.quantile(known, 0.5, weights=weight[there], method="inverted_cdf")
+    known = values[is_known]
+    median = np.quantile(known, 0.5, weights=weight[is_known], method="inverted_cdf")
     if known.min() == known.max():  # rounding would give a tiny scale, and huge terms
         return NumericColumn(median=float(median), mean=float(median), scale=0.0)
     filled = np.where(np.isnan(values), median, values)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import asdict, dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -21,9 +21,9 @@ class LinearModel:
     """Scores are ``intercept + terms @ coefficients``.
 
     Attributes:
-        encoding: from features to terms.
-        coefficients: shape (terms, outputs).
-        intercept: shape (outputs,).
+        encoding: conversion of features to terms.
+        coefficients: coefficients of the terms; shape (terms, outputs).
+        intercept: score of a row whose terms are all 0; shape (outputs,).
         background: mean of the training terms, shape (terms,).
     """
 
@@ -33,18 +33,18 @@ class LinearModel:
     background: Floats
 
     def scores(self, values: Floats) -> Floats:
-        """Shape (rows, columns) to (rows, outputs)."""
+        """Return the scores of rows of shape (rows, columns); shape (rows, outputs)."""
         scores: Floats = self.encoding.encode(values) @ self.coefficients + self.intercept
         return scores
 
     def effect(self, column: int, values: Floats) -> Floats:
-        """What values of one column add to the scores, shape (values, outputs)."""
+        """Return how much values of one column add to the scores; shape (values, outputs)."""
         own = self.encoding.slices[column]
         effect: Floats = self.encoding.columns[column].encode(values) @ self.coefficients[own]
         return effect
 
     def curves(self, values: Floats, column: int, points: Floats) -> Floats:
-        """Scores with one column set to each point, shape (rows, points, outputs)."""
+        """Return the scores with one column set to each point; shape (rows, points, outputs)."""
         others = self.scores(values) - self.effect(column, values[:, column])
         return others[:, None, :] + self.effect(column, points)[None, :, :]
 
@@ -67,7 +67,7 @@ class LinearModel:
         return np.stack(effects, axis=1), base
 
     def to_json(self) -> bytes:
-        """As JSON; Python writes floats so that they are read back bit by bit."""
+        """Return JSON; Python writes floats so that they are read back bit by bit."""
         content = {
             "columns": [asdict(column) for column in self.encoding.columns],
             "coefficients": self.coefficients.tolist(),
@@ -81,7 +81,13 @@ class LinearModel:
         """Read what ``to_json`` wrote."""
         read = json.loads(content)
         intercept = np.array(read["intercept"], dtype=np.float64)
-        encoding = Encoding(tuple(_column(column) for column in read["columns"]))
+        columns: list[Column] = [
+            CategoricalColumn(tuple(fields["levels"]))
+            if "levels" in fields
+            else NumericColumn(**fields)
+            for fields in read["columns"]
+        ]
+        encoding = Encoding(tuple(columns))
         coefficients = np.array(read["coefficients"], dtype=np.float64)
         return cls(
             encoding=encoding,
@@ -89,9 +95,3 @@ class LinearModel:
             intercept=intercept,
             background=np.array(read["background"], dtype=np.float64),
         )
-
-
-def _column(fields: dict[str, Any]) -> Column:
-    if "levels" in fields:
-        return CategoricalColumn(tuple(fields["levels"]))
-    return NumericColumn(**fields)

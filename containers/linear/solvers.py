@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import warnings
-from contextlib import contextmanager
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -15,8 +14,6 @@ from containers.linear.encoding import learn_encoding
 from containers.linear.model import LinearModel
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from numpy.typing import NDArray
 
     from containers.linear.trainer import LinearParams
@@ -35,42 +32,32 @@ def fit(data: TrainingData, params: LinearParams) -> LinearModel:
     Raises:
         NotConvergedError: see there.
     """
-    data, weight = _weighted(data)
+    if data.weight is None:
+        weight = np.ones(data.features.rows)
+    else:  # rows without weight do not count: a class that has only such rows is absent
+        rows = data.weight > 0
+        weight = data.weight[rows]
+        data = replace(data, features=data.features.take(rows), target=data.target[rows])
     encoding = learn_encoding(data.features, weight)
     terms = encoding.encode(data.features.values)
     solve = _regression if data.task == "regression" else _classification
-    with _convergence_required(params.max_iter):
-        coefficients, intercept = solve(terms, data, weight, params)
-    background = np.average(terms, axis=0, weights=weight)
-    return LinearModel(encoding, np.ascontiguousarray(coefficients), intercept, background)
-
-
-def _weighted(data: TrainingData) -> tuple[TrainingData, Floats]:
-    """Return the rows that count, and their weights: a class whose rows weigh nothing is absent."""
-    if data.weight is None:
-        return data, np.ones(data.features.rows)
-    rows = data.weight > 0
-    kept = replace(data, features=data.features.take(rows), target=data.target[rows])
-    return kept, data.weight[rows]
-
-
-@contextmanager
-def _convergence_required(max_iter: int) -> Iterator[None]:
     with warnings.catch_warnings():
         warnings.simplefilter("error", ConvergenceWarning)
         try:
-            yield
+            coefficients, intercept = solve(terms, data, weight, params)
         except ConvergenceWarning as warning:
             raise NotConvergedError(
-                f"not converged after max_iter={max_iter} iterations, so the coefficients would "
-                "depend on where the solver happened to stop; raise max_iter, alpha or tol"
+                f"not converged after max_iter={params.max_iter} iterations, so the coefficients "
+                "would depend on where the solver happened to stop; raise max_iter, alpha or tol"
             ) from warning
+    background = np.average(terms, axis=0, weights=weight)
+    return LinearModel(encoding, np.ascontiguousarray(coefficients), intercept, background)
 
 
 def _regression(
     terms: Floats, data: TrainingData, weight: Floats, params: LinearParams
 ) -> tuple[Floats, Floats]:
-    """Coefficients of shape (terms, 1), intercept of shape (1,)."""
+    """Return coefficients of shape (terms, 1), and the intercept of shape (1,)."""
     mean = np.average(data.target, weights=weight)
     scale = np.sqrt(np.average((data.target - mean) ** 2, weights=weight))
     if data.target.min() == data.target.max():
@@ -88,7 +75,7 @@ def _regression(
 def _classification(
     terms: Floats, data: TrainingData, weight: Floats, params: LinearParams
 ) -> tuple[Floats, Floats]:
-    """Coefficients of shape (terms, outputs), intercept of shape (outputs,)."""
+    """Return coefficients of shape (terms, outputs), and the intercept of shape (outputs,)."""
     count = len(data.classes)
     present = np.unique(data.target).astype(np.int64)
     margins, offset = _margins(terms, data, weight, params, len(present))
@@ -108,24 +95,20 @@ def _margins(
     """Return one margin per present class, adding up to 0: shapes (terms, present), (present,)."""
     if present == 1:
         return np.zeros((terms.shape[1], 1)), np.zeros(1)
-    solver = LogisticRegression(**_logistic_options(params, weight, data.seed))
-    solver.fit(terms, data.target, sample_weight=weight)
-    coefficients, intercept = solver.coef_.T, solver.intercept_
-    if present == 2:  # noqa: PLR2004 - then scikit-learn has one output, the log-odds
-        return coefficients / 2 * np.array([-1, 1]), intercept / 2 * np.array([-1, 1])
-    return coefficients - coefficients.mean(axis=1, keepdims=True), intercept - intercept.mean()
-
-
-def _logistic_options(params: LinearParams, weight: Floats, seed: int) -> dict[str, Any]:
-    """Scikit-learn's C multiplies the sum of the losses; alpha is per unit of weight."""
     options: dict[str, Any] = {
+        # C multiplies the sum of the losses; alpha is per unit of weight.
         "C": 1.0 / (params.alpha * weight.sum()),
         "max_iter": params.max_iter,
         "tol": params.tol,
     }
     if params.l1_ratio:
-        options |= {"solver": "saga", "l1_ratio": params.l1_ratio, "random_state": seed}
+        options |= {"solver": "saga", "l1_ratio": params.l1_ratio, "random_state": data.seed}
         # Up to scikit-learn 1.7 l1_ratio counts only with this; from 1.8 on it is deprecated.
         if LogisticRegression().get_params().get("penalty") == "l2":
             options["penalty"] = "elasticnet"
-    return options
+    solver = LogisticRegression(**options)
+    solver.fit(terms, data.target, sample_weight=weight)
+    coefficients, intercept = solver.coef_.T, solver.intercept_
+    if present == 2:  # noqa: PLR2004 - then scikit-learn has one output, the log-odds
+        return coefficients / 2 * np.array([-1, 1]), intercept / 2 * np.array([-1, 1])
+    return coefficients - coefficients.mean(axis=1, keepdims=True), intercept - intercept.mean()

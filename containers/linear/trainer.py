@@ -70,22 +70,25 @@ class LinearTrainer(Trainer[LinearParams, "LinearModel"]):
         return solvers.fit(data, self.params)
 
     def predict(self, model: LinearModel, features: Features) -> Floats:
-        """Raw scores, shape (rows, outputs)."""
+        """Return raw scores; shape (rows, outputs)."""
         return model.scores(features.values)
 
     def response_curves(
         self, model: LinearModel, features: Features, column: int, points: Floats
     ) -> Floats:
-        """In closed form: the column's effect is swapped for those of the points."""
+        """Return curves in closed form: the column's effect is swapped for those of the points."""
         return model.curves(features.values, column, points)
 
     def shap_values(self, model: LinearModel, features: Features) -> ShapValues:
-        """In closed form, against the mean of the training rows, features taken as independent."""
+        """Return SHAP values in closed form, against the mean of the training rows.
+
+        Features are taken as independent.
+        """
         values, base = model.contributions(features.values)
         return ShapValues(values=values, base=base)
 
     def save(self, model: LinearModel) -> bytes:
-        """Coefficients, intercepts, medians, scales and levels as JSON."""
+        """Return coefficients, intercepts, medians, scales and levels as JSON."""
         return model.to_json()
 
     def load(self, content: bytes) -> LinearModel:

@@ -43,8 +43,8 @@ class Layers:
     """One array per column; NaN where there is no row.
 
     Args:
-        partitions: that are laid out, in this order.
-        columns: of numbers.
+        partitions: partitions in the order of the first axis.
+        columns: names of the columns of numbers.
     """
 
     def __init__(self, partitions: Sequence[Identified], columns: Sequence[str]) -> None:
@@ -71,8 +71,8 @@ class Layers:
         """Put rows into the arrays.
 
         Args:
-            rows: with ``partition_id``, ``scale`` and the columns.
-            cells: where each belongs; shape (rows,).
+            rows: table with ``partition_id``, ``scale`` and the columns.
+            cells: cell of each row; shape (rows,).
         """
         self.widen(int(cells.max(initial=-1)) + 1)
         places = _codes(rows, "partition_id", self._identifiers), cells

@@ -50,16 +50,13 @@ def classes_to_show(curves: Sequence[Curves], positive: str) -> list[str]:
     classes = list(dict.fromkeys(each.class_ for each in curves))
     if positive in classes:
         return [positive]
-    weight = {
-        class_: _predicted([each for each in curves if each.class_ == class_]) for class_ in classes
-    }
+    weight = {}
+    for class_ in classes:
+        own = [each for each in curves if each.class_ == class_]
+        rows = sum(float(each.support.sum()) for each in own)
+        total = sum(float(np.nansum(each.value * each.support)) for each in own)
+        weight[class_] = total / rows if rows else -np.inf
     return sorted(classes, key=lambda class_: (-weight[class_], class_))[:MOST_CLASSES]
-
-
-def _predicted(curves: Sequence[Curves]) -> float:
-    rows = sum(float(each.support.sum()) for each in curves)
-    total = sum(float(np.nansum(each.value * each.support)) for each in curves)
-    return total / rows if rows else -np.inf
 
 
 def dependence_panels(
@@ -87,9 +84,10 @@ def _panel(curves: Curves, trained: Sequence[Partition], ident: str, every: int)
     usable = curves.usable
     away = curve_distances(curves)
     unusual = unusual_partitions(away)
+    of_class = f", class {curves.class_}" if curves.class_ else ""
     panel = Panel(
         ident=ident,
-        title=_title(curves),
+        title=f"Partial dependence on {curves.feature}{of_class}",
         labels=curves.labels,
         numbers=curves.numbers,
         lines=np.where(usable, curves.centred, np.nan),
@@ -128,8 +126,3 @@ def shown_consensus(centred: Floats, usable: Bools) -> Floats:
     """Return the consensus in cells that can be read for at least half of the partitions."""
     enough = usable.sum(axis=0) * 2 >= usable.any(axis=1).sum()
     return np.where(enough, consensus(centred, usable), np.nan)
-
-
-def _title(curves: Curves) -> str:
-    of_class = f", class {curves.class_}" if curves.class_ else ""
-    return f"Partial dependence on {curves.feature}{of_class}"

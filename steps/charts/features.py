@@ -49,10 +49,10 @@ class Section:
     """The section on the data.
 
     Attributes:
-        features: those that are shown, in order.
-        total: features that there are.
-        warnings: those that are shown: what each is about, and its words.
-        warnings_total: warnings that there are.
+        features: features that are shown, in order.
+        total: number of all features.
+        warnings: kind and message of the warnings that are shown.
+        warnings_total: number of all warnings.
     """
 
     features: tuple[FeatureLine, ...]
@@ -71,14 +71,17 @@ def data_section(read: Reader, features: Sequence[str], ranking: Sequence[str]) 
 
     Args:
         read: returns columns of a table, by its name.
-        features: in the order of the spec.
-        ranking: the most important first; may be empty.
+        features: names of the features, in the order of the spec.
+        ranking: names of the features, the most important first; may be empty.
     """
     warnings = whole(read, DATA_WARNINGS.name, ["kind", "column", "message"]).to_pylist()
     warned = [row["column"] or "" for row in warnings if row["kind"] != "few_rows"]
     about = _by_column(read, COLUMN_STATISTICS.name, COLUMN_STATISTICS.names)
     known = [name for name in features if name in about]
-    shown = _chosen(known, warned, ranking)
+    shown = known
+    if len(known) > MOST_FEATURES:
+        first = [*warned, *ranking, *known]
+        shown = list(dict.fromkeys(name for name in first if name in set(known)))[:MOST_FEATURES]
     top = _by_column(read, TOP_VALUES_TABLE.name, ["column", "value", "share"])
     buckets = _by_column(read, BUCKETS_TABLE.name, ["column", "low", "high", "count"])
     return Section(
@@ -99,20 +102,15 @@ def _by_column(read: Reader, name: str, columns: Sequence[str]) -> dict[str, lis
     return found
 
 
-def _chosen(features: list[str], warned: list[str], ranking: Sequence[str]) -> list[str]:
-    """Return all in the spec's order, or the most important ones."""
-    if len(features) <= MOST_FEATURES:
-        return features
-    there = set(features)
-    order = dict.fromkeys(name for name in [*warned, *ranking, *features] if name in there)
-    return list(order)[:MOST_FEATURES]
-
-
 def _line(
     ident: str, row: Row, top: Sequence[Row], buckets: Sequence[Row], warned: bool
 ) -> FeatureLine:
     kind, rows, missing = row["type"], row["rows"] or 0, row["missing"] or 0
     exact = row["distinct_exact"] is not False
+    extent = ""
+    if kind not in {"string", "bool"} and row["min"] is not None:
+        low, high = value_text(kind, row["min"]), value_text(kind, row["max"])
+        extent = low if low == high else f"{low} to {high}"
     return FeatureLine(
         name=row["column"] or "",
         type=kind,
@@ -120,7 +118,7 @@ def _line(
         missing_rows=text.plural(missing, "row"),
         distinct=("" if exact else "about ") + text.count(row["distinct"]),
         typical=_typical(row, top),
-        range=_range(row),
+        range=extent,
         chart=_chart(ident, row, top, buckets),
         warned=warned,
     )
@@ -167,13 +165,6 @@ def _typical(row: Row, top: Sequence[Row]) -> str:
     return f"{text.number(row['mean'])} ± {text.number(row['sd'])}"
 
 
-def _range(row: Row) -> str:
-    if row["type"] in {"string", "bool"} or row["min"] is None:
-        return ""
-    low, high = (value_text(row["type"], row[name]) for name in ("min", "max"))
-    return low if low == high else f"{low} to {high}"
-
-
 def _chart(ident: str, row: Row, top: Sequence[Row], buckets: Sequence[Row]) -> Markup:
     """Return ten buckets of equal width, or the most frequent levels; empty without either."""
     name, levels = row["column"] or "", row["type"] in {"string", "bool"}
@@ -182,29 +173,19 @@ def _chart(ident: str, row: Row, top: Sequence[Row], buckets: Sequence[Row]) -> 
     )
     if not heights or not max(heights):
         return Markup("")
-    return picture(
-        ident,
-        _SIZE,
-        f"Values of {text.elide(name, 60)}",
-        _levels_words(top) if levels else _buckets_words(row, buckets),
-        *_bars(heights, narrow=levels),
-    )
-
-
-def _levels_words(top: Sequence[Row]) -> str:
-    named = [
-        f"{text.elide(each['value'] or '', 60)}: {share_text(each['share'] or 0, 1)}"
-        for each in top
-    ]
-    return "The most frequent values. " + "; ".join(named)
-
-
-def _buckets_words(row: Row, buckets: Sequence[Row]) -> str:
-    total = sum(each["count"] for each in buckets)
-    fullest = max(buckets, key=lambda each: each["count"])
-    low, high = (value_text(row["type"], fullest[name]) for name in ("low", "high"))
-    share = share_text(fullest["count"], total)
-    return f"Ten buckets of equal width; {share} of the values lie from {low} to {high}."
+    if levels:
+        named = [
+            f"{text.elide(each['value'] or '', 60)}: {share_text(each['share'] or 0, 1)}"
+            for each in top
+        ]
+        description = "The most frequent values. " + "; ".join(named)
+    else:
+        fullest = max(buckets, key=lambda each: each["count"])
+        low, high = (value_text(row["type"], fullest[name]) for name in ("low", "high"))
+        share = share_text(fullest["count"], sum(heights))
+        description = f"Ten buckets of equal width; {share} of the values lie from {low} to {high}."
+    title = f"Values of {text.elide(name, 60)}"
+    return picture(ident, _SIZE, title, description, *_bars(heights, narrow=levels))
 
 
 def _bars(heights: Sequence[float], *, narrow: bool) -> list[Markup]:

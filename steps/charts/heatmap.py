@@ -51,7 +51,9 @@ def heat_map(importance: Importance, trained: Sequence[Partition]) -> HeatMap:
     overall = importance.medians
     medians = [float(overall[chosen[row]]) for row in rows]
     chart = _chart(cells, names, medians, [trained[column] for column in columns])
-    return HeatMap(chart, _legend(edges), len(chosen), len(importance.features) - len(chosen))
+    above = [(colour + 1, number(edge, 2)) for colour, edge in enumerate(edges)]
+    legend = ((0, "≤ 0"), (1, "> 0"), *above[1:])
+    return HeatMap(chart, legend, len(chosen), len(importance.features) - len(chosen))
 
 
 def colour_edges(values: NDArray[np.float64]) -> list[float]:
@@ -80,11 +82,6 @@ def colour_path(cells: NDArray[np.int64], colour: int) -> str:
     return "".join(parts)
 
 
-def _legend(edges: Sequence[float]) -> tuple[tuple[int, str], ...]:
-    above = [(colour + 1, number(edge, 2)) for colour, edge in enumerate(edges)]
-    return ((0, "≤ 0"), (1, "> 0"), *above[1:])
-
-
 def _chart(
     cells: NDArray[np.int64],
     names: Sequence[str],
@@ -95,6 +92,13 @@ def _chart(
     named = len(order) <= _NAMED
     across, bottom = left + step * len(order), _TOP + _ROW * len(names)
     below = name_room((each.name for each in order), _PARTITION) if named else 26
+    paths = [
+        element("path", d=path, class_=f"h{colour}")
+        for colour in range(COLOURS + 1)
+        if (path := colour_path(cells, colour))
+    ]
+    move = f"translate({coordinate(left)} {_TOP}) scale({coordinate(step, 4)} {_ROW})"
+    middle, caption = (left + across) / 2, "partitions, similar ones together"
     return picture(
         "heat",
         (across + _RIGHT, bottom + below),
@@ -102,7 +106,7 @@ def _chart(
         "A row for each feature, a column for each partition, both in clustered order; the "
         "stronger the colour, the more important the feature. Bars on the right: "
         "median over partitions. The numbers stand in the table importance.",
-        _cells(cells, left, step),
+        element("g", *paths, transform=move, class_="cells") if paths else Markup(""),
         *(
             label(left - 8, _TOP + _ROW * (row + 0.5) + 4, name, "name end", _FEATURE)
             for row, name in enumerate(names)
@@ -112,30 +116,9 @@ def _chart(
             _column(each, left + step * index, step, bottom, named)
             for index, each in enumerate(order)
         ),
-        *(
-            []
-            if named
-            else [
-                label(
-                    (left + across) / 2,
-                    bottom + 18,
-                    "partitions, similar ones together",
-                    "axis mid",
-                )
-            ]
-        ),
+        Markup("") if named else label(middle, bottom + 18, caption, "axis mid"),
         wide=True,
     )
-
-
-def _cells(cells: NDArray[np.int64], left: float, step: float) -> Markup:
-    paths = [
-        element("path", d=path, class_=f"h{colour}")
-        for colour in range(COLOURS + 1)
-        if (path := colour_path(cells, colour))
-    ]
-    move = f"translate({coordinate(left)} {_TOP}) scale({coordinate(step, 4)} {_ROW})"
-    return element("g", *paths, transform=move, class_="cells") if paths else Markup("")
 
 
 def _column(each: Partition, x: float, step: float, bottom: float, named: bool) -> Markup:

@@ -115,6 +115,13 @@ def level_panel(panel: Panel) -> Markup:
     scale = scale_over(panel.values(), left + 4, across - 10)
     ys: dict[int, float] = {level: top + row * index for index, level in enumerate(levels)}
     lines = panel.lines[:: panel.every]
+    middle = "".join(_ticks(panel.middle, ys, scale, (2, 14)))
+    keys = []
+    for rank, (_, name) in enumerate(panel.named):
+        y = bottom + 34 + 17 * rank
+        dot = element("circle", cx=left + 4, cy=y - 4, r=3.4)
+        keys.append(element("g", dot, class_=f"n{rank} marks"))
+        keys.append(label(left + 13, y, name, f"name n{rank}", 40))
     return picture(
         panel.ident,
         (across, bottom + 20 + 17 * len(panel.named)),
@@ -130,16 +137,13 @@ def level_panel(panel: Panel) -> Markup:
             (left, top, across - left, bottom - top),
             _thin(panel, ["".join(_ticks(line, ys, scale, (4, 10))) for line in lines]),
             _spans(panel, ys, scale),
-            _ticks_of(panel.middle, ys, scale, "middle flat"),
+            element("path", d=middle, class_="middle flat") if middle else Markup(""),
             *(
                 _level_dots(panel.lines[index], ys, scale, rank)
                 for rank, (index, _) in enumerate(panel.named)
             ),
         ),
-        *(
-            _key(rank, name, (left, bottom + 34 + 17 * rank))
-            for rank, (_, name) in enumerate(panel.named)
-        ),
+        *keys,
     )
 
 
@@ -154,7 +158,7 @@ def _zero(path: str) -> Markup:
 
 
 def _clipped(box: tuple[float, float, float, float], *children: Markup) -> Markup:
-    """Return a nested svg clips what leaves it, without ``url()``, which a clip path would need."""
+    """Return a nested svg, which clips its content without the ``url()`` of a clip path."""
     x, y, across, down = (coordinate(side) for side in box)
     return element(
         "svg", *children, x=x, y=y, width=across, height=down, viewBox=f"{x} {y} {across} {down}"
@@ -197,11 +201,13 @@ def _band(panel: Panel, xs: Sequence[float], scale: Scale) -> Markup:
 
 
 def _grid_labels(panel: Panel, xs: Sequence[float], bottom: float) -> Markup:
-    """As many of the grid's values as fit, always the first."""
-    texts = [
-        _grid_text(text, value)
-        for text, value in zip(panel.labels, panel.numbers.tolist(), strict=True)
-    ]
+    """Return as many of the grid's values as fit, always the first."""
+    texts = []
+    for text, value in zip(panel.labels, panel.numbers.tolist(), strict=True):
+        try:
+            texts.append(plain(float(text)))
+        except ValueError:  # a date, which is shortened to its day, or a level
+            texts.append(elide(text[:10] if np.isfinite(value) else text, 12))
     widest = max(width(text) for text in texts) * 7 + 10
     step = (xs[-1] - xs[0]) / max(len(xs) - 1, 1)
     every = max(1, int(-(-widest // step)) if step else 1, -(-len(texts) // 7))
@@ -212,29 +218,20 @@ def _grid_labels(panel: Panel, xs: Sequence[float], bottom: float) -> Markup:
     )
 
 
-def _grid_text(text: str, value: float) -> str:
-    """Return a number in few digits; a date as its day; a level unchanged."""
-    try:
-        return plain(float(text))
-    except ValueError:
-        return elide(text[:10] if np.isfinite(value) else text, 12)
-
-
 def _end_names(panel: Panel, xs: Sequence[float], scale: Scale, right: float) -> Markup:
     """Draw each name on the right at its curve's last point, joined to it by a line."""
-    ends = [_last(panel.lines[index], xs, scale) for index, _ in panel.named]
+    ends = []
+    for index, _ in panel.named:
+        line = panel.lines[index]
+        last = int(np.flatnonzero(np.isfinite(line))[-1])
+        ends.append((xs[last], scale(float(line[last]))))
     ys = spread([y for _, y in ends], 14, scale.end + 6, scale.start - 2)
     names = []
     for rank, ((x, y), at, (_, name)) in enumerate(zip(ends, ys, panel.named, strict=True)):
-        line = f"M{coordinate(x)} {coordinate(y)}L{coordinate(right + 3)} {coordinate(at)}"
-        names.append(element("path", d=line, class_=f"n{rank} tie"))
+        tie = f"M{coordinate(x)} {coordinate(y)}L{coordinate(right + 3)} {coordinate(at)}"
+        names.append(element("path", d=tie, class_=f"n{rank} tie"))
         names.append(label(right + 6, at + 4, name, f"name n{rank}", _NAME))
     return join(names)
-
-
-def _last(line: Floats, xs: Sequence[float], scale: Scale) -> Point:
-    cell = int(np.flatnonzero(np.isfinite(line))[-1])
-    return xs[cell], scale(float(line[cell]))
 
 
 def _levels(panel: Panel) -> list[int]:
@@ -268,11 +265,6 @@ def _spans(panel: Panel, ys: dict[int, float], scale: Scale) -> Markup:
     return element("path", d=path, class_="span") if path else Markup("")
 
 
-def _ticks_of(line: Floats, ys: dict[int, float], scale: Scale, class_: str) -> Markup:
-    path = "".join(_ticks(line, ys, scale, (2, 14)))
-    return element("path", d=path, class_=class_) if path else Markup("")
-
-
 def _level_dots(line: Floats, ys: dict[int, float], scale: Scale, rank: int) -> Markup:
     dots = (
         element("circle", cx=scale(float(line[level])), cy=y + 9, r=3.4)
@@ -280,10 +272,3 @@ def _level_dots(line: Floats, ys: dict[int, float], scale: Scale, rank: int) -> 
         if np.isfinite(line[level])
     )
     return element("g", *dots, class_=f"n{rank} marks")
-
-
-def _key(rank: int, name: str, at: Point) -> Markup:
-    dot = element(
-        "g", element("circle", cx=at[0] + 4, cy=at[1] - 4, r=3.4), class_=f"n{rank} marks"
-    )
-    return dot + label(at[0] + 13, at[1], name, f"name n{rank}", 40)

@@ -90,25 +90,22 @@ def shap_panels(curves: Sequence[Curves], features: Sequence[str], class_: str) 
     found = {each.feature: each for each in curves if each.class_ == class_}
     chosen = [found[feature] for feature in features if feature in found]
     drawable = [each for each in chosen if each.usable.any()][:MOST_PANELS]
-    return [
-        ShapPanel(_panel(each, f"shap-{index}"), each.feature)
-        for index, each in enumerate(drawable)
-    ]
-
-
-def _panel(curves: Curves, ident: str) -> Markup:
-    usable = curves.usable
-    values = np.where(usable, curves.centred, np.nan)
-    enough = usable.sum(axis=0) * 2 >= usable.any(axis=1).sum()
-    low, middle, high = (np.where(enough, edge, np.nan) for edge in _quartiles(values))
-    panel = Panel(
-        ident=ident,
-        title=f"SHAP against the value of {curves.feature}",
-        labels=curves.labels,
-        numbers=curves.numbers,
-        lines=np.stack([low, high]),
-        middle=middle,
-        low=low,
-        high=high,
-    )
-    return level_panel(panel) if curves.categorical else line_panel(panel)
+    panels = []
+    for index, each in enumerate(drawable):
+        usable = each.usable
+        values = np.where(usable, each.centred, np.nan)
+        enough = usable.sum(axis=0) * 2 >= usable.any(axis=1).sum()
+        low, middle, high = (np.where(enough, edge, np.nan) for edge in _quartiles(values))
+        panel = Panel(
+            ident=f"shap-{index}",
+            title=f"SHAP against the value of {each.feature}",
+            labels=each.labels,
+            numbers=each.numbers,
+            lines=np.stack([low, high]),
+            middle=middle,
+            low=low,
+            high=high,
+        )
+        chart = level_panel(panel) if each.categorical else line_panel(panel)
+        panels.append(ShapPanel(chart, each.feature))
+    return panels

@@ -53,9 +53,18 @@ def skill_charts(partitions: Sequence[Partition]) -> SkillCharts:
     if not scored:
         return SkillCharts((), None, 0)
     low, high = skill_range(scored)
-    ranked = _columns(scored, low, high) if len(scored) <= MANY else (_strip(scored, low, high),)
+    if len(scored) > MANY:
+        ranked = [_strip(scored, low, high)]
+    else:
+        size = math.ceil(len(scored) / (1 if len(scored) <= FEW else 3))
+        marked = {id(each) for each in best_of(scored)[:1] + worst_of(scored)[:1]}
+        ranked = [
+            _column(scored[start : start + size], (low, high), start, size, marked)
+            for start in range(0, len(scored), size)
+        ]
     scatter = _against_rows(scored, low, high) if len(scored) >= _SCATTERED else None
-    return SkillCharts(ranked, scatter, sum(not low <= each.skill <= high for each in scored))
+    beyond = sum(not low <= each.skill <= high for each in scored)
+    return SkillCharts(tuple(ranked), scatter, beyond)
 
 
 def skill_range(scored: Sequence[Partition]) -> tuple[float, float]:
@@ -86,7 +95,7 @@ def worst_of(partitions: Iterable[Partition]) -> list[Partition]:
 
 
 def verdict(partition: Partition) -> str:
-    """``better`` or ``worse`` if the whole interval lies on one side of 0, else ``unsure``."""
+    """Return ``better`` or ``worse`` if the interval is on one side of 0, else ``unsure``."""
     if partition.low > 0:
         return "better"
     return "worse" if partition.high < 0 else "unsure"
@@ -99,16 +108,6 @@ def summary_of(partition: Partition) -> str:
     return f"{partition.name}: skill {skill} ({interval}), {rows} rows"
 
 
-def _columns(scored: Sequence[Partition], low: float, high: float) -> tuple[Markup, ...]:
-    parts = 1 if len(scored) <= FEW else 3
-    size = math.ceil(len(scored) / parts)
-    marked = {id(each) for each in best_of(scored)[:1] + worst_of(scored)[:1]}
-    return tuple(
-        _column(scored[start : start + size], (low, high), start, size, marked)
-        for start in range(0, len(scored), size)
-    )
-
-
 def _column(
     part: Sequence[Partition], bounds: tuple[float, float], start: int, size: int, marked: set[int]
 ) -> Markup:
@@ -116,6 +115,7 @@ def _column(
     bottom = top + _ROW * size + 4
     scale = Scale(*bounds, left, across - 12)
     last = start + len(part)
+    zero = f"M{coordinate(scale(0))} {coordinate(top)}V{coordinate(bottom)}"
     return picture(
         f"skill-{start}",
         (across, bottom + 40),
@@ -123,46 +123,33 @@ def _column(
         "One row for each partition: a dot at its skill and a line over its 90 % interval. "
         "The same numbers are in the table of all partitions.",
         axis_x(scale, top, bottom),
-        _zero_line(scale(0), top, bottom),
+        element("path", d=zero, class_="zero"),
         *(_row(each, scale, top + _ROW * (index + 0.5), marked) for index, each in enumerate(part)),
         label((left + across) / 2, bottom + 33, "skill", "axis mid"),
     )
 
 
-def _zero_line(x: float, top: float, bottom: float) -> Markup:
-    return element(
-        "path", d=f"M{coordinate(x)} {coordinate(top)}V{coordinate(bottom)}", class_="zero"
-    )
-
-
 def _row(each: Partition, scale: Scale, y: float, marked: set[int]) -> Markup:
     strong = " strong" if id(each) in marked else ""
+    interval = Markup("")
+    if math.isfinite(each.low) and math.isfinite(each.high):
+        low, high = coordinate(scale.clip(each.low)), coordinate(scale.clip(each.high))
+        interval = element("path", d=f"M{low} {coordinate(y)}H{high}", class_="interval")
+    if scale.low <= each.skill <= scale.high:
+        dot = element("circle", cx=scale(each.skill), cy=y, r=3.6, class_="dot")
+    else:  # a triangle that points to the skill, which lies outside the axis
+        x, step = (scale.start, 6) if each.skill < scale.low else (scale.end, -6)
+        triangle = f"M{coordinate(x)} {coordinate(y)}l{step}-4v8z"
+        dot = element("path", d=triangle, class_="dot")
     return element(
         "g",
         element("title", summary_of(each)),
         element("rect", x=0, y=y - _ROW / 2, width=scale.end, height=_ROW, class_="hit"),
         label(scale.start - 8, y + 4, each.name, f"name end{strong}", _NAME),
-        _interval(each, scale, y),
-        _dot(each, scale, y),
+        interval,
+        dot,
         class_=verdict(each),
     )
-
-
-def _interval(each: Partition, scale: Scale, y: float) -> Markup:
-    if not (math.isfinite(each.low) and math.isfinite(each.high)):
-        return Markup("")
-    ends = (
-        f"M{coordinate(scale.clip(each.low))} {coordinate(y)}H{coordinate(scale.clip(each.high))}"
-    )
-    return element("path", d=ends, class_="interval")
-
-
-def _dot(each: Partition, scale: Scale, y: float) -> Markup:
-    if scale.low <= each.skill <= scale.high:
-        return element("circle", cx=scale(each.skill), cy=y, r=3.6, class_="dot")
-    x, step = (scale.start, 6) if each.skill < scale.low else (scale.end, -6)
-    triangle = f"M{coordinate(x)} {coordinate(y)}l{step}-4v8z"
-    return element("path", d=triangle, class_="dot")
 
 
 def _strip(scored: Sequence[Partition], low: float, high: float) -> Markup:
@@ -172,6 +159,12 @@ def _strip(scored: Sequence[Partition], low: float, high: float) -> Markup:
         left + 10 + (across - left - 20) * (index + 0.5) / len(scored)
         for index in range(len(scored))
     ]
+    step = across / len(scored)
+    dots = {
+        each.identifier: (x, scale.clip(each.skill)) for each, x in zip(scored, xs, strict=True)
+    }
+    best = best_of(scored)[:_NOTABLE]
+    worst = [each for each in worst_of(scored)[:_NOTABLE] if each not in best]
     return picture(
         "skill-strip",
         (across, bottom + 30),
@@ -183,10 +176,20 @@ def _strip(scored: Sequence[Partition], low: float, high: float) -> Markup:
         element("path", d=f"M{left} {coordinate(scale(0))}H{across}", class_="zero"),
         label(left + 6, scale(0) + 15, "0: no better than a constant prediction", "tick halo"),
         *(
-            _strip_hover(each, x, (top, bottom), across / len(scored))
+            element(
+                "rect",
+                element("title", summary_of(each)),
+                x=x - step / 2,
+                y=top,
+                width=max(step, 0.1),
+                height=bottom - top,
+                class_="hit",
+            )
             for each, x in zip(scored, xs, strict=True)
         ),
-        _strip_names(scored, xs, scale),
+        # Each name is on the side of the strip on which the others fall away.
+        _names_with_leaders(best, dots, 26),
+        _names_with_leaders(worst, dots, -26),
         label(across / 2, bottom + 22, "partitions in falling order of skill", "axis mid"),
         wide=True,
     )
@@ -208,28 +211,12 @@ def _strip_kind(
     return element("g", *paths, element("path", d=dots, class_="points"), class_=kind)
 
 
-def _strip_hover(each: Partition, x: float, ends: tuple[float, float], step: float) -> Markup:
-    title = element("title", summary_of(each))
-    box = {"x": x - step / 2, "y": ends[0], "width": max(step, 0.1), "height": ends[1] - ends[0]}
-    return element("rect", title, **box, class_="hit")
-
-
-def _strip_names(scored: Sequence[Partition], xs: Sequence[float], scale: Scale) -> Markup:
-    """Return names of the notable, on the side of the strip on which the others fall away."""
-    place = {
-        each.identifier: (x, scale.clip(each.skill)) for each, x in zip(scored, xs, strict=True)
-    }
-    best = best_of(scored)[:_NOTABLE]
-    worst = [each for each in worst_of(scored)[:_NOTABLE] if each not in best]
-    return _led(best, place, 26) + _led(worst, place, -26)
-
-
-def _led(chosen: Sequence[Partition], place: dict[str, Point], away: float) -> Markup:
-    """Return a name for each, ``away`` from its dot, joined to it by a line."""
-    dots = [place[each.identifier] for each in chosen]
-    heights = spread([y for _, y in dots], 16, 18, 324)
+def _names_with_leaders(chosen: Sequence[Partition], dots: dict[str, Point], away: float) -> Markup:
+    """Return the names of partitions, ``away`` from their dots and joined to them by lines."""
+    places = [dots[each.identifier] for each in chosen]
+    heights = spread([y for _, y in places], 16, 18, 324)
     names = []
-    for each, (x, y), height in zip(chosen, dots, heights, strict=True):
+    for each, (x, y), height in zip(chosen, places, heights, strict=True):
         line = f"M{coordinate(x)} {coordinate(y)}L{coordinate(x + away)} {coordinate(height)}"
         anchor = "name halo" if away > 0 else "name halo end"
         names.append(element("path", d=line, class_="leader"))
@@ -246,6 +233,12 @@ def _against_rows(scored: Sequence[Partition], low: float, high: float) -> Marku
         each.identifier: (rows(log), scale.clip(each.skill))
         for each, log in zip(scored, logs, strict=True)
     }
+    dots = []
+    for each in scored:
+        x, y = points[each.identifier]
+        title, radius = element("title", summary_of(each)), 3.6 if len(scored) <= MANY else 2.2
+        kind = f"spot {verdict(each)}"
+        dots.append(element("circle", title, cx=x, cy=y, r=radius, class_=kind))
     return picture(
         "skill-rows",
         (across, bottom + 42),
@@ -254,7 +247,7 @@ def _against_rows(scored: Sequence[Partition], low: float, high: float) -> Marku
         axis_y(scale, left, across),
         _log_ticks(rows, top, bottom),
         element("path", d=f"M{left} {coordinate(scale(0))}H{across}", class_="zero"),
-        *(_scatter_dot(each, points[each.identifier], len(scored)) for each in scored),
+        *dots,
         _scatter_names(scored, points, (left, across), (top, bottom)),
         label((left + across) / 2, bottom + 35, "rows of the partition (logarithmic)", "axis mid"),
     )
@@ -272,12 +265,6 @@ def _log_ticks(scale: Scale, top: float, bottom: float) -> Markup:
     lines = "".join(f"M{coordinate(x)} {coordinate(top)}V{coordinate(bottom)}" for x, _ in places)
     texts = (label(x, bottom + 16, count(each), "tick mid") for x, each in places)
     return element("path", d=lines or "M0 0", class_="grid") + join(texts)
-
-
-def _scatter_dot(each: Partition, at: Point, total: int) -> Markup:
-    radius = 3.6 if total <= MANY else 2.2
-    title = element("title", summary_of(each))
-    return element("circle", title, cx=at[0], cy=at[1], r=radius, class_=f"spot {verdict(each)}")
 
 
 def _scatter_names(

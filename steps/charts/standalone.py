@@ -40,29 +40,26 @@ def bar_chart(names: Sequence[str], values: Sequence[float], title: str) -> Mark
     """Return horizontal bars, one per name, in the given order.
 
     Args:
-        names: of the bars; they may come from the data.
-        values: at least 0 or negative; the bars start at 0.
+        names: names of the bars; they may come from the data.
+        values: lengths of the bars, which start at 0; may be negative.
         title: text alternative.
     """
     across, top, left = 400, 8, name_room(names, 16)
     bottom = top + _ROW * len(names)
     low, high = min([0.0, *values]), max([0.0, *values])
     scale = Scale(low, high if high > low else low + 1.0, left, across - 12)
+    bars = []
+    for position, (name, value) in enumerate(zip(names, values, strict=True)):
+        y = top + _ROW * position
+        start, end = sorted((scale(0.0), scale(value)))
+        box = {"x": coordinate(start), "y": coordinate(y + 4), "width": coordinate(end - start)}
+        bars.append(element("rect", **box, height=coordinate(_ROW - 8), class_="bar"))
+        bars.append(label(left - 6, y + _ROW / 2 + 4, name, "name end", 16))
     return picture(
         "bars",
         (across, bottom + 24),
         title,
         f"{len(names)} bars.",
         axis_x(scale, top, bottom),
-        *(
-            _bar(name, value, scale, left, top + _ROW * position)
-            for position, (name, value) in enumerate(zip(names, values, strict=True))
-        ),
+        *bars,
     )
-
-
-def _bar(name: str, value: float, scale: Scale, left: float, y: float) -> Markup:
-    start, end = sorted((scale(0.0), scale(value)))
-    box = {"x": coordinate(start), "y": coordinate(y + 4), "width": coordinate(end - start)}
-    bar = element("rect", **box, height=coordinate(_ROW - 8), class_="bar")
-    return bar + label(left - 6, y + _ROW / 2 + 4, name, "name end", 16)

@@ -25,7 +25,10 @@ Point = tuple[float, float]
 def element(tag: str, *children: Child, **attributes: float | str) -> Markup:
     """Return one element. ``_`` in an attribute's name is ``-``, but a trailing one is dropped."""
     pairs = Markup("").join(
-        Markup(' {}="{}"').format(name.rstrip("_").replace("_", "-"), _attribute(value))
+        Markup(' {}="{}"').format(
+            name.rstrip("_").replace("_", "-"),
+            visible(value) if isinstance(value, str) else coordinate(value),
+        )
         for name, value in attributes.items()
     )
     if not children:
@@ -38,10 +41,6 @@ def join(children: Iterable[Child]) -> Markup:
     return Markup("").join(
         child if isinstance(child, Markup) else escape(visible(child)) for child in children
     )
-
-
-def _attribute(value: float | str) -> str:
-    return visible(value) if isinstance(value, str) else coordinate(value)
 
 
 def coordinate(value: float, decimals: int = 1) -> str:
@@ -118,7 +117,7 @@ def scale_over(values: Iterable[float], start: float, end: float, pad: float = 0
 
 
 def nice_ticks(low: float, high: float, most: int = 5) -> list[float]:
-    """At most ``most`` multiples of 1, 2 or 5 times a power of ten within ``[low, high]``."""
+    """Return up to ``most`` multiples of 1, 2 or 5 times a power of ten within ``[low, high]``."""
     rough = (high - low) / max(most - 1, 1)
     power = 10.0 ** math.floor(math.log10(rough))
     for factor in (1, 2, 5, 10, 20):
@@ -182,16 +181,15 @@ def line_path(points: Sequence[Point | None]) -> str:
             at = None
             continue
         x, y = round(point[0] * 10), round(point[1] * 10)
-        parts.append(f"M{_tenths(x)} {_tenths(y)}h0" if at is None else _step(x - at[0], y - at[1]))
+        if at is None:
+            parts.append(f"M{_tenths(x)} {_tenths(y)}h0")
+        elif y == at[1]:
+            parts.append(f"h{_tenths(x - at[0])}")
+        else:
+            gap = "" if y < at[1] else " "  # a minus sign separates numbers by itself
+            parts.append(f"l{_tenths(x - at[0])}{gap}{_tenths(y - at[1])}")
         at = (x, y)
     return "".join(parts)
-
-
-def _step(across: int, down: int) -> str:
-    if not down:
-        return f"h{_tenths(across)}"
-    gap = "" if down < 0 else " "
-    return f"l{_tenths(across)}{gap}{_tenths(down)}"
 
 
 def _tenths(value: int) -> str:
@@ -199,7 +197,7 @@ def _tenths(value: int) -> str:
 
 
 def spread(places: Sequence[float], gap: float, low: float, high: float) -> list[float]:
-    """``places``, moved as little as needed to lie ``gap`` apart, in order and within bounds."""
+    """Return ``places``, moved as little as needed to be ``gap`` apart within the bounds."""
     order = sorted(range(len(places)), key=lambda index: places[index])
     moved = list(places)
     floor = low

@@ -46,17 +46,15 @@ def visible(text: str) -> str:
 
 def _picture(text: str, index: int) -> str:
     char = text[index]
-    if unicodedata.category(char) not in _HIDDEN or _is_spelling(text, index):
+    if unicodedata.category(char) not in _HIDDEN:
+        return char
+    around = text[index - 1 : index] + text[index + 1 : index + 2]
+    if char in _JOINERS and len(around) > 1 and not any(map(str.isascii, around)):
         return char
     code = ord(char)
     if code < ord(" "):
         return chr(0x2400 + code)
     return "␡" if code == _DELETE else f"⟨U+{code:04X}⟩"
-
-
-def _is_spelling(text: str, index: int) -> bool:
-    around = text[index - 1 : index] + text[index + 1 : index + 2]
-    return text[index] in _JOINERS and len(around) > 1 and not any(map(str.isascii, around))
 
 
 def width(text: str) -> int:
@@ -83,7 +81,7 @@ def _take(chars: Iterable[str], columns: int) -> str:
 
 
 def number(value: float | None, digits: int = 3) -> str:
-    """``value`` with ``digits`` significant digits and a true minus sign."""
+    """Return ``value`` with ``digits`` significant digits and a true minus sign."""
     if value is None or not math.isfinite(value):
         return NONE
     size = abs(value)
@@ -95,7 +93,7 @@ def number(value: float | None, digits: int = 3) -> str:
 
 
 def fixed(value: float | None, decimals: int = 3) -> str:
-    """``value`` with a fixed number of decimals, so that a column of them lines up."""
+    """Return ``value`` with a fixed number of decimals, so that a column of them lines up."""
     if value is None or not math.isfinite(value):
         return NONE
     if abs(value) >= _MEGA:
@@ -118,12 +116,12 @@ def count(value: float | None) -> str:
 
 
 def plural(value: int, noun: str, nouns: str = "") -> str:
-    """``1 partition``, ``2 partitions``."""
+    """Return a count with its noun: ``1 partition``, ``2 partitions``."""
     return f"{count(value)} {noun if value == 1 else nouns or noun + 's'}"
 
 
 def duration(seconds: float) -> str:
-    """Wall time: ``9.5 s``, ``3 min 20 s`` or ``2 h 05 min``."""
+    """Return wall time: ``9.5 s``, ``3 min 20 s`` or ``2 h 05 min``."""
     if not math.isfinite(seconds):
         return NONE
     if seconds < _MINUTE:

@@ -33,7 +33,12 @@ def write_data_tables(
     """
     name = COLUMN_STATISTICS.name
     for suffix in ("csv", "parquet"):
-        _copy(dataset.statistics_table(name, suffix), run.table(name, suffix), storage)
+        with (
+            local_file(dataset.statistics_table(name, suffix), storage) as path,
+            path.open("rb") as source,
+            storage.writer(run.table(name, suffix)) as copy,
+        ):
+            shutil.copyfileobj(source, copy)
     found = [
         asdict(each)
         for each in find_data_warnings(facts_of(dataset, storage), request.roles, request.task)
@@ -60,11 +65,6 @@ def put_statistics(
         first = None
     if first is None or first[0]:
         store.put_statistics(dataset_hash, documents(dataset, storage))
-
-
-def _copy(uri: str, to: str, storage: Storage) -> None:
-    with local_file(uri, storage) as path, path.open("rb") as source, storage.writer(to) as stream:
-        shutil.copyfileobj(source, stream)
 
 
 def reader_of(dataset: DatasetLayout, run: RunLayout, storage: Storage) -> Reader:

@@ -20,8 +20,8 @@ class Outcome:
 
     Attributes:
         run: its id.
-        partitions: of the dataset.
-        rows: of the dataset.
+        partitions: number of partitions of the dataset.
+        rows: number of rows of the dataset.
         rows_without_target: rows that could not be used.
         counts: partitions by status.
         reasons: skipped and failed partitions by reason.
@@ -31,8 +31,8 @@ class Outcome:
         cached: partitions by how much of them was found in the cache.
         too_many_failed: a larger share failed than the spec allows.
         seconds: wall time of the run.
-        report: where the report is.
-        tables: where the result tables are.
+        report: URI of the report.
+        tables: URI of the result tables.
         attempts: pods by cause of their end; empty on a laptop.
     """
 
@@ -68,9 +68,9 @@ class Outcome:
         """Count the statuses and reasons of a run's partitions.
 
         Args:
-            request: of the run.
-            partitions: one row each.
-            rows: of the dataset.
+            request: the request that started the run.
+            partitions: one row per partition.
+            rows: number of rows of the dataset.
             seconds: see ``Outcome``.
             report: see ``Outcome``.
             tables: see ``Outcome``.

@@ -35,9 +35,9 @@ class PartitionResultReader:
     """Reads the results of all partitions, some ahead: in object storage each is a request.
 
     Args:
-        context: of the run.
-        cache: where the run's fits and explanations are.
-        index: of its dataset.
+        context: context of the run.
+        cache: paths of the run's fits and explanations.
+        index: index of its dataset.
     """
 
     def __init__(self, context: RunContext, cache: CacheLayout, index: PartitionIndex) -> None:
@@ -63,27 +63,24 @@ class PartitionResultReader:
             )
 
     def _read(self, entry: PartitionEntry) -> PartitionResults:
+        uri = self._run.record(entry.key.partition_id)
+        tables: dict[str, Any] = {}
         try:
-            record = self._record(entry)
-            tables = self._tables(record) if record.status == "trained" else {}
+            if self._storage.exists(uri):
+                record = read_parsed(self._storage, uri, PartitionRecord.from_json)
+            else:
+                message = "The train step left no record of it."
+                record = PartitionRecord(entry.key, "failed", "no_record", message)
+            if record.status == "trained":
+                fit = read_parsed(self._storage, self._cache.fit(record.fit), json.loads)
+                uri = self._cache.explanation(record.explanation)
+                tables = {**read_parsed(self._storage, uri, json.loads), **fit}
         except DamagedError as error:
             self._storage.delete(error.uri)
             return self._without_results(entry)
         except MissingInputError:
             return self._without_results(entry)
         return PartitionResults(entry, record, tables)
-
-    def _record(self, entry: PartitionEntry) -> PartitionRecord:
-        uri = self._run.record(entry.key.partition_id)
-        if not self._storage.exists(uri):
-            message = "The train step left no record of it."
-            return PartitionRecord(entry.key, "failed", "no_record", message)
-        return read_parsed(self._storage, uri, PartitionRecord.from_json)
-
-    def _tables(self, record: PartitionRecord) -> dict[str, Any]:
-        fit = read_parsed(self._storage, self._cache.fit(record.fit), json.loads)
-        uri = self._cache.explanation(record.explanation)
-        return {**read_parsed(self._storage, uri, json.loads), **fit}
 
     def _without_results(self, entry: PartitionEntry) -> PartitionResults:
         self._lost.append(entry.key.partition_id)

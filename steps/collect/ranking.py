@@ -32,6 +32,12 @@ class PartitionRow:
         cls, record: PartitionRecord, rows: int, without_target: int, tables: dict[str, Any]
     ) -> PartitionRow:
         """Return the row of a partition; ``tables`` is empty unless it is trained."""
+        headline: dict[str, Any] = {}
+        if tables:
+            metrics = tables["metrics"]
+            first = metrics["scope"].index("pooled")  # the first metric of the task, pooled
+            names = ("metric", "value", "constant_value", "skill", "skill_low", "skill_high")
+            headline = {"folds": tables["folds"], **{name: metrics[name][first] for name in names}}
         return cls(
             record.key.partition_id,
             record.key.text,
@@ -40,20 +46,12 @@ class PartitionRow:
             record.message,
             rows,
             without_target,
-            **(_headline(tables) if tables else {}),
+            **headline,
         )
 
     def as_row(self) -> dict[str, Any]:
         """Return values by column."""
         return asdict(self)
-
-
-def _headline(tables: dict[str, Any]) -> dict[str, Any]:
-    """Return the first metric of the task, pooled."""
-    metrics = tables["metrics"]
-    row = metrics["scope"].index("pooled")
-    names = ("metric", "value", "constant_value", "skill", "skill_low", "skill_high")
-    return {"folds": tables["folds"], **{name: metrics[name][row] for name in names}}
 
 
 def ranked(lines: list[PartitionRow]) -> list[PartitionRow]:

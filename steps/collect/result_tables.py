@@ -9,8 +9,6 @@ from contextlib import ExitStack
 from functools import partial
 from typing import Any
 
-import pyarrow as pa
-
 from steps.collect.partition_results import PartitionResults
 from steps.collect.ranking import PartitionRow, ranked
 from steps.records import PartitionIndex, RunRequest, canonical_json
@@ -33,7 +31,7 @@ def write_partition_tables(
     """Write the tables with any number of rows per partition.
 
     Args:
-        context: of the run.
+        context: context of the run.
         results: one partition at a time, in the order of the index.
         target: position of the target among the dataset's columns.
         progress: advances with each partition.
@@ -69,9 +67,9 @@ def write_run_tables(
     """Write ``partitions``, ``features`` and ``experiment``.
 
     Args:
-        context: of the run.
-        request: of the run.
-        index: of its dataset.
+        context: context of the run.
+        request: the request that started the run.
+        index: partition index of its dataset.
         rows: one per partition.
 
     Raises:
@@ -87,7 +85,18 @@ def write_run_tables(
     sample = read_parsed(storage, dataset.sample, Sample.from_ipc).rows
     types = {column.name: column.type for column in index.columns}
     features = [
-        _feature_row(name, types[name], statistics[name], sample, grid, request)
+        {
+            "feature": name,
+            "type": types[name],
+            "categorical": name in request.roles.categorical,
+            "rows": statistics[name]["rows"],
+            "missing": statistics[name]["missing"],
+            "min": statistics[name]["low"],
+            "max": statistics[name]["high"],
+            "mean": statistics[name]["mean"],
+            "sampled_distinct": len(sample.column(name).drop_null().unique()),
+            "grid_size": len(grid[name].values),
+        }
         for name in request.roles.features
     ]
     _write_table(context, "features", features)
@@ -98,23 +107,6 @@ def _write_table(context: RunContext, name: str, rows: list[dict[str, Any]]) -> 
     columns = {column: [row[column] for row in rows] for column in TABLES[name].names}
     with TableWriter(TABLES[name], partial(context.run.table, name), context.storage) as writer:
         writer.add(columns)
-
-
-def _feature_row(
-    name: str, kind: str, summary: dict[str, Any], sample: pa.Table, grid: Grid, request: RunRequest
-) -> dict[str, Any]:
-    return {
-        "feature": name,
-        "type": kind,
-        "categorical": name in request.roles.categorical,
-        "rows": summary["rows"],
-        "missing": summary["missing"],
-        "min": summary["low"],
-        "max": summary["high"],
-        "mean": summary["mean"],
-        "sampled_distinct": len(sample.column(name).drop_null().unique()),
-        "grid_size": len(grid[name].values),
-    }
 
 
 def _experiment_row(

@@ -45,7 +45,7 @@ def collect(context: RunContext, source: str, progress: Progress) -> CollectResu
     """Write the tables, operations and report of a run, and store its outcome.
 
     Args:
-        context: of the run.
+        context: context of the run.
         source: name of the source, as the report shows it.
         progress: advances with each partition.
 
@@ -72,7 +72,9 @@ def collect(context: RunContext, source: str, progress: Progress) -> CollectResu
         )
         _write_operations(context, outcome, info, attempts)
         write_report(context, info)
-        _put_results(context, request)
+        results = results_of(context.run, context.storage)
+        context.store.put_results(request.experiment, request.run, results)
+        put_statistics(context.store, context.dataset(request), request.dataset, context.storage)
     _finish(context, request, outcome, info)
     return CollectResult(outcome, ranked(rows))
 
@@ -146,12 +148,6 @@ def _write_operations(
     write_text(storage, run.info, canonical_json(about))
     write_text(storage, run.outcome, outcome.to_json())
     write_attempts(run, storage, outcome.run, attempts)
-
-
-def _put_results(context: RunContext, request: RunRequest) -> None:
-    results = results_of(context.run, context.storage)
-    context.store.put_results(request.experiment, request.run, results)
-    put_statistics(context.store, context.dataset(request), request.dataset, context.storage)
 
 
 def _finish(context: RunContext, request: RunRequest, outcome: Outcome, info: RunInfo) -> None:

@@ -23,8 +23,8 @@ from steps.table.data_warnings import WarningInputs, rows_by_column
 from steps.table.drift import PartitionVariance
 from steps.table.sample import Sample
 
-Told = tuple[str, dict[str, pa.Table]]
-"""A partition's id, empty for the whole table, and its rows by table."""
+PartitionRows = tuple[str, dict[str, pa.Table]]
+"""ID of a partition, empty for the whole table, and its rows by table."""
 
 _EMPTY = {name: arrow_schema_of(table).empty_table() for name, table in DATASET_TABLES.items()}
 
@@ -49,9 +49,9 @@ def slices(uri: str, storage: Storage, columns: Sequence[str] | None = None) -> 
     """Yield the rows of a table, some at a time; at least one piece, which may have none.
 
     Args:
-        uri: of the table.
-        storage: of that place.
-        columns: of it; None for all.
+        uri: URI of the table.
+        storage: storage of the table.
+        columns: names of the columns to read; None for all.
 
     Raises:
         MissingInputError: there is no such table.
@@ -83,7 +83,7 @@ def whole_table(uri: str, columns: Sequence[str], storage: Storage) -> pa.Table:
             raise DamagedError(uri, " ".join(str(error).split())[:200]) from error
 
 
-def partitions(dataset: DatasetLayout, storage: Storage) -> Iterator[Told]:
+def partitions(dataset: DatasetLayout, storage: Storage) -> Iterator[PartitionRows]:
     """Yield the rows of each partition in all tables, in the order of the index; then of all rows.
 
     Raises:
@@ -96,24 +96,31 @@ def partitions(dataset: DatasetLayout, storage: Storage) -> Iterator[Told]:
     }
     waiting = {name: next(stream, None) for name, stream in streams.items()}
     while (first := waiting[COLUMN_STATISTICS.name]) is not None:
-        told = {}
+        rows = {}
         for name, stream in streams.items():
             found = waiting[name]
             if found is None or found[0] != first[0]:  # nothing frequent, no number
-                told[name] = _EMPTY[name]
+                rows[name] = _EMPTY[name]
                 continue
-            told[name] = found[1]
+            rows[name] = found[1]
             waiting[name] = next(stream, None)
-        yield first[0], told
+        yield first[0], rows
     left = [name for name, found in waiting.items() if found is not None]
     if left:
         raise DamagedError(dataset.statistics_table(left[0], "parquet"), "it is out of order")
 
 
 def _by_partition(tables: Iterator[pa.Table]) -> Iterator[tuple[str, pa.Table]]:
+    """Yield the rows of each partition: tables are cut and joined where the partition changes."""
     held: tuple[str, pa.Table] | None = None
     for table in tables:
-        for key, rows in _cut(table):
+        keys = table["partition_id"].combine_chunks()
+        if not len(keys):
+            continue
+        changes = pc.not_equal(keys[1:], keys[:-1]).to_numpy(zero_copy_only=False)
+        starts = [0, *(np.flatnonzero(changes) + 1).tolist()]
+        for start, end in zip(starts, [*starts[1:], len(keys)], strict=True):
+            key, rows = keys[start].as_py(), table.slice(start, end - start)
             if held is None:
                 held = key, rows
             elif held[0] == key:
@@ -123,17 +130,6 @@ def _by_partition(tables: Iterator[pa.Table]) -> Iterator[tuple[str, pa.Table]]:
                 held = key, rows
     if held is not None:
         yield held
-
-
-def _cut(table: pa.Table) -> Iterator[tuple[str, pa.Table]]:
-    """Yield a table where the partition changes."""
-    keys = table["partition_id"].combine_chunks()
-    if not len(keys):
-        return
-    changes = pc.not_equal(keys[1:], keys[:-1]).to_numpy(zero_copy_only=False)
-    starts = [0, *(np.flatnonzero(changes) + 1).tolist()]
-    for start, end in zip(starts, [*starts[1:], len(keys)], strict=True):
-        yield keys[start].as_py(), table.slice(start, end - start)
 
 
 def facts_of(dataset: DatasetLayout, storage: Storage) -> WarningInputs:

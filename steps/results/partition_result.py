@@ -11,7 +11,7 @@ class PartitionResult:
     """The rows of one partition in all result tables; see ``steps.results.schema``.
 
     Attributes:
-        row: of the table ``partitions``, by column.
+        row: row of the table ``partitions``, by column.
         tables: by name, the columns of the other tables without ``partition_id`` and
             ``partition``; those of one table have one length. A table without rows is left out.
     """

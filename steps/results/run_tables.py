@@ -33,32 +33,26 @@ def results_of(run: RunLayout, storage: Storage) -> Iterator[PartitionResult]:
         DamagedError: a table cannot be read, or is not in the order of the others.
     """
     with tempfile.TemporaryDirectory(prefix="refeed-") as folder:
-        places = {
-            name: _local(run, name, storage, folder) for name in ("partitions", *PER_PARTITION)
-        }
+        places = {}
+        for name in ("partitions", *PER_PARTITION):
+            uri = run.table(name, "parquet")
+            if scheme_of(uri):  # Parquet is read from its end, which needs a local file
+                places[name] = Path(folder, f"{name}.parquet")
+                storage.download(uri, places[name])
+            elif storage.exists(uri):
+                places[name] = Path(uri)
+            else:
+                raise MissingInputError(f"There is no file {uri!r}.", uri=uri)
         tables = {name: _Table(run.table(name, "parquet"), places[name]) for name in PER_PARTITION}
         for _, rows in _partitions(run.table("partitions", "parquet"), places["partitions"]):
             (row,) = rows.to_pylist()
-            yield PartitionResult(row, _columns(tables, row["partition_id"]))
+            found = {name: table.take(row["partition_id"]) for name, table in tables.items()}
+            columns = {
+                name: rows.drop_columns(_KEY).to_pydict() for name, rows in found.items() if rows
+            }
+            yield PartitionResult(row, columns)
         for table in tables.values():
             table.check_end()
-
-
-def _columns(tables: dict[str, _Table], partition_id: str) -> dict[str, dict[str, list[object]]]:
-    found = {name: table.take(partition_id) for name, table in tables.items()}
-    return {name: rows.drop_columns(_KEY).to_pydict() for name, rows in found.items() if rows}
-
-
-def _local(run: RunLayout, name: str, storage: Storage, folder: str) -> Path:
-    """Return a table as a local file: Parquet is read from its end."""
-    uri = run.table(name, "parquet")
-    if not scheme_of(uri):
-        if not storage.exists(uri):
-            raise MissingInputError(f"There is no file {uri!r}.", uri=uri)
-        return Path(uri)
-    path = Path(folder, f"{name}.parquet")
-    storage.download(uri, path)
-    return path
 
 
 class _Table:
@@ -87,7 +81,7 @@ class _Table:
 
 
 def _partitions(uri: str, path: Path) -> Iterator[tuple[str, pa.Table]]:
-    """Id and rows of each partition of a table, in its order."""
+    """Yield ID and rows of each partition of a table, in its order."""
     for partition_id, slices in groupby(_slices(uri, path), key=itemgetter(0)):
         yield partition_id, pa.concat_tables([rows for _, rows in slices])
 

@@ -55,10 +55,10 @@ class TableWriter:
     CSV follows RFC 4180: a header line, commas, CRLF, quoted text; UTF-8, empty where undefined.
 
     Args:
-        table: what is written.
-        place: where it lies, by ``csv`` and ``parquet``.
-        storage: of that place.
-        csv: whether it is written as CSV too.
+        table: the table to write.
+        place: returns the URI of the file with a suffix, ``csv`` or ``parquet``.
+        storage: storage of these files.
+        csv: True to write the table as CSV too.
     """
 
     def __init__(
@@ -160,19 +160,16 @@ def with_crlf(csv: bytes) -> bytes:
 
 def escape_formulas(table: pa.Table) -> pa.Table:
     """Return the table with all formulas escaped."""
-    columns = [
-        _harmless_column(column) if pa.types.is_string(column.type) else column
-        for column in table.columns
-    ]
+    columns = []
+    for column in table.columns:
+        if not pa.types.is_string(column.type):
+            columns.append(column)
+            continue
+        encoded = column.combine_chunks().dictionary_encode()  # each distinct text once
+        if isinstance(encoded, pa.ChunkedArray):  # pragma: no cover - older pyarrow
+            encoded = encoded.combine_chunks()
+        texts = encoded.dictionary
+        if pa.compute.any(pa.compute.match_substring_regex(texts, _SUSPECT), min_count=0).as_py():
+            texts = pa.array([escape_formula(text) for text in texts.to_pylist()], pa.string())
+        columns.append(texts.take(encoded.indices))
     return pa.Table.from_arrays(columns, names=table.column_names)
-
-
-def _harmless_column(column: pa.ChunkedArray) -> pa.Array:
-    """Escape each distinct text once."""
-    encoded = column.combine_chunks().dictionary_encode()
-    if isinstance(encoded, pa.ChunkedArray):  # pragma: no cover - older pyarrow
-        encoded = encoded.combine_chunks()
-    texts = encoded.dictionary
-    if pa.compute.any(pa.compute.match_substring_regex(texts, _SUSPECT), min_count=0).as_py():
-        texts = pa.array([escape_formula(text) for text in texts.to_pylist()], pa.string())
-    return texts.take(encoded.indices)

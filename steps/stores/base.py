@@ -118,19 +118,15 @@ def open_store(project: ProjectLayout, uri: str | None = None) -> ExperimentStor
     Raises:
         SpecError: the scheme of the URI or root is not supported, or its client is not installed.
     """
-    if uri is not None:
-        return _open_remote(project, uri)
-    adapter = load_object(_OBJECTS if scheme_of(project.root) else _SQLITE)
-    store: ExperimentStore = adapter(project, storage_for(project.root))
-    return store
-
-
-def _open_remote(project: ProjectLayout, uri: str) -> ExperimentStore:
+    store: ExperimentStore
+    if uri is None:
+        adapter = load_object(_OBJECTS if scheme_of(project.root) else _SQLITE)
+        store = adapter(project, storage_for(project.root))
+        return store
     scheme = scheme_of(uri)
     if scheme not in _ADAPTERS:
         message = f"the store {uri!r} is not supported"
         hint = "Use firestore://gcp-project or firestore://gcp-project/database."
         raise SpecError(uri, [Problem("store", message, hint)])
-    adapter = load_adapter(_ADAPTERS[scheme], uri, "store", extra=scheme)
-    store: ExperimentStore = adapter(project, uri)
+    store = load_adapter(_ADAPTERS[scheme], uri, "store", extra=scheme)(project, uri)
     return store

@@ -87,12 +87,24 @@ def result_documents(base: tuple[str, ...], result: PartitionResult) -> Iterator
     path = (*base, "results", result.partition_id)
     counts = {}
     for name, columns in result.tables.items():
-        pieces = list(_pieces(_cut(name, columns)))
+        cut = dict(columns)
+        text_columns = {column.name for column in TABLES[name].columns if column.type == "text"}
+        for column in text_columns & columns.keys():
+            clipped_texts = {text: _clipped(text) for text in set(columns[column])}  # each once
+            cut[column] = [clipped_texts[text] for text in columns[column]]
+        pieces = list(_pieces(cut))
         counts[name] = len(pieces)
         for number, (rows, text) in enumerate(pieces):
             piece = {"table": name, "number": number, "rows": rows, "columns": text}
             yield Document((*path, "tables", piece_id(name, number)), piece)
-    yield Document(path, _summary(result, counts))
+    row = {name: _clipped(value) for name, value in result.row.items()}
+    metrics = _rows(result, "metrics", _POOLED, lambda each: each["scope"] == "pooled")
+    names = ("method", "feature", "value", "rank")
+    importance = _rows(
+        result, "importance", names, lambda each: (each["rank"] or SHOWN + 1) <= SHOWN
+    )
+    summary = {**row, "metrics": metrics, "importance": importance, "tables": counts}
+    yield Document(path, summary)
 
 
 def piece_id(name: str, number: int) -> str:
@@ -117,17 +129,6 @@ def partition_result(
     return PartitionResult({name: summary[name] for name in PARTITIONS.names}, tables)
 
 
-def _summary(result: PartitionResult, counts: dict[str, int]) -> dict[str, Any]:
-    """Return the fields of a partition's summary document, for lists and overviews."""
-    row = {name: _clipped(value) for name, value in result.row.items()}
-    metrics = _rows(result, "metrics", _POOLED, lambda each: each["scope"] == "pooled")
-    names = ("method", "feature", "value", "rank")
-    importance = _rows(
-        result, "importance", names, lambda each: (each["rank"] or SHOWN + 1) <= SHOWN
-    )
-    return {**row, "metrics": metrics, "importance": importance, "tables": counts}
-
-
 def _rows(
     result: PartitionResult,
     table: str,
@@ -140,17 +141,6 @@ def _rows(
         dict(zip(columns, values, strict=True)) for values in zip(*columns.values(), strict=True)
     ]
     return [{name: _clipped(each[name]) for name in names} for each in rows if is_included(each)]
-
-
-def _cut(table: str, columns: dict[str, list[Any]]) -> dict[str, list[Any]]:
-    texts = {column.name for column in TABLES[table].columns if column.type == "text"}
-    return {name: _cut_texts(each) if name in texts else each for name, each in columns.items()}
-
-
-def _cut_texts(texts: list[Any]) -> list[Any]:
-    """Clip the texts of a column, each distinct text once."""
-    clipped_texts = {text: _clipped(text) for text in set(texts)}
-    return [clipped_texts[text] for text in texts]
 
 
 def _pieces(columns: dict[str, list[Any]]) -> Iterator[tuple[int, str]]:

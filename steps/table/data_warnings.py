@@ -94,8 +94,14 @@ def find_data_warnings(inputs: WarningInputs, roles: Roles, task: str) -> list[D
     warnings = [
         *_leaks(inputs, roles, task),
         *(warning for name in roles.features for warning in _feature_warnings(inputs, name)),
-        *_few_rows(inputs, roles),
     ]
+    each = float(np.median(inputs.partition_rows)) / len(roles.features)
+    if each < ROWS_PER_FEATURE:
+        text = (
+            f"Half of the partitions have fewer than {each:.1f} rows per feature: expect models "
+            "that fit noise, and wide intervals."
+        )
+        warnings.append(DataWarning("few_rows", "", each, ROWS_PER_FEATURE, text))
     return sorted(warnings, key=lambda warning: KINDS.index(warning.kind))
 
 
@@ -146,7 +152,18 @@ def _feature_warnings(inputs: WarningInputs, name: str) -> Iterator[DataWarning]
         )
         yield DataWarning("missing", name, missing, NEARLY_ALL, text)
     if statistics["distinct"] > 1:
-        yield from _constant_within(name, position, spread)
+        compared, constant = int(spread.compared[position]), int(spread.constant[position])
+        if compared > 1 and constant >= NEARLY_ALL * compared:
+            where = (
+                "each partition"
+                if constant == compared
+                else f"{constant:,} of {compared:,} partitions"
+            )
+            text = (
+                f"{name!r} has one value only within {where}: it tells these apart, but it tells "
+                "a model of one of them nothing."
+            )
+            yield DataWarning("constant_within", name, constant / compared, NEARLY_ALL, text)
         yield from _id_like(name, statistics)
         yield from _drift(inputs, name, position)
 
@@ -154,19 +171,6 @@ def _feature_warnings(inputs: WarningInputs, name: str) -> Iterator[DataWarning]
 def _most(share: float) -> str:
     """Format a share as a percentage, with 100% only for an exact 1."""
     return "100%" if share >= 1 else f"{min(share, 0.999):.1%}"
-
-
-def _constant_within(name: str, position: int, spread: PartitionVariance) -> Iterator[DataWarning]:
-    compared, constant = int(spread.compared[position]), int(spread.constant[position])
-    if compared > 1 and constant >= NEARLY_ALL * compared:
-        where = (
-            "each partition" if constant == compared else f"{constant:,} of {compared:,} partitions"
-        )
-        text = (
-            f"{name!r} has one value only within {where}: it tells these apart, but it tells "
-            "a model of one of them nothing."
-        )
-        yield DataWarning("constant_within", name, constant / compared, NEARLY_ALL, text)
 
 
 def _id_like(name: str, statistics: Mapping[str, Any]) -> Iterator[DataWarning]:
@@ -192,8 +196,8 @@ def _drift(inputs: WarningInputs, name: str, position: int) -> Iterator[DataWarn
             "partition's rows."
         )
         yield DataWarning("drift_missing", name, share, DRIFT, text)
-    if _is_constant_within(position, spread):
-        return
+    if spread.constant[position] >= NEARLY_ALL * spread.compared[position]:
+        return  # the column is constant within partitions, which is reported already
     if statistics["type"] in {"string", "bool"}:
         share = spread.levels_between(position, inputs.largest.get(name, 0.0))
         text = (
@@ -202,32 +206,14 @@ def _drift(inputs: WarningInputs, name: str, position: int) -> Iterator[DataWarn
         )
         kind: Kind = "drift_levels"
     else:
-        share = spread.between(position, _number(statistics["sd"]))
+        sd = statistics["sd"]
+        share = spread.between(position, float("nan") if sd is None else sd)
         text = (
             f"{_most(share)} of the variance of {name!r} lies between partitions, not within them."
         )
         kind = "drift"
     if share >= DRIFT:
         yield DataWarning(kind, name, min(share, 1.0), DRIFT, text)
-
-
-def _is_constant_within(position: int, spread: PartitionVariance) -> bool:
-    """Return True if a column is constant within partitions, so its drift is already reported."""
-    return bool(spread.constant[position] >= NEARLY_ALL * spread.compared[position])
-
-
-def _number(value: float | None) -> float:
-    return float("nan") if value is None else value
-
-
-def _few_rows(inputs: WarningInputs, roles: Roles) -> Iterator[DataWarning]:
-    each = float(np.median(inputs.partition_rows)) / len(roles.features)
-    if each < ROWS_PER_FEATURE:
-        text = (
-            f"Half of the partitions have fewer than {each:.1f} rows per feature: expect models "
-            "that fit noise, and wide intervals."
-        )
-        yield DataWarning("few_rows", "", each, ROWS_PER_FEATURE, text)
 
 
 def rows_by_column(statistics: pa.Table) -> dict[str, dict[str, Any]]:

@@ -67,13 +67,12 @@ class Grid:
     @classmethod
     def from_json(cls, text: str | bytes) -> Grid:
         """Parse the text that ``to_json`` returned."""
-        return cls(tuple(_feature_grid(raw) for raw in json.loads(text)["features"]))
-
-
-def _feature_grid(raw: dict[str, object]) -> FeatureGrid:
-    raw["values"] = tuple(raw["values"])  # type: ignore[arg-type]
-    raw["numbers"] = tuple(raw["numbers"])  # type: ignore[arg-type]
-    return FeatureGrid(**raw)  # type: ignore[arg-type]
+        features = []
+        for raw in json.loads(text)["features"]:
+            raw["values"] = tuple(raw["values"])
+            raw["numbers"] = tuple(raw["numbers"])
+            features.append(FeatureGrid(**raw))
+        return cls(tuple(features))
 
 
 def numbers_of(column: pa.Array) -> NDArray[np.float64]:
@@ -142,26 +141,19 @@ def _numbers_grid(name: str, sample: Sample, points: int) -> FeatureGrid:
     """
     values, weights = _known(name, sample)
     numbers = numbers_of(values)
-    chosen, cumulative = _cumulative(numbers, weights)
-    if len(chosen) > points:
-        ranks = np.floor((np.arange(points) + 0.5) / points * (cumulative[-1] - 1))
-        chosen = chosen[np.unique(np.searchsorted(cumulative, ranks, side="right"))]
-    first = np.array([np.argmax(numbers == number) for number in chosen], np.intp)
-    texts = [canonical_text(value) for value in values.take(pa.array(first)).to_pylist()]
-    return FeatureGrid(name, False, tuple(texts), tuple(map(float, numbers[first])))
-
-
-def _cumulative(
-    numbers: NDArray[np.float64], weights: Counts
-) -> tuple[NDArray[np.float64], Counts]:
-    """Return the distinct numbers, ascending, and for each the rows at or below it."""
     if (weights == 1).all():  # the usual case, in which a plain sort is many times faster
         ascending, cumulative = np.sort(numbers), np.arange(1, len(numbers) + 1)
     else:
         order = np.argsort(numbers, kind="stable")
         ascending, cumulative = numbers[order], np.cumsum(weights[order])
     last = np.append(ascending[1:] != ascending[:-1], True)[: len(ascending)]
-    return ascending[last], cumulative[last]
+    chosen, cumulative = ascending[last], cumulative[last]  # each distinct number once
+    if len(chosen) > points:
+        ranks = np.floor((np.arange(points) + 0.5) / points * (cumulative[-1] - 1))
+        chosen = chosen[np.unique(np.searchsorted(cumulative, ranks, side="right"))]
+    first = np.array([np.argmax(numbers == number) for number in chosen], np.intp)
+    texts = [canonical_text(value) for value in values.take(pa.array(first)).to_pylist()]
+    return FeatureGrid(name, False, tuple(texts), tuple(map(float, numbers[first])))
 
 
 def cells(numbers: NDArray[np.float64], grid: FeatureGrid) -> NDArray[np.intp]:

@@ -69,16 +69,20 @@ def number_statistics(groups: Groups) -> dict[str, NDArray[Any]]:
     low = numbers[groups.starts]
     high = np.where(has, numbers[np.maximum(groups.ends - 1, 0)], np.nan)
     mean, squares = _moments(groups)
+    ranks = np.floor(np.asarray(QUANTILES) * (groups.known - 1)[:, None]).astype(np.intp)
     bounds = bounds_of(low, high)
+    edges = np.empty((len(low), BUCKETS + 1), np.intp)  # position of each bucket's first row
+    edges[:, 0], edges[:, -1] = groups.starts, groups.ends
+    edges[:, 1:-1] = _positions(groups, bounds[:, 1:-1])
     return {
         "zeros": np.diff(_positions(groups, np.tile(_AROUND_ZERO, (len(low), 1)))).ravel(),
         "low": low,
         "high": high,
         "mean": mean,
         "squares": squares,
-        "quantiles": _quantiles(groups),
+        "quantiles": numbers[groups.starts[:, None] + np.maximum(ranks, 0)],
         "bounds": bounds,
-        "buckets": _buckets(groups, bounds),
+        "buckets": np.diff(edges, axis=1).astype(np.float64),
     }
 
 
@@ -106,12 +110,6 @@ def _zero_for_nan(numbers: Floats, groups: Groups) -> Floats:
     return numbers if groups.complete else np.where(np.isnan(numbers), 0.0, numbers)
 
 
-def _quantiles(groups: Groups) -> Floats:
-    ranks = np.floor(np.asarray(QUANTILES) * (groups.known - 1)[:, None]).astype(np.intp)
-    quantiles: Floats = groups.numbers[groups.starts[:, None] + np.maximum(ranks, 0)]
-    return quantiles
-
-
 def bounds_of(low: Floats, high: Floats) -> Floats:
     """Return the bounds of buckets, shape (columns, BUCKETS + 1), without an overflow."""
     steps = np.arange(BUCKETS + 1) / BUCKETS
@@ -119,13 +117,6 @@ def bounds_of(low: Floats, high: Floats) -> Floats:
     bounds[:, 0], bounds[:, -1] = low, high
     ascending: Floats = np.minimum(np.maximum.accumulate(bounds, axis=1), high[:, None])
     return ascending
-
-
-def _buckets(groups: Groups, bounds: Floats) -> Floats:
-    positions = np.empty((len(groups.starts), BUCKETS + 1), np.intp)
-    positions[:, 0], positions[:, -1] = groups.starts, groups.ends
-    positions[:, 1:-1] = _positions(groups, bounds[:, 1:-1])
-    return np.diff(positions, axis=1).astype(np.float64)
 
 
 def _positions(groups: Groups, values: Floats) -> Positions:

@@ -59,19 +59,16 @@ def row_hashes(batch: pa.RecordBatch) -> Hashes:
     scratch = np.empty((2, min(batch.num_rows, _BLOCK_ROWS)), np.uint64)
     for field, column in zip(batch.schema, batch.columns, strict=True):
         seed = _seed_of(f"{field.type}:{field.name}")
-        _add_mixed(total, _cell_bits(column), seed, scratch)
+        bits = _cell_bits(column)
+        # Add mix(bits * _MULTIPLIER + seed), in blocks that stay in the processor's cache.
+        for start in range(0, len(total), _BLOCK_ROWS):
+            block = bits[start : start + _BLOCK_ROWS]
+            mixed, spare = scratch[:, : len(block)]
+            np.multiply(block, _MULTIPLIER, out=mixed)
+            np.add(mixed, seed, out=mixed)
+            _mix_in_place(mixed, spare)
+            total[start : start + _BLOCK_ROWS] += mixed
     return mix(total)
-
-
-def _add_mixed(total: Hashes, bits: Hashes, seed: np.uint64, scratch: Hashes) -> None:
-    """Add ``mix(bits * _MULTIPLIER + seed)``, in blocks that stay in the processor's cache."""
-    for start in range(0, len(total), _BLOCK_ROWS):
-        block = bits[start : start + _BLOCK_ROWS]
-        mixed, spare = scratch[:, : len(block)]
-        np.multiply(block, _MULTIPLIER, out=mixed)
-        np.add(mixed, seed, out=mixed)
-        _mix_in_place(mixed, spare)
-        total[start : start + _BLOCK_ROWS] += mixed
 
 
 def _seed_of(text: str) -> np.uint64:
@@ -89,32 +86,23 @@ def value_hashes(values: pa.Array) -> Hashes:
 
 def _cell_bits(column: pa.Array) -> Hashes:
     """Return 64 bits per cell, with a distinct value for null."""
-    bits = _string_bits(column) if pa.types.is_string(column.type) else _number_bits(column)
+    if pa.types.is_string(column.type):
+        encoded = column.dictionary_encode()  # so that each distinct string is hashed once
+        bits = np.zeros(len(column), np.uint64)
+        if len(encoded.dictionary):
+            codes = encoded.indices.fill_null(0).to_numpy(zero_copy_only=False)
+            bits = _polynomial(encoded.dictionary)[codes]
+    else:
+        if pa.types.is_boolean(column.type):
+            column = column.cast(pa.uint8())
+        elif pa.types.is_date(column.type):
+            column = column.cast(pa.int32())
+        width = column.type.bit_width // 8
+        raw = np.frombuffer(column.buffers()[1], f"i{width}" if width > 1 else "u1")
+        cells = raw[column.offset : column.offset + len(column)]
+        bits = cells.view(np.uint64) if width == 8 else cells.astype(np.uint64)  # noqa: PLR2004
     if column.null_count:
         bits = np.where(column.is_null().to_numpy(zero_copy_only=False), _NULL, bits)
-    return bits
-
-
-def _number_bits(column: pa.Array) -> Hashes:
-    if pa.types.is_boolean(column.type):
-        column = column.cast(pa.uint8())
-    elif pa.types.is_date(column.type):
-        column = column.cast(pa.int32())
-    width = column.type.bit_width // 8
-    raw = np.frombuffer(column.buffers()[1], f"i{width}" if width > 1 else "u1")
-    cells = raw[column.offset : column.offset + len(column)]
-    bits: Hashes = cells.view(np.uint64) if width == 8 else cells.astype(np.uint64)  # noqa: PLR2004
-    return bits
-
-
-def _string_bits(column: pa.Array) -> Hashes:
-    """Hash each distinct string once, then look up each row's hash."""
-    encoded = column.dictionary_encode()
-    if not len(encoded.dictionary):
-        return np.zeros(len(column), np.uint64)
-    hashes = _polynomial(encoded.dictionary)
-    codes = encoded.indices.fill_null(0).to_numpy(zero_copy_only=False)
-    bits: Hashes = hashes[codes]
     return bits
 
 
@@ -128,7 +116,10 @@ def _polynomial(strings: pa.Array) -> Hashes:
         return mix(lengths.astype(np.uint64))
     content = np.frombuffer(strings.buffers()[2], np.uint8)[start:end]
     position = np.arange(end - start) - np.repeat(offsets[:-1] - start, lengths)
-    terms = _BYTE_BITS[content] * _powers(int(lengths.max()))[position]
+    powers = np.full(int(lengths.max()), _STRING_BASE, np.uint64)
+    powers[0] = 1
+    powers = np.multiply.accumulate(powers)
+    terms = _BYTE_BITS[content] * powers[position]
     # Differences of running totals allow empty strings, unlike reduceat.
     running = np.concatenate([np.zeros(1, np.uint64), np.cumsum(terms, dtype=np.uint64)])
     sums = running[offsets[1:] - start] - running[offsets[:-1] - start]
@@ -136,13 +127,6 @@ def _polynomial(strings: pa.Array) -> Hashes:
 
 
 _BYTE_BITS = mix(np.arange(1, 257, dtype=np.uint64) * _MULTIPLIER)
-
-
-def _powers(count: int) -> Hashes:
-    powers = np.full(count, _STRING_BASE, np.uint64)
-    powers[0] = 1
-    product: Hashes = np.multiply.accumulate(powers)
-    return product
 
 
 ContentSums = tuple[int, int, int]

@@ -44,7 +44,10 @@ class Target:
         self._weights, self._half = weights, half
         if task == "regression":
             numbers = numbers_of(column)
-            self._values = [numbers[:, None], _ranks(numbers, weights)[:, None]]
+            _, codes = np.unique(numbers, return_inverse=True)
+            rows = np.bincount(codes, weights)
+            mean_ranks = (np.cumsum(rows) - (rows - 1) / 2)[codes]
+            self._values = [numbers[:, None], mean_ranks[:, None]]
         else:
             texts = level_texts(column)
             codes = texts.indices.to_numpy(zero_copy_only=False)
@@ -60,28 +63,19 @@ class Target:
         half, weights = self._half, self._weights[:, None]
         if not half.any() or half.all():
             return 0.0
-        means = _means(cells[half], values[half], weights[half], int(cells.max()) + 1)
+        cell, training, weight = cells[half], values[half], weights[half]
+        count = int(cells.max()) + 1
+        size = np.bincount(cell, weight[:, 0], count)[:, None]
+        weighted = training * weight
+        totals = np.stack([np.bincount(cell, each, count) for each in weighted.T], axis=1)
+        overall = weighted.sum(axis=0) / weight.sum()
+        # A cell without training rows has the mean of all of them.
+        means = np.where(size > 0, totals / np.maximum(size, 1e-300), overall)
         held_out, counts = values[~half], weights[~half]
         center = (held_out * counts).sum(axis=0) / counts.sum()
         total = float((counts * (held_out - center) ** 2).sum())
         residual = float((counts * (held_out - means[cells[~half]]) ** 2).sum())
         return 1 - residual / total if total and np.isfinite(residual) else 0.0
-
-
-def _means(cells: Cells, values: Floats, weights: Floats, count: int) -> Floats:
-    """Return the mean of each cell, or of all rows for an empty cell; shape (count, values)."""
-    size = np.bincount(cells, weights[:, 0], count)[:, None]
-    total = np.stack([np.bincount(cells, each, count) for each in (values * weights).T], axis=1)
-    overall = (values * weights).sum(axis=0) / weights.sum()
-    return np.where(size > 0, total / np.maximum(size, 1e-300), overall)
-
-
-def _ranks(numbers: Floats, weights: Floats) -> Floats:
-    """Return the mean rank of each number, in rows."""
-    _, codes = np.unique(numbers, return_inverse=True)
-    rows = np.bincount(codes, weights)
-    ranks: Floats = (np.cumsum(rows) - (rows - 1) / 2)[codes]
-    return ranks
 
 
 def cells_of(column: pa.Array, *, categorical: bool) -> Cells:

@@ -67,23 +67,10 @@ def merge_parts(parts: Sequence[GroupStatistics]) -> GroupStatistics:
 
 
 def _add_exact(one: Statistics, other: Statistics) -> Statistics:
-    """Return the first statistics with the exact values and moments of both."""
-    mean, squares = _merged_moments(one, other)
-    return replace(
-        one,
-        rows=one.rows + other.rows,
-        missing=one.missing + other.missing,
-        zeros=one.zeros + other.zeros,
-        low=np.fmin(one.low, other.low),
-        high=np.fmax(one.high, other.high),
-        mean=mean,
-        squares=squares,
-        letters=one.letters + other.letters,
-    )
+    """Return the first statistics with the exact values and moments of both.
 
-
-def _merged_moments(one: Statistics, other: Statistics) -> tuple[Floats, Floats]:
-    """Merge moments by equations 2.1 of Chan, Golub and LeVeque; an empty side has no effect."""
+    The moments follow equations 2.1 of Chan, Golub and LeVeque; an empty side has no effect.
+    """
     count_one, count_other = one.rows - one.missing, other.rows - other.missing
     share = count_other / np.maximum(count_one + count_other, 1)
     with np.errstate(over="ignore", invalid="ignore"):
@@ -93,9 +80,16 @@ def _merged_moments(one: Statistics, other: Statistics) -> tuple[Floats, Floats]
             one.squares + other.squares + difference * difference * (count_one * share)
         )
     only_one, only_other = count_other == 0, count_one == 0
-    return (
-        np.where(only_one, one.mean, np.where(only_other, other.mean, mean)),
-        np.where(only_one, one.squares, np.where(only_other, other.squares, squares)),
+    return replace(
+        one,
+        rows=one.rows + other.rows,
+        missing=one.missing + other.missing,
+        zeros=one.zeros + other.zeros,
+        low=np.fmin(one.low, other.low),
+        high=np.fmax(one.high, other.high),
+        mean=np.where(only_one, one.mean, np.where(only_other, other.mean, mean)),
+        squares=np.where(only_one, one.squares, np.where(only_other, other.squares, squares)),
+        letters=one.letters + other.letters,
     )
 
 
@@ -139,7 +133,15 @@ class WholeTable:
         if self._total is None:
             raise ValueError("a table without partitions has no statistics")
         total = replace(self._total, bounds=bounds_of(self._total.low, self._total.high))
-        return _with_shapes(sample, levels, _with_sketches(total, self._union.sketches()))
+        total = _with_sketches(total, self._union.sketches())
+        positions = range(len(total.missing))
+        shapes = list(map_ordered(partial(_shape, sample, levels, total), positions))
+        return replace(
+            total,
+            quantiles=np.stack([shape.quantiles for shape in shapes]),
+            buckets=np.stack([shape.buckets for shape in shapes]),
+            top=tuple(shape.top for shape in shapes),
+        )
 
 
 @dataclass(frozen=True)
@@ -151,89 +153,62 @@ class _Shape:
     top: Top
 
 
-def _with_shapes(sample: Sample, levels: Levels, total: Statistics) -> Statistics:
-    """Return the statistics with quantiles, buckets and most frequent values."""
-    shapes = list(map_ordered(partial(_shape, sample, levels, total), range(len(total.missing))))
-    return replace(
-        total,
-        quantiles=np.stack([shape.quantiles for shape in shapes]),
-        buckets=np.stack([shape.buckets for shape in shapes]),
-        top=tuple(shape.top for shape in shapes),
-    )
-
-
 def _shape(sample: Sample, levels: Levels, total: Statistics, position: int) -> _Shape:
     """Return quantiles, buckets and most frequent values of the column at a position."""
     field = sample.rows.schema.field(position)
-    column, weights = _known(sample, position)
+    column = sample.rows.column(position).combine_chunks()
+    if isinstance(column, pa.ChunkedArray):
+        column = column.combine_chunks()
+    weights = sample.counts[column.is_valid().to_numpy(zero_copy_only=False)]
+    column = column.drop_null()
     factor = (total.rows - int(total.missing[position])) / max(1, int(weights.sum()))
     numbers = None
     quantiles, buckets = np.full(len(QUANTILES), np.nan), np.zeros(BUCKETS)
     if not pa.types.is_string(field.type) and len(column):
-        numbers = _ascending(numbers_of(column), weights)
-        quantiles = _weighted_quantiles(*numbers)
-        buckets = _weighted_buckets(*numbers, total.bounds[position]) * factor
+        values = numbers_of(column)
+        if (weights == 1).all():  # the usual case, in which a plain sort is many times faster
+            ascending, cumulative = np.sort(values), np.arange(1, len(values) + 1)
+        else:
+            order = np.argsort(values, kind="stable")
+            ascending, cumulative = values[order], np.cumsum(weights[order])
+        numbers = ascending, cumulative
+        ranks = np.floor(np.asarray(QUANTILES) * (cumulative[-1] - 1))
+        quantiles = ascending[np.searchsorted(cumulative, ranks, side="right")]
+        inner = np.searchsorted(ascending, total.bounds[position, 1:-1], side="left")
+        below = np.concatenate([[0.0], np.append(0, cumulative)[inner], [float(cumulative[-1])]])
+        buckets = np.diff(below) * factor
     counted = levels[field.name]
-    if counted is not None:
-        top = _top_of_levels(counted, field.type)
-    elif numbers is None or is_lossy(field.type, numbers[0]):
-        top = _top_of_sample(column, weights, factor)
+    if counted is None:
+        return _Shape(quantiles, buckets, _sampled_top(column, weights, numbers, factor))
+    is_number = pa.types.is_integer(field.type) or pa.types.is_floating(field.type)
+    ranked = sorted(
+        counted.items(),
+        key=lambda each: (-each[1], float(each[0]) if is_number else 0.0, each[0]),
+    )
+    return _Shape(quantiles, buckets, tuple(ranked[:TOP_VALUES]))
+
+
+def _sampled_top(
+    column: pa.Array, weights: Counts, numbers: tuple[Floats, Counts] | None, factor: float
+) -> Top:
+    """Return the most frequent values of a column of the sample.
+
+    Args:
+        column: the values.
+        weights: rows of each value.
+        numbers: if there are any, the values as numbers, ascending, and the rows up to each.
+        factor: rows of the table per row of the sample.
+    """
+    if numbers is None or is_lossy(column.type, numbers[0]):
+        encoded = column.dictionary_encode()
+        by_value = pa.compute.sort_indices(encoded.dictionary).to_numpy()
+        counts = np.bincount(encoded.indices.to_numpy(), weights, len(by_value))[by_value]
+        chosen = np.argsort(-counts, kind="stable")[:TOP_VALUES]
+        texts = canonical_texts(encoded.dictionary.take(pa.array(by_value[chosen])))
     else:
-        top = _top_of_numbers(*numbers, field.type, factor)
-    return _Shape(quantiles, buckets, top)
-
-
-def _known(sample: Sample, position: int) -> tuple[pa.Array, Counts]:
-    """Return the values of a column of the sample that are not missing, and their counts."""
-    column = sample.rows.column(position).combine_chunks()
-    flat = column.combine_chunks() if isinstance(column, pa.ChunkedArray) else column
-    return flat.drop_null(), sample.counts[flat.is_valid().to_numpy(zero_copy_only=False)]
-
-
-def _ascending(numbers: Floats, weights: Counts) -> tuple[Floats, Counts]:
-    """Return the numbers in order, and for each the rows with that number or one before it."""
-    if (weights == 1).all():  # the usual case, in which a plain sort is many times faster
-        return np.sort(numbers), np.arange(1, len(numbers) + 1)
-    order = np.argsort(numbers, kind="stable")
-    return numbers[order], np.cumsum(weights[order])
-
-
-def _weighted_quantiles(ascending: Floats, cumulative: Counts) -> Floats:
-    ranks = np.floor(np.asarray(QUANTILES) * (cumulative[-1] - 1))
-    quantiles: Floats = ascending[np.searchsorted(cumulative, ranks, side="right")]
-    return quantiles
-
-
-def _weighted_buckets(ascending: Floats, cumulative: Counts, bounds: Floats) -> Floats:
-    inner = np.searchsorted(ascending, bounds[1:-1], side="left")
-    below = np.concatenate([[0.0], np.append(0, cumulative)[inner], [float(cumulative[-1])]])
-    buckets: Floats = np.diff(below)
-    return buckets
-
-
-def _top_of_numbers(ascending: Floats, cumulative: Counts, kind: pa.DataType, factor: float) -> Top:
-    """Return the most frequent of numbers in order; otherwise like ``_top_of_sample``."""
-    last = np.append(ascending[1:] != ascending[:-1], True)
-    values, counts = ascending[last], np.diff(cumulative[last], prepend=0)
-    chosen = np.argsort(-counts, kind="stable")[:TOP_VALUES]
-    texts = texts_of(values[chosen], kind)
+        ascending, cumulative = numbers
+        last = np.append(ascending[1:] != ascending[:-1], True)
+        values, counts = ascending[last], np.diff(cumulative[last], prepend=0)
+        chosen = np.argsort(-counts, kind="stable")[:TOP_VALUES]
+        texts = texts_of(values[chosen], column.type)
     return tuple(zip(texts, (counts[chosen] * factor).tolist(), strict=True))
-
-
-def _top_of_sample(column: pa.Array, weights: Counts, factor: float) -> Top:
-    encoded = column.dictionary_encode()
-    by_value = pa.compute.sort_indices(encoded.dictionary).to_numpy()
-    counts = np.bincount(encoded.indices.to_numpy(), weights, len(by_value))[by_value]
-    chosen = np.argsort(-counts, kind="stable")[:TOP_VALUES]
-    texts = canonical_texts(encoded.dictionary.take(pa.array(by_value[chosen])))
-    return tuple(zip(texts, (counts[chosen] * factor).tolist(), strict=True))
-
-
-def _top_of_levels(levels: Mapping[str, int], kind: pa.DataType) -> Top:
-    numeric = pa.types.is_integer(kind) or pa.types.is_floating(kind)
-
-    def rank(item: tuple[str, int]) -> tuple[int, float, str]:
-        text, count = item
-        return -count, float(text) if numeric else 0.0, text
-
-    return tuple(sorted(levels.items(), key=rank)[:TOP_VALUES])

@@ -45,25 +45,21 @@ def decode_part(
     try:
         if file_format == "parquet":
             return pq.read_table(pa.BufferReader(content), use_threads=False).cast(schema)
-        return _decode_csv(content, schema)
+        return pa_csv.read_csv(
+            pa.BufferReader(content),
+            read_options=pa_csv.ReadOptions(
+                column_names=schema.names, skip_rows_after_names=1, use_threads=False
+            ),
+            parse_options=pa_csv.ParseOptions(newlines_in_values=True),
+            convert_options=pa_csv.ConvertOptions(
+                column_types=schema,
+                null_values=[""],
+                strings_can_be_null=True,
+                quoted_strings_can_be_null=False,
+            ),
+        )
     except (pa.ArrowInvalid, OSError) as error:
         raise DamagedError(name, " ".join(str(error).split())[:200]) from error
-
-
-def _decode_csv(content: bytes, schema: pa.Schema) -> pa.Table:
-    return pa_csv.read_csv(
-        pa.BufferReader(content),
-        read_options=pa_csv.ReadOptions(
-            column_names=schema.names, skip_rows_after_names=1, use_threads=False
-        ),
-        parse_options=pa_csv.ParseOptions(newlines_in_values=True),
-        convert_options=pa_csv.ConvertOptions(
-            column_types=schema,
-            null_values=[""],
-            strings_can_be_null=True,
-            quoted_strings_can_be_null=False,
-        ),
-    )
 
 
 def canonical_order(batch: pa.RecordBatch, hashes: Hashes) -> np.ndarray:

@@ -9,7 +9,7 @@ groups. ``merging`` merges statistics of parts into those of a partition and of 
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -91,7 +91,7 @@ class GroupStatistics:
 
     Attributes:
         groups: statistics of each group.
-        sketches: for each column, the sketch of the values in all groups; see ``kmv``.
+        sketches: sketch of the values of each column in all groups; see ``kmv``.
     """
 
     groups: tuple[Statistics, ...]
@@ -105,7 +105,13 @@ def group_statistics(rows: pa.RecordBatch, starts: Positions) -> GroupStatistics
         rows: rows of all groups, one group after another.
         starts: position of each group's first row, ascending from 0; no group is empty.
     """
-    columns = [column for block in _blocks(rows) for column in _column_statistics(block, starts)]
+    columns: list[_ColumnStatistics] = []
+    most = max(1, _BLOCK_CELLS // rows.num_rows)
+    for kind, same in itertools.groupby(rows.columns, key=lambda column: column.type):
+        neighbors = list(same)
+        step = 1 if pa.types.is_string(kind) else most  # each text column is a block by itself
+        for i in range(0, len(neighbors), step):
+            columns += _column_statistics(neighbors[i : i + step], starts)
     names = columns[0].arrays
     arrays = {name: np.stack([column.arrays[name] for column in columns], 1) for name in names}
     tops = list(zip(*(column.top for column in columns), strict=True))
@@ -121,15 +127,6 @@ def group_statistics(rows: pa.RecordBatch, starts: Positions) -> GroupStatistics
 
 _BLOCK_CELLS = 1 << 17
 """Cells that are processed together, as a balance between cache misses and calls."""
-
-
-def _blocks(rows: pa.RecordBatch) -> Iterator[list[pa.Array]]:
-    """Yield blocks of neighboring columns of one type; each text column is a block by itself."""
-    most = max(1, _BLOCK_CELLS // rows.num_rows)
-    for kind, same in itertools.groupby(rows.columns, key=lambda column: column.type):
-        columns = list(same)
-        step = 1 if pa.types.is_string(kind) else most
-        yield from (columns[i : i + step] for i in range(0, len(columns), step))
 
 
 @dataclass(frozen=True)
@@ -164,7 +161,8 @@ def _from_numbers(
     top = runs.top(lambda values: texts_of(values, kind))
     arrays = number_statistics(groups) | {"distinct": runs.distinct}
     last = np.cumsum(runs.distinct)[count - 1 :: count]
-    hashes = np.split(_number_hashes(runs.values, kind), last[:-1])
+    values = runs.values.astype(np.int64) if pa.types.is_integer(kind) else runs.values
+    hashes = np.split(value_hashes(pa.array(values)), last[:-1])
     return [
         _ColumnStatistics(
             _common_statistics(column, starts)
@@ -178,8 +176,14 @@ def _from_numbers(
 
 def _from_values(column: pa.Array, numbers: Floats, starts: Positions) -> _ColumnStatistics:
     """Compute statistics of a column whose numbers do not identify values."""
-    ranks, values = _ranked(column)
-    runs = _Runs.of(sorted_groups(ranks, starts))
+    encoded = column.dictionary_encode()
+    order = pc.sort_indices(encoded.dictionary)
+    values = encoded.dictionary.take(order)
+    ranks = np.empty(len(order) + 1)
+    ranks[order.to_numpy()] = np.arange(len(order))
+    ranks[-1] = np.nan  # the rank of a missing value
+    codes = encoded.indices.fill_null(len(order)).to_numpy(zero_copy_only=False)
+    runs = _Runs.of(sorted_groups(ranks[codes], starts))
     arrays = number_statistics(sorted_groups(numbers, starts)) | {"distinct": runs.distinct}
     top = runs.top(lambda ranks: canonical_texts(values.take(pa.array(ranks, pa.int64()))))
     arrays = _common_statistics(column, starts) | arrays
@@ -188,19 +192,14 @@ def _from_values(column: pa.Array, numbers: Floats, starts: Positions) -> _Colum
 
 def _common_statistics(column: pa.Array, starts: Positions) -> dict[str, NDArray[Any]]:
     """Return the statistics of any type of column."""
-    zeros = np.zeros(len(starts), np.int64)
-    text = pa.types.is_string(column.type)
-    return {
-        "missing": _missing(column, starts) if column.null_count else zeros,
-        "letters": _letters(column, starts) if text else zeros,
-        "exact": np.ones(len(starts), np.bool_),
-    }
-
-
-def _missing(column: pa.Array, starts: Positions) -> Counts:
-    nulls = column.is_null().to_numpy(zero_copy_only=False)
-    missing: Counts = np.add.reduceat(nulls, starts, dtype=np.int64)
-    return missing
+    missing = letters = np.zeros(len(starts), np.int64)
+    if column.null_count:
+        nulls = column.is_null().to_numpy(zero_copy_only=False)
+        missing = np.add.reduceat(nulls, starts, dtype=np.int64)
+    if pa.types.is_string(column.type):
+        lengths = pc.binary_length(column).fill_null(0).to_numpy(zero_copy_only=False)
+        letters = np.add.reduceat(lengths, starts, dtype=np.int64)
+    return {"missing": missing, "letters": letters, "exact": np.ones(len(starts), np.bool_)}
 
 
 # --- values ---------------------------------------------------------------------------------
@@ -211,29 +210,6 @@ def is_lossy(kind: pa.DataType, numbers: Floats) -> bool:
     if pa.types.is_integer(kind):
         return bool((np.abs(numbers) >= _WIDE).any())
     return bool(pa.types.is_string(kind) or pa.types.is_timestamp(kind))
-
-
-def _ranked(column: pa.Array) -> tuple[Floats, pa.Array]:
-    """Return the rank of each row's value, NaN if missing, and the values by rank."""
-    encoded = column.dictionary_encode()
-    order = pc.sort_indices(encoded.dictionary)
-    ranks = np.empty(len(order) + 1)
-    ranks[order.to_numpy()] = np.arange(len(order))
-    ranks[-1] = np.nan
-    codes = encoded.indices.fill_null(len(order)).to_numpy(zero_copy_only=False)
-    return ranks[codes], encoded.dictionary.take(order)
-
-
-def _letters(column: pa.Array, starts: Positions) -> Counts:
-    lengths = pc.binary_length(column).fill_null(0).to_numpy(zero_copy_only=False)
-    letters: Counts = np.add.reduceat(lengths, starts, dtype=np.int64)
-    return letters
-
-
-def _number_hashes(numbers: Floats, kind: pa.DataType) -> Hashes:
-    """Return the hashes of the values that the numbers represent."""
-    whole = pa.types.is_integer(kind)
-    return value_hashes(pa.array(numbers.astype(np.int64) if whole else numbers))
 
 
 @dataclass(frozen=True)

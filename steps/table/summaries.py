@@ -38,15 +38,12 @@ class ColumnSummary:
         self.rows += len(column)
         self.missing += column.null_count
         if not pa.types.is_string(column.type) and column.null_count < len(column):
-            self._add_bounds(column)
+            low, high = pc.min_max(column).as_py().values()
+            if not isinstance(low, float):
+                low, high = map(float, numbers_of(pa.array([low, high], column.type)))
+            self._widen(low, high)
         if self.levels is not None:
             self._add_levels(column)
-
-    def _add_bounds(self, column: pa.Array) -> None:
-        low, high = pc.min_max(column).as_py().values()
-        if not isinstance(low, float):
-            low, high = map(float, numbers_of(pa.array([low, high], column.type)))
-        self._widen(low, high)
 
     def _widen(self, low: float, high: float) -> None:
         self.low = low if self.low is None else min(self.low, low)

@@ -71,15 +71,12 @@ def canonical_array(name: str, array: pa.Array) -> pa.Array:
         array = array.dictionary_decode()
     canonical = canonical_type(name, array.type)
     try:
-        return _CONVERT[canonical](name, array)
+        convert = _CONVERT.get(canonical)
+        return convert(name, array) if convert else array.cast(ARROW_TYPES[canonical])
     except pa.ArrowInvalid as error:
         raise DataError(
             f"Column {name!r} ({array.type}) does not fit {canonical}: {error}."
         ) from error
-
-
-def _integers(_name: str, array: pa.Array) -> pa.Array:
-    return array.cast(pa.int64())
 
 
 def _floats(name: str, array: pa.Array) -> pa.Array:
@@ -108,10 +105,6 @@ def _strings(name: str, array: pa.Array) -> pa.Array:
     return array.cast(pa.string())
 
 
-def _booleans(_name: str, array: pa.Array) -> pa.Array:
-    return array
-
-
 def _timestamps(name: str, array: pa.Array) -> pa.Array:
     exact = array.cast(pa.timestamp("us", array.type.tz), safe=False)
     if array.type.unit == "ns" and not exact.cast(array.type).equals(array):
@@ -121,18 +114,8 @@ def _timestamps(name: str, array: pa.Array) -> pa.Array:
     return exact.cast(ARROW_TYPES["timestamp"])
 
 
-def _dates(_name: str, array: pa.Array) -> pa.Array:
-    return array.cast(pa.date32())
-
-
-_CONVERT = {
-    "int64": _integers,
-    "float64": _floats,
-    "string": _strings,
-    "bool": _booleans,
-    "timestamp": _timestamps,
-    "date": _dates,
-}
+_CONVERT = {"float64": _floats, "string": _strings, "timestamp": _timestamps}
+"""Conversions that check more than a cast to the Arrow type."""
 
 
 def _warn(name: str, message: str) -> None:

@@ -53,15 +53,15 @@ class Frame:
     """The rows of one partition that have a target, in canonical order.
 
     Attributes:
-        features: of all rows.
+        features: features of all rows.
         codes: codes of the levels per feature; None if it is numeric.
-        target: shape (rows,); the value, or the position in ``classes``.
-        weight: shape (rows,), or None.
+        target: values, or positions in ``classes``; shape (rows,).
+        weight: weight of each row, shape (rows,); None if all rows count the same.
         hashes: the row hashes; equal rows have equal ones.
         groups: a hash of each row's group; of the row itself if there are no groups.
         time: rank of each row's time among the distinct times, from 1; 0 if it is missing. None
             without a time column.
-        classes: of the partition, in order of their value.
+        classes: classes of the partition, in order of their value.
     """
 
     features: Features
@@ -129,8 +129,8 @@ def make_frame(table: pa.Table, roles: Roles, classes: tuple[str, ...], max_leve
 
     Args:
         table: all rows of the partition, in any order, with canonical types.
-        roles: of the columns.
-        classes: of the dataset; empty for a regression.
+        roles: roles of the columns.
+        classes: classes of the dataset; empty for a regression.
         max_levels: levels per category before the rarest are merged.
     """
     batch, hashes = in_canonical_order(table)
@@ -143,13 +143,19 @@ def make_frame(table: pa.Table, roles: Roles, classes: tuple[str, ...], max_leve
     codes = tuple(levels for _, levels in coded)
     names = tuple(levels.names if levels else None for levels in codes)
     target, present = _target(batch.column(roles.target), classes)
+    groups = hashes
+    if roles.group is not None:
+        column = batch.column(roles.group)
+        found = row_hashes(pa.RecordBatch.from_arrays([column], names=[roles.group]))
+        # A row whose group is unknown is a group of its own.
+        groups = np.where(column.is_null().to_numpy(zero_copy_only=False), hashes, found)
     return Frame(
         features=Features(roles.features, np.ascontiguousarray(matrix), names),
         codes=codes,
         target=target,
         weight=numbers_of(batch.column(roles.weight)) if roles.weight else None,
         hashes=hashes,
-        groups=_groups(batch, roles.group, hashes),
+        groups=groups,
         time=_ranks(batch.column(roles.time)) if roles.time else None,
         classes=present,
     )
@@ -201,15 +207,6 @@ def _target(column: pa.Array, classes: tuple[str, ...]) -> tuple[Floats, tuple[s
     present = tuple(name for name in classes if name in names)
     positions = np.array([present.index(name) for name in names], np.float64)
     return positions[texts.indices.to_numpy(zero_copy_only=False)], present
-
-
-def _groups(batch: pa.RecordBatch, group: str | None, hashes: Hashes) -> Hashes:
-    if group is None:
-        return hashes
-    column = batch.column(group)
-    found = row_hashes(pa.RecordBatch.from_arrays([column], names=[group]))
-    # A row whose group is unknown is a group of its own.
-    return np.where(column.is_null().to_numpy(zero_copy_only=False), hashes, found)
 
 
 def _ranks(column: pa.Array) -> Integers:

@@ -41,6 +41,13 @@ The model shows which values occur together, which is not the same as a cause.
 def model_card(request: RunRequest, entry: PartitionEntry, frame: Frame, metrics: Rows) -> str:
     """Return the card of a final model as Markdown. It depends on content only."""
     roles = request.roles
+    metric_rows = []
+    for i, scope in enumerate(metrics["scope"]):
+        if scope == "pooled":
+            names = ("value", "constant_value", "skill")
+            cells = [_number(metrics[name][i]) for name in names]
+            bounds = f"{_number(metrics['skill_low'][i])} to {_number(metrics['skill_high'][i])}"
+            metric_rows.append(f"| {metrics['metric'][i]} | {' | '.join(cells)} | {bounds} |")
     classes = f"; classes {', '.join(map(_plain, frame.classes))}" if frame.classes else ""
     return _CARD.format(
         target=_plain(roles.target),
@@ -55,20 +62,9 @@ def model_card(request: RunRequest, entry: PartitionEntry, frame: Frame, metrics
         params=_plain(json.dumps(request.trainer["params"], sort_keys=True)),
         content=entry.content,
         evaluate=_plain(json.dumps(request.evaluate, sort_keys=True)),
-        metrics="\n".join(_metric_rows(metrics)),
+        metrics="\n".join(metric_rows),
         input="\n".join(_inputs(frame)),
     )
-
-
-def _metric_rows(metrics: Rows) -> list[str]:
-    rows = []
-    for i, scope in enumerate(metrics["scope"]):
-        if scope == "pooled":
-            names = ("value", "constant_value", "skill")
-            cells = [_number(metrics[name][i]) for name in names]
-            bounds = f"{_number(metrics['skill_low'][i])} to {_number(metrics['skill_high'][i])}"
-            rows.append(f"| {metrics['metric'][i]} | {' | '.join(cells)} | {bounds} |")
-    return rows
 
 
 def _number(value: float | None) -> str:

@@ -50,14 +50,14 @@ class TrainContext:
     """Inputs that all partitions of a run share.
 
     Attributes:
-        request: of the run.
-        index: of the dataset.
-        grid: shared by all partitions.
-        trainer: the plug-in.
+        request: the request that started the run.
+        index: the dataset's partition index.
+        grid: the grid that all partitions share.
+        trainer: the plug-in that fits a partition.
         dataset: paths of the part files.
         cache: paths of models and explanations.
-        storage: of all of them.
-        schema: of the part files.
+        storage: storage of part files, models and explanations.
+        schema: schema of the part files.
         evaluation: settings of the folds.
         explanation: settings of the explanations.
     """
@@ -135,7 +135,16 @@ def train_partition(context: TrainContext, entry: PartitionEntry) -> tuple[Parti
     models = _load(context, fit_key)
     has_fit = models is not None
     models = models or _fit(context, entry, frame, folds, fit_key)
-    _explain(context, frame, folds, models, explanation_key)
+    explained = ExplainContext(
+        trainer=context.trainer,
+        task=context.task,
+        frame=frame,
+        folds=seen_rows(frame, folds, models.folds, context.explanation.rows),
+        grid=context.grid,
+        config=context.explanation,
+        seed=context.evaluation.seed,
+    )
+    _write_json(context, context.cache.explanation(explanation_key), explain(explained))
     record = PartitionRecord(entry.key, "trained", "", "", fit_key, explanation_key)
     return record, "fit" if has_fit else "none"
 
@@ -207,7 +216,7 @@ def keys_of(context: TrainContext, entry: PartitionEntry) -> tuple[str, str]:
     return fit_key, digest([fit_key, request.explain, context.grid.digest_of(roles.features)])
 
 
-# --- fit and explain ---------------------------------------------------------------------
+# --- read and fit ---------------------------------------------------------------------------
 
 
 def read_frame(context: TrainContext, entry: PartitionEntry) -> Frame:
@@ -216,22 +225,17 @@ def read_frame(context: TrainContext, entry: PartitionEntry) -> Frame:
     Raises:
         LostArtifactError: a part file was deleted or damaged.
     """
+    uris = [f"{context.dataset.base}/{part}" for part in entry.parts]
     with rebuild_if_lost(context.dataset, context.storage):
-        table = _read_parts(context, entry)
+        tables = [
+            decode_part(context.storage.read(uri), context.index.format, context.schema, uri)
+            for uri in uris
+        ]
+        table = pa.concat_tables(tables)
+        if table.num_rows != entry.rows:  # a CSV file that ends early can be read without an error
+            raise DamagedError(uris[-1], f"{table.num_rows:,} of {entry.rows:,} rows are left")
     request = context.request
     return make_frame(table, request.roles, request.classes, request.max_levels)
-
-
-def _read_parts(context: TrainContext, entry: PartitionEntry) -> pa.Table:
-    uris = [f"{context.dataset.base}/{part}" for part in entry.parts]
-    tables = [
-        decode_part(context.storage.read(uri), context.index.format, context.schema, uri)
-        for uri in uris
-    ]
-    table = pa.concat_tables(tables)
-    if table.num_rows != entry.rows:  # a CSV file that ends early can be read without an error
-        raise DamagedError(uris[-1], f"{table.num_rows:,} of {entry.rows:,} rows are left")
-    return table
 
 
 def _training_data(context: TrainContext, frame: Frame, rows: Any) -> TrainingData:  # noqa: ANN401 - index
@@ -255,7 +259,13 @@ def _fit(
     metrics = evaluate(frame, folds, predictions, context.task, context.evaluation)
     final = context.trainer.fit(_training_data(context, frame, slice(None)))
     storage, cache = context.storage, context.cache
-    storage.write(cache.fold_models(key), _zip([context.trainer.save(model) for model in models]))
+    archive = io.BytesIO()
+    with zipfile.ZipFile(archive, "w", zipfile.ZIP_DEFLATED, compresslevel=1) as folds_zip:
+        for number, model in enumerate(models):
+            # A ZipInfo without clock and owner: the archive depends on its contents only.
+            member, content = zipfile.ZipInfo(f"{number:03d}"), context.trainer.save(model)
+            folds_zip.writestr(member, content, zipfile.ZIP_DEFLATED, 1)
+    storage.write(cache.fold_models(key), archive.getvalue())
     storage.write(cache.final_model(key, context.trainer.suffix), context.trainer.save(final))
     storage.write(
         cache.model_card(key), model_card(context.request, entry, frame, metrics).encode()
@@ -292,28 +302,3 @@ def _load(context: TrainContext, key: str) -> Models | None:
     except Exception:  # noqa: BLE001 - a trainer may raise anything for damaged bytes: fit again
         return None
     return Models(models, None)
-
-
-def _zip(contents: list[bytes]) -> bytes:
-    """Return a zip archive that depends on its contents only (no clock, no owner)."""
-    sink = io.BytesIO()
-    with zipfile.ZipFile(sink, "w", zipfile.ZIP_DEFLATED, compresslevel=1) as archive:
-        for number, content in enumerate(contents):
-            archive.writestr(zipfile.ZipInfo(f"{number:03d}"), content, zipfile.ZIP_DEFLATED, 1)
-    return sink.getvalue()
-
-
-def _explain(
-    context: TrainContext, frame: Frame, folds: list[Fold], models: Models, key: str
-) -> None:
-    config = context.explanation
-    explained = ExplainContext(
-        trainer=context.trainer,
-        task=context.task,
-        frame=frame,
-        folds=seen_rows(frame, folds, models.folds, config.rows),
-        grid=context.grid,
-        config=config,
-        seed=context.evaluation.seed,
-    )
-    _write_json(context, context.cache.explanation(key), explain(explained))

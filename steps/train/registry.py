@@ -62,20 +62,22 @@ def check_params(name: str, params: dict[str, Any]) -> BaseModel:
     try:
         return model.model_validate(params)
     except ValidationError as error:
-        raise SpecError("the spec", [_problem(model, dict(e)) for e in error.errors()]) from None
-
-
-def _problem(model: type[BaseModel], error: dict[str, Any]) -> Problem:
-    name = ".".join(map(str, error["loc"]))
-    where = f"trainer.params.{name}"
-    if error["type"] == "extra_forbidden":
-        near = difflib.get_close_matches(name, model.model_fields, n=1)
-        meant = f"Did you mean {near[0]!r}? " if near else ""
-        known = ", ".join(model.model_fields)
-        return Problem(where, "unknown parameter", f"{meant}Its parameters are {known}.")
-    field = model.model_fields.get(name)
-    message = f"{error['input']!r} is not valid: {error['msg'][:1].lower()}{error['msg'][1:]}"
-    return Problem(where, message, (field.description or "") if field else "")
+        problems = []
+        for each in error.errors():
+            param = ".".join(map(str, each["loc"]))
+            if each["type"] == "extra_forbidden":
+                near = difflib.get_close_matches(param, model.model_fields, n=1)
+                meant = f"Did you mean {near[0]!r}? " if near else ""
+                message = "unknown parameter"
+                hint = f"{meant}Its parameters are {', '.join(model.model_fields)}."
+            else:
+                field = model.model_fields.get(param)
+                message = (
+                    f"{each['input']!r} is not valid: {each['msg'][:1].lower()}{each['msg'][1:]}"
+                )
+                hint = (field.description or "") if field else ""
+            problems.append(Problem(f"trainer.params.{param}", message, hint))
+        raise SpecError("the spec", problems) from None
 
 
 def make_trainer(name: str, params: dict[str, Any]) -> Trainer[Any, Any]:
@@ -85,12 +87,10 @@ def make_trainer(name: str, params: dict[str, Any]) -> Trainer[Any, Any]:
 
 def library_versions(trainer: type[Trainer[Any, Any]]) -> dict[str, str]:
     """Return the versions of all libraries that can change the trainer's numbers."""
-    names = ("numpy", "pyarrow", "scipy", *trainer.libraries)
-    return {name: _version(name) for name in names}
-
-
-def _version(name: str) -> str:
-    try:
-        return version(name)
-    except PackageNotFoundError:
-        return "not installed"
+    versions = {}
+    for name in ("numpy", "pyarrow", "scipy", *trainer.libraries):
+        try:
+            versions[name] = version(name)
+        except PackageNotFoundError:
+            versions[name] = "not installed"
+    return versions

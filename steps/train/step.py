@@ -16,7 +16,7 @@ from steps.runtime.log import RunLog
 from steps.runtime.parallel import REQUESTS, map_ordered
 from steps.runtime.progress import Progress
 from steps.storage.base import read_parsed
-from steps.train.partition import Cached, TrainContext, settle_untrained
+from steps.train.partition import TrainContext, settle_untrained
 from steps.train.registry import load_class
 from steps.train.workers.history import History
 from steps.train.workers.host import memory_kills
@@ -76,12 +76,12 @@ def train(
     """Train the partitions of a shard that have no record yet; largest first, suspects last.
 
     Args:
-        address: names the run.
+        address: address of the run.
         shard: file name of the shard, such as ``small-00003``.
         limits: resources of this pod and of later ones.
         progress: advances with each partition.
         log: receives an event per partition.
-        stop: is set when the pod has to stop.
+        stop: request to stop, which SIGTERM sets.
 
     Raises:
         MissingInputError: the run does not exist.
@@ -141,29 +141,26 @@ class _Step:
         killed = self.limits.killed_for_memory
         history = History(self.run, self.context.storage, killed_for_memory=killed)
         left = [entry for entry in entries if entry.key.partition_id not in finished]
-        self._count_finished(len(entries) - len(left))
+        self.result.finished += len(entries) - len(left)
+        self.progress.advance(len(entries) - len(left))
         settled = map_ordered(partial(settle_untrained, self.context), left, REQUESTS)
         for entry, untrained in zip(left, settled, strict=True):
-            task = self._task(entry.key.partition_id, history)
+            task = WorkerTask(
+                entry.key.partition_id,
+                history.last_attempt(entry.key.partition_id) + 1,
+                self.shard,
+                self.limits.class_offset,
+                alone=history.suspect(entry.key.partition_id),
+                can_use_larger_class=self.limits.class_offset < self.limits.largest_class_offset,
+                can_retry_later=self.limits.can_retry_later,
+            )
             if untrained is not None:
-                self._settle(task, *untrained)
+                record, cached = untrained
+                record_task(self.context, self.run, task, record.status, cached, 0.0)
+                write_record(self.context, self.run, record)
+                self._count(task, record.status, cached, record.reason, record.message)
             elif self._fits(task, history):
                 yield task
-
-    def _count_finished(self, finished: int) -> None:
-        self.result.finished += finished
-        self.progress.advance(finished)
-
-    def _task(self, partition_id: str, history: History) -> WorkerTask:
-        return WorkerTask(
-            partition_id,
-            history.last_attempt(partition_id) + 1,
-            self.shard,
-            self.limits.class_offset,
-            alone=history.suspect(partition_id),
-            can_use_larger_class=self.limits.class_offset < self.limits.largest_class_offset,
-            can_retry_later=self.limits.can_retry_later,
-        )
 
     def _fits(self, task: WorkerTask, history: History) -> bool:
         """Return whether the partition fits this pod; else defer it, or record its failure."""
@@ -175,11 +172,6 @@ class _Step:
         if needed > self.limits.class_offset:
             self._larger.append(needed)
         return needed <= self.limits.class_offset
-
-    def _settle(self, task: WorkerTask, record: PartitionRecord, cached: Cached) -> None:
-        record_task(self.context, self.run, task, record.status, cached, 0.0)
-        write_record(self.context, self.run, record)
-        self._count(task, record.status, cached, record.reason, record.message)
 
     def on_result(self, result: TaskResult) -> None:
         """Count the result of a worker, or defer the partition to a later pod."""

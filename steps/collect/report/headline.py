@@ -30,9 +30,9 @@ class Scores:
 
     Attributes:
         scored: trained partitions whose skill is defined.
-        above: of these, skill above 0.
-        better: of these, the whole interval above 0.
-        worse: the whole interval below 0.
+        above: scored partitions with a skill above 0.
+        better: scored partitions whose whole interval is above 0.
+        worse: scored partitions whose whole interval is below 0.
         median: median skill; NaN without any.
     """
 

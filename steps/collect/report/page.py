@@ -59,8 +59,8 @@ class RunInfo:
         seconds: wall time of the run.
         cached: trained partitions whose model was taken from the cache.
         fitted: partitions whose model was fitted in this run.
-        source: where the data came from, in words fit for people (no credentials).
-        tables: where the result tables are.
+        source: description of the source for people, without credentials.
+        tables: URI of the result tables.
         version: Refeed's version.
     """
 
@@ -87,15 +87,26 @@ def build_report(read: Reader, run: RunInfo) -> str:
     trained = [each for each in partitions if each.trained]
     importances = read_importance(read, trained) if trained else {}
     importance = next(iter(importances.values()), None)
+    leaders: list[tuple[str, int]] = []
+    if importance is not None:
+        firsts = headline.first_counts(importance)
+        most_often = sorted(firsts.items(), key=lambda item: (-item[1], item[0]))[:_NOTABLE]
+        leaders = [(importance.features[index], times) for index, times in most_often]
     content = {
         "run": run,
         "experiment": experiment,
         "partitions": partitions,
         "trained": trained,
         "importance": importance,
-        **_answer(partitions, importance),
-        **_skill(partitions),
-        **_importance(importance, trained),
+        "skill_sentence": headline.skill_sentence(partitions),
+        "contrast_sentence": headline.best_and_worst_sentence(partitions),
+        "importance_sentence": headline.importance_sentence(importance),
+        "scores": headline.scores_of(partitions),
+        "skill": skill_charts(partitions),
+        "best": best_of(partitions)[:_NOTABLE],
+        "worst": worst_of(partitions)[:_NOTABLE],
+        "heat": None if importance is None else heat_map(importance, trained),
+        "leaders": leaders,
         **_explanations(read, trained, importance, str(experiment["positive_class"] or "")),
         "data": data_section(read, _features(read), _ranked(importance)),
         "warnings_place": "data_warnings.csv",
@@ -132,38 +143,10 @@ def environment() -> Environment:
 
 
 def _shown(value: object) -> object:
-    """Return every plain text that the template prints is made visible; markup is ours already."""
+    """Return a value as a template prints it: text with its invisible characters made visible."""
     if isinstance(value, str) and not isinstance(value, Markup):
         return text.visible(value) if value else ""
     return "" if value is None else value
-
-
-def _answer(partitions: Sequence[Partition], importance: Importance | None) -> dict[str, Any]:
-    return {
-        "skill_sentence": headline.skill_sentence(partitions),
-        "contrast_sentence": headline.best_and_worst_sentence(partitions),
-        "importance_sentence": headline.importance_sentence(importance),
-        "scores": headline.scores_of(partitions),
-    }
-
-
-def _skill(partitions: Sequence[Partition]) -> dict[str, Any]:
-    return {
-        "skill": skill_charts(partitions),
-        "best": best_of(partitions)[:_NOTABLE],
-        "worst": worst_of(partitions)[:_NOTABLE],
-    }
-
-
-def _importance(importance: Importance | None, trained: Sequence[Partition]) -> dict[str, Any]:
-    if importance is None:
-        return {"heat": None, "leaders": []}
-    firsts = headline.first_counts(importance)
-    leaders = sorted(firsts.items(), key=lambda item: (-item[1], item[0]))[:_NOTABLE]
-    return {
-        "heat": heat_map(importance, trained),
-        "leaders": [(importance.features[index], times) for index, times in leaders],
-    }
 
 
 def _explanations(
@@ -184,7 +167,11 @@ def _explanations(
     candidates = ranked or _features(read)
     curves = read_curves(read, trained, candidates[: dependence.MOST_FEATURES])
     classes = dependence.classes_to_show(curves, positive)
-    summaries = _chosen(summaries, classes, positive)
+    # The classes that partial dependence shows, if SHAP has them; else the first few.
+    by_class = {each.class_: each for each in summaries}
+    wanted = [positive] if positive in by_class else classes
+    shared = [by_class[class_] for class_ in wanted if class_ in by_class]
+    summaries = shared or summaries[: dependence.MOST_CLASSES]
     shap_class = summaries[0].class_ if summaries else ""
     shap_curves = read_shap_curves(read, trained, candidates[:MOST_PANELS])
     return {
@@ -201,15 +188,6 @@ def _explanations(
 def _ranked(importance: Importance | None) -> list[str]:
     """Return features, the most important first; empty where that is not known."""
     return [importance.features[index] for index in importance.ranking] if importance else []
-
-
-def _chosen(summaries: Sequence[Any], classes: Sequence[str], positive: str) -> list[Any]:
-    """Return the classes that partial dependence shows, if SHAP has them; else the first few."""
-    wanted = [positive] if any(each.class_ == positive for each in summaries) else list(classes)
-    found = {each.class_: each for each in summaries}
-    return [found[class_] for class_ in wanted if class_ in found] or list(
-        summaries[: dependence.MOST_CLASSES]
-    )
 
 
 def _features(read: Reader) -> list[str]:

@@ -21,15 +21,15 @@ class ProfileInfo:
     """Facts of the page that are not in the dataset's tables.
 
     Attributes:
-        source: where the rows came from, in words fit for people.
+        source: description of the source for people.
         partition_by: the column that names the partition of a row.
         target: the column to predict.
         task: regression, binary or multiclass.
         dataset: digest of the content.
-        features: in the order of the spec.
-        rows: of the dataset.
-        rows_without_target: that could not be used.
-        partitions: how many there are.
+        features: names of the features, in the order of the spec.
+        rows: number of rows of the dataset.
+        rows_without_target: number of rows that cannot be used.
+        partitions: number of partitions.
         sizes: rows with a target of a partition: least, quartiles, most.
         bars: partitions by rows with a target: from, up to and including, how many.
         skipped: partitions that would be skipped, by reason.
@@ -59,12 +59,15 @@ def build_profile(read: Reader, facts: ProfileInfo) -> str:
             all rows.
         facts: facts that are not in the tables.
     """
+    size_names = ("least", "lower quartile", "median", "upper quartile", "most")
     content = {
         "facts": facts,
         "skipped_total": sum(facts.skipped.values()),
         "data": data_section(read, facts.features, ()),
         "chart": _bars(facts),
-        "sizes": _sizes(facts),
+        "sizes": [
+            (name, text.count(size)) for name, size in zip(size_names, facts.sizes, strict=True)
+        ],
         "warnings_place": "refeed profile --json",
         "statistics_place": "column_statistics.csv",
         "made_pairs": [
@@ -74,11 +77,6 @@ def build_profile(read: Reader, facts: ProfileInfo) -> str:
         ],
     }
     return environment().get_template("profile.html.j2").render(content)
-
-
-def _sizes(facts: ProfileInfo) -> list[tuple[str, str]]:
-    names = ("least", "lower quartile", "median", "upper quartile", "most")
-    return [(name, text.count(size)) for name, size in zip(names, facts.sizes, strict=True)]
 
 
 def _bars(facts: ProfileInfo) -> Markup:

@@ -83,8 +83,15 @@ def query_state(clients: Clients, sql: str, field: str, depth: int = 0) -> State
         raise UnstableRowsError
     if not query.tables or len(query.tables) >= _LISTED:
         raise UnstableRowsError
+    chains = {re.sub(r"[`\s]", "", chain) for chain in _CHAIN.findall(code)}
+    if len(chains) > _NAMES:
+        raise UnstableRowsError
+    mentioned = {  # without a project, a name refers to the billed one
+        TableName.parse(chain if chain.count(".") > 1 else f"{clients.billing}.{chain}")
+        for chain in chains
+    }
     state = [[sql]]
-    for table in _tables(clients, query.tables, _names_in(code, clients.billing)):
+    for table in _tables(clients, query.tables, mentioned):
         if table.table_type == "VIEW" and not table.view_use_legacy_sql:
             state += [[str(name_of(table))]]
             state += query_state(clients, table.view_query, field, depth + 1)
@@ -112,15 +119,3 @@ def _tables(
 def _get(clients: Clients, name: TableName) -> bigquery.Table:
     with BigQueryErrors(f"the table {name}", clients.billing).translated():
         return clients.rest.get_table(str(name), **clients.options)
-
-
-def _names_in(sql: str, billing: str) -> set[TableName]:
-    """Return the possible table names in a query; the default project is the billed one."""
-    chains = {re.sub(r"[`\s]", "", chain) for chain in _CHAIN.findall(sql)}
-    if len(chains) > _NAMES:
-        raise UnstableRowsError
-    names = set()
-    for chain in chains:
-        dots = chain.count(".")
-        names |= {TableName.parse(chain if dots > 1 else f"{billing}.{chain}")}
-    return names

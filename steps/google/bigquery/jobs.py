@@ -113,9 +113,11 @@ def find_result(clients: Clients, result: Result) -> TableName | None:
     """Return the table that a job has written or is writing; None if there is no such job."""
     location = _location(clients, result.staging)
     for number in range(_ATTEMPTS):
-        job = _find_job(clients, result.job(number), location)
-        if job is None:
-            return None
+        with BigQueryErrors("a job", clients.billing).translated():
+            try:
+                job = clients.rest.get_job(result.job(number), location=location, **clients.options)
+            except NotFound:
+                return None
         if _failure(clients, job) is None:
             return result.table(number)
     raise _all_failed(result)
@@ -177,14 +179,6 @@ def _start(
         except Conflict:  # another process started the job, or our response was lost
             return clients.rest.get_job(job_id, location=location, **clients.options), False
     return job, True
-
-
-def _find_job(clients: Clients, job_id: str, location: str) -> bigquery.QueryJob | None:
-    with BigQueryErrors("a job", clients.billing).translated():
-        try:
-            return clients.rest.get_job(job_id, location=location, **clients.options)
-        except NotFound:
-            return None
 
 
 def _failure(clients: Clients, job: bigquery.QueryJob) -> GoogleAPICallError | None:

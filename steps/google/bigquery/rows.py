@@ -157,22 +157,19 @@ def read_streams(clients: Clients, pieces: Sequence[StreamPiece]) -> Iterator[pa
     for thread in threads:
         thread.start()
     try:
-        yield from _until_all_end(items, len(threads))
+        running = len(threads)
+        while running:
+            item = items.get()
+            if isinstance(item, BaseException):
+                raise item
+            if item is None:
+                running -= 1
+            else:
+                yield item
     finally:
         stop.set()
         for thread in threads:
             thread.join()
-
-
-def _until_all_end(items: queue.Queue[_Item], threads: int) -> Iterator[pa.RecordBatch]:
-    while threads:
-        item = items.get()
-        if isinstance(item, BaseException):
-            raise item
-        if item is None:
-            threads -= 1
-        else:
-            yield item
 
 
 def _read_pieces(

@@ -19,7 +19,6 @@ from steps.google.bigquery.clients import Clients
 from steps.google.bigquery.errors import BigQueryErrors
 from steps.google.bigquery.fingerprint import (
     STORED,
-    State,
     UnstableRowsError,
     query_state,
     table_state,
@@ -99,8 +98,23 @@ class BigQuerySource:
     @property
     def snapshot(self) -> BigQuerySnapshot:
         """The snapshot that fixes the rows, taken now if there is none yet."""
-        if self._snapshot is None:
-            self._snapshot = self._take_snapshot()
+        if self._snapshot is not None:
+            return self._snapshot
+        now = int((time.time() - _CLOCK_SECONDS) * 1e6)
+        if self._table is not None and self._table.modified is not None:
+            # The modification time is truncated to milliseconds; the read must include the change.
+            now = max(now, int(self._table.modified.timestamp() * 1000) * 1000 + 999)
+        name = f"refeed_{secrets.token_hex(8)}"
+        try:
+            if self._table is not None and self._direct:
+                state = digest([table_state(self._table)])
+            else:
+                state = digest(query_state(self.clients, self._sql([]), self._field))
+        except UnstableRowsError:
+            state = digest(["unknown", now, name])
+        schema = self._table.schema if self._table else self._dry_run([]).fields
+        fields = tuple((field.name, field.field_type, field.mode) for field in schema)
+        self._snapshot = BigQuerySnapshot(now, state, name, fields)
         return self._snapshot
 
     def take_snapshot(self) -> str:
@@ -179,26 +193,6 @@ class BigQuerySource:
     def _direct(self) -> bool:
         """True if the Storage Read API can read the table directly."""
         return self._table is not None and self._table.table_type in STORED
-
-    def _take_snapshot(self) -> BigQuerySnapshot:
-        now = int((time.time() - _CLOCK_SECONDS) * 1e6)
-        if self._table is not None and self._table.modified is not None:
-            # The modification time is truncated to milliseconds; the read must include the change.
-            now = max(now, int(self._table.modified.timestamp() * 1000) * 1000 + 999)
-        name = f"refeed_{secrets.token_hex(8)}"
-        try:
-            state = digest(self._state())
-        except UnstableRowsError:
-            state = digest(["unknown", now, name])
-        fields = self._table.schema if self._table else self._dry_run([]).fields
-        return BigQuerySnapshot(
-            now, state, name, tuple((f.name, f.field_type, f.mode) for f in fields)
-        )
-
-    def _state(self) -> State:
-        if self._table is not None and self._table.table_type in STORED:
-            return [table_state(self._table)]
-        return query_state(self.clients, self._sql([]), self._field)
 
     @property
     def _field(self) -> str:

@@ -44,11 +44,11 @@ class Unusable(pa.ExtensionType):  # type: ignore[misc]  # pyarrow has no types
 
 def arrow_schema(fields: Iterable[SchemaField]) -> pa.Schema:
     """Return names and types of a table's columns."""
-    return pa.schema([(field.name, _arrow_type(field)) for field in fields])
-
-
-def _arrow_type(field: SchemaField) -> pa.DataType:
-    name = _NAMES.get(field.field_type, field.field_type)
-    if field.mode == "REPEATED":
-        return Unusable(f"ARRAY<{name}>")
-    return _ARROW.get(field.field_type) or Unusable(name)
+    columns = []
+    for field in fields:
+        name = _NAMES.get(field.field_type, field.field_type)
+        if field.mode == "REPEATED":
+            columns.append((field.name, Unusable(f"ARRAY<{name}>")))
+        else:
+            columns.append((field.name, _ARROW.get(field.field_type) or Unusable(name)))
+    return pa.schema(columns)

@@ -72,7 +72,7 @@ def standard_error(estimate: Estimate, groups: Hashes) -> float | None:
     """Return the cluster-robust standard error; None where it is undefined (as with one group).
 
     Args:
-        estimate: of rows.
+        estimate: an estimate with the influence of each row.
         groups: a label per row; shape (rows,).
     """
     if estimate.influence is None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -26,11 +25,11 @@ class Judged:
     """Held-out rows with their predictions.
 
     Attributes:
-        target: shape (rows,).
-        prediction: shape (rows, outputs).
-        constants: per metric, the constant's prediction, shape (rows, outputs).
-        weight: shape (rows,).
-        groups: shape (rows,).
+        target: values to predict; shape (rows,).
+        prediction: predicted values; shape (rows, outputs).
+        constants: constant prediction of each metric; shape (rows, outputs).
+        weight: weight of each row; shape (rows,).
+        groups: hash of each row's group; shape (rows,).
     """
 
     target: Floats
@@ -47,17 +46,23 @@ def evaluate(
 
     Args:
         frame: the partition.
-        folds: as trained.
-        predictions: per fold, of its held-out rows; shape (rows, outputs).
-        task: what is predicted.
-        config: the spec's part.
+        folds: the folds that were trained.
+        predictions: predictions of each fold's held-out rows; shape (rows, outputs).
+        task: kind of target.
+        config: the section ``evaluate`` of the spec.
     """
     metrics = metrics_of(task, config.quantile)
     judged = [
         _judge(frame, fold, prediction, metrics)
         for fold, prediction in zip(folds, predictions, strict=True)
     ]
-    pooled = _pooled(judged, _common_constants(frame, folds, metrics))
+    all_train = np.unique(np.concatenate([fold.train for fold in folds]))
+    common = {
+        metric.name: _constant(frame, metric, all_train)
+        for metric in metrics
+        if not metric.additive
+    }
+    pooled = _pooled(judged, common)
     rows: Rows = defaultdict(list)
     for metric in metrics:
         for number, part in enumerate(judged):
@@ -92,17 +97,8 @@ def _constant(frame: Frame, metric: Metric, train: Integers) -> Floats:
     return metric.constant(frame.target[train], weight, len(frame.classes))
 
 
-def _common_constants(
-    frame: Frame, folds: list[Fold], metrics: tuple[Metric, ...]
-) -> dict[str, Floats]:
-    """Return the constants of metrics that are not additive, fitted on all training rows."""
-    train = np.unique(np.concatenate([fold.train for fold in folds]))
-    return {
-        metric.name: _constant(frame, metric, train) for metric in metrics if not metric.additive
-    }
-
-
 def _pooled(parts: list[Judged], common: dict[str, Floats]) -> Judged:
+    """Return the rows of all folds; ``common`` has the constants that do not differ per fold."""
     prediction = np.concatenate([part.prediction for part in parts])
     return Judged(
         np.concatenate([part.target for part in parts]),
@@ -122,12 +118,26 @@ def _append(rows: Rows, metric: Metric, scope: str, fold: int | None, part: Judg
     value = metric.score(part.target, part.prediction, part.weight)
     constant = metric.score(part.target, part.constants[metric.name], part.weight)
     skill = _skill(metric, value, constant)
-    for name, cell in _cells(value, constant, skill, part.groups):
+    error = standard_error(skill, part.groups)
+    low = high = None
+    if skill.value is not None and error is not None:
+        low, high = interval(skill.value, error, len(np.unique(part.groups)))
+    row: dict[str, Any] = {
+        "value": value.value,
+        "constant_value": constant.value,
+        "skill": skill.value,
+        "standard_error": standard_error(value, part.groups),
+        "skill_standard_error": error,
+        "skill_low": low,
+        "skill_high": high,
+        "reason": value.reason or skill.reason or ("" if error is not None else "one_group"),
+        "metric": metric.name,
+        "scope": scope,
+        "fold": fold,
+        "rows": len(part.target),
+    }
+    for name, cell in row.items():
         rows[name].append(cell)
-    rows["metric"].append(metric.name)
-    rows["scope"].append(scope)
-    rows["fold"].append(fold)
-    rows["rows"].append(len(part.target))
 
 
 def _skill(metric: Metric, value: Estimate, constant: Estimate) -> Estimate:
@@ -136,22 +146,3 @@ def _skill(metric: Metric, value: Estimate, constant: Estimate) -> Estimate:
     if share.value is None:
         return share
     return share.mapped(1 - share.value, -1.0)
-
-
-def _cells(
-    value: Estimate, constant: Estimate, skill: Estimate, groups: Hashes
-) -> Iterator[tuple[str, float | str | None]]:
-    count = len(np.unique(groups))
-    error = standard_error(skill, groups)
-    low = high = None
-    if skill.value is not None and error is not None:
-        low, high = interval(skill.value, error, count)
-    reason = value.reason or skill.reason or ("" if error is not None else "one_group")
-    yield "value", value.value
-    yield "constant_value", constant.value
-    yield "skill", skill.value
-    yield "standard_error", standard_error(value, groups)
-    yield "skill_standard_error", error
-    yield "skill_low", low
-    yield "skill_high", high
-    yield "reason", reason

@@ -25,12 +25,12 @@ class Metric:
     """A metric and its constant prediction.
 
     Attributes:
-        name: as in ``sklearn.metrics``, shortened.
+        name: name in ``sklearn.metrics``, shortened.
         score: the metric of predictions.
         constant: the constant prediction for the metric, given training rows.
-        gain: whether larger is better; the loss is then 1 - value.
+        gain: True if larger is better; the loss is then 1 - value.
         additive: whether the value follows from means over rows. If not, the pooled value stands
-            beside one constant for all folds: constants that differ from fold to fold rank rows
+            is compared with one constant for all folds: constants that differ per fold rank rows
             of one fold above those of another, or name several classes, as no constant can.
     """
 
@@ -54,7 +54,14 @@ def metrics_of(task: str, quantile: float) -> tuple[Metric, ...]:
         task: regression, binary or multiclass.
         quantile: level of the pinball loss.
     """
-    return {"regression": _regression(quantile), "binary": _BINARY, "multiclass": _MULTICLASS}[task]
+    if task == "regression":
+        return (
+            Metric("rmse", _rmse, _mean_constant),
+            Metric("mae", _mae, _quantile_constant(0.5)),
+            Metric("r2", _r2, _mean_constant, gain=True),
+            Metric("pinball", _pinball(quantile), _quantile_constant(quantile)),
+        )
+    return {"binary": _BINARY, "multiclass": _MULTICLASS}[task]
 
 
 # --- regression -----------------------------------------------------------------------------
@@ -117,15 +124,6 @@ def _quantile_constant(quantile: float) -> Constant:
     return constant
 
 
-def _regression(quantile: float) -> tuple[Metric, ...]:
-    return (
-        Metric("rmse", _rmse, _mean_constant),
-        Metric("mae", _mae, _quantile_constant(0.5)),
-        Metric("r2", _r2, _mean_constant, gain=True),
-        Metric("pinball", _pinball(quantile), _quantile_constant(quantile)),
-    )
-
-
 # --- classes --------------------------------------------------------------------------------
 
 
@@ -143,7 +141,7 @@ def _possible_prior(target: Floats, weight: Floats, classes: int) -> Floats:
     """Return the prior; a class without training rows gets half an average row's share.
 
     The log loss of a probability of 0 is infinite, or whatever the clipping makes of it: any
-    trainer that leaves a little to what it has not seen would shine beside such a constant.
+    trainer that leaves a little to what it has not seen would beat such a constant.
     """
     counts = np.bincount(target.astype(np.intp), weights=weight, minlength=classes)
     counts[counts == 0] = weight.mean() / 2
@@ -160,10 +158,10 @@ def with_possible_classes(
     it would outweigh all others. The other probabilities keep their proportions.
 
     Args:
-        prediction: of the held-out rows; shape (rows, outputs), one output for a binary task.
-        target: of the training rows.
-        weight: of the training rows.
-        classes: of the partition.
+        prediction: probabilities of the held-out rows; shape (rows, outputs), one if binary.
+        target: target of the training rows.
+        weight: weight of the training rows.
+        classes: number of classes of the partition.
     """
     absent = np.bincount(target.astype(np.intp), minlength=classes) == 0
     if not absent.any():

@@ -28,10 +28,10 @@ class ExplainedFold:
     """A fold's model with the held-out rows that it explains.
 
     Attributes:
-        model: of the fold.
+        model: the fold's model.
         fold: the fold.
         rows: positions of the explained rows in the frame; at least one.
-        features: of these rows.
+        features: features of these rows.
     """
 
     model: Any
@@ -45,13 +45,13 @@ class ExplainContext:
     """A partition with its fold models, as explanations use them.
 
     Attributes:
-        trainer: the plug-in.
-        task: what is predicted.
+        trainer: the trainer of the models.
+        task: kind of target.
         frame: the partition.
-        folds: those that have explained rows.
-        grid: shared by all partitions.
-        config: the spec's part.
-        seed: for the shuffles.
+        folds: the folds that have explained rows.
+        grid: the grid that all partitions share.
+        config: the section ``explain`` of the spec.
+        seed: seed of the shuffles.
     """
 
     trainer: AnyTrainer
@@ -101,7 +101,7 @@ def mean_and_sd(values: Floats) -> tuple[Floats, list[float | None]]:
     """Return mean and standard deviation over the first axis (folds), ignoring NaN.
 
     Args:
-        values: shape (folds, items).
+        values: values to summarize; shape (folds, items).
 
     Returns:
         Means of shape (items,), NaN where no fold has a value; and deviations, None where fewer

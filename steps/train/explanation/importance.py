@@ -77,8 +77,15 @@ def _permutation_shares(work: ExplainContext) -> Floats:
         Shape (folds, features); NaN where the constant has no loss.
     """
     growth = np.array([_growth(work, seen) for seen in work.folds])
-    constant = float(np.mean([_constant_loss(work, seen) for seen in work.folds]))
-    return growth / constant if constant else np.full(growth.shape, np.nan)
+    metric = metrics_of(work.task, 0.5)[0]
+    losses = []
+    for seen in work.folds:
+        weight = weights_of(work.frame)[seen.fold.train]
+        target = work.frame.target[seen.fold.train]
+        constant = metric.constant(target, weight, len(work.frame.classes))
+        losses.append(_loss(work, seen, np.broadcast_to(constant, (len(seen.rows), len(constant)))))
+    constant_loss = float(np.mean(losses))
+    return growth / constant_loss if constant_loss else np.full(growth.shape, np.nan)
 
 
 def _growth(work: ExplainContext, seen: ExplainedFold) -> Floats:
@@ -143,11 +150,3 @@ def _loss(work: ExplainContext, seen: ExplainedFold, prediction: Floats) -> floa
     value = metrics_of(work.task, 0.5)[0].score(target, prediction, weight).value
     assert value is not None
     return value
-
-
-def _constant_loss(work: ExplainContext, seen: ExplainedFold) -> float:
-    weight = weights_of(work.frame)[seen.fold.train]
-    target = work.frame.target[seen.fold.train]
-    metric = metrics_of(work.task, 0.5)[0]
-    constant = metric.constant(target, weight, len(work.frame.classes))
-    return _loss(work, seen, np.broadcast_to(constant, (len(seen.rows), len(constant))))

@@ -9,8 +9,7 @@ import numpy as np
 from steps.table.grid import FeatureGrid
 from steps.train.evaluation.evaluate import Rows, weights_of
 from steps.train.explanation.context import ExplainContext, mean_and_sd, put, row_mean
-from steps.train.frame import Integers
-from steps.train.trainer import Floats, ShapValues
+from steps.train.trainer import ShapValues
 
 
 def shap_values_of(work: ExplainContext) -> list[ShapValues]:
@@ -63,12 +62,15 @@ def _add_cells(
     together = np.concatenate(mine)
     count = np.bincount(together[together >= 0], minlength=len(grid.values))
     for output, label in enumerate(work.classes):
-        folds = np.array(
-            [
-                _cell_means(work, i, part.values[:, column, output], mine[i], len(grid.values))
-                for i, part in enumerate(shap)
-            ]
-        )
+        folds = np.full((len(shap), len(grid.values)), np.nan)  # mean SHAP value per cell
+        for fold, part in enumerate(shap):
+            inside = mine[fold] >= 0
+            cells = mine[fold][inside]
+            weight = weights_of(work.frame)[work.folds[fold].rows][inside]
+            weighted = weight * part.values[inside, column, output]
+            total = np.bincount(cells, weights=weight, minlength=len(grid.values))
+            sums = np.bincount(cells, weights=weighted, minlength=len(grid.values))
+            np.divide(sums, total, out=folds[fold], where=total > 0)
         means, deviations = mean_and_sd(folds)
         for i in np.flatnonzero(count):
             put(
@@ -83,15 +85,3 @@ def _add_cells(
                 rows=int(count[i]),
                 scale=work.margin,
             )
-
-
-def _cell_means(
-    work: ExplainContext, fold: int, values: Floats, cells: Integers, count: int
-) -> Floats:
-    """Return the mean SHAP value per cell; NaN in cells without rows."""
-    inside = cells >= 0
-    weight = weights_of(work.frame)[work.folds[fold].rows][inside]
-    total = np.bincount(cells[inside], weights=weight, minlength=count)
-    sums = np.bincount(cells[inside], weights=weight * values[inside], minlength=count)
-    means: Floats = np.divide(sums, total, out=np.full(count, np.nan), where=total > 0)
-    return means

@@ -26,8 +26,8 @@ class History:
     knows what killed the pod and passes it to the shard's next pod, which records it here.
 
     Args:
-        run: of the attempts.
-        storage: of the run.
+        run: paths of the run.
+        storage: storage of the run.
         killed_for_memory: the pod before this one of the same shard ran out of memory.
     """
 
@@ -63,13 +63,12 @@ class History:
 
     def _attempts(self, partition_id: str) -> list[Attempt]:
         if partition_id not in self._read:
-            uris = self._uris[partition_id].values()
-            self._read[partition_id] = [self._settled(uri) for uri in uris]
+            attempts = []
+            for uri in self._uris[partition_id].values():
+                attempt = read_parsed(self._storage, uri, Attempt.from_json)
+                if attempt.outcome == BEGUN:
+                    attempt = replace(attempt, outcome=self._outcome)
+                    record_attempt(self._storage, self._run, attempt)
+                attempts.append(attempt)
+            self._read[partition_id] = attempts
         return self._read[partition_id]
-
-    def _settled(self, uri: str) -> Attempt:
-        attempt = read_parsed(self._storage, uri, Attempt.from_json)
-        if attempt.outcome == BEGUN:
-            attempt = replace(attempt, outcome=self._outcome)
-            record_attempt(self._storage, self._run, attempt)
-        return attempt

@@ -31,6 +31,8 @@ _ONE_THREAD = dict.fromkeys(
 _GONE = (BrokenPipeError, ConnectionResetError)
 """Errors of sending a message to a worker that has died."""
 
+_POLL_SECONDS = 0.5
+
 
 @dataclass
 class _Worker:
@@ -60,13 +62,13 @@ class Pool:
     """Trains partitions in ``workers`` processes.
 
     Args:
-        address: of the run.
+        address: address of the run.
         preload: modules that the workers' server imports once.
-        workers: processes at once.
-        on_report: called for every partition that is done with.
-        on_death: called for a partition whose worker died under it, with the exit code.
-        on_drop: called for a partition that was dropped because the pod has to stop.
-        stop: says whether and until when the pod has to stop.
+        workers: number of processes at once.
+        on_result: called with the result of a partition.
+        on_death: called for a partition whose worker died, with the exit code.
+        on_drop: called for a partition that is dropped because the pod has to stop.
+        stop: request to stop, with its deadline.
     """
 
     def __init__(
@@ -108,8 +110,10 @@ class Pool:
             workers += [self._start() for _ in range(min(self.size, len(tasks)))]
             while workers:
                 self._check_stop(tasks, workers)
-                for worker in list(_ready(workers)):
-                    self._serve(worker, tasks, workers)
+                # Workers that have a result or are dead; possibly none yet.
+                by_connection = {worker.connection: worker for worker in workers}
+                for connection in wait(list(by_connection), _POLL_SECONDS):
+                    self._serve(by_connection[connection], tasks, workers)  # type: ignore[index]
         finally:
             for worker in workers:
                 worker.stop()
@@ -180,9 +184,6 @@ class Pool:
         self.on_death(worker.task, code)
 
 
-_POLL_SECONDS = 0.5
-
-
 class Stop:
     """A request to stop: after SIGTERM the pod has a few seconds left.
 
@@ -207,13 +208,6 @@ class Stop:
     def over(self) -> bool:
         """The running partitions must be dropped."""
         return self._deadline is not None and time.monotonic() > self._deadline
-
-
-def _ready(workers: list[_Worker]) -> Iterator[_Worker]:
-    """Yield workers that have a result or are dead; possibly none yet."""
-    by_connection = {worker.connection: worker for worker in workers}
-    for connection in wait(list(by_connection), _POLL_SECONDS):
-        yield by_connection[connection]  # type: ignore[index]
 
 
 @contextmanager

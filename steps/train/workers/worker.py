@@ -45,9 +45,9 @@ class WorkerTask:
     """One partition to train.
 
     Attributes:
-        partition_id: which one.
+        partition_id: ID of the partition.
         attempt: number of the attempt within the run, from 1.
-        shard: that it belongs to.
+        shard: name of the shard that it belongs to.
         class_offset: how many resource classes larger than the shard's own this pod is.
         alone: no other partition is trained at the same time; the last attempt in this pod.
         can_use_larger_class: a later pod may retry with more memory.
@@ -95,7 +95,14 @@ def open_context(address: RunAddress) -> TrainContext:
     """
     storage = storage_for(address.root)
     request = read_parsed(storage, address.run_layout.request, RunRequest.from_json)
-    _check_versions(request)
+    for name, version in library_versions(load_class(request.trainer["name"])).items():
+        begun = request.versions.get(name)
+        if begun != version:  # the run's cache keys and tables name the versions it began with
+            raise TrainerError(
+                f"The run began with {name} {begun}, and {version} is installed: its models would "
+                "not be comparable.",
+                hint="Start a new run. It uses what the cache has for the installed versions.",
+            )
     dataset = address.layout.dataset(request.dataset)
     with rebuild_if_lost(dataset, storage):
         index = read_parsed(storage, dataset.index, PartitionIndex.from_json)
@@ -111,54 +118,30 @@ def open_context(address: RunAddress) -> TrainContext:
     )
 
 
-def _check_versions(request: RunRequest) -> None:
-    """Check that the libraries are those of the run, whose keys and tables name their versions.
-
-    Raises:
-        TrainerError: with both versions.
-    """
-    here = library_versions(load_class(request.trainer["name"]))
-    for name, version in here.items():
-        begun = request.versions.get(name)
-        if begun != version:
-            raise TrainerError(
-                f"The run began with {name} {begun}, and {version} is installed: its models would "
-                "not be comparable.",
-                hint="Start a new run. It uses what the cache has for the installed versions.",
-            )
-
-
 def worker_main(address: RunAddress, connection: Connection) -> None:
     """Main function of a worker process: receives tasks and sends results until None comes."""
-    _die_with_parent()
+    if sys.platform == "linux":  # die with the parent, so that no orphan keeps training
+        prctl_set_death_signal = 1  # PR_SET_PDEATHSIG, <sys/prctl.h>
+        ctypes.CDLL(None).prctl(prctl_set_death_signal, signal.SIGKILL)
     for number in (signal.SIGINT, signal.SIGTERM):  # the supervisor handles both
         signal.signal(number, signal.SIG_IGN)
     with contextlib.suppress(BrokenPipeError):  # the supervisor has ended
         try:
-            _work(address, connection)
+            context = open_context(address)
+            connection.send(None)  # ready
+            entries = {entry.key.partition_id: entry for entry in context.index.entries}
+            for task in _tasks(connection):
+                entry = entries[task.partition_id]
+                connection.send(_run_task(context, address.run_layout, entry, task))
         except (*_OURS, TransientError) as error:  # of storage; an attempt handles the trainer's
             connection.send(error)
 
 
-def _work(address: RunAddress, connection: Connection) -> None:
-    context = open_context(address)
-    connection.send(None)  # ready
-    entries = {entry.key.partition_id: entry for entry in context.index.entries}
-    for task in _tasks(connection):
-        connection.send(_run_task(context, address.run_layout, entries[task.partition_id], task))
-
-
 def _tasks(connection: Connection) -> Iterator[WorkerTask]:
+    """Yield tasks until None comes or the supervisor ends."""
     with contextlib.suppress(EOFError, ConnectionResetError):
         while (task := connection.recv()) is not None:
             yield task
-
-
-def _die_with_parent() -> None:
-    """On Linux, have this process killed with its parent, so that no orphan keeps training."""
-    if sys.platform == "linux":
-        prctl_set_death_signal = 1  # PR_SET_PDEATHSIG, <sys/prctl.h>
-        ctypes.CDLL(None).prctl(prctl_set_death_signal, signal.SIGKILL)
 
 
 def _run_task(
@@ -195,13 +178,14 @@ def record_task(
     seconds: float,
 ) -> None:
     """Record an attempt at a partition, for ``operations/``."""
+    peak_kib = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss  # largest resident set so far
     attempt = Attempt(
         partition_id=task.partition_id,
         attempt=task.attempt,
         outcome=outcome,
         cached=cached,
         seconds=round(seconds, 4),
-        peak_memory_mib=round(_peak(), 1),
+        peak_memory_mib=round(peak_kib / 1024, 1),
         worker=os.environ.get(POD_VARIABLE) or str(os.getpid()),
         cpu=cpu_model_name() or "unknown",
         shard=task.shard,
@@ -266,8 +250,3 @@ def describe(error: BaseException) -> str:
     text = traceback.format_exception_only(error)[-1].strip()
     text = _PATH.sub("<path>", _ADDRESS.sub("<address>", text))
     return text if len(text) <= _LONGEST_MESSAGE else text[: _LONGEST_MESSAGE - 1] + "…"
-
-
-def _peak() -> float:
-    """Return the largest resident set of this process so far, in MiB."""
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
