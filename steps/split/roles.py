@@ -152,8 +152,10 @@ def resolve_task(
     Raises:
         SpecError: the target does not suit the task.
     """
-    if task == "auto":
-        task = _detect_task(kind, levels)
+    if task == "auto" and (kind == "bool" or (levels is not None and len(levels) == 2)):  # noqa: PLR2004 - binary means two
+        task = "binary"
+    elif task == "auto":
+        task = "multiclass" if kind == "string" else "regression"
     if task == "regression":
         if kind in {"string", "bool"}:
             raise _task_error(f"regression predicts a number, but {target!r} is {kind}")
@@ -168,12 +170,6 @@ def resolve_task(
 def class_order(kind: str, text: str) -> tuple[float, str]:
     """Return the sort key of a class: numbers by value, other types by text."""
     return (float(text) if kind in {"int64", "float64"} else 0.0, text)
-
-
-def _detect_task(kind: str, levels: Mapping[str, int] | None) -> str:
-    if kind == "bool" or (levels is not None and len(levels) == 2):  # noqa: PLR2004
-        return "binary"
-    return "multiclass" if kind == "string" else "regression"
 
 
 def _task_error(message: str) -> SpecError:

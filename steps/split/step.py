@@ -234,21 +234,17 @@ def _split_result(
     layout = project.dataset(index.dataset)
     statistics = read_parsed(storage, layout.statistics, json.loads)
     if roles.weight is not None:
-        _check_weight(roles.weight, statistics[roles.weight])
+        low, missing = statistics[roles.weight]["low"], statistics[roles.weight]["missing"]
+        if missing or low is None or low <= 0:
+            raise DataError(
+                f"The weight {roles.weight!r} has the smallest value {low} and is missing in "
+                f"{missing} rows. It must be a positive number in every row.",
+                hint="Remove these rows from the source, or give them a small positive weight.",
+            )
     target = statistics[roles.target]
     task, classes = resolve_task(request.task, roles.target, types[roles.target], target["levels"])
     grid = _ensure_grid(request.grid_points, index, roles, project, storage)
     return SplitResult(index, roles, task, classes, grid, reused)
-
-
-def _check_weight(name: str, statistics: dict[str, Any]) -> None:
-    low, missing = statistics["low"], statistics["missing"]
-    if missing or low is None or low <= 0:
-        raise DataError(
-            f"The weight {name!r} has the smallest value {low} and is missing in {missing} rows. "
-            "It must be a positive number in every row.",
-            hint="Remove these rows from the source, or give them a small positive weight.",
-        )
 
 
 def _ensure_grid(

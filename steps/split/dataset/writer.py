@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import asdict
@@ -87,10 +88,10 @@ class DatasetWriter:
         self._flush()
         self._write_table_statistics(whole)
         self.storage.write(self.layout.sample, sample.to_ipc())
-        columns = {
-            name: asdict(column) | {"mean": _number(mean)}
-            for (name, column), mean in zip(summary.columns.items(), whole.mean, strict=True)
-        }
+        columns = {}
+        for (name, column), mean in zip(summary.columns.items(), whole.mean, strict=True):
+            known = None if math.isnan(mean) else float(mean)  # JSON has no NaN
+            columns[name] = asdict(column) | {"mean": known}
         write_text(self.storage, self.layout.statistics, canonical_json(columns))
 
     def _write_table_statistics(self, whole: Statistics) -> None:
@@ -112,7 +113,3 @@ class DatasetWriter:
         write_text(self.storage, self.layout.index, index.to_json())
         self.storage.delete(self.layout.rebuild)
         return index
-
-
-def _number(value: float) -> float | None:
-    return None if value != value else float(value)  # noqa: PLR0124 - JSON has no NaN

@@ -133,12 +133,16 @@ class JobOutput:
         fields, arrays = self._read(self.layout.first_pass(self.job))
         summary = TableSummary(fields["columns"])
         summary.columns = {n: ColumnSummary(**each) for n, each in fields["columns"].items()}
+        groups = []
+        for raw in fields["groups"]:
+            keys = tuple(PartitionKey(**key) for key in raw["keys"])
+            groups.append(Group(**{**raw, "keys": keys}))
         return FirstPassResult(
             dataset=fields["dataset"],
             content=fields["content"],
             sample=Sample.from_ipc(arrays["sample"].tobytes()),
             summary=summary,
-            groups=tuple(_group(each) for each in fields["groups"]),
+            groups=tuple(groups),
         )
 
     def read_group(self, number: int, group: Group) -> list[WrittenGroup]:
@@ -161,9 +165,13 @@ class JobOutput:
             fields, arrays = self._read(self.layout.group_part(self.job, *group_part))
         except MissingInputError:
             return None
+        parts = tuple(
+            WrittenPart(**{**raw, "missing": tuple(raw["missing"]), "sums": tuple(raw["sums"])})
+            for raw in fields["parts"]
+        )
         return WrittenGroup(
             keys=tuple(PartitionKey(**key) for key in fields["keys"]),
-            parts=tuple(_part(part) for part in fields["parts"]),
+            parts=parts,
             statistics=_group_statistics(fields, arrays),
         )
 
@@ -208,22 +216,10 @@ def delete_job_output(project: ProjectLayout, work_id: str, storage: Storage) ->
     Claims(project, work_id, storage).clear()
 
 
-def _group(raw: dict[str, Any]) -> Group:
-    keys = tuple(PartitionKey(**key) for key in raw["keys"])
-    return Group(**{**raw, "keys": keys})
-
-
-def _part(raw: dict[str, Any]) -> WrittenPart:
-    return WrittenPart(**{**raw, "missing": tuple(raw["missing"]), "sums": tuple(raw["sums"])})
-
-
 def _group_statistics(fields: dict[str, Any], arrays: dict[str, Any]) -> GroupStatistics:
-    groups = tuple(_statistics(fields, arrays, i) for i in range(len(fields["rows"])))
-    columns = sum(name.startswith("sketch") for name in arrays)
-    return GroupStatistics(groups, tuple(arrays[f"sketch{i}"] for i in range(columns)))
-
-
-def _statistics(fields: dict[str, Any], arrays: dict[str, Any], position: int) -> Statistics:
-    top = tuple(tuple((text, count) for text, count in each) for each in fields["top"][position])
-    group = {name: arrays[name][position] for name in _ARRAYS}
-    return Statistics(rows=fields["rows"][position], top=top, **group)
+    groups = []
+    for i, (rows, columns) in enumerate(zip(fields["rows"], fields["top"], strict=True)):
+        top = tuple(tuple((text, count) for text, count in column) for column in columns)
+        groups.append(Statistics(rows=rows, top=top, **{name: arrays[name][i] for name in _ARRAYS}))
+    sketches = sum(name.startswith("sketch") for name in arrays)
+    return GroupStatistics(tuple(groups), tuple(arrays[f"sketch{i}"] for i in range(sketches)))

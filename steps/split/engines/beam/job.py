@@ -101,7 +101,10 @@ class SharedJob:
             return self._submit(latest)
         if job is not None and job.state in {"running", "done"}:
             return latest, job
-        self._check_error(latest)
+        error = self.output(latest).error()
+        # The cause of any other error, such as a missing role, may be fixed.
+        if isinstance(error, TerminalError) and not self.plan.ignore_errors:
+            raise error
         return self.next(latest.number + 1)
 
     def next(self, number: int) -> tuple[Claim, Job]:
@@ -135,16 +138,6 @@ class SharedJob:
         except MissingInputError as error:  # Dataflow keeps jobs much longer than claims exist
             hint = "The job existed before. Run again later."
             raise TransientError(error.message, hint=hint) from error
-
-    def _check_error(self, claim: Claim) -> None:
-        """Raise the terminal error of a worker; other errors, such as a missing role, may be fixed.
-
-        Raises:
-            TerminalError: the rows cannot be used.
-        """
-        error = self.output(claim).error()
-        if isinstance(error, TerminalError) and not self.plan.ignore_errors:
-            raise error
 
     def _await_submission(self, claim: Claim) -> Job | None:
         """Wait for the job of a claim, which its owner may still submit; None if it is late."""
