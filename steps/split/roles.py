@@ -36,11 +36,14 @@ def resolve_roles(
     if problems:
         raise SpecError("the spec", problems)
     features = _features(config, group, time, types)
+    categorical = config.categorical
+    if categorical is None:
+        categorical = [name for name in features if types[name] == "string"]
     roles = Roles(
         partition_by=config.partition_by,
         target=config.target,
         features=features,
-        categorical=_categorical(config, features, types),
+        categorical=tuple(name for name in features if name in categorical),
         weight=config.weight,
         group=group,
         time=time,
@@ -77,19 +80,16 @@ def _missing(
     elif config.features is not None and not stored:
         excluded = enumerate(config.features.exclude)
         named += [(f"dataset.features.exclude.{i}", name) for i, name in excluded]
-    return [
-        Problem(field, f"there is no column {name!r}", _column_hint(name, types))
-        for field, name in named
-        if name is not None and name not in types
-    ]
-
-
-def _column_hint(name: str, types: Mapping[str, str]) -> str:
-    similar = difflib.get_close_matches(name, types, n=1)
-    suggestion = f"Did you mean {similar[0]!r}? " if similar else ""
     shown = ", ".join(map(repr, sorted(types)[:_SHOWN]))
     more = f" and {len(types) - _SHOWN} more" if len(types) > _SHOWN else ""
-    return f"{suggestion}The source has {shown}{more}."
+    problems = []
+    for field, name in named:
+        if name is not None and name not in types:
+            similar = difflib.get_close_matches(name, types, n=1)
+            suggestion = f"Did you mean {similar[0]!r}? " if similar else ""
+            hint = f"{suggestion}The source has {shown}{more}."
+            problems.append(Problem(field, f"there is no column {name!r}", hint))
+    return problems
 
 
 def _features(
@@ -100,14 +100,6 @@ def _features(
     excluded = config.features.exclude if isinstance(config.features, ExcludedFeatures) else []
     others = {config.partition_by, config.target, config.weight, group, time, *excluded}
     return tuple(sorted(name for name in types if name not in others))
-
-
-def _categorical(
-    config: DatasetConfig, features: tuple[str, ...], types: Mapping[str, str]
-) -> tuple[str, ...]:
-    if config.categorical is not None:
-        return tuple(name for name in features if name in config.categorical)
-    return tuple(name for name in features if types[name] == "string")
 
 
 def _unfit(config: DatasetConfig, roles: Roles, types: Mapping[str, str]) -> list[Problem]:

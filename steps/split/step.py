@@ -128,7 +128,15 @@ def _find_or_build(
         index = build.find()
         if index is not None:
             return index, True
-        plan = _plan(source, request, build)
+        roles = resolve_roles(request.config, request.group, request.time, source_types(source))
+        plan = SplitPlan(
+            tuple(Column(*item) for item in column_types(source, roles).items()),
+            request.config.partition_by,
+            request.config.format,
+            identity=build.pointer.identity,
+            ignored_version=build.pointer.ignored_version,
+            ignore_errors=request.force and not build.resumed,
+        )
         index = build.publish(partial(_build, engine, source, plan, project, storage, progress))
         if engine is not build_dataset:
             delete_job_output(project, plan.work_id, storage)
@@ -205,20 +213,6 @@ def _settings(request: SplitRequest, *names: str) -> list[Any]:
     """Return the named settings, or all that shape the dataset, without the source's state."""
     fields = {*(names or ("source", *_CONTENT)), *_ROWS}
     return [request.config.model_dump(include=fields), request.group, request.time]
-
-
-def _plan(source: Source, request: SplitRequest, build: DatasetBuild) -> SplitPlan:
-    config = request.config
-    roles = resolve_roles(config, request.group, request.time, source_types(source))
-    columns = tuple(Column(*item) for item in column_types(source, roles).items())
-    return SplitPlan(
-        columns,
-        config.partition_by,
-        config.format,
-        identity=build.pointer.identity,
-        ignored_version=build.pointer.ignored_version,
-        ignore_errors=request.force and not build.resumed,
-    )
 
 
 def _split_result(

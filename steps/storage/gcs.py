@@ -12,7 +12,7 @@ import re
 import tempfile
 import uuid
 from collections.abc import Iterator
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, contextmanager, suppress
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -99,17 +99,11 @@ class GcsStorage:
                 )
             except PreconditionFailed:
                 # After a lost response the client retries, and finds the object it created itself.
-                return self._mark(uri) == mark
+                existing = _blob(uri, OutputError)
+                with suppress(NotFound):  # deleted in the meantime
+                    existing.reload(**self._options)
+                return bool((existing.metadata or {}).get(_MARK) == mark)
         return True
-
-    def _mark(self, uri: str) -> str | None:
-        blob = _blob(uri, OutputError)
-        try:
-            blob.reload(**self._options)
-        except NotFound:  # deleted in the meantime
-            return None
-        mark: str | None = (blob.metadata or {}).get(_MARK)
-        return mark
 
     def exists(self, uri: str) -> bool:
         """See ``Storage.exists``."""

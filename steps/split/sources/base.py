@@ -103,8 +103,17 @@ def open_source(config: DatasetConfig) -> Source:
         return _open_bigquery(config)
     if scheme_of(config.source):
         return _open_remote(config)
-    files = _local_files(Path(config.source))
-    return _reader(config, [path.name for path in files])(files)
+    path = Path(config.source)
+    if path.is_dir():
+        names = _table_files(str(path), sorted(entry.name for entry in path.iterdir()))
+        return _reader(config, names)([path / name for name in names])
+    if not path.is_file():
+        raise MissingInputError(
+            f"The source {str(path)!r} does not exist.",
+            hint="dataset.source is relative to the spec file. Set another source with "
+            "--set dataset.source=PATH.",
+        )
+    return _reader(config, [path.name])([path])
 
 
 def _open_bigquery(config: DatasetConfig) -> Source:
@@ -159,19 +168,6 @@ def _reader(config: DatasetConfig, names: list[str]) -> Reader:
         f"The source {config.source!r} contains {', '.join(sorted(suffixes)) or 'no'} files.",
         hint="Use a *.parquet or *.csv file, or a directory that contains only one of the two.",
     )
-
-
-def _local_files(path: Path) -> list[Path]:
-    if path.is_dir():
-        names = _table_files(str(path), sorted(entry.name for entry in path.iterdir()))
-        return [path / name for name in names]
-    if not path.is_file():
-        raise MissingInputError(
-            f"The source {str(path)!r} does not exist.",
-            hint="dataset.source is relative to the spec file. Set another source with "
-            "--set dataset.source=PATH.",
-        )
-    return [path]
 
 
 def _table_files(folder: str, names: list[str]) -> list[str]:

@@ -96,7 +96,15 @@ class SharedJob:
         latest = self.claims.latest()
         if latest is None:
             return self.next(1)
-        job = self.poll(latest, latest.job) if latest.job else self._await_submission(latest)
+        if latest.job:
+            job: Job | None = self.poll(latest, latest.job)
+        else:  # the owner of the claim may still submit the job
+            dataflow, name = self.dataflow(latest), self.claims.name(latest)
+            job = poll_until(
+                lambda: dataflow.find(name),
+                interval=self.timeouts.poll,
+                timeout=max(0.0, latest.created + self.timeouts.grace - time.time()),
+            )
         if job is None and latest.location == self.location:
             return self._submit(latest)
         if job is not None and job.state in {"running", "done"}:
@@ -138,15 +146,6 @@ class SharedJob:
         except MissingInputError as error:  # Dataflow keeps jobs much longer than claims exist
             hint = "The job existed before. Run again later."
             raise TransientError(error.message, hint=hint) from error
-
-    def _await_submission(self, claim: Claim) -> Job | None:
-        """Wait for the job of a claim, which its owner may still submit; None if it is late."""
-        dataflow, name = self.dataflow(claim), self.claims.name(claim)
-        return poll_until(
-            lambda: dataflow.find(name),
-            interval=self.timeouts.poll,
-            timeout=max(0.0, claim.created + self.timeouts.grace - time.time()),
-        )
 
     # --- submitting
 
