@@ -267,7 +267,7 @@ class _Templates:
             path=output(REPORT),
             bucket=bucket,
             key=key,
-            archive=NoneArchiveStrategy(),  # so that Argo's UI shows it
+            archive=NoneArchiveStrategy(),  # Argo's UI does not show an archive
         )
         return self._container(
             "collect",
