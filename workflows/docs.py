@@ -92,30 +92,32 @@ def main(arguments: list[str]) -> int:
 def pages() -> dict[str, str]:
     """Return the text of each generated file, by its path in docs/."""
     schema = json.dumps(ExperimentSpec.model_json_schema(), indent=2, ensure_ascii=False)
-    texts = {
-        "cli.md": _CLI_HEAD + "\n".join(_cli_sections()),
-        "installation-file.md": _INSTALLATION_HEAD + "\n".join(_model_sections(Installation, "")),
-        "python.md": _PYTHON_HEAD + "\n".join(_python_sections()),
-        "spec.md": _SPEC_HEAD + "\n".join(_spec_sections()),
-        "tables.md": _TABLES_HEAD + "\n".join(_table_sections()),
-    }
-    made = {f"reference/{name}": _GENERATED + _tidy(text) for name, text in texts.items()}
-    return {"experiment.schema.json": f"{schema}\n", **made}
-
-
-def _tidy(text: str) -> str:
-    """Collapse runs of empty lines and end with one newline."""
-    lines = text.rstrip().splitlines()
-    kept = [line for i, line in enumerate(lines) if line or (i and lines[i - 1])]
-    return "\n".join(kept) + "\n"
-
-
-def _cli_sections() -> Iterator[str]:
     root: Any = typer.main.get_command(app)
     context = typer.Context(root, info_name="refeed")
+    cli: list[str] = []
     for name, command in root.commands.items():
         if not command.hidden:
-            yield from _command_section(command, context, f"refeed {name}")
+            cli += _command_section(command, context, f"refeed {name}")
+    spec = [*_model_sections(ExperimentSpec, "")]
+    for name in TRAINERS:
+        spec += [f"\n## `trainer.params` of {name}\n", _field_table(load_class(name).Params)]
+    only_dataset = [table for name, table in DATASET_TABLES.items() if name not in TABLES]
+    tables = [_table_section(table) for table in TABLES.values()]
+    tables += [_DATASET_TABLES_HEAD, *map(_table_section, only_dataset)]
+    texts = {
+        "cli.md": _CLI_HEAD + "\n".join(cli),
+        "installation-file.md": _INSTALLATION_HEAD + "\n".join(_model_sections(Installation, "")),
+        "python.md": _PYTHON_HEAD + "\n".join(_python_sections()),
+        "spec.md": _SPEC_HEAD + "\n".join(spec),
+        "tables.md": _TABLES_HEAD + "\n".join(tables),
+    }
+    files = {"experiment.schema.json": f"{schema}\n"}
+    for name, text in texts.items():
+        lines = text.rstrip().splitlines()
+        # Collapse runs of empty lines.
+        kept = [line for i, line in enumerate(lines) if line or (i and lines[i - 1])]
+        files[f"reference/{name}"] = _GENERATED + "\n".join(kept) + "\n"
+    return files
 
 
 def _command_section(command: Any, context: Any, name: str) -> Iterator[str]:  # noqa: ANN401
@@ -149,7 +151,12 @@ def _python_sections() -> Iterator[str]:
         "Errors": ("autoexception", [n for n, v in names.items() if _is_class(v, error=True)]),
     }
     for name in (name for _, listed in kinds.values() for name in listed):
-        yield f"| `{name}` | {_summary(names[name])} |"
+        value = names[name]
+        documented = inspect.isclass(value) or inspect.isroutine(value)
+        # A type alias has no docstring of its own, so its value is shown.
+        text = (inspect.getdoc(value) or "").splitlines()[0] if documented else f"`{value}`"
+        summary = text.replace("``", "`").replace("|", "\\|")
+        yield f"| `{name}` | {summary} |"
     for kind, (directive, listed) in kinds.items():
         if listed:
             yield f"\n## {kind}\n"
@@ -160,22 +167,8 @@ def _python_sections() -> Iterator[str]:
             yield f"```{{eval-rst}}\n.. {directive}:: refeed.{name}{members}\n```\n"
 
 
-def _summary(value: Any) -> str:  # noqa: ANN401 - any public name
-    """Return the first line of a docstring; of a type alias, the type."""
-    documented = inspect.isclass(value) or inspect.isroutine(value)
-    text = (inspect.getdoc(value) or "").splitlines()[0] if documented else f"`{value}`"
-    return text.replace("``", "`").replace("|", "\\|")
-
-
 def _is_class(value: Any, *, error: bool) -> bool:  # noqa: ANN401 - any public name
     return inspect.isclass(value) and issubclass(value, Exception) == error
-
-
-def _spec_sections() -> Iterator[str]:
-    yield from _model_sections(ExperimentSpec, "")
-    for name in TRAINERS:
-        yield f"\n## `trainer.params` of {name}\n"
-        yield _field_table(load_class(name).Params)
 
 
 def _model_sections(model: type[BaseModel], where: str) -> Iterator[str]:
@@ -207,18 +200,14 @@ def _field_table(model: type[BaseModel]) -> str:
     for name, field in _own_first(model):
         inner = "".join(each.__doc__ or "" for each in _models_in(field.annotation))
         meaning = " ".join((field.description or inner).split()).replace("|", "\\|")
-        default = _default(field.get_default(call_default_factory=True, validated_data={}))
+        value = field.get_default(call_default_factory=True, validated_data={})
+        if value is PydanticUndefined:
+            default = "required"
+        else:
+            default = "see below" if isinstance(value, BaseModel) else f"`{json.dumps(value)}`"
         allowed = _allowed(properties[name]).replace("|", "\\|")
         rows.append(f"| `{name}` | {allowed} | {default} | {meaning} |")
     return "\n".join(rows) + "\n"
-
-
-def _default(value: Any) -> str:  # noqa: ANN401 - any default
-    if value is PydanticUndefined:
-        return "required"
-    if isinstance(value, BaseModel):
-        return "see below"
-    return f"`{json.dumps(value)}`"
 
 
 def _allowed(schema: dict[str, Any]) -> str:
@@ -229,7 +218,11 @@ def _allowed(schema: dict[str, Any]) -> str:
         return ", ".join(f"`{value}`" for value in schema["enum"])
     if "const" in schema:
         return f"`{json.dumps(schema['const'])}`"
-    return _compound(schema) or _bounded(schema)
+    compound = _compound(schema)
+    if compound:
+        return compound
+    bounds = [f"{sign} {schema[key]}" for key, sign in _BOUNDS.items() if key in schema]
+    return " ".join([schema.get("type", "any"), *([f"({', '.join(bounds)})"] if bounds else [])])
 
 
 def _compound(schema: dict[str, Any]) -> str:
@@ -246,11 +239,6 @@ def _compound(schema: dict[str, Any]) -> str:
     return ""
 
 
-def _bounded(schema: dict[str, Any]) -> str:
-    bounds = [f"{sign} {schema[key]}" for key, sign in _BOUNDS.items() if key in schema]
-    return " ".join([schema.get("type", "any"), *([f"({', '.join(bounds)})"] if bounds else [])])
-
-
 _BOUNDS = {
     "minimum": "≥",
     "exclusiveMinimum": ">",
@@ -258,14 +246,6 @@ _BOUNDS = {
     "exclusiveMaximum": "<",
     "maxLength": "length ≤",
 }
-
-
-def _table_sections() -> Iterator[str]:
-    yield from map(_table_section, TABLES.values())
-    yield _DATASET_TABLES_HEAD
-    for name, table in DATASET_TABLES.items():
-        if name not in TABLES:
-            yield _table_section(table)
 
 
 def _table_section(table: ResultTable) -> str:

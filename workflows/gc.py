@@ -81,8 +81,11 @@ def find_garbage(spec: ExperimentSpec, keep: int | None) -> Garbage:
         *_unused_cache(project, kept),
         *Path(project.base).rglob(f"{TEMPORARY_PREFIX}*"),
     ]
-    paths = sorted(map(str, garbage))
-    return Garbage(paths, sum(_size(path) for path in garbage), removed)
+    size = 0
+    for path in garbage:
+        files = path.rglob("*") if path.is_dir() else [path]
+        size += sum(file.stat().st_size for file in files if file.is_file())
+    return Garbage(sorted(map(str, garbage)), size, removed)
 
 
 def remove(spec: ExperimentSpec, garbage: Garbage) -> None:
@@ -139,26 +142,18 @@ def _unused_datasets(project: ProjectLayout, kept: list[RunLayout]) -> Iterator[
 
 
 def _unused_cache(project: ProjectLayout, kept: list[RunLayout]) -> Iterator[Path]:
-    used = {key for run in kept for key in _cache_keys(run)}
+    storage = LocalStorage()
+    used: set[str] = set()
+    for run in kept:
+        for path in _children(run.records):
+            record = read_parsed(storage, str(path), PartitionRecord.from_json)
+            used |= {record.fit, record.explanation}
     for folder in _children(project.cache.base):
         for path in _children(str(folder)):
             if path.name not in used:
                 yield path
 
 
-def _cache_keys(run: RunLayout) -> list[str]:
-    records = [
-        read_parsed(LocalStorage(), str(path), PartitionRecord.from_json)
-        for path in _children(run.records)
-    ]
-    return [key for record in records for key in (record.fit, record.explanation) if key]
-
-
 def _children(folder: str) -> list[Path]:
     path = Path(folder)
     return sorted(path.iterdir()) if path.is_dir() else []
-
-
-def _size(path: Path) -> int:
-    files = path.rglob("*") if path.is_dir() else [path]
-    return sum(file.stat().st_size for file in files if file.is_file())

@@ -162,7 +162,12 @@ class _LocalRun:
             if resumed:
                 self.storage.sweep(context.run.base)
             else:
-                self._begin(context, request, built)
+                started = now()
+                write_start(context.run, self.storage, self.spec, started)
+                entries = built.index.entries
+                shards = {"local": pack(entries, self.spec.execution.shards)}
+                write_request(context.run, self.storage, request, len(entries), shards)
+                put_running(context.store, request, started)
             trained = self._train(context)
             with RunLog(self.storage, context.run.log("collect"), "collect") as log:
                 collected = collect(context, self.spec.dataset.title, self.progress)
@@ -179,14 +184,6 @@ class _LocalRun:
             outcome=outcome,
             ranking=collected.ranking,
         )
-
-    def _begin(self, context: RunContext, request: RunRequest, built: SplitResult) -> None:
-        started = now()
-        write_start(context.run, self.storage, self.spec, started)
-        entries = built.index.entries
-        shards = {"local": pack(entries, self.spec.execution.shards)}
-        write_request(context.run, self.storage, request, len(entries), shards)
-        put_running(context.store, request, started)
 
     def _train(self, context: RunContext) -> TrainResult:
         total = TrainResult()

@@ -24,18 +24,18 @@ class Attempt:
     """One attempt at one partition. It differs from run to run, so it is not part of ``tables/``.
 
     Attributes:
-        partition_id: of the partition.
-        attempt: counts from 1 within the run.
+        partition_id: id of the partition.
+        attempt: number of the attempt within the run, from 1.
         outcome: ``begun`` while it runs; then the record's status, or the reason for another
             attempt; ``lost`` if the worker died; ``dropped`` if the pod had to stop.
         cached: ``full`` (nothing computed), ``fit`` (only explained) or ``none``.
         seconds: wall time.
-        peak_memory_mib: of the worker process so far.
+        peak_memory_mib: peak memory of the worker process so far.
         worker: process id, or the pod's name.
         cpu: the processor's model name.
-        shard: that it belongs to.
-        class_offset: how many resource classes larger than the shard's own the pod was.
-        alone: no other partition was trained in the pod at the same time.
+        shard: shard of the partition.
+        class_offset: number of resource classes by which the pod was larger than the shard's own.
+        alone: true if no other partition was trained in the pod at the same time.
     """
 
     partition_id: str

@@ -14,23 +14,20 @@ from steps.storage.base import Storage
 _SECONDS_BETWEEN_WRITES = 5.0
 
 
-def _writer() -> str:
-    """Return the pod's name or the process id, so that two writers never share a file."""
-    return os.environ.get("REFEED_POD") or str(os.getpid())
-
-
 class RunLog:
     """One JSON object per line: time, step, event, and the event's own fields.
 
     Args:
-        storage: of the run.
-        uri: of the log; made unique per writer, so that a later attempt adds a file.
+        storage: storage of the run.
+        uri: URI of the log; made unique per writer, so that a later attempt adds a file.
         step: name of the step.
     """
 
     def __init__(self, storage: Storage, uri: str, step: str) -> None:
         self._storage, self._step = storage, step
-        self._uri = uri.replace(".jsonl", f"-{_writer()}-{time.time_ns():x}.jsonl")
+        # The pod's name or the process id makes the file unique to this writer.
+        writer = os.environ.get("REFEED_POD") or str(os.getpid())
+        self._uri = uri.replace(".jsonl", f"-{writer}-{time.time_ns():x}.jsonl")
         self._lines: list[str] = []
         self._written = 0.0
 

@@ -37,7 +37,7 @@ def rebuild_if_lost(dataset: DatasetLayout, storage: Storage) -> Iterator[None]:
     """Mark a dataset for rebuilding if the block finds one of its artifacts missing or damaged.
 
     Raises:
-        LostArtifactError: with the artifact's URI.
+        LostArtifactError: an artifact of the dataset is missing or damaged.
     """
     try:
         yield

@@ -6,7 +6,7 @@ from typing import Protocol
 
 
 class Progress(Protocol):
-    """Receives the progress of a step."""
+    """A receiver of a step's progress."""
 
     def begin(self, step: str, unit: str, total: int | None) -> None:
         """Begin a step of ``total`` units; None if their number is unknown."""
@@ -19,7 +19,7 @@ class Progress(Protocol):
 
 
 class NoProgress:
-    """Shows no progress."""
+    """A receiver that shows nothing."""
 
     def begin(self, step: str, unit: str, total: int | None) -> None:
         """See ``Progress.begin``."""

@@ -20,6 +20,12 @@ DATASET = r"^[a-z][a-z0-9.:-]{3,98}\.[A-Za-z0-9_]{1,1024}$"
 """A BigQuery dataset: ``project.dataset``."""
 GCP_PROJECT = r"^[a-z][a-z0-9.:-]{3,98}$"
 _SIZE = r"^[0-9]+(\.[0-9]+)?(k|M|G|T|Ki|Mi|Gi|Ti)?B?$"
+_NO_FEATURE = {
+    "target": "the model would see the value it predicts",
+    "partition_by": "it is constant within a partition",
+    "weight": "a weight is the importance of a row, not a property of it",
+}
+"""Roles that exclude a column from the features, with the reason."""
 CanonicalTypeName = Literal["int64", "float64", "string", "bool", "timestamp", "date"]
 
 
@@ -89,70 +95,62 @@ class DatasetConfig(SpecPart):
     def _check_source(self) -> DatasetConfig:
         if bool(self.source) == (self.query is not None):
             raise ValueError("set exactly one of source and query")
-        if self.source.startswith("bigquery://"):
-            _check_table(self.source)
-        elif self.query is None:
-            self._reject_bigquery_settings()
-        elif self.filter is not None:
-            raise ValueError("filter applies to a table or view; use WHERE in the query instead")
+        if not self.source.startswith("bigquery://"):
+            return self
+        if _WILDCARD.match(self.source):
+            raise ValueError(
+                f"{self.source!r} matches several tables; use a query, which can contain a "
+                "wildcard table"
+            )
+        if not _BIGQUERY.fullmatch(self.source):
+            raise ValueError(
+                f"{self.source!r} does not have the form bigquery://project.dataset.table"
+            )
         return self
 
-    def _reject_bigquery_settings(self) -> None:
+    @model_validator(mode="after")
+    def _check_bigquery_settings(self) -> DatasetConfig:
+        if self.query is not None and self.filter is not None:
+            raise ValueError("filter applies to a table or view; use WHERE in the query instead")
+        if self.query is not None or self.source.startswith("bigquery://"):
+            return self
         for name in ("filter", "max_bytes", "staging", "billing"):
             if getattr(self, name) is not None:
                 raise ValueError(
                     f"{name} is only for bigquery:// sources and queries; the source is "
                     f"{self.source!r}"
                 )
+        return self
 
     @model_validator(mode="after")
-    def _check_roles(self) -> DatasetConfig:
-        if isinstance(self.features, list):
-            if not self.features:
-                raise ValueError("features is empty: a model needs at least one feature")
-            _reject_duplicates("features", self.features)
-            for role in ("target", "partition_by", "weight"):
-                _reject_role(role, getattr(self, role), self.features)
-            _reject_unknown(self.categorical or [], self.features)
+    def _check_features(self) -> DatasetConfig:
+        features = self.features
+        if not isinstance(features, list):
+            return self
+        if not features:
+            raise ValueError("features is empty: a model needs at least one feature")
+        duplicates = sorted({name for name in features if features.count(name) > 1})
+        if duplicates:
+            raise ValueError(f"features contains {', '.join(map(repr, duplicates))} more than once")
+        for role, reason in _NO_FEATURE.items():
+            name = getattr(self, role)
+            if name in features:
+                raise ValueError(f"features contains {name!r}, which is the {role}: {reason}")
+        unknown = [name for name in self.categorical or [] if name not in features]
+        if unknown:
+            raise ValueError(
+                f"categorical contains {', '.join(map(repr, unknown))}, missing from features"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _check_target(self) -> DatasetConfig:
         if self.target == self.partition_by:
             raise ValueError(
                 f"target and partition_by are both {self.target!r}: the target would be constant "
                 "in every partition"
             )
         return self
-
-
-def _check_table(source: str) -> None:
-    if _WILDCARD.match(source):
-        raise ValueError(
-            f"{source!r} matches several tables; use a query, which can contain a wildcard table"
-        )
-    if not _BIGQUERY.fullmatch(source):
-        raise ValueError(f"{source!r} does not have the form bigquery://project.dataset.table")
-
-
-def _reject_duplicates(field: str, names: list[str]) -> None:
-    duplicates = sorted({name for name in names if names.count(name) > 1})
-    if duplicates:
-        raise ValueError(f"{field} contains {', '.join(map(repr, duplicates))} more than once")
-
-
-def _reject_role(role: str, name: str | None, features: list[str]) -> None:
-    if name in features:
-        reason = {
-            "target": "the model would see the value it predicts",
-            "partition_by": "it is constant within a partition",
-            "weight": "a weight is the importance of a row, not a property of it",
-        }[role]
-        raise ValueError(f"features contains {name!r}, which is the {role}: {reason}")
-
-
-def _reject_unknown(categorical: list[str], features: list[str]) -> None:
-    unknown = [name for name in categorical if name not in features]
-    if unknown:
-        raise ValueError(
-            f"categorical contains {', '.join(map(repr, unknown))}, missing from features"
-        )
 
 
 Region = Annotated[str, Field(pattern=r"^[a-z]+-[a-z]+[0-9]+$")]

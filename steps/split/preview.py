@@ -80,11 +80,6 @@ def preview_warnings(preview: SourcePreview, roles: Roles, task: str) -> Iterato
             yield f"{name!r} is missing in every row, so it has no predictive value."
         elif summary.levels is not None and len(summary.levels) == 1:
             yield f"{name!r} has the same value in every row, so it has no predictive value."
-    yield from _id_like(preview, roles)
-    yield from _leaks(preview, roles, task)
-
-
-def _id_like(preview: SourcePreview, roles: Roles) -> Iterator[str]:
     for name in roles.categorical:
         column = preview.sample.column(name).drop_null()
         levels = len(column.unique())
@@ -93,6 +88,7 @@ def _id_like(preview: SourcePreview, roles: Roles) -> Iterator[str]:
                 f"{name!r} has {levels:,} distinct values in {len(column):,} sampled rows, like "
                 "an identifier. A model can only memorize it. Remove it from features."
             )
+    yield from _leaks(preview, roles, task)
 
 
 def _leaks(preview: SourcePreview, roles: Roles, task: str) -> Iterator[str]:

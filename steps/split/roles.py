@@ -36,11 +36,14 @@ def resolve_roles(
     if problems:
         raise SpecError("the spec", problems)
     features = _features(config, group, time, types)
+    categorical = config.categorical
+    if categorical is None:
+        categorical = [name for name in features if types[name] == "string"]
     roles = Roles(
         partition_by=config.partition_by,
         target=config.target,
         features=features,
-        categorical=_categorical(config, features, types),
+        categorical=tuple(name for name in features if name in categorical),
         weight=config.weight,
         group=group,
         time=time,
@@ -77,19 +80,16 @@ def _missing(
     elif config.features is not None and not stored:
         excluded = enumerate(config.features.exclude)
         named += [(f"dataset.features.exclude.{i}", name) for i, name in excluded]
-    return [
-        Problem(field, f"there is no column {name!r}", _column_hint(name, types))
-        for field, name in named
-        if name is not None and name not in types
-    ]
-
-
-def _column_hint(name: str, types: Mapping[str, str]) -> str:
-    similar = difflib.get_close_matches(name, types, n=1)
-    suggestion = f"Did you mean {similar[0]!r}? " if similar else ""
     shown = ", ".join(map(repr, sorted(types)[:_SHOWN]))
     more = f" and {len(types) - _SHOWN} more" if len(types) > _SHOWN else ""
-    return f"{suggestion}The source has {shown}{more}."
+    problems = []
+    for field, name in named:
+        if name is not None and name not in types:
+            similar = difflib.get_close_matches(name, types, n=1)
+            suggestion = f"Did you mean {similar[0]!r}? " if similar else ""
+            hint = f"{suggestion}The source has {shown}{more}."
+            problems.append(Problem(field, f"there is no column {name!r}", hint))
+    return problems
 
 
 def _features(
@@ -100,14 +100,6 @@ def _features(
     excluded = config.features.exclude if isinstance(config.features, ExcludedFeatures) else []
     others = {config.partition_by, config.target, config.weight, group, time, *excluded}
     return tuple(sorted(name for name in types if name not in others))
-
-
-def _categorical(
-    config: DatasetConfig, features: tuple[str, ...], types: Mapping[str, str]
-) -> tuple[str, ...]:
-    if config.categorical is not None:
-        return tuple(name for name in features if name in config.categorical)
-    return tuple(name for name in features if types[name] == "string")
 
 
 def _unfit(config: DatasetConfig, roles: Roles, types: Mapping[str, str]) -> list[Problem]:
@@ -152,8 +144,10 @@ def resolve_task(
     Raises:
         SpecError: the target does not suit the task.
     """
-    if task == "auto":
-        task = _detect_task(kind, levels)
+    if task == "auto" and (kind == "bool" or (levels is not None and len(levels) == 2)):  # noqa: PLR2004 - binary means two
+        task = "binary"
+    elif task == "auto":
+        task = "multiclass" if kind == "string" else "regression"
     if task == "regression":
         if kind in {"string", "bool"}:
             raise _task_error(f"regression predicts a number, but {target!r} is {kind}")
@@ -168,12 +162,6 @@ def resolve_task(
 def class_order(kind: str, text: str) -> tuple[float, str]:
     """Return the sort key of a class: numbers by value, other types by text."""
     return (float(text) if kind in {"int64", "float64"} else 0.0, text)
-
-
-def _detect_task(kind: str, levels: Mapping[str, int] | None) -> str:
-    if kind == "bool" or (levels is not None and len(levels) == 2):  # noqa: PLR2004
-        return "binary"
-    return "multiclass" if kind == "string" else "regression"
 
 
 def _task_error(message: str) -> SpecError:

@@ -128,7 +128,15 @@ def _find_or_build(
         index = build.find()
         if index is not None:
             return index, True
-        plan = _plan(source, request, build)
+        roles = resolve_roles(request.config, request.group, request.time, source_types(source))
+        plan = SplitPlan(
+            tuple(Column(*item) for item in column_types(source, roles).items()),
+            request.config.partition_by,
+            request.config.format,
+            identity=build.pointer.identity,
+            ignored_version=build.pointer.ignored_version,
+            ignore_errors=request.force and not build.resumed,
+        )
         index = build.publish(partial(_build, engine, source, plan, project, storage, progress))
         if engine is not build_dataset:
             delete_job_output(project, plan.work_id, storage)
@@ -207,20 +215,6 @@ def _settings(request: SplitRequest, *names: str) -> list[Any]:
     return [request.config.model_dump(include=fields), request.group, request.time]
 
 
-def _plan(source: Source, request: SplitRequest, build: DatasetBuild) -> SplitPlan:
-    config = request.config
-    roles = resolve_roles(config, request.group, request.time, source_types(source))
-    columns = tuple(Column(*item) for item in column_types(source, roles).items())
-    return SplitPlan(
-        columns,
-        config.partition_by,
-        config.format,
-        identity=build.pointer.identity,
-        ignored_version=build.pointer.ignored_version,
-        ignore_errors=request.force and not build.resumed,
-    )
-
-
 def _split_result(
     request: SplitRequest,
     index: PartitionIndex,
@@ -234,21 +228,17 @@ def _split_result(
     layout = project.dataset(index.dataset)
     statistics = read_parsed(storage, layout.statistics, json.loads)
     if roles.weight is not None:
-        _check_weight(roles.weight, statistics[roles.weight])
+        low, missing = statistics[roles.weight]["low"], statistics[roles.weight]["missing"]
+        if missing or low is None or low <= 0:
+            raise DataError(
+                f"The weight {roles.weight!r} has the smallest value {low} and is missing in "
+                f"{missing} rows. It must be a positive number in every row.",
+                hint="Remove these rows from the source, or give them a small positive weight.",
+            )
     target = statistics[roles.target]
     task, classes = resolve_task(request.task, roles.target, types[roles.target], target["levels"])
     grid = _ensure_grid(request.grid_points, index, roles, project, storage)
     return SplitResult(index, roles, task, classes, grid, reused)
-
-
-def _check_weight(name: str, statistics: dict[str, Any]) -> None:
-    low, missing = statistics["low"], statistics["missing"]
-    if missing or low is None or low <= 0:
-        raise DataError(
-            f"The weight {name!r} has the smallest value {low} and is missing in {missing} rows. "
-            "It must be a positive number in every row.",
-            hint="Remove these rows from the source, or give them a small positive weight.",
-        )
 
 
 def _ensure_grid(

@@ -154,8 +154,8 @@ def storage_for(uri: str, field: str = "output") -> Storage:
     """Return the adapter for a URI's scheme.
 
     Args:
-        uri: of a folder or object.
-        field: of the spec that names it, for the error.
+        uri: URI of a folder or object.
+        field: field of the spec that contains the URI, for the error.
 
     Raises:
         SpecError: the scheme is not supported, or its client is not installed.

@@ -10,11 +10,11 @@ from pathlib import Path
 
 @contextmanager
 def file_lock(path: str, *, shared: bool = False) -> Iterator[bool]:
-    """Try to lock a file, which is created, and yield whether this process holds the lock.
+    """Create a file, try to lock it, and yield whether this process holds the lock.
 
     Args:
-        path: of the lock file.
-        shared: others may hold it as well, unless one wants it for itself.
+        path: path of the lock file.
+        shared: share the lock with other processes that request a shared lock.
     """
     Path(path).parent.mkdir(parents=True, exist_ok=True)
     with Path(path).open("w") as handle:

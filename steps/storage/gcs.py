@@ -12,7 +12,7 @@ import re
 import tempfile
 import uuid
 from collections.abc import Iterator
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, contextmanager, suppress
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -99,17 +99,11 @@ class GcsStorage:
                 )
             except PreconditionFailed:
                 # After a lost response the client retries, and finds the object it created itself.
-                return self._mark(uri) == mark
+                existing = _blob(uri, OutputError)
+                with suppress(NotFound):  # deleted in the meantime
+                    existing.reload(**self._options)
+                return bool((existing.metadata or {}).get(_MARK) == mark)
         return True
-
-    def _mark(self, uri: str) -> str | None:
-        blob = _blob(uri, OutputError)
-        try:
-            blob.reload(**self._options)
-        except NotFound:  # deleted in the meantime
-            return None
-        mark: str | None = (blob.metadata or {}).get(_MARK)
-        return mark
 
     def exists(self, uri: str) -> bool:
         """See ``Storage.exists``."""
@@ -141,22 +135,20 @@ class GcsStorage:
         prefix = f"{name.rstrip('/')}/" if name else ""
         with _translated(uri, MissingInputError):
             try:
-                names = self._list(bucket, prefix)
+                pages = _client().list_blobs(
+                    bucket,
+                    prefix=prefix,
+                    delimiter="/",
+                    fields="items(name),prefixes,nextPageToken",
+                    **self._options,
+                )
+                # Read all objects first, because reading the pages fills the prefixes.
+                found = [*[blob.name for blob in pages], *pages.prefixes]
             except NotFound as error:  # the bucket; a missing folder is an empty list
                 raise _GcsErrors(uri, MissingInputError).no_bucket() from error
+        names = {each[len(prefix) :].rstrip("/") for each in found}
+        # The name is empty for an object that is named like the folder.
         return sorted(n for n in names if n and not n.startswith(TEMPORARY_PREFIX))
-
-    def _list(self, bucket: str, prefix: str) -> set[str]:
-        """Return the names directly under a prefix, including "" for an object of that name."""
-        pages = _client().list_blobs(
-            bucket,
-            prefix=prefix,
-            delimiter="/",
-            fields="items(name),prefixes,nextPageToken",
-            **self._options,
-        )
-        objects = [blob.name for blob in pages]  # first, because reading pages fills the prefixes
-        return {name[len(prefix) :].rstrip("/") for name in [*objects, *pages.prefixes]}
 
     def delete(self, uri: str) -> None:
         """See ``Storage.delete``."""

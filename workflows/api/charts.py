@@ -15,8 +15,8 @@ class Chart:
     """Rows of a result table with their chart.
 
     Attributes:
-        title: of the chart.
-        table: the rows that it shows.
+        title: title of the chart.
+        table: rows that the chart shows.
         svg: the chart as an SVG file.
     """
 

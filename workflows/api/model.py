@@ -9,7 +9,6 @@ import numpy as np
 import pyarrow as pa
 
 from steps.errors import DataError, MissingInputError
-from steps.records import PartitionEntry, PartitionIndex
 from steps.run_context import RunContext
 from steps.storage.base import read_parsed
 from steps.table.types import canonical_batch
@@ -24,8 +23,8 @@ class Model:
     """The model that was fitted on all rows of a partition.
 
     Args:
-        context: of the run.
-        partition_id: of the partition.
+        context: context of the run.
+        partition_id: id of the partition.
 
     Raises:
         MissingInputError: the model or the partition's rows were deleted.
@@ -34,13 +33,16 @@ class Model:
 
     Attributes:
         features: names of the columns that ``predict`` needs.
-        classes: in the order of the columns that ``predict`` returns for a multiclass task.
+        classes: classes of the target; ``predict`` returns its columns in this order.
         native: the model object of the trainer's own library.
     """
 
     def __init__(self, context: RunContext, partition_id: str) -> None:
         self._train: TrainContext = open_context(context.address)
-        entry = _entry(self._train.index, partition_id)
+        entries = {entry.key.partition_id: entry for entry in self._train.index.entries}
+        if partition_id not in entries:
+            raise MissingInputError(f"The dataset has no partition {partition_id!r}.")
+        entry = entries[partition_id]
         self._frame: Frame = read_frame(self._train, entry)
         fit_key, _ = keys_of(self._train, entry)
         uri = self._train.cache.final_model(fit_key, self._train.trainer.suffix)
@@ -63,12 +65,18 @@ class Model:
         Raises:
             DataError: a feature is missing, or has another type than in the dataset.
         """
-        features = self._encode(_as_table(rows))
+        features = self._encode(rows)
         raw = self._train.trainer.predict(self.native, features)
         predictions = inverse_link(self._train.task, raw)
         return predictions if self._train.task == "multiclass" else predictions[:, 0]
 
-    def _encode(self, table: pa.Table) -> Features:
+    def _encode(self, rows: Any) -> Features:  # noqa: ANN401 - see predict
+        if isinstance(rows, pa.Table):
+            table = rows
+        elif isinstance(rows, Mapping):
+            table = pa.table({name: np.asarray(cells, object) for name, cells in rows.items()})
+        else:
+            table = pa.Table.from_pandas(rows, preserve_index=False)
         missing = [name for name in self.features if name not in table.column_names]
         if missing:
             raise DataError(
@@ -78,25 +86,10 @@ class Model:
         known = {column.name: column.type for column in self._train.index.columns}
         types = {name: known[name] for name in self.features}
         try:
-            (rows,) = table.select(list(types)).combine_chunks().to_batches()
-            batch = canonical_batch(rows, types)
+            (batch,) = table.select(list(types)).combine_chunks().to_batches()
+            canonical = canonical_batch(batch, types)
         except (pa.ArrowException, ValueError) as error:
             raise DataError(
                 f"The rows do not have the types of the training data: {error}."
             ) from error
-        return self._frame.encode(batch)
-
-
-def _entry(index: PartitionIndex, partition_id: str) -> PartitionEntry:
-    for entry in index.entries:
-        if entry.key.partition_id == partition_id:
-            return entry
-    raise MissingInputError(f"The dataset has no partition {partition_id!r}.")
-
-
-def _as_table(rows: Any) -> pa.Table:  # noqa: ANN401 - see Model.predict
-    if isinstance(rows, pa.Table):
-        return rows
-    if isinstance(rows, Mapping):
-        return pa.table({name: np.asarray(values, object) for name, values in rows.items()})
-    return pa.Table.from_pandas(rows, preserve_index=False)
+        return self._frame.encode(canonical)

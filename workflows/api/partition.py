@@ -32,11 +32,11 @@ class PartitionResult:
     Attributes:
         key: value of the partition column, as text.
         status: ``trained``, ``skipped`` or ``failed``.
-        reason: why it has no model; empty if it is trained.
-        message: the same for people.
-        rows: of the partition.
+        reason: code of the reason why it has no model; empty if it is trained.
+        message: the reason as a sentence.
+        rows: number of rows of the partition.
         metric: name of the headline metric.
-        value: of the metric, pooled over the folds.
+        value: value of the metric, pooled over the folds.
         skill: share of the constant prediction's loss that the model avoids.
         skill_low: lower bound of the 90 % interval.
         skill_high: upper bound of the 90 % interval.
@@ -96,7 +96,7 @@ class PartitionResult:
 
         Args:
             feature: name of the feature.
-            class_: of a classification; default: the positive class, or the first one.
+            class_: class of a classification; default: the positive class, or the first one.
 
         Raises:
             MissingInputError: the run has no curve of the feature.

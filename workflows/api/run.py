@@ -30,8 +30,8 @@ class Run:
     """A run: tables, partitions and report. A notebook shows its headline and best partitions.
 
     Args:
-        context: of the run.
-        summary: how the run went, if it was made by this process.
+        context: context of the run.
+        summary: summary of the run, if this process made it.
     """
 
     def __init__(self, context: RunContext, summary: local.RunSummary | None = None) -> None:

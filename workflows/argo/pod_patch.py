@@ -33,8 +33,11 @@ def larger(classes: Sequence[ResourceClass]) -> str:
     """
     chosen = "'{}'"
     for offset in range(len(classes) - 1, 0, -1):
-        patch = _quoted(_patch(classes[0], classes[offset], offset))
-        chosen = f"lastRetry.exitCode == '{MEMORY_EXIT + offset}' ? {patch} : {chosen}"
+        patch = json.dumps(_patch(classes[0], classes[offset], offset))
+        while "}}" in patch:  # which would end an expression of Argo
+            patch = patch.replace("}}", "} }")
+        escaped = patch.replace("\\", "\\\\").replace("'", "\\'")
+        chosen = f"lastRetry.exitCode == '{MEMORY_EXIT + offset}' ? '{escaped}' : {chosen}"
     return f"{{{{= {chosen} }}}}" if len(classes) > 1 else ""
 
 
@@ -53,12 +56,3 @@ def _patch(own: ResourceClass, larger: ResourceClass, offset: int) -> dict[str, 
             }
         ],
     }
-
-
-def _quoted(patch: dict[str, Any]) -> str:
-    """Quote JSON for Argo's expression language, which ends an expression at ``}}``."""
-    text = json.dumps(patch)
-    while "}}" in text:
-        text = text.replace("}}", "} }")
-    escaped = text.replace("\\", "\\\\").replace("'", "\\'")
-    return f"'{escaped}'"

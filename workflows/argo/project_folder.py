@@ -85,22 +85,16 @@ def platform_files(overlay: Path, installation: Installation) -> dict[Path, str]
     folder = overlay / "argo-workflows"
     if not folder.is_dir():
         return {}
-    version = _argo_version(overlay.parents[1] / "argo-workflows")
-    component = _argo_component(installation.argo, version)
-    return {folder / "generated" / "kustomization.yaml": _with_head(component)}
-
-
-def _argo_version(folder: Path) -> str:
-    """Return the tag of Argo's images in its manifests."""
-    path = folder / "kustomization.yaml"
+    path = overlay.parents[1] / "argo-workflows" / "kustomization.yaml"
     images = yaml.safe_load(path.read_text(encoding="utf-8")).get("images", [])
-    tags = {str(image["newTag"]) for image in images}
-    if len(tags) != 1:
+    versions = {str(image["newTag"]) for image in images}
+    if len(versions) != 1:
         raise MissingInputError(
-            f"The images in {path} have different versions: {', '.join(sorted(tags))}. "
+            f"The images in {path} have different versions: {', '.join(sorted(versions))}. "
             "All must have the same."
         )
-    return tags.pop()
+    component = _argo_component(installation.argo, versions.pop())
+    return {folder / "generated" / "kustomization.yaml": _with_head(component)}
 
 
 def _argo_component(argo: Argo, version: str) -> dict[str, Any]:
@@ -144,7 +138,13 @@ def add(folder: ProjectFolder, installation: Installation) -> list[Path]:
     if not kustomization.exists():
         files[kustomization] = _OWN.format(name=folder.name)
     (folder.path / "experiments").mkdir(parents=True, exist_ok=True)
-    return [*write(folder.path, files), *_add_to_overlay(folder)]
+    written = write(folder.path, files)
+    overlay = folder.overlay / "kustomization.yaml"  # for deployment without Argo CD
+    text, line = overlay.read_text(encoding="utf-8"), f"  - projects/{folder.name}\n"
+    if line not in text:
+        overlay.write_text(text.rstrip("\n") + "\n" + line, encoding="utf-8")
+        written.append(overlay)
+    return written
 
 
 def write(folder: Path, files: dict[Path, str]) -> list[Path]:
@@ -167,22 +167,12 @@ def stale(folder: Path, files: dict[Path, str]) -> list[Path]:
         for path in (folder / name).rglob("*")
         if path.is_file()
     }
-    changed = {path for path, text in files.items() if _text(path) != text}
+    changed = {
+        path
+        for path, text in files.items()
+        if not path.is_file() or path.read_text(encoding="utf-8") != text
+    }
     return sorted(changed | (existing - files.keys()))
-
-
-def _text(path: Path) -> str | None:
-    return path.read_text(encoding="utf-8") if path.is_file() else None
-
-
-def _add_to_overlay(folder: ProjectFolder) -> list[Path]:
-    """Add the project to the overlay's kustomization, for deployment without Argo CD."""
-    path, line = folder.overlay / "kustomization.yaml", f"  - projects/{folder.name}\n"
-    text = path.read_text(encoding="utf-8")
-    if line in text:
-        return []
-    path.write_text(text.rstrip("\n") + "\n" + line, encoding="utf-8")
-    return [path]
 
 
 def rendered(folder: ProjectFolder, installation: Installation) -> dict[Path, str]:
@@ -197,7 +187,12 @@ def rendered(folder: ProjectFolder, installation: Installation) -> dict[Path, st
         message = f"the installation file defines no project {folder.name!r}"
         raise SpecError("the installation", [Problem("projects", message, f"It has {known}.")])
     compiled = dict(_compiled(folder, installation))
-    objects = [path.name for path in compiled]
+    workflows = {
+        "apiVersion": "kustomize.config.k8s.io/v1beta1",
+        "kind": "Kustomization",
+        "namespace": project.namespace,
+        "resources": [path.name for path in compiled],
+    }
     return {
         folder.path / "project.yaml": _with_head(
             {"name": folder.name, "namespace": project.namespace}
@@ -205,7 +200,7 @@ def rendered(folder: ProjectFolder, installation: Installation) -> dict[Path, st
         folder.path / "generated" / "kustomization.yaml": _with_head(
             _component(folder.name, project)
         ),
-        folder.path / "workflows" / "kustomization.yaml": _with_head(_workflows(project, objects)),
+        folder.path / "workflows" / "kustomization.yaml": _with_head(workflows),
         **compiled,
     }
 
@@ -234,47 +229,38 @@ def _with_head(content: dict[str, Any]) -> str:
 
 
 def _component(name: str, project: Project) -> dict[str, Any]:
-    """Return the component with the project's settings in the installation file."""
-    return {
-        "apiVersion": "kustomize.config.k8s.io/v1alpha1",
-        "kind": "Component",
-        "namespace": project.namespace,
-        "configMapGenerator": [
-            {
-                "name": "refeed-project",
-                "behavior": "merge",
-                "literals": [f"project={name}", f"root={project.root}"],
-            }
-        ],
-        "patches": [{"patch": _yaml_text(each)} for each in _patches(project)],
-    }
+    """Return the component with the project's settings in the installation file.
 
-
-def _patches(project: Project) -> Iterator[dict[str, Any]]:
-    """Yield patches with the pods' Google service accounts and the groups of analysts."""
-    for step in _STEPS:
-        yield from _identity(f"refeed-{step}", getattr(project.identities, step))
+    It patches the Google service accounts of the pods, and the groups of analysts.
+    """
+    patches = [
+        patch
+        for step in _STEPS
+        for patch in _identity(f"refeed-{step}", getattr(project.identities, step))
+    ]
     if project.analysts:
         group = {"apiGroup": "rbac.authorization.k8s.io", "kind": "Group"}
         # kustomize adds the namespace to a binding, but not to a patch of one.
         account = {"kind": "ServiceAccount", "name": "refeed-analyst"}
         account["namespace"] = project.namespace
-        yield {
+        binding = {
             "apiVersion": "rbac.authorization.k8s.io/v1",
             "kind": "RoleBinding",
             "metadata": {"name": "refeed-analyst"},
             "subjects": [account, *({**group, "name": each} for each in project.analysts)],
         }
+        patches.append(binding)
+    literals = [f"project={name}", f"root={project.root}"]
+    return {
+        "apiVersion": "kustomize.config.k8s.io/v1alpha1",
+        "kind": "Component",
+        "namespace": project.namespace,
+        "configMapGenerator": [
+            {"name": "refeed-project", "behavior": "merge", "literals": literals}
+        ],
+        "patches": [{"patch": _yaml_text(each)} for each in patches],
+    }
 
 
 def _yaml_text(content: object) -> str:
     return yaml.safe_dump(content, sort_keys=False, width=100)
-
-
-def _workflows(project: Project, objects: list[str]) -> dict[str, Any]:
-    return {
-        "apiVersion": "kustomize.config.k8s.io/v1beta1",
-        "kind": "Kustomization",
-        "namespace": project.namespace,
-        "resources": objects,
-    }

@@ -160,14 +160,6 @@ class _Templates:
                 enum=list(field.choices) or None,
             )
 
-    def _exit(self) -> DAG:
-        """Return the exit handler: it runs the finish step only if the run failed or is late."""
-        notify = self.experiment.installation.notify
-        when = expressions.failed_or_late(notify.late_seconds if notify else None)
-        with DAG(name="exit") as dag:
-            dag.tasks = [Task(name="finish", template="finish", when=when)]
-        return dag
-
     def _synchronization(self) -> models.Synchronization | None:
         """Return a mutex for ``forbid``, since manual submits ignore concurrencyPolicy (#9087)."""
         if (
@@ -197,12 +189,25 @@ class _Templates:
     def _templates(self) -> Iterator[Any]:
         check, split, collect = self._check(), self._split(), self._collect()
         trainers = [self._train(name) for name in self._training_names]
-        yield from (self._dag(), check, split, *trainers, collect, self._exit(), self._finish())
+        notify = self.experiment.installation.notify
+        when = expressions.failed_or_late(notify.late_seconds if notify else None)
+        with DAG(name="exit") as exit_handler:
+            exit_handler.tasks = [Task(name="finish", template="finish", when=when)]
+        yield from (self._dag(), check, split, *trainers, collect, exit_handler, self._finish())
 
     def _dag(self) -> DAG:
         run = {"run": "{{tasks.check.outputs.parameters.run}}"}
         image = {"trainer-image": "{{tasks.check.outputs.parameters.trainer-image}}"}
-        fans = [_fan(name, run | image) for name in self._training_names]
+        fans = [
+            Task(
+                name=f"train-{name}",
+                template=f"train-{name}",
+                depends="split.Succeeded",
+                with_param=f"{{{{tasks.split.outputs.parameters.{shards_output(name)}}}}}",
+                arguments=run | image | {"shard": "{{item}}"},
+            )
+            for name in self._training_names
+        ]
         after = expressions.after_all(fan.name for fan in fans)
         with DAG(name="experiment", fail_fast=False) as dag:
             dag.tasks = [
@@ -255,27 +260,23 @@ class _Templates:
 
     def _collect(self) -> Container:
         counts = [*STATUSES, *(f"pods-{cause}" for cause in CAUSES)]
+        address = self.experiment.address("{{inputs.parameters.run}}")
+        bucket, _, key = address.run_layout.report.removeprefix("gs://").partition("/")
+        report = GCSArtifact(
+            name="report",
+            path=output(REPORT),
+            bucket=bucket,
+            key=key,
+            archive=NoneArchiveStrategy(),  # Argo's UI does not show an archive
+        )
         return self._container(
             "collect",
             image=self.experiment.installation.images.collect,
             account="refeed-collect",
             classes=self._classes(self.experiment.installation.steps.collect),
             inputs=[Parameter(name="run")],
-            outputs=[self._report(), *(_output(name) for name in counts)],
+            outputs=[report, *(_output(name) for name in counts)],
             metrics=list(self._metrics()),
-        )
-
-    def _report(self) -> GCSArtifact:
-        """Return the report, at its path in the run, unarchived so that Argo's UI shows it."""
-        run = "{{inputs.parameters.run}}"
-        address = self.experiment.address(run)
-        bucket, _, key = address.run_layout.report.removeprefix("gs://").partition("/")
-        return GCSArtifact(
-            name="report",
-            path=output(REPORT),
-            bucket=bucket,
-            key=key,
-            archive=NoneArchiveStrategy(),
         )
 
     def _metrics(self) -> Iterator[Gauge | Counter]:
@@ -385,16 +386,6 @@ class _Templates:
             yield ConfigMapEnv(name=name, config_map_name=PROJECT_MAP, config_map_key=key)
         for name, value in sorted(self.experiment.installation.environment.items()):
             yield Env(name=name, value=value)
-
-
-def _fan(resource_class: str, arguments: dict[str, str]) -> Task:
-    return Task(
-        name=f"train-{resource_class}",
-        template=f"train-{resource_class}",
-        depends="split.Succeeded",
-        with_param=f"{{{{tasks.split.outputs.parameters.{shards_output(resource_class)}}}}}",
-        arguments=arguments | {"shard": "{{item}}"},
-    )
 
 
 def _output(name: str) -> Parameter:

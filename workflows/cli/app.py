@@ -12,7 +12,7 @@ import signal
 import sys
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 from rich.markup import escape
@@ -137,11 +137,17 @@ def validate(
     as_json: AsJson = False,
 ) -> None:
     """Check a spec and its data: leakage, identifiers, constants, small partitions."""
+    from steps.train.registry import check_params
     from workflows.spec.load import load_spec
 
     loaded = load_spec(spec, overrides or ())
+    advice: dict[str, list[str]] = {"warnings": [], "notes": []}
     try:
-        advice = _advice(loaded.spec, spec_only)
+        check_params(loaded.spec.trainer.name, loaded.spec.trainer.params)
+        if not spec_only:
+            from workflows.spec.validate import advise
+
+            advice = advise(loaded.spec, console.progress())
     except SpecError as error:
         raise loaded.locate(error) from None
     if as_json:
@@ -152,17 +158,6 @@ def validate(
     for note in advice["notes"]:
         console.out.print(note, markup=False)
     console.out.print("[green]valid[/]", escape(str(spec)))
-
-
-def _advice(spec: Any, spec_only: bool) -> dict[str, list[str]]:  # noqa: ANN401 - light path
-    from steps.train.registry import check_params
-
-    check_params(spec.trainer.name, spec.trainer.params)
-    if spec_only:
-        return {"warnings": [], "notes": []}
-    from workflows.spec.validate import advise
-
-    return advise(spec, console.progress())
 
 
 @app.command(epilog="Example: refeed split examples/flights/spec.yaml")
@@ -286,6 +281,7 @@ def report(
     as_json: AsJson = False,
 ) -> None:
     """Write the report of a past run again from its tables, or list past runs."""
+    from workflows.cli import summary
     from workflows.runs.find import RUN_ID
     from workflows.runs.reports import copy_report, find_run, make_report, past_runs, report_of_run
     from workflows.spec.load import load_spec
@@ -295,7 +291,11 @@ def report(
     else:
         loaded = load_spec(spec, overrides or ()).spec
         if list_runs:
-            _list_runs(past_runs(loaded), as_json=as_json)
+            records = past_runs(loaded)
+            if as_json:
+                print_json({"runs": [json.loads(record.to_json()) for record in records]})
+            else:
+                summary.print_runs(records)
             return
         path = make_report(loaded, find_run(loaded, run_id))
     if output is not None:
@@ -304,15 +304,6 @@ def report(
         print_json({"report": path})
     else:
         typer.echo(path)
-
-
-def _list_runs(runs: list[Any], *, as_json: bool) -> None:
-    from workflows.cli import summary
-
-    if as_json:
-        print_json({"runs": [json.loads(record.to_json()) for record in runs]})
-    else:
-        summary.print_runs(runs)
 
 
 @app.command(epilog="Examples: refeed trainers    refeed trainers lightgbm")

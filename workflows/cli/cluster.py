@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 import sys
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -15,7 +15,6 @@ from workflows.cli.options import AsJson, InstallationFile, Overrides, Spec, pri
 
 if TYPE_CHECKING:
     from workflows.runs.find import FoundRun
-    from workflows.runs.follow import RunEnd
     from workflows.runs.submit import Submitted
 
 Run = Annotated[str, typer.Argument(help="A run's id, such as 20260101T120000-ab12.")]
@@ -83,6 +82,7 @@ def _print_started(submitted: Submitted) -> None:
 
 
 def _follow(submitted: Submitted, *, wait: bool, as_json: bool) -> None:
+    from workflows.cli.summary import print_outcome
     from workflows.cluster.connect import connect
     from workflows.runs.follow import follow
 
@@ -107,12 +107,6 @@ def _follow(submitted: Submitted, *, wait: bool, as_json: bool) -> None:
             f"\nStopped following; the run continues. Check it with: refeed status {run}"
         )
         sys.exit(130)
-    _report_end(end, summary, as_json=as_json)
-
-
-def _report_end(end: RunEnd, summary: dict[str, Any], *, as_json: bool) -> None:
-    from workflows.cli.summary import print_outcome
-
     if as_json:
         outcome = json.loads(end.outcome.to_json()) if end.outcome else {}
         print_json({**summary, "status": end.status, "message": end.message, **outcome})

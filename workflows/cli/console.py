@@ -36,15 +36,11 @@ def print_error(error: RefeedError) -> None:
     """Print an error and its hint."""
     clear_progress()
     err.print("[bold red]error:[/]", end=" ")
-    if isinstance(error, SpecError):
-        _print_problems(error)
+    if not isinstance(error, SpecError):
+        err.print(escape(visible(error.message)))
+        if error.hint:
+            err.print(f"[dim]{escape(visible(error.hint))}[/]")
         return
-    err.print(escape(visible(error.message)))
-    if error.hint:
-        err.print(f"[dim]{escape(visible(error.hint))}[/]")
-
-
-def _print_problems(error: SpecError) -> None:
     count = len(error.problems)
     err.print(f"{count} problem{'s' if count > 1 else ''} in {escape(visible(error.path))}")
     for problem in error.problems:
@@ -123,7 +119,11 @@ class Lines:
         if note:
             self._write(visible(note))
         elif time.monotonic() - self._last_line >= _SECONDS_BETWEEN_LINES:
-            self._write(self._rate_and_time_left())
+            elapsed = time.monotonic() - self._began
+            text = _rate(self._done, elapsed)
+            if self._total and self._done:
+                text += f", {elapsed * (self._total - self._done) / self._done:.0f} s left"
+            self._write(text)
 
     def end(self) -> None:
         """See ``steps.runtime.progress.Progress``."""
@@ -134,13 +134,6 @@ class Lines:
         of = f" of {self._total:,}" if self._total else ""
         sys.stderr.write(f"{self._step}: {self._done:,}{of} {self._unit}, {text}\n")
         sys.stderr.flush()
-
-    def _rate_and_time_left(self) -> str:
-        elapsed = time.monotonic() - self._began
-        rate = _rate(self._done, elapsed)
-        if not self._total or not self._done:
-            return rate
-        return f"{rate}, {elapsed * (self._total - self._done) / self._done:.0f} s left"
 
 
 def _rate(done: float, seconds: float) -> str:

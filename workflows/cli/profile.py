@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Annotated, Any
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.markup import escape
@@ -100,6 +100,8 @@ def _print_partitions(found: Profile) -> None:
 
 
 def _print_features(found: Profile) -> None:
+    from steps.charts.features import share_text, value_text
+
     title = f"{len(found.features):,} features"
     table = Table(title=title, title_justify="left", title_style="", box=None, pad_edge=False)
     for name in ("  feature", "type"):
@@ -111,23 +113,18 @@ def _print_features(found: Profile) -> None:
     shown = found.features if len(ordered) <= _MAX_FEATURES else ordered[:_MAX_FEATURES]
     for row in shown:
         name = escape(elided(row["column"]))
-        table.add_row(
-            f"  [yellow]{name}[/]" if row["column"] in warned else f"  {name}", *_cells(row)
-        )
+        shown_name = f"  [yellow]{name}[/]" if row["column"] in warned else f"  {name}"
+        distinct = f"{'' if row['distinct_exact'] else '~'}{row['distinct']:,}"
+        is_number = row["type"] not in {"string", "bool"}
+        range_cells = [
+            value_text(row["type"], row[key]) if is_number else "" for key in ("min", "q50", "max")
+        ]
+        missing = share_text(row["missing"], row["rows"])
+        table.add_row(shown_name, row["type"], missing, distinct, *range_cells)
     out.print()
     out.print(table)
     if len(shown) < len(found.features):
         out.print(f"  and {len(found.features) - len(shown):,} more: see the page")
-
-
-def _cells(row: Mapping[str, Any]) -> list[str]:
-    from steps.charts.features import share_text, value_text
-
-    approximate = "" if row["distinct_exact"] else "~"
-    numbers = row["type"] not in {"string", "bool"}
-    ends = [value_text(row["type"], row[name]) if numbers else "" for name in ("min", "q50", "max")]
-    missing = share_text(row["missing"], row["rows"])
-    return [row["type"], missing, f"{approximate}{row['distinct']:,}", *ends]
 
 
 def _print_warnings(found: Profile) -> None:

@@ -75,20 +75,16 @@ def render(
     expected = {folder.path: rendered(folder, platform) for folder in projects}
     expected[overlay / "argo-workflows"] = platform_files(overlay, platform)
     if check:
-        _check_current(
-            overlay, [path for folder, files in expected.items() for path in stale(folder, files)]
-        )
+        outdated = [path for folder, files in expected.items() for path in stale(folder, files)]
+        if outdated:
+            hint = "Run `make compile-all`, review the difference and commit it."
+            message = (
+                "out of date: differs from what the specs and the installation file compile to"
+            )
+            names = [str(path.relative_to(overlay)) for path in outdated]
+            raise SpecError(str(overlay), [Problem(name, message, hint) for name in names])
         count = f"{len(projects)} project{'s' if len(projects) != 1 else ''}"
         err.print(f"{overlay}: {count} up to date.", markup=False)
         return
     for path in (path for folder, files in expected.items() for path in write(folder, files)):
         err.print(f"{'Wrote' if path.exists() else 'Removed'} {path}", markup=False)
-
-
-def _check_current(overlay: Path, stale: list[Path]) -> None:
-    """Raise SpecError if files are out of date."""
-    if stale:
-        hint = "Run `make compile-all`, review the difference and commit it."
-        message = "out of date: differs from what the specs and the installation file compile to"
-        problems = [Problem(str(path.relative_to(overlay)), message, hint) for path in stale]
-        raise SpecError(str(overlay), problems)

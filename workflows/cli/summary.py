@@ -37,7 +37,15 @@ REASONS = {
 
 def print_summary(summary: RunSummary) -> None:
     """Print the outcome of ``refeed run``."""
-    print_outcome(summary.outcome, _reused_work(summary))
+    cached = summary.trained.cached
+    reused = []
+    if summary.resumed:
+        reused.append(f"{summary.trained.finished:,} finished before")
+    if cached["full"]:
+        reused.append(f"{cached['full']:,} found in the cache")
+    if cached["fit"]:
+        reused.append(f"{cached['fit']:,} explained again")
+    print_outcome(summary.outcome, f" [dim]({', '.join(reused)})[/]" if reused else "")
 
 
 def print_outcome(outcome: Outcome, note: str = "") -> None:
@@ -56,18 +64,6 @@ def print_outcome(outcome: Outcome, note: str = "") -> None:
         _print_ranking("Worst, by the upper bound", outcome.worst, outcome.metric)
     out.print(f"\nTables  {short_path(outcome.tables)}", markup=False)
     out.print(f"Report  {short_path(outcome.report)}", markup=False, style="bold")
-
-
-def _reused_work(summary: RunSummary) -> str:
-    cached = summary.trained.cached
-    parts = []
-    if summary.resumed:
-        parts.append(f"{summary.trained.finished:,} finished before")
-    if cached["full"]:
-        parts.append(f"{cached['full']:,} found in the cache")
-    if cached["fit"]:
-        parts.append(f"{cached['fit']:,} explained again")
-    return f" [dim]({', '.join(parts)})[/]" if parts else ""
 
 
 def short_path(path: str) -> str:

@@ -71,8 +71,13 @@ class ArgoServer:
         timeout: float = TIMEOUT_SECONDS,
         retry_policy: RetryPolicy | None = None,
     ) -> None:
+        if any(not c.isprintable() or c in " /@?#" for c in address):
+            raise UsageError(
+                f"ARGO_SERVER is {address!r}. It must be host:port, without a scheme or a path.",
+                hint="Set ARGO_SECURE to choose TLS, and ARGO_BASE_HREF to set the path.",
+            )
         path = f"/{quote(base.strip('/'))}" if base.strip("/") else ""
-        self._root = f"{'https' if secure else 'http'}://{_checked(address)}{path}/api/v1"
+        self._root = f"{'https' if secure else 'http'}://{address}{path}/api/v1"
         self._address, self._secure, self._timeout = address, secure, timeout
         self._authorization = _authorization(token)
         self._retry_policy = retry_policy or RetryPolicy()
@@ -176,7 +181,11 @@ class ArgoServer:
         self, method: str, path: str, api_request: ApiRequest, body: Manifest | None = None
     ) -> dict[str, Any]:
         status, content = self._send(method, path, body)
-        response = _parse(content)
+        try:
+            value = json.loads(content)
+        except ValueError:
+            value = None
+        response = value if isinstance(value, dict) else None
         if status == HTTPStatus.OK and response is not None:
             return response
         text = content.decode(errors="replace")
@@ -206,14 +215,12 @@ class ArgoServer:
             with error:
                 return error.code, error.read()
         except (OSError, http.client.HTTPException) as error:
-            raise unreachable(self.server, error, self._hint()) from error
-
-    def _hint(self) -> str:
-        secure = "false if it does not use TLS" if self._secure else "true if it uses TLS"
-        return (
-            f"Check ARGO_SERVER (host:port), set ARGO_SECURE={secure}, or use the Kubernetes API "
-            "with REFEED_CLUSTER=kubernetes."
-        )
+            secure = "false if it does not use TLS" if self._secure else "true if it uses TLS"
+            hint = (
+                f"Check ARGO_SERVER (host:port), set ARGO_SECURE={secure}, or use the Kubernetes "
+                "API with REFEED_CLUSTER=kubernetes."
+            )
+            raise unreachable(self.server, error, hint) from error
 
     def _not_argo(self, reason: str) -> UnavailableError:
         return UnavailableError(
@@ -225,23 +232,6 @@ class ArgoServer:
 
 _PROXY_STATUSES = {401, 403, 408, 429}
 """Statuses that a proxy returns with its own page and the same meaning as Argo's."""
-
-
-def _parse(content: bytes) -> dict[str, Any] | None:
-    try:
-        value = json.loads(content)
-    except ValueError:
-        return None
-    return value if isinstance(value, dict) else None
-
-
-def _checked(address: str) -> str:
-    if any(not c.isprintable() or c in " /@?#" for c in address):
-        raise UsageError(
-            f"ARGO_SERVER is {address!r}. It must be host:port, without a scheme or a path.",
-            hint="Set ARGO_SECURE to choose TLS, and ARGO_BASE_HREF to set the path.",
-        )
-    return address
 
 
 def _authorization(token: str) -> str:

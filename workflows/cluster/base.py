@@ -70,7 +70,7 @@ class Cluster(Protocol):
 
         Args:
             namespace: namespace to search; one that does not exist has no Workflows.
-            selector: as in ``kubectl get --selector``: ``a=b,c!=d``.
+            selector: label selector as in ``kubectl get --selector``: ``a=b,c!=d``.
 
         Raises:
             TerminalError: the selector is not valid.

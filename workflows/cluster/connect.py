@@ -38,7 +38,15 @@ def connect(environment: Mapping[str, str]) -> Cluster:
         cluster = open_adapter(environment) if adapter in {"", name} else None
         if cluster is not None:
             return cluster
-    raise _no_cluster(environment, adapter)
+    path = environment.get("KUBECONFIG")
+    missing = f" KUBECONFIG is {path!r}, which does not exist." if path else ""
+    forced = f" for {VARIABLE}={adapter}" if adapter else ""
+    raise UnavailableError(
+        f"No cluster is configured{forced}.{missing}",
+        hint="For an Argo server, set ARGO_SERVER (host:port) and ARGO_TOKEN. For the Kubernetes "
+        "API, create ~/.kube/config (on GKE: `gcloud container clusters get-credentials NAME`), or "
+        "set KUBECONFIG to another file.",
+    )
 
 
 def _argo(environment: Mapping[str, str]) -> Cluster | None:
@@ -49,9 +57,11 @@ def _argo(environment: Mapping[str, str]) -> Cluster | None:
 
 def _kubernetes(environment: Mapping[str, str]) -> Cluster | None:
     module, name = "workflows.cluster.kubernetes_api", "KubernetesApi"
-    files = _kubeconfig(environment)
-    if files is not None:
-        return _create(module, name, "from_kubeconfig", files)
+    home = Path(environment.get("HOME") or Path.home())
+    paths = environment.get("KUBECONFIG") or str(home / ".kube" / "config")
+    existing = [path for path in paths.split(os.pathsep) if path and Path(path).is_file()]
+    if existing:
+        return _create(module, name, "from_kubeconfig", os.pathsep.join(existing))
     if environment.get(_SERVICE_HOST) and _TOKEN.is_file():
         return _create(module, name, "in_cluster", environment)
     return None
@@ -61,14 +71,6 @@ _ADAPTERS: dict[str, Callable[[Mapping[str, str]], Cluster | None]] = {
     "argo": _argo,
     "kubernetes": _kubernetes,
 }
-
-
-def _kubeconfig(environment: Mapping[str, str]) -> str | None:
-    """Return the kubeconfig files that exist, joined as in ``KUBECONFIG``; None if none exists."""
-    home = Path(environment.get("HOME") or Path.home())
-    paths = environment.get("KUBECONFIG") or str(home / ".kube" / "config")
-    existing = [path for path in paths.split(os.pathsep) if path and Path(path).is_file()]
-    return os.pathsep.join(existing) or None
 
 
 def _create(module: str, name: str, constructor: str, argument: object) -> Cluster:
@@ -81,15 +83,3 @@ def _create(module: str, name: str, constructor: str, argument: object) -> Clust
         raise UnavailableError(message, hint=hint) from error
     cluster: Cluster = getattr(adapter, constructor)(argument)
     return cluster
-
-
-def _no_cluster(environment: Mapping[str, str], adapter: str) -> UnavailableError:
-    path = environment.get("KUBECONFIG")
-    missing = f" KUBECONFIG is {path!r}, which does not exist." if path else ""
-    forced = f" for {VARIABLE}={adapter}" if adapter else ""
-    return UnavailableError(
-        f"No cluster is configured{forced}.{missing}",
-        hint="For an Argo server, set ARGO_SERVER (host:port) and ARGO_TOKEN. For the Kubernetes "
-        "API, create ~/.kube/config (on GKE: `gcloud container clusters get-credentials NAME`), or "
-        "set KUBECONFIG to another file.",
-    )

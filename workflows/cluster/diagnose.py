@@ -12,7 +12,6 @@ import re
 from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import Any
 
 from steps.contract import MORE_MEMORY_EXITS
 from workflows.cluster.base import Manifest
@@ -57,18 +56,14 @@ def diagnose(workflow: Manifest, age_seconds: float = 0.0) -> list[str]:
     """
     status = workflow.get("status") or {}
     if not status.get("phase"):
-        return _controller_problems(workflow, age_seconds)
+        if age_seconds < LATE_SECONDS:
+            return []
+        return [
+            f"Argo's controller has not started Workflow {workflow['metadata']['name']!r} after "
+            f"{age_seconds:.0f} s. It is not running, or does not manage this namespace. Ask a "
+            "platform engineer to check the deployment workflow-controller."
+        ]
     return [*_spec_problems(status), *_lock_problems(status), *_pod_problems(workflow, status)]
-
-
-def _controller_problems(workflow: Manifest, age_seconds: float) -> list[str]:
-    if age_seconds < LATE_SECONDS:
-        return []
-    return [
-        f"Argo's controller has not started Workflow {workflow['metadata']['name']!r} after "
-        f"{age_seconds:.0f} s. It is not running, or does not manage this namespace. Ask a "
-        "platform engineer to check the deployment workflow-controller."
-    ]
 
 
 def _spec_problems(status: Manifest) -> list[str]:
@@ -110,8 +105,13 @@ def _lock_problems(status: Manifest) -> list[str]:
 
 def _pod_problems(workflow: Manifest, status: Manifest) -> list[str]:
     """Return one sentence per problem, with the number of pods that have it."""
-    sentences = (_sentence(pod) for pod in _candidates(workflow, status))
-    counts = Counter(sentence for sentence in sentences if sentence)
+    counts = Counter[str]()
+    for pod in _candidates(workflow, status):
+        for pattern, describe in _PATTERNS:
+            match = pattern.search(pod.message)
+            if match:
+                counts[describe(pod, match)] += 1
+                break
     return [
         f"{sentence} ({count} pods.)" if count > 1 else sentence
         for sentence, count in counts.items()
@@ -121,10 +121,17 @@ def _pod_problems(workflow: Manifest, status: Manifest) -> list[str]:
 def _candidates(workflow: Manifest, status: Manifest) -> Iterator[_Pod]:
     """Yield the latest attempt of each step whose pod is pending or in error."""
     requests, nodes = _requests(workflow), status.get("nodes") or {}
-    previous = _previous_attempts(nodes)
+    # The attempt before each attempt of a step; its problems no longer matter.
+    previous: dict[str, str] = {}
+    for node in nodes.values():
+        if node.get("type") == "Retry":
+            previous |= dict(itertools.pairwise(reversed(node.get("children") or [])))
     superseded = set(previous.values())
+    # An attempt in error is retried while the run continues, so it counts too.
+    stuck_phases = {"Error"} if status["phase"] in _ENDED else {"Error", "Pending"}
     for node_id, node in nodes.items():
-        if node_id in superseded or not _may_be_stuck(node, status["phase"]):
+        is_stuck = node.get("phase") in stuck_phases and node_id not in superseded
+        if node.get("type") != "Pod" or not node.get("message") or not is_stuck:
             continue
         template = node.get("templateName") or node.get("displayName", "")
         outputs = nodes.get(previous.get(node_id, ""), {}).get("outputs") or {}
@@ -132,42 +139,17 @@ def _candidates(workflow: Manifest, status: Manifest) -> Iterator[_Pod]:
         yield _Pod(template, node["message"], "" if larger else requests.get(template, ""), larger)
 
 
-def _previous_attempts(nodes: Manifest) -> dict[str, str]:
-    """Map each attempt of a step to the attempt before it, whose problems no longer matter."""
-    previous: dict[str, str] = {}
-    for node in nodes.values():
-        if node.get("type") == "Retry":
-            children = node.get("children") or []
-            previous |= dict(itertools.pairwise(reversed(children)))
-    return previous
-
-
-def _may_be_stuck(node: Manifest, phase: str) -> bool:
-    # An attempt in error is retried while the run continues, so it counts too.
-    pending = node.get("phase") == "Pending" and phase not in _ENDED
-    error = node.get("phase") == "Error"
-    return node.get("type") == "Pod" and bool(node.get("message")) and (pending or error)
-
-
 def _requests(workflow: Manifest) -> dict[str, str]:
     """Return the resource requests of each template, such as ``cpu 2, memory 4Gi``."""
     stored = (workflow.get("status") or {}).get("storedWorkflowTemplateSpec") or {}
     templates = stored.get("templates") or workflow.get("spec", {}).get("templates") or []
-    return {template["name"]: _resource_requests(template) for template in templates}
-
-
-def _resource_requests(template: dict[str, Any]) -> str:
-    resources = (template.get("container") or {}).get("resources") or {}
-    amounts = {**(resources.get("limits") or {}), **(resources.get("requests") or {})}
-    return ", ".join(f"{name} {amount}" for name, amount in sorted(amounts.items()))
-
-
-def _sentence(pod: _Pod) -> str:
-    for pattern, describe in _PATTERNS:
-        match = pattern.search(pod.message)
-        if match:
-            return describe(pod, match)
-    return ""
+    requests = {}
+    for template in templates:
+        resources = (template.get("container") or {}).get("resources") or {}
+        amounts = {**(resources.get("limits") or {}), **(resources.get("requests") or {})}
+        texts = (f"{name} {amount}" for name, amount in sorted(amounts.items()))
+        requests[template["name"]] = ", ".join(texts)
+    return requests
 
 
 def _image(pod: _Pod, match: re.Match[str]) -> str:

@@ -96,7 +96,10 @@ def error_from_response(request: ApiRequest, status: int, message: str) -> Refee
         return _BY_STATUS[status](request, message)
     if status >= HTTPStatus.INTERNAL_SERVER_ERROR:
         return _busy(request, message or str(status))
-    return _invalid(request, message or str(status))
+    reason = (message or str(status)).rstrip(".")
+    return TerminalError(
+        f"The cluster rejects the request ({request.verb} {request.target}): {reason}."
+    )
 
 
 def shortened(message: str) -> str:
@@ -117,41 +120,33 @@ def _forbidden(request: ApiRequest, message: str) -> RefeedError:
     if _ANONYMOUS in message:
         return _unknown(request, message)
     if _POLICY.search(message):
-        return _by_policy(request, message)
+        hint = "A policy of the cluster rejects it. Ask a platform engineer."
+        if "exceeded quota" in message:
+            hint = (
+                f"Delete finished Workflows in namespace {request.namespace!r}, or ask a platform "
+                "engineer for a larger quota."
+            )
+        return TerminalError(
+            f"The cluster rejects the {request.target}: {message.rstrip('.')}.", hint=hint
+        )
     match = _DENIED.search(message) or _DENIED_BY_ARGO.search(message)
     groups = {key: value for key, value in match.groupdict().items() if value} if match else {}
     user, namespace = groups.get("user", ""), groups.get("namespace", request.namespace)
     verb, resource = groups.get("verb", request.verb), groups.get("resource", request.resource)
     subject = f"User {user!r}" if user else f"{request.whoami[:1].upper()}{request.whoami[1:]}"
+    account = _ACCOUNT.fullmatch(user)
+    option = f"--user={user or 'YOU'}"
+    if account:
+        option = f"--serviceaccount={account['namespace']}:{account['name']}"
+    name = re.sub(r"[^a-z0-9.]+", "-", (account["name"] if account else user or "you").lower())
+    grant = (
+        f"kubectl create rolebinding refeed-{name.strip('-.').removeprefix('refeed-')} "
+        f"--clusterrole=refeed-analyst {option} --namespace={namespace}"
+    )
     return ForbiddenError(
         f"{subject} is not allowed to {verb} {resource} in namespace {namespace!r} "
         f"(at {request.server}).",
-        hint=f"If the namespace is right, ask its owner to run: {_binding(user, namespace)}",
-    )
-
-
-def _binding(user: str, namespace: str) -> str:
-    """Return the command that grants a user access to a namespace."""
-    account = _ACCOUNT.fullmatch(user)
-    subject = f"--user={user or 'YOU'}"
-    if account:
-        subject = f"--serviceaccount={account['namespace']}:{account['name']}"
-    name = re.sub(r"[^a-z0-9.]+", "-", (account["name"] if account else user or "you").lower())
-    return (
-        f"kubectl create rolebinding refeed-{name.strip('-.').removeprefix('refeed-')} "
-        f"--clusterrole=refeed-analyst {subject} --namespace={namespace}"
-    )
-
-
-def _by_policy(request: ApiRequest, message: str) -> RefeedError:
-    hint = "A policy of the cluster rejects it. Ask a platform engineer."
-    if "exceeded quota" in message:
-        hint = (
-            f"Delete finished Workflows in namespace {request.namespace!r}, or ask a platform "
-            "engineer for a larger quota."
-        )
-    return TerminalError(
-        f"The cluster rejects the {request.target}: {message.rstrip('.')}.", hint=hint
+        hint=f"If the namespace is right, ask its owner to run: {grant}",
     )
 
 
@@ -181,12 +176,6 @@ def _conflict(request: ApiRequest, message: str) -> RefeedError:
     return ConflictError(
         f"The {request.target} cannot be written: {message.rstrip('.')}.",
         hint="Choose another name, or delete the existing object.",
-    )
-
-
-def _invalid(request: ApiRequest, message: str) -> RefeedError:
-    return TerminalError(
-        f"The cluster rejects the request ({request.verb} {request.target}): {message.rstrip('.')}."
     )
 
 

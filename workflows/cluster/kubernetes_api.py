@@ -61,7 +61,7 @@ class KubernetesApi:
         """Return the cluster of the current context.
 
         Args:
-            files: as in ``KUBECONFIG``; None for the one in the home folder.
+            files: kubeconfig files as in ``KUBECONFIG``; None for the one in the home folder.
 
         Raises:
             UnavailableError: the files cannot be used.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -23,12 +24,9 @@ def project_for(installation: Installation, spec: ExperimentSpec) -> Project:
     """
     problems = [
         *_unknown_names(installation, spec),
-        *_conflicting_output(installation, spec),
-        *_conflicting_store(installation, spec),
-        *_conflicting_staging(installation, spec),
-        *_conflicting_engine(installation, spec),
-        *_local_source(installation, spec),
-        *_expandable_uris(spec),
+        *_conflicting_storage(installation, spec),
+        *_conflicting_services(installation, spec),
+        *_unusable_uris(installation, spec),
     ]
     if problems:
         raise SpecError("the spec", problems)
@@ -55,50 +53,6 @@ def _unknown_names(installation: Installation, spec: ExperimentSpec) -> list[Pro
     ]
 
 
-def _expandable_uris(spec: ExperimentSpec) -> list[Problem]:
-    """Report URIs with braces, which Argo expands, or dollar signs, which Kubernetes expands."""
-    uris = (("output", spec.output), ("dataset.source", spec.dataset.source))
-    return [
-        Problem(
-            where,
-            f"{uri!r} contains braces or a dollar sign, which Argo or Kubernetes would expand",
-            f"Choose another name: --set {where}=gs://...",
-        )
-        for where, uri in uris
-        if set(uri) & set("{}$")
-    ]
-
-
-def _conflicting_output(installation: Installation, spec: ExperimentSpec) -> list[Problem]:
-    project = installation.projects.get(spec.project)
-    if project is None or inside(project.root, spec.output):
-        return []
-    local = "://" not in spec.output
-    reason = (
-        "A pod cannot write a local folder" if local else "A run writes only to its own project"
-    )
-    return [
-        Problem(
-            "output",
-            f"{spec.output!r} is not under {project.root!r}, the artifact root of the project "
-            f"{spec.project!r}. {reason}",
-            f"Use --set output={project.root}",
-        )
-    ]
-
-
-def _conflicting_store(installation: Installation, spec: ExperimentSpec) -> list[Problem]:
-    project = installation.projects.get(spec.project)
-    if project is None or spec.store in {None, project.store}:
-        return []
-    own = repr(project.store) if project.store else "in its artifact root"
-    message = (
-        f"{spec.store!r} is not the store of the project {spec.project!r}, which is {own}. A run "
-        "uses only its own project's store"
-    )
-    return [Problem("store", message, "Leave it out, or use --set store=null")]
-
-
 def dataflow_for(spec: ExperimentSpec, installation: Installation) -> DataflowConfig:
     """Return the project's Dataflow settings; the defaults if the spec does not use Beam."""
     project = installation.projects.get(spec.project)
@@ -108,36 +62,64 @@ def dataflow_for(spec: ExperimentSpec, installation: Installation) -> DataflowCo
     return project.dataflow.model_copy(update={"worker_image": image} if image else {})
 
 
-def _conflicting_engine(installation: Installation, spec: ExperimentSpec) -> list[Problem]:
+def _conflicting_storage(installation: Installation, spec: ExperimentSpec) -> Iterator[Problem]:
+    """Yield a problem if the output or the store is not the project's own."""
+    project = installation.projects.get(spec.project)
+    if project is None:
+        return
+    if not inside(project.root, spec.output):
+        local = "://" not in spec.output
+        reason = (
+            "A pod cannot write a local folder" if local else "A run writes only to its own project"
+        )
+        message = (
+            f"{spec.output!r} is not under {project.root!r}, the artifact root of the project "
+            f"{spec.project!r}. {reason}"
+        )
+        yield Problem("output", message, f"Use --set output={project.root}")
+    if spec.store not in {None, project.store}:
+        own = repr(project.store) if project.store else "in its artifact root"
+        message = (
+            f"{spec.store!r} is not the store of the project {spec.project!r}, which is {own}. A "
+            "run uses only its own project's store"
+        )
+        yield Problem("store", message, "Leave it out, or use --set store=null")
+
+
+def _conflicting_services(installation: Installation, spec: ExperimentSpec) -> Iterator[Problem]:
+    """Yield the settings of BigQuery and Dataflow that are not the project's, or are not set."""
+    project = installation.projects.get(spec.project)
+    if project is not None:
+        yield from conflicting_bigquery(
+            spec.dataset, spec.project, project.staging, project.billing
+        )
+        if spec.dataset.query is not None and project.staging is None:
+            message = f"the project {spec.project!r} has no staging dataset for the query's result"
+            hint = f"Set projects.{spec.project}.staging in the installation file."
+            yield Problem("dataset.query", message, hint)
     if spec.split.engine != "embedded" and installation.images.worker is None:
         message = f"the engine {spec.split.engine!r} needs an image with Beam, which is not set"
         hint = "Set images.worker in the installation file, or use --set split.engine=embedded"
-        return [Problem("split.engine", message, hint)]
-    return spec.split.conflicts(dataflow_for(spec, installation), spec.project)
+        yield Problem("split.engine", message, hint)
+    else:
+        yield from spec.split.conflicts(dataflow_for(spec, installation), spec.project)
 
 
-def _conflicting_staging(installation: Installation, spec: ExperimentSpec) -> list[Problem]:
+def _unusable_uris(installation: Installation, spec: ExperimentSpec) -> Iterator[Problem]:
+    """Yield a problem for a local source, and for URIs that Argo or Kubernetes would expand."""
     project = installation.projects.get(spec.project)
-    if project is None:
-        return []
-    problems = conflicting_bigquery(spec.dataset, spec.project, project.staging, project.billing)
-    if spec.dataset.query is not None and project.staging is None:
-        message = f"the project {spec.project!r} has no staging dataset for the query's result"
-        hint = f"Set projects.{spec.project}.staging in the installation file."
-        problems.append(Problem("dataset.query", message, hint))
-    return problems
-
-
-def _local_source(installation: Installation, spec: ExperimentSpec) -> list[Problem]:
-    project = installation.projects.get(spec.project)
-    if project is None or spec.dataset.is_remote:
-        return []
-    name = Path(spec.dataset.source).name
-    uri = ProjectLayout(project.root, spec.project).uploaded(re.sub(r"[^\w.-]", "_", name))
-    return [
-        Problem(
+    if project is not None and not spec.dataset.is_remote:
+        name = Path(spec.dataset.source).name
+        uri = ProjectLayout(project.root, spec.project).uploaded(re.sub(r"[^\w.-]", "_", name))
+        yield Problem(
             "dataset.source",
             f"{spec.dataset.source!r} is a local path, which a pod cannot read",
             f"Submit with --upload, or copy it to {uri} and use --set dataset.source={uri}",
         )
-    ]
+    for where, uri in (("output", spec.output), ("dataset.source", spec.dataset.source)):
+        if set(uri) & set("{}$"):
+            yield Problem(
+                where,
+                f"{uri!r} contains braces or a dollar sign, which Argo or Kubernetes would expand",
+                f"Choose another name: --set {where}=gs://...",
+            )

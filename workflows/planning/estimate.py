@@ -103,10 +103,25 @@ def load_of(
 
 def preflight(spec: ExperimentSpec, load: Load, installation: Installation | None) -> Preflight:
     """Estimate a run on a cluster if there is an installation, else on this machine."""
-    if installation is not None:
-        return _on_cluster(spec, load, installation)
-    workers = spec.execution.workers or os.cpu_count() or 1
-    return _estimate(load, _duration(list(load.seconds.values()), workers), workers=workers)
+    if installation is None:
+        workers = spec.execution.workers or os.cpu_count() or 1
+        return _estimate(load, _duration(list(load.seconds.values()), workers), workers=workers)
+    classes = installation.training_classes(spec)
+    packing = pack_classes(load.index.entries, load.features, classes, spec.execution.max_pods)
+    plans = [
+        _class_plan(each, packing.shards[each.name], load, installation.prices)
+        for each in classes
+        if packing.shards[each.name]
+    ]
+    too_large = {entry.key.partition_id for entry in packing.too_large}
+    seconds = {key: 0.0 if key in too_large else each for key, each in load.seconds.items()}
+    return _estimate(
+        Load(load.index, seconds, load.features, load.basis),
+        max((plan.longest_seconds for plan in plans), default=0.0),
+        classes=plans,
+        too_large=[entry.key.text for entry in packing.too_large],
+        prices=installation.prices,
+    )
 
 
 def _duration(seconds: Sequence[float], workers: int) -> float:
@@ -138,25 +153,6 @@ def _estimate(
     )
 
 
-def _on_cluster(spec: ExperimentSpec, load: Load, installation: Installation) -> Preflight:
-    classes = installation.training_classes(spec)
-    packing = pack_classes(load.index.entries, load.features, classes, spec.execution.max_pods)
-    plans = [
-        _class_plan(each, packing.shards[each.name], load, installation.prices)
-        for each in classes
-        if packing.shards[each.name]
-    ]
-    too_large = {entry.key.partition_id for entry in packing.too_large}
-    seconds = {key: 0.0 if key in too_large else each for key, each in load.seconds.items()}
-    return _estimate(
-        Load(load.index, seconds, load.features, load.basis),
-        max((plan.longest_seconds for plan in plans), default=0.0),
-        classes=plans,
-        too_large=[entry.key.text for entry in packing.too_large],
-        prices=installation.prices,
-    )
-
-
 def _class_plan(
     resource_class: ResourceClass,
     shards: Sequence[Sequence[str]],
@@ -167,17 +163,16 @@ def _class_plan(
         START_SECONDS + _duration([load.seconds[key] for key in shard], resource_class.workers)
         for shard in shards
     ]
-    hours = sum(durations) / 3600
+    hours, money = sum(durations) / 3600, None
+    if prices:
+        memory_gib = resource_class.memory_mib / 1024
+        per_hour = parse_cpus(resource_class.cpu) * prices.cpu_hour + memory_gib * prices.gib_hour
+        money = hours * per_hour
     return ClassPlan(
         name=resource_class.name,
         pods=len(shards),
         partitions=sum(map(len, shards)),
         pod_hours=hours,
         longest_seconds=max(durations),
-        money=hours * _per_hour(resource_class, prices) if prices else None,
+        money=money,
     )
-
-
-def _per_hour(resource_class: ResourceClass, prices: Prices) -> float:
-    memory_gib = resource_class.memory_mib / 1024
-    return parse_cpus(resource_class.cpu) * prices.cpu_hour + memory_gib * prices.gib_hour

@@ -113,7 +113,21 @@ def run_request(
     Raises:
         SpecError: the trainer does not support the task, or explain names an unknown feature.
     """
-    problems = [*_unsupported_task(spec, split.task, trainer.tasks), *_unknown_curves(spec, split)]
+    problems = []
+    if split.task not in trainer.tasks:
+        supported = ", ".join(trainer.tasks)
+        message = (
+            f"{spec.trainer.name!r} does not support {split.task} tasks. It supports {supported}"
+        )
+        hint = "List other trainers with `refeed trainers`."
+        problems.append(Problem("trainer.name", message, hint))
+    dependence = spec.explain.partial_dependence
+    curves = dependence.features if dependence else []
+    problems += [
+        Problem(f"explain.partial_dependence.features.{i}", f"{name!r} is not a feature")
+        for i, name in enumerate([] if curves == "all" else curves)
+        if name not in split.roles.features
+    ]
     if problems:
         raise SpecError("the spec", problems)
     identity = spec.identity() | {"trainer": trainer.config}
@@ -137,21 +151,3 @@ def run_request(
         force=spec.execution.force,
         label=spec.execution.label,
     )
-
-
-def _unsupported_task(spec: ExperimentSpec, task: str, tasks: tuple[str, ...]) -> list[Problem]:
-    if task in tasks:
-        return []
-    message = f"{spec.trainer.name!r} does not support {task} tasks. It supports {', '.join(tasks)}"
-    return [Problem("trainer.name", message, "List other trainers with `refeed trainers`.")]
-
-
-def _unknown_curves(spec: ExperimentSpec, split: SplitResult) -> list[Problem]:
-    dependence = spec.explain.partial_dependence
-    if not dependence or dependence.features == "all":
-        return []
-    return [
-        Problem(f"explain.partial_dependence.features.{i}", f"{name!r} is not a feature")
-        for i, name in enumerate(dependence.features)
-        if name not in split.roles.features
-    ]

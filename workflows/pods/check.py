@@ -85,8 +85,12 @@ def _spec(raw: dict[str, Any], form: dict[str, str], platform: env.Platform) -> 
     try:
         spec = ExperimentSpec.model_validate(_with_form(raw, form))
     except ValidationError as error:
-        problems = problems_of(ExperimentSpec, error)
-        raise SpecError("the form", [_with_form_name(problem) for problem in problems]) from None
+        parameters = {".".join(path): name for name, path in FORM.items()}
+        problems = [
+            replace(problem, where=parameters.get(problem.where, problem.where))
+            for problem in problems_of(ExperimentSpec, error)
+        ]
+        raise SpecError("the form", problems) from None
     jobs = DataflowConfig.model_validate(platform.dataflow)
     problems = [*_platform_problems(spec, platform), *spec.split.conflicts(jobs, platform.project)]
     if problems:
@@ -96,32 +100,28 @@ def _spec(raw: dict[str, Any], form: dict[str, str], platform: env.Platform) -> 
 
 
 def _with_form(raw: dict[str, Any], form: dict[str, str]) -> dict[str, Any]:
-    changed = json.loads(json.dumps(raw))
+    """Return the spec with the form's values, converted to the types of the spec's values.
+
+    Text that cannot be converted is unchanged, so that the validation reports it.
+    """
+    changed: dict[str, Any] = json.loads(json.dumps(raw))
     if form.get("trainer", raw["trainer"]["name"]) != raw["trainer"]["name"]:
         changed["trainer"]["params"] = {}  # another trainer has other parameters
     for name, (part, field) in FORM.items():
-        if name in form:
-            changed[part][field] = _value(form[name], raw[part][field])
-    return changed  # type: ignore[no-any-return]
-
-
-def _value(text: str, like: Any) -> Any:  # noqa: ANN401 - a value of the spec
-    """Convert text to the type of ``like``; return it unchanged if it cannot be converted."""
-    if isinstance(like, bool):
-        return {"true": True, "false": False}.get(text.lower(), text)
-    if isinstance(like, int) and re.fullmatch(r"-?\d{1,18}", text):
-        return int(text)
-    return text
-
-
-def _with_form_name(problem: Problem) -> Problem:
-    """Return the same problem under the parameter's name in the form."""
-    names = {".".join(path): name for name, path in FORM.items()}
-    return replace(problem, where=names.get(problem.where, problem.where))
+        if name not in form:
+            continue
+        value: Any = form[name]
+        like = raw[part][field]
+        if isinstance(like, bool):
+            value = {"true": True, "false": False}.get(value.lower(), value)
+        elif isinstance(like, int) and re.fullmatch(r"-?\d{1,18}", value):
+            value = int(value)
+        changed[part][field] = value
+    return changed
 
 
 def _platform_problems(spec: ExperimentSpec, platform: env.Platform) -> Iterator[Problem]:
-    """Yield what the spec needs and this project does not offer."""
+    """Yield a problem for each part of the spec that this project does not allow."""
     if spec.trainer.name not in platform.trainers:
         known = ", ".join(platform.trainers)
         message = f"the installation has no image for the trainer {spec.trainer.name!r}"
@@ -193,19 +193,14 @@ def delete_failures(storage: Storage, address: RunAddress) -> None:
     large for every resource class keeps its record, since it is in no shard.
     """
     layout = address.run_layout
-    ids = {
-        name.removesuffix(".json")
-        for name in storage.names(layout.records)
-        if _can_be_retried(storage, f"{layout.records}/{name}")
-    }
+    ids = set()
+    for name in storage.names(layout.records):
+        try:
+            record = read_parsed(storage, f"{layout.records}/{name}", PartitionRecord.from_json)
+        except DamagedError:
+            record = None
+        if record is None or (record.status == "failed" and record.reason != "too_large"):
+            ids.add(name.removesuffix(".json"))
     delete_attempts(storage, layout, ids)
     for partition_id in sorted(ids):
         storage.delete(layout.record(partition_id))
-
-
-def _can_be_retried(storage: Storage, uri: str) -> bool:
-    try:
-        record = read_parsed(storage, uri, PartitionRecord.from_json)
-    except DamagedError:
-        return True
-    return record.status == "failed" and record.reason != "too_large"

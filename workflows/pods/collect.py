@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from steps.collect.outcome import Outcome
 from steps.collect.step import collect
 from steps.contract import OUTPUTS, RunAddress, output
 from steps.storage.base import read_parsed
@@ -28,12 +27,8 @@ def collect_in_pod(address: RunAddress) -> None:
         pod.log.event("collected", counts=outcome.counts, reasons=outcome.reasons)
         Path(OUTPUTS).mkdir(parents=True, exist_ok=True)
         Path(output(REPORT)).write_bytes(pod.storage.read(pod.context.run.report))
-        _write_counts(outcome)
+        counts = {status: outcome.counts.get(status, 0) for status in STATUSES}
+        counts |= {f"pods-{cause}": outcome.attempts.get(cause, 0) for cause in CAUSES}
+        for name, count in counts.items():
+            Path(output(name)).write_text(str(count))
         outcome.raise_for_failures()
-
-
-def _write_counts(outcome: Outcome) -> None:
-    counts = {status: outcome.counts.get(status, 0) for status in STATUSES}
-    counts |= {f"pods-{cause}": outcome.attempts.get(cause, 0) for cause in CAUSES}
-    for name, count in counts.items():
-        Path(output(name)).write_text(str(count))

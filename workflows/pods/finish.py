@@ -11,6 +11,7 @@ import re
 import sys
 import urllib.error
 import urllib.request
+from contextlib import suppress
 from dataclasses import replace
 from http import HTTPStatus
 from typing import Any
@@ -42,29 +43,30 @@ def finish(root: str, project: str, experiment: str) -> None:
         TransientError: the webhook failed temporarily.
         UsageError: the webhook rejected the message.
     """
-    address = RunAddress(root, project, experiment, _run())
+    try:
+        run = run_id(os.environ)
+    except SpecError:  # the form's value is not valid, so use the id of a new run
+        run = env.run_id_of(os.environ[env.WORKFLOW], os.environ[env.CREATED])
+    address = RunAddress(root, project, experiment, run)
     env.check_isolation(os.environ, project, root)
-    storage = storage_for(root)
-    if _resume_was_rejected(address, storage):
-        # The record describes this workflow, not the run, so it is not stored.
+    layout, storage = address.run_layout, storage_for(root)
+    run_exists = storage.exists(layout.spec)
+    if run_exists and not storage.exists(layout.workflow(os.environ[env.WORKFLOW])):
+        # The check step did not let this workflow resume the run. The record describes this
+        # workflow, not the run, so it is not stored.
         reason = _failures() or "The run could not be resumed."
         record = replace(new_record(address), status="failed", message=reason)
         message = compose(address, record, None)
     else:
         record = _close(address, os.environ[env.STATUS])
         _cancel_split(address, storage)
-        message = compose(address, record, _outcome(address, storage))
+        outcome = None
+        with suppress(MissingInputError):  # collect did not run
+            outcome = read_parsed(storage, layout.outcome, Outcome.from_json)
+        message = compose(address, record, outcome)
     sys.stdout.write(f"{message['text']}\n")
     if os.environ.get(env.WEBHOOK):
         post(os.environ[env.WEBHOOK], message)
-
-
-def _run() -> str:
-    """Return the run's id; if the form's value is not valid, the id of a new run."""
-    try:
-        return run_id(os.environ)
-    except SpecError:
-        return env.run_id_of(os.environ[env.WORKFLOW], os.environ[env.CREATED])
 
 
 def _close(address: RunAddress, status: str) -> RunRecord:
@@ -91,14 +93,6 @@ def _cancel_split(address: RunAddress, storage: Storage) -> None:
             sys.stdout.write(f"Cancelled the Dataflow job {name}, which no run waits for.\n")
 
 
-def _resume_was_rejected(address: RunAddress, storage: Storage) -> bool:
-    """Return whether the run exists, but the check step did not let this workflow resume it."""
-    layout = address.run_layout
-    return storage.exists(layout.spec) and not storage.exists(
-        layout.workflow(os.environ[env.WORKFLOW])
-    )
-
-
 def _failures() -> str:
     """Return Argo's messages about the failed nodes, on one line."""
     text = base64.b64decode(os.environ.get(env.FAILURES, "")).decode(errors="replace")
@@ -107,13 +101,6 @@ def _failures() -> str:
     except ValueError:  # truncated, since very many nodes failed
         nodes = [match.groupdict() for match in _FAILED_NODE.finditer(text)]
     return "; ".join(f"{each['displayName']}: {each['message']}" for each in nodes or [])[:500]
-
-
-def _outcome(address: RunAddress, storage: Storage) -> Outcome | None:
-    try:
-        return read_parsed(storage, address.run_layout.outcome, Outcome.from_json)
-    except MissingInputError:
-        return None  # collect did not run
 
 
 def compose(address: RunAddress, record: RunRecord, outcome: Outcome | None) -> dict[str, Any]:

@@ -94,7 +94,9 @@ def open_pod(address: RunAddress, step: str, shard: str = "") -> Iterator[Pod]:
         pod = Pod(RunContext(address, storage, store), platform, ledger, log)
         signal.signal(signal.SIGTERM, _on_sigterm)
         try:
-            _back_off(ledger.counted)
+            if ledger.counted:  # back off exponentially after transient failures, with jitter
+                longest = min(_MAX_BACKOFF_SECONDS, 2.0**ledger.counted)
+                time.sleep(random.uniform(longest / 2, longest))  # noqa: S311 - no secret
             if not shard:  # the train step checks the memory for each partition
                 _check_memory(ledger)
             yield pod
@@ -124,13 +126,6 @@ def _on_sigterm(_number: int, _frame: object) -> None:
     raise PreemptedError(
         "The pod was stopped. Argo restarts it, and it resumes. You need not do anything."
     )
-
-
-def _back_off(failures: int) -> None:
-    """Wait after transient failures, with exponential backoff and jitter."""
-    if failures:
-        longest = min(_MAX_BACKOFF_SECONDS, 2.0**failures)
-        time.sleep(random.uniform(longest / 2, longest))  # noqa: S311 - no secret
 
 
 def _close(pod: Pod, error: BaseException) -> BaseException:

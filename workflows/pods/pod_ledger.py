@@ -56,8 +56,16 @@ class Ledger:
     """
 
     def __init__(self, run: RunLayout, storage: Storage, info: PodInfo) -> None:
-        self._run, self._storage, self._info = run, storage, info
-        self.earlier = self._earlier()
+        self._run, self._storage = run, storage
+        prefix = f"{info.workflow}.{info.step}."
+        names = [name for name in storage.names(run.pods) if name.startswith(prefix)]
+        uris = [f"{run.pods}/{name}" for name in names]
+        self.earlier = [read_parsed(storage, uri, PodRecord.from_json) for uri in uris]
+        for i, record in enumerate(self.earlier):
+            if not record.cause:  # the pod was killed
+                cause = "memory" if info.killed_for_memory else "lost"
+                self.earlier[i] = replace(record, cause=cause, ended=now())
+                self._write(self.earlier[i])
         number = max((each.number for each in self.earlier), default=0) + 1
         self.record = PodRecord(
             pod=info.name,
@@ -96,22 +104,6 @@ class Ledger:
         """Record the cause of this pod's end."""
         self.record = replace(self.record, cause=cause, ended=now())
         self._write(self.record)
-
-    def _earlier(self) -> list[PodRecord]:
-        prefix = f"{self._info.workflow}.{self._info.step}."
-        names = [name for name in self._storage.names(self._run.pods) if name.startswith(prefix)]
-        uris = [f"{self._run.pods}/{name}" for name in names]
-        records = [read_parsed(self._storage, uri, PodRecord.from_json) for uri in uris]
-        return [self._with_cause(record) for record in records]
-
-    def _with_cause(self, record: PodRecord) -> PodRecord:
-        """Return the record with a cause: a pod that recorded none was killed."""
-        if record.cause:
-            return record
-        cause = "memory" if self._info.killed_for_memory else "lost"
-        closed = replace(record, cause=cause, ended=now())
-        self._write(closed)
-        return closed
 
     def _write(self, record: PodRecord) -> None:
         uri = self._run.pod(record.workflow, record.step, record.number)

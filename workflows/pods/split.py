@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
 from steps.contract import OUTPUTS, RunAddress, output, shards_output
 from steps.errors import DataError, UsageError
-from steps.records import PartitionEntry, PartitionRecord, RunRequest
+from steps.records import PartitionRecord
 from steps.runtime.lost_artifacts import complete_index
 from steps.split.step import split
 from steps.storage.base import read_parsed, write_text
@@ -30,35 +29,24 @@ def split_in_pod(address: RunAddress) -> None:
     with open_pod(address, "split") as pod:
         layout = address.run_layout
         spec = read_parsed(pod.storage, layout.spec, ExperimentSpec.model_validate_json)
-        if not _is_built(pod):
+        has_begun = pod.storage.exists(layout.request)
+        dataset = pod.context.dataset(pod.context.request()) if has_begun else None
+        if dataset is None or complete_index(dataset, pod.storage) is None:
             _build(pod, spec)
         shards: dict[str, int] = read_parsed(pod.storage, layout.plan, json.loads)["shards"]
         names = [resource_class.name for resource_class in pod.platform.classes]
-        _check_classes(shards, names, address.run)
+        missing = [name for name, count in shards.items() if count and name not in names]
+        if missing:
+            raise UsageError(
+                f"The run {address.run!r} was planned for the resource class {missing[0]!r}, which "
+                f"the installation file or the spec no longer has. It has {', '.join(names)}.",
+                hint="Add the class again, or submit the spec again: finished fits are reused.",
+            )
         Path(OUTPUTS).mkdir(parents=True, exist_ok=True)
         for name in names:
             # Argo gets numbers only; the training pods read the shards from the run's folder.
             numbers = [f"{number:05d}" for number in range(shards.get(name, 0))]
             Path(output(shards_output(name))).write_text(json.dumps(numbers))
-
-
-def _check_classes(shards: Mapping[str, int], names: Sequence[str], run: str) -> None:
-    """Check that the resource classes that a resumed run was packed for still exist."""
-    missing = [name for name, count in shards.items() if count and name not in names]
-    if missing:
-        raise UsageError(
-            f"The run {run!r} was planned for the resource class {missing[0]!r}, which the "
-            f"installation file or the spec no longer has. It has {', '.join(names)}.",
-            hint="Add the class again, or submit the spec again: finished fits are reused.",
-        )
-
-
-def _is_built(pod: Pod) -> bool:
-    """Return whether the run has begun and its dataset is complete."""
-    if not pod.storage.exists(pod.context.run.request):
-        return False
-    dataset = pod.context.dataset(pod.context.request())
-    return complete_index(dataset, pod.storage) is not None
 
 
 def _build(pod: Pod, spec: ExperimentSpec) -> None:
@@ -68,40 +56,27 @@ def _build(pod: Pod, spec: ExperimentSpec) -> None:
     request, progress = split_request(spec), PodProgress()
     result = split(request, address.layout, pod.storage, progress, engine, layout.begun)
     run = run_request(spec, result, address.run, trainer)
-    _check_rows(pod, run)
-    entries, features = result.index.entries, len(result.roles.features)
-    packing = pack_classes(entries, features, pod.platform.classes, spec.execution.max_pods)
-    for entry in packing.too_large:
-        _record_too_large(pod, run, entry)
-    write_request(layout, pod.storage, run, len(entries), packing.shards)
-    record = find(pod.store, address)
-    if record:
-        pod.store.put(replace(record, dataset=run.dataset, spec_hash=run.spec_hash))
-
-
-def _check_rows(pod: Pod, rebuilt: RunRequest) -> None:
-    """Raise DataError if the run's dataset was lost and the source now gives other rows."""
-    if not pod.storage.exists(pod.context.run.request):
-        return
-    begun = pod.context.request()
-    if begun.dataset != rebuilt.dataset:
+    begun = pod.context.request() if pod.storage.exists(layout.request) else None
+    if begun and begun.dataset != run.dataset:
         raise DataError(
             f"The dataset {begun.dataset!r} of the run was deleted or damaged, and the source has "
             "changed since, so it cannot be built again.",
             hint="Submit the spec again: a new run reads the current source.",
         )
-
-
-def _record_too_large(pod: Pod, request: RunRequest, entry: PartitionEntry) -> None:
-    """Record that a partition failed because it fits no resource class, and what would fit."""
+    entries, features = result.index.entries, len(result.roles.features)
+    packing = pack_classes(entries, features, pod.platform.classes, spec.execution.max_pods)
     largest = pod.platform.classes[-1]
-    needed = needed_mib(largest, entry.rows, len(request.roles.features))
-    message = (
-        f"{entry.rows:,} rows with {len(request.roles.features)} features need about "
-        f"{needed / 1024:.1f} GiB of memory, more than the largest resource class, "
-        f"{largest.name!r}, has ({largest.memory_mib / 1024:.1f} GiB). Add a class with at least "
-        f"{-(-needed // 1024)} GiB to the installation."
-    )
-    record = PartitionRecord(entry.key, "failed", "too_large", message)
-    uri = pod.address.run_layout.record(entry.key.partition_id)
-    write_text(pod.storage, uri, record.to_json())
+    for entry in packing.too_large:
+        needed = needed_mib(largest, entry.rows, features)
+        message = (
+            f"{entry.rows:,} rows with {features} features need about {needed / 1024:.1f} GiB of "
+            f"memory, more than the largest resource class, {largest.name!r}, has "
+            f"({largest.memory_mib / 1024:.1f} GiB). Add a class with at least "
+            f"{-(-needed // 1024)} GiB to the installation."
+        )
+        too_large = PartitionRecord(entry.key, "failed", "too_large", message)
+        write_text(pod.storage, layout.record(entry.key.partition_id), too_large.to_json())
+    write_request(layout, pod.storage, run, len(entries), packing.shards)
+    record = find(pod.store, address)
+    if record:
+        pod.store.put(replace(record, dataset=run.dataset, spec_hash=run.spec_hash))

@@ -6,6 +6,7 @@ import json
 import re
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -132,28 +133,18 @@ class ProgressReader:
     def read(self) -> RunProgress:
         """Return the progress now."""
         if self._partitions is None:
-            self._partitions = self._planned_partitions()
-        pods = self._pods()
+            with suppress(MissingInputError):  # split has not ended
+                plan = read_parsed(self._storage, self._layout.plan, json.loads)
+                self._partitions = int(plan["partitions"])
+        names = [name for name in self._storage.names(self._layout.pods) if name not in self._ended]
+        with ThreadPoolExecutor(_READERS) as pool:
+            records = dict(zip(names, pool.map(self._read_pod, names), strict=True))
+        self._ended |= {name: record for name, record in records.items() if record.cause}
+        pods = [*self._ended.values(), *(pod for pod in records.values() if not pod.cause)]
         causes = Counter(pod.cause or "running" for pod in pods)
         failed = sum(pod.statuses.get("failed", 0) for pod in pods)
         done = len(self._storage.names(self._layout.records)) if self._partitions else 0
         return RunProgress(self._partitions, done, failed, dict(causes))
-
-    def _planned_partitions(self) -> int | None:
-        try:
-            uri = self._layout.plan
-            plan: dict[str, Any] = read_parsed(self._storage, uri, json.loads)
-        except MissingInputError:
-            return None
-        return int(plan["partitions"])
-
-    def _pods(self) -> list[PodRecord]:
-        names = self._storage.names(self._layout.pods)
-        changing = [name for name in names if name not in self._ended]
-        with ThreadPoolExecutor(_READERS) as pool:
-            records = dict(zip(changing, pool.map(self._read_pod, changing), strict=True))
-        self._ended |= {name: record for name, record in records.items() if record.cause}
-        return [*self._ended.values(), *(pod for pod in records.values() if not pod.cause)]
 
     def _read_pod(self, name: str) -> PodRecord:
         return read_parsed(self._storage, f"{self._layout.pods}/{name}", PodRecord.from_json)
@@ -180,15 +171,11 @@ def log_lines(found: FoundRun, partition: str | None = None) -> list[dict[str, A
         texts = list(pool.map(storage.read, uris))
     lines = [json.loads(line) for text in texts for line in text.splitlines()]
     if partition is not None:
-        names = {partition, *_possible_ids(partition)}
+        kinds = ("string", "int64", "float64", "bool", "timestamp", "date")
+        # The type of the partition column is unknown here, so try the id of each type.
+        names = {partition, *(PartitionKey(kind, partition).partition_id for kind in kinds)}
         lines = [line for line in lines if {line.get("partition"), line.get("key")} & names]
     return sorted(lines, key=lambda line: str(line["time"]))
-
-
-def _possible_ids(key: str) -> set[str]:
-    """Return the ids that a partition with this key has for each column type."""
-    kinds = ("string", "int64", "float64", "bool", "timestamp", "date")
-    return {PartitionKey(kind, key).partition_id for kind in kinds}
 
 
 def workflows_of(found: FoundRun) -> list[str]:

@@ -100,19 +100,27 @@ def follow(submitted: Submitted, cluster: Cluster, watcher: Watcher) -> RunEnd:
         MissingInputError: the workflow was deleted.
         RefeedError: the cluster has not responded for several minutes.
     """
+    namespace, name = submitted.namespace, submitted.workflow
     reader, pace = ProgressReader(submitted.address), _Pace()
     try:
         while True:
-            workflow = _workflow(cluster, submitted)
+            workflow = _with_retries(lambda: cluster.workflow(namespace, name), submitted)
+            if workflow is None:
+                raise MissingInputError(
+                    f"The workflow {name!r} was deleted. Finished work is kept.",
+                    hint=f"Resume with `refeed retry {submitted.address.run}`.",
+                )
             phase = workflow.get("status", {}).get("phase") or "Pending"
             progress = _with_retries(reader.read, submitted)
+            created = datetime.fromisoformat(workflow["metadata"]["creationTimestamp"])
+            age = (datetime.now(UTC) - created).total_seconds()
             watcher.show(
                 View(
                     phase=phase,
                     step=_step(workflow),
                     progress=progress,
                     seconds_left=pace.seconds_left(progress),
-                    problems=tuple(diagnose(workflow, _age(workflow))),
+                    problems=tuple(diagnose(workflow, age)),
                 )
             )
             if phase in ENDED:
@@ -147,23 +155,6 @@ def _with_retries(call: Callable[[], Result], submitted: Submitted) -> Result:
             hint=f"The run {run} continues there, so do not submit it again. Check it later with "
             f"`refeed status {run}`.",
         ) from error
-
-
-def _age(workflow: dict[str, Any]) -> float:
-    """Return the seconds since the workflow was created."""
-    created = datetime.fromisoformat(workflow["metadata"]["creationTimestamp"])
-    return (datetime.now(UTC) - created).total_seconds()
-
-
-def _workflow(cluster: Cluster, submitted: Submitted) -> dict[str, Any]:
-    namespace, name = submitted.namespace, submitted.workflow
-    workflow = _with_retries(lambda: cluster.workflow(namespace, name), submitted)
-    if workflow is None:
-        raise MissingInputError(
-            f"The workflow {name!r} was deleted. Finished work is kept.",
-            hint=f"Resume with `refeed retry {submitted.address.run}`.",
-        )
-    return workflow
 
 
 def _step(workflow: dict[str, Any]) -> str:

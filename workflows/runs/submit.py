@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import itertools
 import re
+import shutil
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -22,6 +23,7 @@ from workflows.spec.model import ExperimentSpec
 
 ENDED = {"Succeeded", "Failed", "Error"}
 """Phases of a Workflow that has ended."""
+_CHUNK_BYTES = 1 << 20
 _MAX_PREFIX = 30
 """Characters of the experiment's name in the name of a retry's workflow; 63 in total."""
 
@@ -188,16 +190,11 @@ def _copy(source: Path, layout: ProjectLayout, storage: Storage) -> str:
             digest.update(hashlib.file_digest(stream, "sha256").digest())
     uri = layout.upload(digest.hexdigest()[:20], _safe(source.name))
     for file in files:
-        _upload(storage, join(uri, _safe(file.name)) if source.is_dir() else uri, file)
+        target = join(uri, _safe(file.name)) if source.is_dir() else uri
+        if not storage.exists(target):
+            with file.open("rb") as stream, storage.writer(target) as sink:
+                shutil.copyfileobj(stream, sink, _CHUNK_BYTES)
     return uri
-
-
-def _upload(storage: Storage, uri: str, path: Path) -> None:
-    if storage.exists(uri):
-        return
-    with path.open("rb") as source, storage.writer(uri) as target:
-        while chunk := source.read(1 << 20):
-            target.write(chunk)
 
 
 def _safe(name: str) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from steps.runtime.progress import Progress
 from steps.split.preview import preview_source, preview_warnings
 from steps.split.roles import resolve_roles, resolve_task
-from steps.split.sources.base import LiveSource, Source, open_source
+from steps.split.sources.base import LiveSource, open_source
 from steps.split.step import column_types, report_bytes, source_types
 from workflows.spec.model import ExperimentSpec
 
@@ -18,35 +18,31 @@ def advise(spec: ExperimentSpec, progress: Progress) -> dict[str, list[str]]:
     """
     source = open_source(spec.dataset)
     try:
-        return _advise(spec, source, progress)
+        roles = resolve_roles(
+            spec.dataset, spec.evaluate.group, spec.evaluate.time, source_types(source)
+        )
+        types = column_types(source, roles)
+        if isinstance(source, LiveSource):
+            report_bytes(source, list(types), progress)
+        preview = preview_source(source, types, roles, progress)
+        target = preview.summary.columns[roles.target]
+        task, classes = resolve_task(spec.task, roles.target, types[roles.target], target.levels)
+        partition_rows = preview.partition_rows
+        small = sum(count < spec.dataset.min_rows for count in partition_rows.values())
+        skipped = (
+            f", {small:,} of them with fewer than {spec.dataset.min_rows} rows that have a target: "
+            "these will be skipped"
+            if small
+            else ""
+        )
+        class_names = f" ({', '.join(classes)})" if classes else ""
+        notes = [
+            f"task: {task}{class_names}",
+            f"{preview.rows:,} rows, {target.missing:,} of them without {roles.target!r}",
+            f"{len(partition_rows):,} partitions by {roles.partition_by!r}{skipped}",
+            f"{len(roles.features)} features, {len(roles.categorical)} of them categorical",
+        ]
+        return {"warnings": list(preview_warnings(preview, roles, task)), "notes": notes}
     finally:
         if isinstance(source, LiveSource):
             source.close()
-
-
-def _advise(spec: ExperimentSpec, source: Source, progress: Progress) -> dict[str, list[str]]:
-    roles = resolve_roles(
-        spec.dataset, spec.evaluate.group, spec.evaluate.time, source_types(source)
-    )
-    types = column_types(source, roles)
-    if isinstance(source, LiveSource):
-        report_bytes(source, list(types), progress)
-    preview = preview_source(source, types, roles, progress)
-    target = preview.summary.columns[roles.target]
-    task, classes = resolve_task(spec.task, roles.target, types[roles.target], target.levels)
-    partition_rows = preview.partition_rows
-    small = sum(count < spec.dataset.min_rows for count in partition_rows.values())
-    skipped = (
-        f", {small:,} of them with fewer than {spec.dataset.min_rows} rows that have a target: "
-        "these will be skipped"
-        if small
-        else ""
-    )
-    class_names = f" ({', '.join(classes)})" if classes else ""
-    notes = [
-        f"task: {task}{class_names}",
-        f"{preview.rows:,} rows, {target.missing:,} of them without {roles.target!r}",
-        f"{len(partition_rows):,} partitions by {roles.partition_by!r}{skipped}",
-        f"{len(roles.features)} features, {len(roles.categorical)} of them categorical",
-    ]
-    return {"warnings": list(preview_warnings(preview, roles, task)), "notes": notes}

@@ -16,19 +16,17 @@ from workflows.spec.yaml_positions import SourcePosition
 
 
 def problems_of(model: type[BaseModel], error: ValidationError) -> list[Problem]:
-    """Return one problem per error, without lines; ``located`` adds them."""
-    return [_problem(model, details) for details in _relevant(error)]
+    """Return one problem per field, without lines; ``located`` adds them.
 
-
-def _relevant(error: ValidationError) -> list[ErrorDetails]:
-    """Return one error per field: for a union, the error of its best matching branch."""
+    For a union, it is the error of its best matching branch.
+    """
     best: dict[str, ErrorDetails] = {}
     for details in error.errors(include_url=False):
         where = _where(details)
         if where not in best or _rank(details) < _rank(best[where]):
             best[where] = details
     return [
-        details
+        _problem(model, details)
         for where, details in best.items()
         if not any(other.startswith(f"{where}.") for other in best)
     ]
@@ -59,7 +57,13 @@ def _problem(model: type[BaseModel], details: ErrorDetails) -> Problem:
     message = details["msg"].removeprefix("Value error, ")
     value = details["input"]
     if details["type"] == "extra_forbidden":
-        return Problem(where, "unknown key", _nearest_key(model, where), "unknown_key")
+        parent, _, key = where.rpartition(".")
+        parent_model = model_at(model, parent)
+        known = list(parent_model.model_fields) if parent_model else []
+        near = difflib.get_close_matches(key, known, n=1, cutoff=0.5)
+        suggestion = f"Did you mean {near[0]!r}? " if near else ""
+        hint = f"{suggestion}Allowed keys: {', '.join(known)}." if known else suggestion
+        return Problem(where, "unknown key", hint, "unknown_key")
     if details["type"] == "missing":
         return Problem(where, "required, but missing", describe(model, where), "missing")
     if isinstance(value, (dict, BaseModel)):
@@ -70,15 +74,6 @@ def _problem(model: type[BaseModel], details: ErrorDetails) -> Problem:
         f"{shown} is not valid: {message[:1].lower()}{message[1:]}",
         describe(model, where),
     )
-
-
-def _nearest_key(root: type[BaseModel], where: str) -> str:
-    parent, _, key = where.rpartition(".")
-    model = model_at(root, parent)
-    known = list(model.model_fields) if model else []
-    near = difflib.get_close_matches(key, known, n=1, cutoff=0.5)
-    suggestion = f"Did you mean {near[0]!r}? " if near else ""
-    return f"{suggestion}Allowed keys: {', '.join(known)}." if known else suggestion
 
 
 def model_at(root: type[BaseModel], where: str) -> type[BaseModel] | None:

@@ -50,7 +50,13 @@ def parse_yaml(path: str, text: str) -> tuple[dict[str, Any], dict[str, SourcePo
         SpecError: the text is not valid; one problem per error.
     """
     try:
-        _check_aliases(path, text)
+        aliases = 0  # many of them can expand the text to far more than its size
+        for event in yaml.parse(text, Loader=yaml.SafeLoader):
+            aliases += isinstance(event, yaml.AliasEvent)
+            if aliases > _MAX_ALIASES:
+                line = event.start_mark.line + 1 if event.start_mark else 0
+                problem = Problem("", "more than 100 YAML aliases", line=line, column=1)
+                raise SpecError(path, [problem])
         node = yaml.compose(text, Loader=yaml.SafeLoader)
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
@@ -70,16 +76,6 @@ def parse_yaml(path: str, text: str) -> tuple[dict[str, Any], dict[str, SourcePo
     if reader.problems:
         raise SpecError(path, reader.problems)
     return value, reader.positions
-
-
-def _check_aliases(path: str, text: str) -> None:
-    """Raise SpecError for text that could expand to far more than its size."""
-    aliases = 0
-    for event in yaml.parse(text, Loader=yaml.SafeLoader):
-        aliases += isinstance(event, yaml.AliasEvent)
-        if aliases > _MAX_ALIASES:
-            line = event.start_mark.line + 1 if event.start_mark else 0
-            raise SpecError(path, [Problem("", "more than 100 YAML aliases", line=line, column=1)])
 
 
 class _Reader:
@@ -103,21 +99,17 @@ class _Reader:
             if self._depth > _MAX_DEPTH:
                 self._report(node, where, f"nested more than {_MAX_DEPTH} levels deep")
                 return None
-            return self._value(node, where)
-        finally:
-            self._depth -= 1
-
-    def _value(self, node: yaml.Node, where: str) -> Any:  # noqa: ANN401
-        if isinstance(node, yaml.MappingNode):
-            return self._mapping(node, where)
-        if isinstance(node, yaml.SequenceNode):
-            items = enumerate(node.value)
-            return [self.read(item, _dotted(where, str(i))) for i, item in items]
-        try:
+            if isinstance(node, yaml.MappingNode):
+                return self._mapping(node, where)
+            if isinstance(node, yaml.SequenceNode):
+                items = enumerate(node.value)
+                return [self.read(item, _dotted(where, str(i))) for i, item in items]
             return self._constructor.construct_object(node)
         except (yaml.YAMLError, ValueError) as error:
             self._report(node, where, f"not valid YAML: {error}")
             return None
+        finally:
+            self._depth -= 1
 
     def _mapping(self, node: yaml.MappingNode, where: str) -> dict[str, Any]:
         value: dict[str, Any] = {}

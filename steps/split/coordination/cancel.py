@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import suppress
 
 from steps.contract import RunAddress
 from steps.errors import MissingInputError
 from steps.google.dataflow import Dataflow, Job
-from steps.split.coordination.claims import Claim, Claims
+from steps.split.coordination.claims import Claims
 from steps.storage.base import Storage
 
 
@@ -41,17 +42,13 @@ def _cancel_latest(claims: Claims) -> Job | None:
     if latest is None:
         return None
     dataflow = Dataflow(latest.location.gcp_project, latest.location.region)
-    job = _find_job(dataflow, claims, latest)
+    job: Job | None = None
+    if not latest.job:
+        job = dataflow.find_lagging(claims.name(latest))
+    else:
+        with suppress(MissingInputError):
+            job = dataflow.get(latest.job)
     if job is None or job.state != "running":
         return None
     dataflow.cancel(job.id)
     return job
-
-
-def _find_job(dataflow: Dataflow, claims: Claims, claim: Claim) -> Job | None:
-    if not claim.job:
-        return dataflow.find_lagging(claims.name(claim))
-    try:
-        return dataflow.get(claim.job)
-    except MissingInputError:
-        return None

@@ -175,22 +175,19 @@ def partition_entries(
 ) -> tuple[list[PartitionEntry], GroupStatistics]:
     """Return index entries and statistics of a group's partitions, from its parts in order."""
     by_partition = zip(*(each.parts for each in group), strict=True)
-    entries = [
-        _entry(key, parts, schema) for key, parts in zip(group[0].keys, by_partition, strict=True)
-    ]
+    entries = []
+    for key, parts in zip(group[0].keys, by_partition, strict=True):
+        nulls = zip(*(part.missing for part in parts), strict=True)
+        entry = PartitionEntry(
+            key=key,
+            rows=sum(part.rows for part in parts),
+            missing=tuple(map(sum, nulls)),
+            content=digest_of_sums(schema, [part.sums for part in parts]),
+            parts=tuple(part.path for part in parts),
+            bytes=sum(part.bytes for part in parts),
+        )
+        entries.append(entry)
     return entries, merge_parts([each.statistics for each in group])
-
-
-def _entry(key: PartitionKey, parts: Sequence[WrittenPart], schema: pa.Schema) -> PartitionEntry:
-    nulls = zip(*(part.missing for part in parts), strict=True)
-    return PartitionEntry(
-        key=key,
-        rows=sum(part.rows for part in parts),
-        missing=tuple(map(sum, nulls)),
-        content=digest_of_sums(schema, [part.sums for part in parts]),
-        parts=tuple(part.path for part in parts),
-        bytes=sum(part.bytes for part in parts),
-    )
 
 
 def check_collisions(keys: Sequence[PartitionKey]) -> None:

@@ -19,9 +19,10 @@ class SplitPlan:
     Attributes:
         columns: names and canonical types, sorted by name.
         partition_by: name of the partition column.
-        format: of the part files.
+        format: format of the part files.
         identity: digest of the source's state and of the settings; not part of the dataset's hash.
-        ignored_version: see ``DatasetPointer``; not part of the dataset's hash.
+        ignored_version: version of the pointer to ignore, see ``DatasetPointer``; not part of the
+            dataset's hash.
         ignore_errors: submit a job even if an earlier one found an error in the same rows.
     """
 

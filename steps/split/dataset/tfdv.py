@@ -44,7 +44,20 @@ def encode(slices: Iterable[Slice]) -> bytes:
 
     statistics = statistics_pb2.DatasetFeatureStatisticsList()
     for name, tables in slices:
-        _fill(statistics.datasets.add(), name, tables)
+        rows = tables[COLUMN_STATISTICS.name]
+        values = _by_column(tables[TOP_VALUES_TABLE.name])
+        buckets = _by_column(tables[BUCKETS_TABLE.name])
+        num_examples = rows[0]["rows"] if rows else 0
+        dataset = statistics.datasets.add(name=_utf8(name), num_examples=num_examples)
+        for row in rows:
+            column, kind = row["column"], _TYPES.get(row["type"], "INT")
+            feature = dataset.features.add()
+            feature.path.step.append(_utf8(column))
+            feature.type = feature.Type.Value(kind)
+            if kind == "STRING":
+                _fill_text(feature.string_stats, row, values.get(column, []))
+            else:
+                _fill_numbers(feature.num_stats, row, buckets.get(column, []))
     content: bytes = statistics.SerializeToString(deterministic=True)
     return content
 
@@ -54,25 +67,6 @@ def encode_many(slices: Iterable[Slice]) -> Iterable[bytes]:
     remaining = iter(slices)
     while batch := list(islice(remaining, SLICES_PER_FILE)):
         yield encode(batch)
-
-
-def _fill(
-    dataset: statistics_pb2.DatasetFeatureStatistics, name: str, tables: Mapping[str, Rows]
-) -> None:
-    statistics = tables[COLUMN_STATISTICS.name]
-    values = _by_column(tables[TOP_VALUES_TABLE.name])
-    buckets = _by_column(tables[BUCKETS_TABLE.name])
-    dataset.name = _utf8(name)
-    dataset.num_examples = statistics[0]["rows"] if statistics else 0
-    for row in statistics:
-        feature = dataset.features.add()
-        feature.path.step.append(_utf8(row["column"]))
-        kind = _TYPES.get(row["type"], "INT")
-        feature.type = feature.Type.Value(kind)
-        if kind == "STRING":
-            _fill_text(feature.string_stats, row, values.get(row["column"], []))
-        else:
-            _fill_numbers(feature.num_stats, row, buckets.get(row["column"], []))
 
 
 def _by_column(rows: Rows) -> dict[str, list[Mapping[str, Any]]]:

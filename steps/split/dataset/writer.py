@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import asdict
@@ -85,23 +86,19 @@ class DatasetWriter:
         whole = self._table.statistics(sample, levels)
         self._pending.append((None, whole))
         self._flush()
-        self._write_table_statistics(whole)
-        self.storage.write(self.layout.sample, sample.to_ipc())
-        columns = {
-            name: asdict(column) | {"mean": _number(mean)}
-            for (name, column), mean in zip(summary.columns.items(), whole.mean, strict=True)
-        }
-        write_text(self.storage, self.layout.statistics, canonical_json(columns))
-
-    def _write_table_statistics(self, whole: Statistics) -> None:
-        """Write statistics of the whole table as TFDV, and as CSV where partitions are too many."""
         rows = rows_of([(None, whole)], self.plan.columns)
         tables = {name: arrow_table(table, rows[name]) for name, table in DATASET_TABLES.items()}
-        for table in (TOP_VALUES_TABLE, BUCKETS_TABLE):
+        for table in (TOP_VALUES_TABLE, BUCKETS_TABLE):  # as CSV for the whole table only
             content = csv_of(escape_formulas(tables[table.name]))
             self.storage.write(self.layout.statistics_table(table.name, "csv"), content)
         by_table = {name: table.to_pylist() for name, table in tables.items()}
         self.storage.write(self.layout.tfdv, encode([(ALL, by_table)]))
+        self.storage.write(self.layout.sample, sample.to_ipc())
+        columns = {}
+        for (name, column), mean in zip(summary.columns.items(), whole.mean, strict=True):
+            known = None if math.isnan(mean) else float(mean)  # JSON has no NaN
+            columns[name] = asdict(column) | {"mean": known}
+        write_text(self.storage, self.layout.statistics, canonical_json(columns))
 
     def commit(self, digests: tuple[str, str]) -> PartitionIndex:
         """Write the partition index, which completes the dataset, after the ``with`` block."""
@@ -112,7 +109,3 @@ class DatasetWriter:
         write_text(self.storage, self.layout.index, index.to_json())
         self.storage.delete(self.layout.rebuild)
         return index
-
-
-def _number(value: float) -> float | None:
-    return None if value != value else float(value)  # noqa: PLR0124 - JSON has no NaN

@@ -10,7 +10,7 @@ from steps.runtime.progress import Progress
 from steps.split.dataset.part_files import partition_entries
 from steps.split.dataset.plan import SplitPlan
 from steps.split.dataset.writer import DatasetWriter
-from steps.split.engines.job_output import FirstPassResult, JobOutput
+from steps.split.engines.job_output import JobOutput
 from steps.storage.base import Storage
 
 
@@ -32,19 +32,13 @@ def assemble_dataset(
     complete = complete_index(layout, storage)
     if complete is not None:
         return complete
-    progress.begin("index", "partitions", sum(len(group.keys) for group in first_pass.groups))
+    groups = first_pass.groups
+    progress.begin("index", "partitions", sum(len(group.keys) for group in groups))
     with DatasetWriter(plan, layout, storage) as writer:
-        _add_groups(writer, output, first_pass, progress)
+        written = map_ordered(lambda item: output.read_group(*item), enumerate(groups), REQUESTS)
+        for group, parts in zip(groups, written, strict=True):
+            writer.add(*partition_entries(parts, plan.schema))
+            progress.advance(len(group.keys))
         writer.finish(first_pass.sample, first_pass.summary)
     progress.end()
     return writer.commit((first_pass.dataset, first_pass.content))
-
-
-def _add_groups(
-    writer: DatasetWriter, output: JobOutput, first_pass: FirstPassResult, progress: Progress
-) -> None:
-    groups = first_pass.groups
-    written = map_ordered(lambda item: output.read_group(*item), enumerate(groups), REQUESTS)
-    for group, parts in zip(groups, written, strict=True):
-        writer.add(*partition_entries(parts, writer.plan.schema))
-        progress.advance(len(group.keys))

@@ -35,7 +35,17 @@ def choose_engine(config: SplitConfig, follower: str = "") -> Engine:
         return build_dataset
     if config.engine == "beam":
         return cast(Engine, _load("local").build_dataset)
-    _check_complete(config)
+    problems = [
+        Problem(
+            f"split.{name}",
+            "Dataflow requires this setting, and neither the spec nor the installation file has it",
+            f"Set it with --set split.{name}=...",
+        )
+        for name in ("gcp_project", "region", "worker_image")
+        if getattr(config, name) is None
+    ]
+    if problems:
+        raise SpecError("the spec", problems)
     return cast(Engine, _load("dataflow").DataflowEngine(config, follower))
 
 
@@ -46,18 +56,3 @@ def _load(name: str) -> Any:  # noqa: ANN401 - a module has no static type
         message = f"this engine needs the module {error.name}, which is not installed"
         hint = "Install it with: pip install 'refeed[beam]'"
         raise SpecError("the spec", [Problem("split.engine", message, hint)]) from error
-
-
-def _check_complete(config: SplitConfig) -> None:
-    needed = ("gcp_project", "region", "worker_image")
-    problems = [
-        Problem(
-            f"split.{name}",
-            "Dataflow requires this setting, and neither the spec nor the installation file has it",
-            f"Set it with --set split.{name}=...",
-        )
-        for name in needed
-        if getattr(config, name) is None
-    ]
-    if problems:
-        raise SpecError("the spec", problems)

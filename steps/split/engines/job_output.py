@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import io
 import json
+from contextlib import suppress
 from dataclasses import asdict, dataclass, fields
 from typing import Any
 
@@ -133,12 +134,16 @@ class JobOutput:
         fields, arrays = self._read(self.layout.first_pass(self.job))
         summary = TableSummary(fields["columns"])
         summary.columns = {n: ColumnSummary(**each) for n, each in fields["columns"].items()}
+        groups = []
+        for raw in fields["groups"]:
+            keys = tuple(PartitionKey(**key) for key in raw["keys"])
+            groups.append(Group(**{**raw, "keys": keys}))
         return FirstPassResult(
             dataset=fields["dataset"],
             content=fields["content"],
             sample=Sample.from_ipc(arrays["sample"].tobytes()),
             summary=summary,
-            groups=tuple(_group(each) for each in fields["groups"]),
+            groups=tuple(groups),
         )
 
     def read_group(self, number: int, group: Group) -> list[WrittenGroup]:
@@ -147,25 +152,17 @@ class JobOutput:
         Raises:
             DamagedError: a record is missing, or cannot be read.
         """
-        records = [self._read_record((number, part)) for part in range(1 << group.bits)]
-        # A part has no rows if the rows of a large partition are very similar.
-        written = [record for record in records if record is not None]
+        written = []
+        for part in range(1 << group.bits):
+            # A part has no rows if the rows of a large partition are very similar.
+            with suppress(MissingInputError):
+                record = self._read(self.layout.group_part(self.job, number, part))
+                written.append(_written_group(*record))
         rows = sum(part.rows for record in written for part in record.parts)
         if rows != group.rows:
             cause = f"{rows} of {group.rows} rows, starting at partition {group.keys[0].text!r}"
             raise DamagedError(self.base, cause)
         return written
-
-    def _read_record(self, group_part: GroupPart) -> WrittenGroup | None:
-        try:
-            fields, arrays = self._read(self.layout.group_part(self.job, *group_part))
-        except MissingInputError:
-            return None
-        return WrittenGroup(
-            keys=tuple(PartitionKey(**key) for key in fields["keys"]),
-            parts=tuple(_part(part) for part in fields["parts"]),
-            statistics=_group_statistics(fields, arrays),
-        )
 
     def error(self) -> RefeedError | None:
         """Return the error that stopped a worker, if any."""
@@ -208,22 +205,22 @@ def delete_job_output(project: ProjectLayout, work_id: str, storage: Storage) ->
     Claims(project, work_id, storage).clear()
 
 
-def _group(raw: dict[str, Any]) -> Group:
-    keys = tuple(PartitionKey(**key) for key in raw["keys"])
-    return Group(**{**raw, "keys": keys})
-
-
-def _part(raw: dict[str, Any]) -> WrittenPart:
-    return WrittenPart(**{**raw, "missing": tuple(raw["missing"]), "sums": tuple(raw["sums"])})
-
-
-def _group_statistics(fields: dict[str, Any], arrays: dict[str, Any]) -> GroupStatistics:
-    groups = tuple(_statistics(fields, arrays, i) for i in range(len(fields["rows"])))
-    columns = sum(name.startswith("sketch") for name in arrays)
-    return GroupStatistics(groups, tuple(arrays[f"sketch{i}"] for i in range(columns)))
-
-
-def _statistics(fields: dict[str, Any], arrays: dict[str, Any], position: int) -> Statistics:
-    top = tuple(tuple((text, count) for text, count in each) for each in fields["top"][position])
-    group = {name: arrays[name][position] for name in _ARRAYS}
-    return Statistics(rows=fields["rows"][position], top=top, **group)
+def _written_group(fields: dict[str, Any], arrays: dict[str, Any]) -> WrittenGroup:
+    """Return the group whose record ``JobOutput.write_group_record`` wrote."""
+    parts = tuple(
+        WrittenPart(**{**raw, "missing": tuple(raw["missing"]), "sums": tuple(raw["sums"])})
+        for raw in fields["parts"]
+    )
+    statistics = []
+    for i, (rows, columns) in enumerate(zip(fields["rows"], fields["top"], strict=True)):
+        top = tuple(tuple((text, count) for text, count in column) for column in columns)
+        cells = {name: arrays[name][i] for name in _ARRAYS}
+        statistics.append(Statistics(rows=rows, top=top, **cells))
+    sketches = sum(name.startswith("sketch") for name in arrays)
+    return WrittenGroup(
+        keys=tuple(PartitionKey(**key) for key in fields["keys"]),
+        parts=parts,
+        statistics=GroupStatistics(
+            tuple(statistics), tuple(arrays[f"sketch{i}"] for i in range(sketches))
+        ),
+    )

@@ -11,7 +11,6 @@ from dataclasses import dataclass
 
 import numpy as np
 import pyarrow as pa
-from numpy.typing import NDArray
 
 from steps.contract import DatasetLayout
 from steps.records import PartitionKey
@@ -26,7 +25,7 @@ from steps.split.dataset.part_files import (
 )
 from steps.split.dataset.plan import SplitPlan
 from steps.split.engines.first_pass import Codes, FirstPass, value_codes
-from steps.split.engines.spill import MemoryRun, SortBuffer, between
+from steps.split.engines.spill import SortBuffer, between
 from steps.storage.base import Storage
 from steps.table.hashing import Hashes
 
@@ -123,19 +122,16 @@ class RowRouter:
 
     def flush(self) -> Iterator[tuple[GroupPart, bytes]]:
         """Yield all buffered rows."""
-        if self._buffer.rows:
-            run = self._buffer.take()
-            for number, (start, end) in self._slices(run):
-                rows = run.batch.slice(start, end - start), run.hashes[start:end]
-                for part, part_rows in _parts(rows, self.assignment.groups[number].bits):
-                    yield (number, part), encode_rows(*part_rows)
-
-    def _slices(self, run: MemoryRun) -> Iterator[tuple[int, tuple[int, int]]]:
-        """Yield each group that has rows in a run, with the range of its rows."""
+        if not self._buffer.rows:
+            return
+        run = self._buffer.take()
         starts = run.bounds[np.searchsorted(run.codes, self._firsts)]
         ends = np.append(starts[1:], run.bounds[-1])
         for number in np.flatnonzero(ends > starts).tolist():
-            yield number, (int(starts[number]), int(ends[number]))
+            start, end = int(starts[number]), int(ends[number])
+            rows = run.batch.slice(start, end - start), run.hashes[start:end]
+            for part, part_rows in _parts(rows, self.assignment.groups[number].bits):
+                yield (number, part), encode_rows(*part_rows)
 
 
 Rows = tuple[pa.RecordBatch, Hashes]
@@ -181,14 +177,9 @@ def write_group_part(
         batch, hashes = decode_rows(content, assignment.plan.schema)
         buffer.add(batch, hashes, assignment.codes_of(batch))
     run = buffer.take()
-    parts = [
-        Part.of(group.keys[code - group.first], part, *rows) for code, rows in _partitions(run)
-    ]
+    bounds, parts = run.bounds.tolist(), []
+    for code, start, end in zip(run.codes.tolist(), bounds[:-1], bounds[1:], strict=True):
+        key = group.keys[code - group.first]
+        rows = run.batch.slice(start, end - start)
+        parts.append(Part.of(key, part, rows, run.hashes[start:end]))
     return write_group(parts, assignment.plan.format, layout, storage)
-
-
-def _partitions(run: MemoryRun) -> Iterator[tuple[int, Rows]]:
-    bounds: NDArray[np.intp] = run.bounds
-    for code, start, end in zip(run.codes, bounds[:-1], bounds[1:], strict=True):
-        rows = run.batch.slice(int(start), int(end - start)), run.hashes[int(start) : int(end)]
-        yield int(code), rows

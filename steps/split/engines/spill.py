@@ -88,13 +88,10 @@ class DiskRun:
         """See ``Run.get``; reads only the batches that contain such rows."""
         for number, low, high in self.batches.get(code, ()):
             if low <= last and high >= first:
-                yield from between(self._read(number), first, last)
-
-    def _read(self, number: int) -> Rows:
-        with self.lock:
-            batch = self.reader.get_batch(number)
-        rows = pa.RecordBatch.from_arrays(batch.columns[:-1], schema=self.schema)
-        return rows, batch.columns[-1].to_numpy()
+                with self.lock:
+                    batch = self.reader.get_batch(number)
+                rows = pa.RecordBatch.from_arrays(batch.columns[:-1], schema=self.schema)
+                yield from between((rows, batch.columns[-1].to_numpy()), first, last)
 
 
 _BatchRange = tuple[int, int, int]
@@ -184,9 +181,10 @@ class SortBuffer:
 
     def __init__(self, schema: pa.Schema, rows: int = 0) -> None:
         self.schema = schema
-        self._columns = [
-            _Numbers(field.type, rows) if _is_number(field.type) else _Cells() for field in schema
-        ]
+        self._columns: list[_Numbers | _Cells] = []
+        for kind in schema.types:
+            is_number = pa.types.is_primitive(kind) and kind.bit_width == 64  # noqa: PLR2004
+            self._columns.append(_Numbers(kind, rows) if is_number else _Cells())
         self._spare: Hashes = np.empty(0, np.uint64)
         self._keys: list[tuple[Hashes, Codes]] = []
         self.rows = self.bytes = 0
@@ -268,10 +266,6 @@ class Grouping:
             return slices[0]
         batches, hashes = zip(*slices, strict=True)
         return pa.concat_batches(batches), np.concatenate(hashes)
-
-
-def _is_number(kind: pa.DataType) -> bool:
-    return bool(pa.types.is_primitive(kind)) and kind.bit_width == 64  # noqa: PLR2004
 
 
 def _order(hashes: Hashes, codes: Codes) -> Positions:

@@ -17,7 +17,7 @@ from steps.split.config import DatasetConfig
 from steps.split.sources.csv import CsvSource
 from steps.split.sources.parquet import ParquetSource
 from steps.split.sources.remote import Reader, RemoteFiles
-from steps.storage.base import Storage, scheme_of, storage_for
+from steps.storage.base import scheme_of, storage_for
 
 
 class SourcePiece(Protocol):
@@ -103,8 +103,17 @@ def open_source(config: DatasetConfig) -> Source:
         return _open_bigquery(config)
     if scheme_of(config.source):
         return _open_remote(config)
-    files = _local_files(Path(config.source))
-    return _reader(config, [path.name for path in files])(files)
+    path = Path(config.source)
+    if path.is_dir():
+        names = _table_files(str(path), sorted(entry.name for entry in path.iterdir()))
+        return _reader(config, names)([path / name for name in names])
+    if not path.is_file():
+        raise MissingInputError(
+            f"The source {str(path)!r} does not exist.",
+            hint="dataset.source is relative to the spec file. Set another source with "
+            "--set dataset.source=PATH.",
+        )
+    return _reader(config, [path.name])([path])
 
 
 def _open_bigquery(config: DatasetConfig) -> Source:
@@ -129,22 +138,19 @@ def _open_bigquery(config: DatasetConfig) -> Source:
 
 
 def _open_remote(config: DatasetConfig) -> RemoteFiles:
-    storage = storage_for(config.source, "dataset.source")
-    uris = _object_uris(config.source, storage)
-    return RemoteFiles(uris, storage, _reader(config, uris))
-
-
-def _object_uris(uri: str, storage: Storage) -> list[str]:
-    """Return the URI of the object, or the URIs of the tables directly under it."""
+    """Return the object, or the tables directly under a folder, as a source."""
+    uri = config.source
+    storage = storage_for(uri, "dataset.source")
     if not uri.endswith("/") and storage.exists(uri):
-        return [uri]
+        return RemoteFiles([uri], storage, _reader(config, [uri]))
     names = storage.names(uri)
     if not names:
         raise MissingInputError(
             f"The source {uri!r} does not exist: there is no such object or folder.",
             hint="Set another source with --set dataset.source=URI.",
         )
-    return [join(uri, name) for name in _table_files(uri, names)]
+    uris = [join(uri, name) for name in _table_files(uri, names)]
+    return RemoteFiles(uris, storage, _reader(config, uris))
 
 
 def _reader(config: DatasetConfig, names: list[str]) -> Reader:
@@ -162,19 +168,6 @@ def _reader(config: DatasetConfig, names: list[str]) -> Reader:
         f"The source {config.source!r} contains {', '.join(sorted(suffixes)) or 'no'} files.",
         hint="Use a .parquet or .csv file, or a directory with only .parquet or only .csv files.",
     )
-
-
-def _local_files(path: Path) -> list[Path]:
-    if path.is_dir():
-        names = _table_files(str(path), sorted(entry.name for entry in path.iterdir()))
-        return [path / name for name in names]
-    if not path.is_file():
-        raise MissingInputError(
-            f"The source {str(path)!r} does not exist.",
-            hint="dataset.source is relative to the spec file. Set another source with "
-            "--set dataset.source=PATH.",
-        )
-    return [path]
 
 
 def _table_files(folder: str, names: list[str]) -> list[str]:

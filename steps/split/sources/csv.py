@@ -89,7 +89,15 @@ class CsvSource(Files):
                             _reject_numbers_as_text(path, name, batch.column(name), self._types)
                 break
             except _Misfit as misfit:
-                self._widen(misfit, declared)
+                current = self._types[misfit.column]
+                wider = {pa.int64(): pa.float64(), pa.null(): pa.string()}.get(current)
+                if (
+                    misfit.column in declared
+                    or wider is None
+                    or (wider == pa.float64() and not _is_number(misfit.value))
+                ):
+                    raise misfit.as_error(str(current)) from misfit
+                self._types[misfit.column] = wider
         self._checked = True
 
     def _zero_padded(self, guessed: dict[str, pa.DataType]) -> list[str]:
@@ -105,17 +113,6 @@ class CsvSource(Files):
             if head is not None
             and pc.any(pc.match_substring_regex(head.column(name), "^-?0[0-9]")).as_py()
         ]
-
-    def _widen(self, misfit: _Misfit, declared: set[str]) -> None:
-        current = self._types[misfit.column]
-        wider = {pa.int64(): pa.float64(), pa.null(): pa.string()}.get(current)
-        if (
-            misfit.column in declared
-            or wider is None
-            or (wider == pa.float64() and not _is_number(misfit.value))
-        ):
-            raise misfit.as_error(str(current)) from misfit
-        self._types[misfit.column] = wider
 
     def _schema_of(self, path: Path) -> pa.Schema:
         if not path.stat().st_size:

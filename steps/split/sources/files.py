@@ -39,23 +39,19 @@ class Files:
         """See ``Source.schema``."""
         first, *others = self.files
         schema = self._schema_of(first)
-        _reject_duplicates(first, schema.names)
+        duplicates = sorted({name for name in schema.names if schema.names.count(name) > 1})
+        if duplicates:
+            raise DataError(
+                f"{str(first)!r} has more than one column {', '.join(map(repr, duplicates))}, so a "
+                "spec cannot refer to one of them.",
+                hint="Rename the columns in the source.",
+            )
         for other in others:
             _reject_different_columns(first, schema, other, self._schema_of(other))
         return schema
 
     def _schema_of(self, path: Path) -> pa.Schema:
         raise NotImplementedError
-
-
-def _reject_duplicates(path: Path, names: list[str]) -> None:
-    duplicates = sorted({name for name in names if names.count(name) > 1})
-    if duplicates:
-        raise DataError(
-            f"{str(path)!r} has more than one column {', '.join(map(repr, duplicates))}, so a "
-            "spec cannot refer to one of them.",
-            hint="Rename the columns in the source.",
-        )
 
 
 def _reject_different_columns(

@@ -9,7 +9,7 @@ import logging
 import time
 
 from steps.contract import ProjectLayout
-from steps.errors import DamagedError, MissingInputError, RefeedError, TransientError
+from steps.errors import DamagedError, MissingInputError, TransientError
 from steps.google.dataflow import Job
 from steps.google.errors import brief
 from steps.records import PartitionIndex
@@ -77,9 +77,19 @@ def _wait(shared: SharedJob, claim: Claim, job: Job, progress: Progress) -> JobO
     """
     if job.state == "running":
         job = _follow(shared, claim, job, progress)
-    if job.state != "done":
-        raise _failure(shared, claim, job)
-    return shared.output(claim)
+    output = shared.output(claim)
+    if job.state == "done":
+        return output
+    worker_error = output.error()
+    if worker_error:
+        raise worker_error
+    dataflow = shared.dataflow(claim)
+    messages = dataflow.errors(job.id)
+    reason = f": {brief(messages[-1])}" if messages else ""
+    outcome = "failed" if job.state == "failed" else "was cancelled"
+    raise TransientError(
+        f"The Dataflow job {job.name!r} {outcome}{reason}.", hint=f"See {dataflow.page(job.id)}"
+    )
 
 
 def _follow(shared: SharedJob, claim: Claim, job: Job, progress: Progress) -> Job:
@@ -97,16 +107,3 @@ def _follow(shared: SharedJob, claim: Claim, job: Job, progress: Progress) -> Jo
         reported = max(reported, rows)
     progress.end()
     return job
-
-
-def _failure(shared: SharedJob, claim: Claim, job: Job) -> RefeedError:
-    worker_error = shared.output(claim).error()
-    if worker_error:
-        return worker_error
-    dataflow = shared.dataflow(claim)
-    messages = dataflow.errors(job.id)
-    reason = f": {brief(messages[-1])}" if messages else ""
-    outcome = "failed" if job.state == "failed" else "was cancelled"
-    return TransientError(
-        f"The Dataflow job {job.name!r} {outcome}{reason}.", hint=f"See {dataflow.page(job.id)}"
-    )

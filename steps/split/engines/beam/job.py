@@ -96,12 +96,23 @@ class SharedJob:
         latest = self.claims.latest()
         if latest is None:
             return self.next(1)
-        job = self.poll(latest, latest.job) if latest.job else self._await_submission(latest)
+        if latest.job:
+            job: Job | None = self.poll(latest, latest.job)
+        else:  # the owner of the claim may still submit the job
+            dataflow, name = self.dataflow(latest), self.claims.name(latest)
+            job = poll_until(
+                lambda: dataflow.find(name),
+                interval=self.timeouts.poll,
+                timeout=max(0.0, latest.created + self.timeouts.grace - time.time()),
+            )
         if job is None and latest.location == self.location:
             return self._submit(latest)
         if job is not None and job.state in {"running", "done"}:
             return latest, job
-        self._check_error(latest)
+        error = self.output(latest).error()
+        # The cause of any other error, such as a missing role, may be fixed.
+        if isinstance(error, TerminalError) and not self.plan.ignore_errors:
+            raise error
         return self.next(latest.number + 1)
 
     def next(self, number: int) -> tuple[Claim, Job]:
@@ -135,25 +146,6 @@ class SharedJob:
         except MissingInputError as error:  # Dataflow keeps jobs much longer than claims exist
             hint = "Dataflow accepted the job, but may not list it yet. Run again later."
             raise TransientError(error.message, hint=hint) from error
-
-    def _check_error(self, claim: Claim) -> None:
-        """Raise the terminal error of a worker; other errors, such as a missing role, may be fixed.
-
-        Raises:
-            TerminalError: the rows cannot be used.
-        """
-        error = self.output(claim).error()
-        if isinstance(error, TerminalError) and not self.plan.ignore_errors:
-            raise error
-
-    def _await_submission(self, claim: Claim) -> Job | None:
-        """Wait for the job of a claim, which its owner may still submit; None if it is late."""
-        dataflow, name = self.dataflow(claim), self.claims.name(claim)
-        return poll_until(
-            lambda: dataflow.find(name),
-            interval=self.timeouts.poll,
-            timeout=max(0.0, claim.created + self.timeouts.grace - time.time()),
-        )
 
     # --- submitting
 

@@ -43,10 +43,12 @@ def build_dataset(
     """
     context = JobContext(plan, project, secrets.token_hex(4))
     progress.begin("run", "pipeline", None)
+    # Beam's modules are 200,000 objects that live as long as the process. Scanning them repeatedly
+    # for garbage took 0.4 of the 4.0 seconds of a split of half a million rows.
+    gc.freeze()
     try:
         with (
             _silence_beam(),
-            _freeze_imports(),
             beam.Pipeline(FnApiRunner(), PipelineOptions([])) as pipeline,
         ):
             build(pipeline, source.pieces(plan.schema.names), context)
@@ -55,6 +57,8 @@ def build_dataset(
         if worker_error:
             raise worker_error from error
         raise TransientError(f"The Beam pipeline of the split failed: {error}") from error
+    finally:
+        gc.unfreeze()
     progress.end()
     return assemble_dataset(plan, context.output, project, storage, progress)
 
@@ -69,17 +73,3 @@ def _silence_beam() -> Iterator[None]:
         yield
     finally:
         logger.setLevel(level)
-
-
-@contextmanager
-def _freeze_imports() -> Iterator[None]:
-    """Exclude existing objects from garbage collection.
-
-    Beam's modules are 200,000 objects that live as long as the process. Scanning them repeatedly
-    took 0.4 of the 4.0 seconds of a split of half a million rows.
-    """
-    gc.freeze()
-    try:
-        yield
-    finally:
-        gc.unfreeze()
