@@ -128,7 +128,7 @@ class RunLayout:
         return join(self.base, "operations", "trainer.json")
 
     @property
-    def begun(self) -> str:
+    def split_checkpoint(self) -> str:
         """The checkpoint of split, from which a restarted pod resumes."""
         return join(self.base, "operations", "begun.json")
 
@@ -180,17 +180,17 @@ class RunLayout:
         return join(self.records, f"{partition_id}.json")
 
     @property
-    def marks(self) -> str:
-        """The folder with one file per attempt at a partition that was begun."""
+    def started_attempts(self) -> str:
+        """The folder with one file per attempt at a partition, written when it starts."""
         return join(self.base, "marks")
 
-    def mark(self, partition_id: str, number: int) -> str:
-        """The beginning of an attempt; number counts from 1."""
-        return join(self.marks, f"{partition_id}-{number:03d}.json")
+    def started_attempt(self, partition_id: str, number: int) -> str:
+        """The start of an attempt; number counts from 1."""
+        return join(self.started_attempts, f"{partition_id}-{number:03d}.json")
 
     @property
     def attempts(self) -> str:
-        """The folder with one file per attempt at a partition that has ended."""
+        """The folder with one file per attempt at a partition, written when it ends."""
         return join(self.base, "attempts")
 
     def attempt(self, partition_id: str, number: int) -> str:
@@ -252,8 +252,8 @@ class RunLayout:
 
 
 @dataclass(frozen=True)
-class WorkLayout:
-    """Intermediate output and claims of split jobs: ``datasets/work/<work id>/``."""
+class BuildLayout:
+    """Intermediate output and claims of split jobs: ``datasets/work/<build id>/``."""
 
     base: str
 
@@ -342,22 +342,22 @@ class ProjectLayout:
         return join(self.sources, f"{source_hash}.json")
 
     @property
-    def pins(self) -> str:
+    def snapshots(self) -> str:
         """The folder of snapshots of sources that change."""
         return join(self.datasets, "pins")
 
-    def pin(self, config_hash: str) -> str:
+    def snapshot(self, config_hash: str) -> str:
         """The snapshot of a source that changes, while its dataset is built."""
-        return join(self.pins, f"{config_hash}.json")
+        return join(self.snapshots, f"{config_hash}.json")
 
     @property
-    def works(self) -> str:
+    def builds(self) -> str:
         """The folder of all intermediate output of split jobs."""
         return join(self.datasets, "work")
 
-    def work(self, work_id: str) -> WorkLayout:
+    def build(self, build_id: str) -> BuildLayout:
         """Intermediate output and claims of the jobs that build one dataset."""
-        return WorkLayout(join(self.works, work_id))
+        return BuildLayout(join(self.builds, build_id))
 
     @property
     def scratch(self) -> str:

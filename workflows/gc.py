@@ -128,7 +128,7 @@ def _runs(project: ProjectLayout, keep: int | None) -> tuple[list[RunLayout], li
 def _unused_datasets(project: ProjectLayout, kept: list[RunLayout]) -> Iterator[Path]:
     storage = LocalStorage()
     used = {read_parsed(storage, run.request, RunRequest.from_json).dataset for run in kept}
-    reserved = {project.sources, project.pins, project.scratch}
+    reserved = {project.sources, project.snapshots, project.scratch}
     for path in _children(project.datasets):
         if str(path) not in reserved and path.name not in used:
             yield path

@@ -25,7 +25,7 @@ from steps.table.data_warnings import DataWarning, find_data_warnings
 from workflows.installation.model import Installation
 from workflows.local import split_only
 from workflows.planning.cost import basis_of, rows_with_target, shape_of
-from workflows.planning.estimate import Preflight, load_of, preflight
+from workflows.planning.estimate import TrainingEstimate, estimate_training, load_of
 from workflows.spec.load import LoadedSpec
 from workflows.spec.model import ExperimentSpec
 
@@ -51,7 +51,7 @@ class Profile:
         task: resolved task.
         features: row of ``column_statistics`` over all rows, for each feature.
         warnings: data warnings, in the order of the report.
-        preflight: estimate of training.
+        estimate: estimate of training.
     """
 
     dataset: str
@@ -67,7 +67,7 @@ class Profile:
     task: str
     features: tuple[Mapping[str, Any], ...]
     warnings: tuple[DataWarning, ...]
-    preflight: Preflight
+    estimate: TrainingEstimate
 
     def as_json(self) -> dict[str, Any]:
         """Return the profile as JSON values."""
@@ -106,21 +106,21 @@ def profile(
         task=made.task,
         features=tuple(statistics.columns[name] for name in made.roles.features),
         warnings=tuple(warnings),
-        preflight=_preflight(spec, made, skipped, installation, project, storage),
+        estimate=_estimate(spec, made, skipped, installation, project, storage),
     )
     page = build_profile(_reader(dataset, warnings, storage), _profile_info(spec, made, result))
     write_text(storage, dataset.profile, page)
     return result
 
 
-def _preflight(
+def _estimate(
     spec: ExperimentSpec,
     made: SplitResult,
     skipped: Mapping[str, str],
     installation: Installation | None,
     project: ProjectLayout,
     storage: Storage,
-) -> Preflight:
+) -> TrainingEstimate:
     shape = shape_of(
         spec.trainer.model_dump(mode="json"),
         spec.evaluate.model_dump(mode="json"),
@@ -130,7 +130,7 @@ def _preflight(
     )
     basis = basis_of(spec, project, storage)
     load = load_of(made.index, made.roles.target, skipped, shape, basis)
-    return preflight(spec, load, installation)
+    return estimate_training(spec, load, installation)
 
 
 # --- what would be skipped ------------------------------------------------------------------

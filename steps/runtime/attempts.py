@@ -63,20 +63,20 @@ class Attempt:
 
 def record_attempt(storage: Storage, run: RunLayout, attempt: Attempt) -> None:
     """Record the beginning or the end of an attempt."""
-    uri_of = run.mark if attempt.outcome == BEGUN else run.attempt
+    uri_of = run.started_attempt if attempt.outcome == BEGUN else run.attempt
     storage.write(uri_of(attempt.partition_id, attempt.attempt), attempt.to_json().encode())
 
 
 def attempt_uris(storage: Storage, run: RunLayout) -> dict[str, str]:
     """Return the URI of each attempt by name, sorted: of its end if it has ended."""
-    uris = {name: f"{run.marks}/{name}" for name in storage.names(run.marks)}
+    uris = {name: f"{run.started_attempts}/{name}" for name in storage.names(run.started_attempts)}
     uris |= {name: f"{run.attempts}/{name}" for name in storage.names(run.attempts)}
     return {name: uris[name] for name in sorted(uris)}
 
 
 def delete_attempts(storage: Storage, run: RunLayout, partition_ids: AbstractSet[str]) -> None:
     """Delete all attempts at some partitions; ends first, so that it can be repeated."""
-    for folder in (run.attempts, run.marks):
+    for folder in (run.attempts, run.started_attempts):
         for name in storage.names(folder):
             if partition_and_number(name)[0] in partition_ids:
                 storage.delete(f"{folder}/{name}")

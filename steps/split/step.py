@@ -119,7 +119,7 @@ def _find_or_build(
     build = DatasetBuild(
         project,
         storage,
-        SnapshotLock(source, project.pin(digest(_settings(request))), storage),
+        SnapshotLock(source, project.snapshot(digest(_settings(request))), storage),
         CheckpointFile(checkpoint, storage),
         identity=partial(_identity, source, request),
         force=request.force,
@@ -139,7 +139,7 @@ def _find_or_build(
         )
         index = build.publish(partial(_build, engine, source, plan, project, storage, progress))
         if engine is not build_dataset:
-            delete_job_output(project, plan.work_id, storage)
+            delete_job_output(project, plan.build_id, storage)
         return index, False
 
 

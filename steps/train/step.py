@@ -92,29 +92,35 @@ def train(
         TransientError: the remaining partitions failed with transient errors.
     """
     context = open_context(address)
-    step = _Step(context, address, shard, limits, progress, log)
+    training = _Shard(context, address, shard, limits, progress, log)
     uri = f"{address.run_layout.shards}/{shard}.json"
     ids: list[str] = read_parsed(context.storage, uri, json.loads)
     wanted = set(ids)
     entries = {e.key.partition_id: e for e in context.index.entries if e.key.partition_id in wanted}
     progress.begin("train", "partitions", len(ids))
-    tasks = list(step.tasks([entries[partition_id] for partition_id in ids]))
+    tasks = list(training.tasks([entries[partition_id] for partition_id in ids]))
     if tasks:
         module = load_class(context.request.trainer["name"]).__module__
         remote = ["steps.storage.gcs"] if "://" in address.root else []
         preload = [module, *context.trainer.preload, "steps.train.workers.worker", *remote]
         size = limits.workers or os.cpu_count() or 1
         pool = Pool(
-            address, preload, size, step.on_result, step.on_death, step.on_drop, stop or Stop()
+            address,
+            preload,
+            size,
+            training.on_result,
+            training.on_death,
+            training.on_drop,
+            stop or Stop(),
         )
         pool.run(tasks)
     progress.end()
-    step.raise_for_deferred()
-    return step.result
+    training.raise_for_deferred()
+    return training.result
 
 
-class _Step:
-    """Counts results, and writes the records of partitions that no worker writes."""
+class _Shard:
+    """Training of one shard: counts results, and writes the records that no worker writes."""
 
     def __init__(
         self,

@@ -18,7 +18,7 @@ from workflows.cli.profile import print_profile
 from workflows.installation.model import Installation, load_installation
 from workflows.local import run
 from workflows.planning.cost import CONSTANTS, EXPLAINED, MODEL_FACTOR, Basis, Shape, shape_of
-from workflows.planning.estimate import START_SECONDS, Load, preflight
+from workflows.planning.estimate import START_SECONDS, Load, estimate_training
 from workflows.planning.packing import pack_classes
 from workflows.profile import bars_of, profile
 from workflows.spec.load import load_spec
@@ -64,14 +64,14 @@ def test_profile_matches_the_following_run(ran: tuple[Workspace, Path]) -> None:
         "null_key", "constant_target", "target_missing", "too_few_rows", "all_features_missing",
     }  # fmt: skip
     assert before.rows_without_target == result.outcome.rows_without_target
-    assert "no run has finished yet" in before.preflight.basis
+    assert "no run has finished yet" in before.estimate.basis
     after = profile(load_spec(spec))
-    assert (after.reused, after.preflight.workers) == (True, 2)
+    assert (after.reused, after.estimate.workers) == (True, 2)
     with Path(result.layout.attempts_table).open() as attempts:
         rows = [row for row in csv.DictReader(attempts) if row["outcome"] == "trained"]
     took = sum(float(row["seconds"]) for row in rows)
-    assert after.preflight.core_hours * 3600 == pytest.approx(took)
-    assert f"2 partitions trained in run {result.run}" in after.preflight.basis
+    assert after.estimate.core_hours * 3600 == pytest.approx(took)
+    assert f"2 partitions trained in run {result.run}" in after.estimate.basis
     warned = lab.read(result.layout.base, "data_warnings")
     assert [each.message for each in after.warnings] == warned["message"].to_pylist()
 
@@ -151,7 +151,7 @@ def spec_of(lab: Workspace, **changes: Any) -> ExperimentSpec:
 def test_estimated_pods_equal_packing(lab: Workspace, platform: Installation) -> None:
     work = load(50, 100, 5_000, 300_000, 2_000_000, 900_000_000)
     spec = spec_of(lab)
-    found = preflight(spec, work, platform)
+    found = estimate_training(spec, work, platform)
     classes = platform.training_classes(spec)
     packing = pack_classes(work.index.entries, 50, classes, spec.execution.max_pods)
     shards = {name: len(each) for name, each in packing.shards.items() if each}
@@ -164,19 +164,19 @@ def test_estimated_pods_equal_packing(lab: Workspace, platform: Installation) ->
 def test_money_by_hand(lab: Workspace, platform: Installation) -> None:
     """Two partitions of 1,000 and 3,000 rows take 100 s and 300 s on one pod of the class small:
     two processors at 0.031 and four GiB at 0.0042 an hour, for the longer one, and the start."""
-    found = preflight(spec_of(lab), load(5, 1_000, 3_000), platform)
+    found = estimate_training(spec_of(lab), load(5, 1_000, 3_000), platform)
     hours = (300 + START_SECONDS) / 3600
     assert [(plan.name, plan.pods) for plan in found.classes] == [("small", 1)]
     assert found.money == pytest.approx(hours * (2 * 0.031 + 4 * 0.0042))
     assert (found.currency, found.low, found.high) == ("USD", 1 / MODEL_FACTOR, MODEL_FACTOR)
     free = platform.model_copy(update={"prices": None})
-    assert preflight(spec_of(lab), load(5, 1_000), free).money is None
+    assert estimate_training(spec_of(lab), load(5, 1_000), free).money is None
 
 
 def test_local_estimate_is_work_or_longest_partition(lab: Workspace) -> None:
     spec = spec_of(lab, execution__workers=4)
-    assert preflight(spec, load(5, 400, 400, 400, 400), None).seconds == pytest.approx(40)
-    assert preflight(spec, load(5, 4_000, 400), None).seconds == pytest.approx(400)
+    assert estimate_training(spec, load(5, 400, 400, 400, 400), None).seconds == pytest.approx(40)
+    assert estimate_training(spec, load(5, 4_000, 400), None).seconds == pytest.approx(400)
 
 
 def test_the_model_of_time_by_hand() -> None:
@@ -204,7 +204,7 @@ def test_removed_run_is_no_basis(lab: Workspace) -> None:
     spec = lab.write_spec()
     result = run(spec)
     Path(result.layout.attempts_table).unlink()
-    assert "no run has finished yet" in profile(load_spec(spec)).preflight.basis
+    assert "no run has finished yet" in profile(load_spec(spec)).estimate.basis
 
 
 def test_bars_hold_every_partition() -> None:

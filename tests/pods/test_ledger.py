@@ -261,11 +261,11 @@ def test_end_of_an_attempt_overrides_its_start(tmp_path: Path) -> None:
     leave(tmp_path, "a", 1, "begun")
     leave(tmp_path, "a", 1, "trained")
     leave(tmp_path, "b", 2, "begun")
-    assert storage.names(layout.marks) == ["a-001.json", "b-002.json"]
+    assert storage.names(layout.started_attempts) == ["a-001.json", "b-002.json"]
     assert storage.names(layout.attempts) == ["a-001.json"]
     assert attempt_uris(storage, layout) == {
         "a-001.json": layout.attempt("a", 1),
-        "b-002.json": layout.mark("b", 2),
+        "b-002.json": layout.started_attempt("b", 2),
     }
     delete_attempts(storage, layout, {"a"})
     assert list(attempt_uris(storage, layout)) == ["b-002.json"]

@@ -289,7 +289,7 @@ def test_image_with_other_versions_trains_nothing(
     request = RunRequest.from_json(text)
     older = replace(request, versions={**request.versions, "numpy": "1.0"})
     workflow.world.storage.write(uri, older.to_json().encode())
-    with pytest.raises(TrainerError, match=r"The run began with numpy 1\.0"):
+    with pytest.raises(TrainerError, match=r"The run started with numpy 1\.0"):
         workflow.run(SHARD, inputs(workflow))
     assert not workflow.records()
 

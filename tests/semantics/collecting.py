@@ -22,7 +22,7 @@ WRITES = 2
 
 
 @dataclass
-class Told:
+class ScopeTables:
     """A store that reports when collect begins and ends writing."""
 
     store: FirestoreStore
@@ -45,6 +45,6 @@ def collect_and_tell(root: str, run_id: str, uri: str, address: str, to: Connect
     """Collect a run into a database of the emulator's."""
     os.environ["FIRESTORE_EMULATOR_HOST"] = address
     project = ProjectLayout(root, "lab")
-    store: Any = Told(FirestoreStore(project, uri, writes=WRITES), to)
+    store: Any = ScopeTables(FirestoreStore(project, uri, writes=WRITES), to)
     run = RunAddress(root, "lab", "trial", run_id)
     collect(RunContext(run, LocalStorage(), store), "table", NoProgress())

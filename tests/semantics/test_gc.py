@@ -74,7 +74,7 @@ def test_removed_run_leaves_the_store(lab: Workspace, spec: Path) -> None:
 def test_intermediate_output_of_killed_jobs_is_removed(lab: Workspace, spec: Path) -> None:
     run = local.run(spec)
     project = ProjectLayout(str(lab.folder / "runs"), "lab")
-    left = Path(project.work("abandoned").first_pass("job"))
+    left = Path(project.build("abandoned").first_pass("job"))
     left.parent.mkdir(parents=True)
     left.touch()
     parts = Path(project.dataset("0" * 32).base, "parts")

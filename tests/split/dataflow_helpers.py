@@ -60,7 +60,7 @@ def claims_of(root: str) -> Claims:
 
 
 def build_id(root: str) -> str:
-    (work,) = storage_for(root).names(ProjectLayout(root, "p").works)
+    (work,) = storage_for(root).names(ProjectLayout(root, "p").builds)
     return work
 
 

@@ -137,7 +137,7 @@ def test_reused_job_name_after_cleanup_starts_new_job(
     """A lifecycle rule deletes claims after a week, while Dataflow still lists the job."""
     source = upload(root, tmp_path)
     killed_at("steps.split.engines.beam.dataflow.assemble_dataset", engine(), source, root)
-    remove(ProjectLayout(root, "p").works)
+    remove(ProjectLayout(root, "p").builds)
     killed_at(SUBMIT, engine(), source, root)
     assert split_with(engine(), source, root).index.rows == len(small_table())
     assert submitted_numbers(jobs) == ["1", "1"]

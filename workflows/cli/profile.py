@@ -16,7 +16,7 @@ from workflows.cli.options import AsJson, InstallationFile, Overrides, Spec, pri
 from workflows.cli.summary import REASONS, elided, short_path
 
 if TYPE_CHECKING:
-    from workflows.planning.estimate import Preflight
+    from workflows.planning.estimate import TrainingEstimate
     from workflows.profile import Profile
 
 _MAX_FEATURES, _MAX_WARNINGS, _BAR_WIDTH = 20, 20, 24
@@ -72,7 +72,7 @@ def print_profile(found: Profile, files: Sequence[str]) -> None:
     _print_partitions(found)
     _print_features(found)
     _print_warnings(found)
-    _print_preflight(found.preflight)
+    _print_estimate(found.estimate)
     out.print()
     if files:
         more = f" and {len(files) - 1} for partitions" if len(files) > 1 else ""
@@ -138,7 +138,7 @@ def _print_warnings(found: Profile) -> None:
         out.print(f"and {len(found.warnings) - _MAX_WARNINGS:,} more warnings: see --json")
 
 
-def _print_preflight(plan: Preflight) -> None:
+def _print_estimate(plan: TrainingEstimate) -> None:
     where = "on a cluster" if plan.classes or not plan.workers else "on this machine"
     out.print()
     core_time = _duration(plan.core_hours * 3600)

@@ -42,7 +42,7 @@ class ClassPlan:
 
 
 @dataclass(frozen=True)
-class Preflight:
+class TrainingEstimate:
     """Estimate of training, without split and collect, which take one pod each.
 
     Attributes:
@@ -101,7 +101,9 @@ def load_of(
     return Load(index, seconds, shape.features, basis)
 
 
-def preflight(spec: ExperimentSpec, load: Load, installation: Installation | None) -> Preflight:
+def estimate_training(
+    spec: ExperimentSpec, load: Load, installation: Installation | None
+) -> TrainingEstimate:
     """Estimate a run on a cluster if there is an installation, else on this machine."""
     if installation is None:
         workers = spec.execution.workers or os.cpu_count() or 1
@@ -137,8 +139,8 @@ def _estimate(
     too_large: Sequence[str] = (),
     workers: int = 0,
     prices: Prices | None = None,
-) -> Preflight:
-    return Preflight(
+) -> TrainingEstimate:
+    return TrainingEstimate(
         core_hours=sum(load.seconds.values()) / 3600,
         seconds=seconds,
         low=1 / load.basis.factor,

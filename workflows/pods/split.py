@@ -54,7 +54,7 @@ def _build(pod: Pod, spec: ExperimentSpec) -> None:
     trainer = read_parsed(pod.storage, layout.trainer, TrainerInfo.from_json)
     engine = split_engine(spec, address.follower)
     request, progress = split_request(spec), PodProgress()
-    result = split(request, address.layout, pod.storage, progress, engine, layout.begun)
+    result = split(request, address.layout, pod.storage, progress, engine, layout.split_checkpoint)
     run = run_request(spec, result, address.run, trainer)
     begun = pod.context.request() if pod.storage.exists(layout.request) else None
     if begun and begun.dataset != run.dataset:

@@ -18,8 +18,8 @@ def cancel_jobs(address: RunAddress, storage: Storage) -> Iterator[str]:
     Raises:
         RefeedError: Dataflow does not respond or denies access. The next call resumes.
     """
-    for work_id in storage.names(address.layout.works):
-        claims = Claims(address.layout, work_id, storage)
+    for build_id in storage.names(address.layout.builds):
+        claims = Claims(address.layout, build_id, storage)
         if claims.is_followed_by(address.follower):
             job = cancel_unless_followed(claims, address.follower)
             if job:

@@ -57,13 +57,13 @@ class Claims:
 
     Args:
         project: the project that contains the dataset.
-        work_id: id of the build, see ``SplitPlan.work_id``.
+        build_id: id of the build, see ``SplitPlan.build_id``.
         storage: storage of the project.
     """
 
-    def __init__(self, project: ProjectLayout, work_id: str, storage: Storage) -> None:
-        self.project, self.work_id, self.storage = project, work_id, storage
-        self.layout = project.work(work_id)
+    def __init__(self, project: ProjectLayout, build_id: str, storage: Storage) -> None:
+        self.project, self.build_id, self.storage = project, build_id, storage
+        self.layout = project.build(build_id)
 
     def latest(self) -> Claim | None:
         """Return the claim with the largest number, if any."""
@@ -93,7 +93,7 @@ class Claims:
 
     def name(self, claim: Claim) -> str:
         """Return the job's name in Dataflow, which rejects a second running job with that name."""
-        return f"refeed-{self.work_id[:24]}-{claim.nonce}-{claim.number}"
+        return f"refeed-{self.build_id[:24]}-{claim.nonce}-{claim.number}"
 
     # --- followers
 

@@ -34,7 +34,7 @@ class SplitPlan:
     ignore_errors: bool = False
 
     @property
-    def work_id(self) -> str:
+    def build_id(self) -> str:
         """Id of this dataset build. All runs that need the same dataset share its jobs.
 
         It changes whenever a pointer is written, so a rebuild never reuses the claims, parts or

@@ -80,13 +80,13 @@ class JobOutput:
 
     Args:
         project: the project that contains the dataset.
-        work_id: id of the build, see ``SplitPlan.work_id``.
+        build_id: id of the build, see ``SplitPlan.build_id``.
         job: id of the job, unique within the build.
         storage: storage of the project.
     """
 
-    def __init__(self, project: ProjectLayout, work_id: str, job: str, storage: Storage) -> None:
-        self.layout, self.job, self.storage = project.work(work_id), job, storage
+    def __init__(self, project: ProjectLayout, build_id: str, job: str, storage: Storage) -> None:
+        self.layout, self.job, self.storage = project.build(build_id), job, storage
         self.base = self.layout.output(job)
 
     # --- written by workers
@@ -195,14 +195,14 @@ class JobOutput:
             raise DamagedError(uri, str(error)) from error
 
 
-def delete_job_output(project: ProjectLayout, work_id: str, storage: Storage) -> None:
+def delete_job_output(project: ProjectLayout, build_id: str, storage: Storage) -> None:
     """Delete the intermediate output of all jobs of a build, after the dataset is published.
 
-    Output that remains after a crash is never reused: see ``SplitPlan.work_id``.
+    Output that remains after a crash is never reused: see ``SplitPlan.build_id``.
     """
-    for job in storage.names(project.work(work_id).outputs):
-        JobOutput(project, work_id, job, storage).clear()
-    Claims(project, work_id, storage).clear()
+    for job in storage.names(project.build(build_id).outputs):
+        JobOutput(project, build_id, job, storage).clear()
+    Claims(project, build_id, storage).clear()
 
 
 def _written_group(fields: dict[str, Any], arrays: dict[str, Any]) -> WrittenGroup:

@@ -96,11 +96,11 @@ def open_context(address: RunAddress) -> TrainContext:
     storage = storage_for(address.root)
     request = read_parsed(storage, address.run_layout.request, RunRequest.from_json)
     for name, version in library_versions(load_class(request.trainer["name"])).items():
-        begun = request.versions.get(name)
-        if begun != version:  # the run's cache keys and tables name the versions it began with
+        recorded = request.versions.get(name)
+        if recorded != version:  # cache keys and tables name the recorded version
             raise TrainerError(
-                f"The run began with {name} {begun}, and {version} is installed: its models would "
-                "not be comparable.",
+                f"The run started with {name} {recorded}, but {version} is installed: its models "
+                "would not be comparable.",
                 hint="Start a new run. It uses what the cache has for the installed versions.",
             )
     dataset = address.layout.dataset(request.dataset)

@@ -82,7 +82,7 @@ class SharedJob:
         self.source, self.plan, self.project = source, plan, project
         self._dataflows: dict[JobLocation, Dataflow] = {}
         self.location = JobLocation(config.gcp_project, config.region)
-        self.claims = Claims(project, plan.work_id, storage)
+        self.claims = Claims(project, plan.build_id, storage)
         self.pointer = DatasetPointer(project, plan.identity, storage, plan.ignored_version)
 
     def find(self) -> tuple[Claim, Job]:
@@ -126,7 +126,7 @@ class SharedJob:
 
     def output(self, claim: Claim) -> JobOutput:
         """Return the intermediate output of the claim's job."""
-        return JobOutput(self.project, self.plan.work_id, claim.nonce, self.claims.storage)
+        return JobOutput(self.project, self.plan.build_id, claim.nonce, self.claims.storage)
 
     def dataflow(self, claim: Claim) -> Dataflow:
         """Return the client for the location of the claim's job."""
@@ -186,7 +186,7 @@ def _submit_once(pipeline: Pipeline) -> str:
 
 
 def _options(config: SplitConfig, name: str, context: JobContext) -> PipelineOptions:
-    layout = context.project.work(context.plan.work_id)
+    layout = context.project.build(context.plan.build_id)
     options = {
         "job_name": name,
         "project": config.gcp_project,
@@ -200,7 +200,7 @@ def _options(config: SplitConfig, name: str, context: JobContext) -> PipelineOpt
         "service_account_email": config.service_account,
         "subnetwork": config.subnetwork,
         "no_use_public_ips": True,
-        "labels": [f"refeed-work={context.plan.work_id}"],
+        "labels": [f"refeed-work={context.plan.build_id}"],
     }
     if os.environ.get(ENDPOINT):
         options |= {"dataflow_endpoint": os.environ[ENDPOINT], "no_auth": True}

@@ -58,7 +58,7 @@ class JobContext:
     def output(self) -> JobOutput:
         """The job's intermediate output."""
         storage = storage_for(self.project.root)
-        return JobOutput(self.project, self.plan.work_id, self.job, storage)
+        return JobOutput(self.project, self.plan.build_id, self.job, storage)
 
     @contextmanager
     def recording_errors(self) -> Iterator[None]:
