@@ -124,7 +124,7 @@ def status(
     installation: InstallationFile = None,
     as_json: AsJson = False,
 ) -> None:
-    """Show a run, or list recent runs."""
+    """Show a run on a cluster, or list recent runs."""
     from workflows.cli import runs as view
     from workflows.installation.model import load_installation
     from workflows.runs.find import all_runs, find_run
@@ -174,7 +174,7 @@ def logs(
     installation: InstallationFile = None,
     as_json: AsJson = False,
 ) -> None:
-    """Print the logs of a run's steps, from the run's folder; they outlive the pods."""
+    """Print the logs of a run on a cluster, from the run's folder; they outlive the pods."""
     from workflows.cli import runs as view
     from workflows.installation.model import load_installation
     from workflows.runs.find import find_run, log_lines
@@ -196,7 +196,7 @@ def retry(
     ] = True,
     as_json: AsJson = False,
 ) -> None:
-    """Resume a run that was stopped or failed: run only what is missing or failed."""
+    """Resume a run on a cluster that was stopped or failed: run only what is missing or failed."""
     from workflows.cluster.connect import connect
     from workflows.installation.model import load_installation
     from workflows.runs.find import find_run
@@ -214,7 +214,7 @@ def stop(
     installation: InstallationFile = None,
     as_json: AsJson = False,
 ) -> None:
-    """Stop a run gracefully: finished work is kept, and `retry` resumes it."""
+    """Stop a run on a cluster gracefully: finished work is kept, and `retry` resumes it."""
     from workflows.cluster.connect import connect
     from workflows.installation.model import load_installation
     from workflows.runs.find import find_run

@@ -24,7 +24,7 @@ from workflows.spec.yaml_positions import parse_yaml, read_text
 VARIABLE = "REFEED_INSTALLATION"
 """Environment variable with the path of the file."""
 
-_EXAMPLE = "Start from manifests/installation.example.yaml."
+_EXAMPLE = "manifests/installation.example.yaml is an example."
 _IMAGE = r"^[a-z0-9][a-z0-9./:_@-]*[:@][A-Za-z0-9._:-]+$"
 _REGISTRY = r"^[a-z0-9][a-z0-9./:_-]*[a-z0-9]$"
 _ACCOUNT = r"^[a-z][a-z0-9-]{4,28}[a-z0-9]@[a-z][a-z0-9.:-]+\.iam\.gserviceaccount\.com$"
@@ -196,8 +196,9 @@ def find_installation(path: str | Path | None) -> Path:
     if chosen:
         return Path(chosen)
     raise MissingInputError(
-        "No installation file is set. It defines images, resource classes and projects.",
-        hint=f"Set it with --installation FILE or in {VARIABLE}. {_EXAMPLE}",
+        "No installation file is set. This command needs it, since it describes the cluster.",
+        hint=f"Set it with --installation FILE or in {VARIABLE}; {_EXAMPLE} For runs on this "
+        "machine use `refeed report SPEC --list`.",
     )
 
 
