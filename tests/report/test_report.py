@@ -174,7 +174,7 @@ def test_says_so_without_permutation_importance(methods: tuple[str, ...], words:
 def test_permutation_importance_needs_no_apology() -> None:
     shown = text_of(section(build_report(Synthetic().read, RUN), "importance"))
     assert "There is no permutation importance" not in shown
-    assert "both inflate noise in small partitions" in shown
+    assert "both are inflated by noise in small partitions" in shown
 
 
 def test_no_model_at_all() -> None:

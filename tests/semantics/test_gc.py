@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -90,3 +91,11 @@ def test_gc_leaves_a_remote_root_alone(spec: Path) -> None:
     remote = loaded(spec).model_copy(update={"output": "gs://bucket"})
     with pytest.raises(UsageError, match="not a local folder"), gc.exclusive(remote):
         pass
+
+
+def test_ids_of_runs_within_one_second_sort_by_time() -> None:
+    ids = []
+    for _ in range(50):
+        ids.append(local.new_run_id())
+        time.sleep(0.001)
+    assert ids == sorted(set(ids))
