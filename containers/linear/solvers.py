@@ -48,7 +48,7 @@ def fit(data: TrainingData, params: LinearParams) -> LinearModel:
         except ConvergenceWarning as warning:
             raise NotConvergedError(
                 f"not converged after max_iter={params.max_iter} iterations, so the coefficients "
-                "would depend on where the solver happened to stop; raise max_iter, alpha or tol"
+                "cannot be trusted; raise max_iter, alpha or tol"
             ) from warning
     background = np.average(terms, axis=0, weights=weight)
     return LinearModel(encoding, np.ascontiguousarray(coefficients), intercept, background)

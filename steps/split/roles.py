@@ -153,7 +153,9 @@ def resolve_task(
             raise _task_error(f"regression predicts a number, but {target!r} is {kind}")
         return task, ()
     if levels is None:
-        raise _task_error(f"{target!r} ({kind}) has more than 64 distinct values, too many classes")
+        raise _task_error(
+            f"{target!r} ({kind}) has more than 64 distinct values, the limit for classes"
+        )
     if task == "binary" and len(levels) > 2:  # noqa: PLR2004 - binary means two
         raise _task_error(f"{target!r} has {len(levels)} distinct values; a binary target has two")
     return task, tuple(sorted(levels, key=lambda text: class_order(kind, text)))

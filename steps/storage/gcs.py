@@ -219,7 +219,8 @@ def _local_disk(uri: str) -> Iterator[None]:
     except OSError as error:
         raise OutputError(
             f"Cannot write {uri!r}: {error.strerror or error} (in {tempfile.gettempdir()!r}).",
-            hint="Objects pass through the temporary folder. Free space there, or set TMPDIR.",
+            hint="An upload is first written to the temporary folder. Free space there, or set "
+            "TMPDIR.",
         ) from error
 
 

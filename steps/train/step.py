@@ -253,6 +253,8 @@ class _Shard:
             raise MoreMemoryError(min(self._larger))
         if self._later:
             raise TransientError(
-                f"{len(self._later)} partitions failed with an error that may pass, for example: "
-                f"{self._later[0]}"
+                f"{len(self._later)} partitions failed with a temporary error, for example: "
+                f"{self._later[0]}",
+                hint="Run again to retry these partitions. On a cluster they are retried "
+                "automatically.",
             )

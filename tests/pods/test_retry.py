@@ -114,5 +114,7 @@ def test_removed_class_is_named(world: FakeProject) -> None:
     plan = json.loads(world.storage.read(layout.plan))
     plan["shards"]["huge"] = 2
     world.storage.write(layout.plan, json.dumps(plan).encode())
-    with pytest.raises(UsageError, match="planned for the resource class 'huge', which the"):
+    with pytest.raises(
+        UsageError, match="planned for the resource class 'huge', which no longer exists"
+    ):
         workflow.shards()

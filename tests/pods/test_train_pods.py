@@ -317,7 +317,7 @@ def test_transient_failure_is_retried_by_later_pods_within_budget(
     faulty()
     workflow = ready(world, numbered_table(busy=107.0, good=2.0), execution__retries=2)
     for number in range(2):
-        with pytest.raises(TransientError, match="1 partitions failed with an error that may pass"):
+        with pytest.raises(TransientError, match="1 partitions failed with a temporary error"):
             workflow.run(SHARD, inputs(workflow), number=number)
         assert set(workflow.records()) == {"good"}
     workflow.run(SHARD, inputs(workflow), number=2)

@@ -155,10 +155,10 @@ class _Regressor(RegressorMixin, BaseEstimator):  # type: ignore[misc]
 
     def _raw(self, values: Floats) -> Floats:
         features = self.seen.features
-        told = self.trainer.predict(
+        predicted = self.trainer.predict(
             self.seen.model, type(features)(features.names, values, features.levels)
         )
-        return np.asarray(told)
+        return np.asarray(predicted)
 
     def predict(self, values: Floats) -> Floats:
         return self._raw(values)[:, 0]
@@ -190,7 +190,7 @@ class _Classifier(ClassifierMixin, _Regressor):  # type: ignore[misc]
 def test_curves_are_scikit_learns_fold_by_fold(
     task: str, scale: str, make: Any, *, weighted: bool
 ) -> None:
-    told = case(
+    explained = case(
         task,
         weighted=weighted,
         trainer=make(),
@@ -198,7 +198,7 @@ def test_curves_are_scikit_learns_fold_by_fold(
         shap=False,
         permutation_importance=0,
     )
-    work, rows = told.work, told.tables["partial_dependence"]
+    work, rows = explained.work, explained.tables["partial_dependence"]
     method = {"regression": "auto", "binary": "decision_function" if scale == "raw" else "auto"}
     for column, name in enumerate(FEATURES):
         points = work.frame.points(column, work.grid[name])
@@ -209,7 +209,7 @@ def test_curves_are_scikit_learns_fold_by_fold(
                 kind(work.trainer, seen, work.frame.classes),
                 seen.features.values,
                 [column],
-                sample_weight=told.weight(seen) if weighted else None,
+                sample_weight=explained.weight(seen) if weighted else None,
                 custom_values={column: points},
                 method="brute",
                 response_method=method.get(task, "auto"),
@@ -250,65 +250,69 @@ def test_probabilities_of_all_classes_sum_to_one() -> None:
 
 def test_the_positive_class_is_the_last_one() -> None:
     """'yes' where the score is high, and the score grows with the number."""
-    told = case("binary", trainer=line())
-    rows = told.tables["partial_dependence"]
+    explained = case("binary", trainer=line())
+    rows = explained.tables["partial_dependence"]
     assert set(rows["class"]) == {"yes"}
     curve = select(rows, "value", feature="number")
     assert curve == sorted(curve)
     assert curve[-1] - curve[0] > 0.3
-    shap = told.tables["shap_by_value"]
+    shap = explained.tables["shap_by_value"]
     assert set(shap["class"]) == {"yes"}
     means = select(shap, "mean", feature="number")
     assert means == sorted(means)
-    assert set(told.tables["shap_summary"]["scale"]) == {"log_odds"}
+    assert set(explained.tables["shap_summary"]["scale"]) == {"log_odds"}
 
 
 # --- permutation importance ------------------------------------------------------------------
 
 
-def loss(told: Case, seen: ExplainedFold, raw: Floats) -> float:
+def loss(explained: Case, seen: ExplainedFold, raw: Floats) -> float:
     """By scikit-learn: squared error or log loss."""
-    target, weight = told.frame.target[seen.rows], told.weight(seen)
-    if told.task == "regression":
+    target, weight = explained.frame.target[seen.rows], explained.weight(seen)
+    if explained.task == "regression":
         return float(sk.mean_squared_error(target, raw[:, 0], sample_weight=weight))
-    labels = range(len(told.frame.classes))
+    labels = range(len(explained.frame.classes))
     return float(sk.log_loss(target, probabilities(raw), labels=labels, sample_weight=weight))
 
 
-def constant_loss(told: Case, seen: ExplainedFold) -> float:
+def constant_loss(explained: Case, seen: ExplainedFold) -> float:
     train = seen.fold.train
-    target = told.frame.target[train]
-    weight = np.ones(len(train)) if told.frame.weight is None else told.frame.weight[train]
-    if told.task == "regression":
+    target = explained.frame.target[train]
+    weight = (
+        np.ones(len(train)) if explained.frame.weight is None else explained.frame.weight[train]
+    )
+    if explained.task == "regression":
         raw = np.full((len(seen.rows), 1), np.average(target, weights=weight))
     else:
         prior = np.bincount(target.astype(int), weights=weight) / weight.sum()
         raw = np.tile(np.log(prior), (len(seen.rows), 1))
         raw = raw[:, 1:] - raw[:, :1] if len(prior) == 2 else raw
-    return loss(told, seen, raw)
+    return loss(explained, seen, raw)
 
 
-def shares(told: Case) -> Floats:
+def shares(explained: Case) -> Floats:
     """Each shuffle predicted on its own; shape (folds, features)."""
-    repeats = told.work.config.permutation_importance
-    grown = np.zeros((len(told.work.folds), len(FEATURES)))
-    for i, seen in enumerate(told.work.folds):
-        base = loss(told, seen, told.raw(seen))
+    repeats = explained.work.config.permutation_importance
+    grown = np.zeros((len(explained.work.folds), len(FEATURES)))
+    for i, seen in enumerate(explained.work.folds):
+        base = loss(explained, seen, explained.raw(seen))
         for column in range(len(FEATURES)):
             for repeat in range(repeats):
-                source = _shuffle(told.work, seen, column, repeat)
+                source = _shuffle(explained.work, seen, column, repeat)
                 features = seen.features.with_column(column, seen.features.values[source, column])
-                raw = told.work.trainer.predict(seen.model, features)
-                grown[i, column] += (loss(told, seen, raw) - base) / repeats
-    return np.asarray(grown / np.mean([constant_loss(told, seen) for seen in told.work.folds]))
+                raw = explained.work.trainer.predict(seen.model, features)
+                grown[i, column] += (loss(explained, seen, raw) - base) / repeats
+    return np.asarray(
+        grown / np.mean([constant_loss(explained, seen) for seen in explained.work.folds])
+    )
 
 
 @pytest.mark.parametrize("task", TASKS)
 @pytest.mark.parametrize("weighted", [False, True])
 def test_permutation_importance_by_hand(task: str, *, weighted: bool) -> None:
-    told = case(task, weighted=weighted, permutation_importance=3, shap=False)
-    expected = shares(told)
-    rows = told.tables["importance"]
+    explained = case(task, weighted=weighted, permutation_importance=3, shap=False)
+    expected = shares(explained)
+    rows = explained.tables["importance"]
     for column, name in enumerate(FEATURES):
         where = {"feature": name, "method": "permutation"}
         assert cell(rows, "value", **where) == pytest.approx(expected[:, column].mean(), abs=1e-9)
@@ -322,13 +326,13 @@ def test_permutation_importance_by_hand(task: str, *, weighted: bool) -> None:
 
 
 def test_a_shuffle_is_one_cycle_with_every_partner_equally_likely() -> None:
-    told = case("regression", rows=30, permutation_importance=100, shap=False)
-    seen = told.work.folds[0]
+    explained = case("regression", rows=30, permutation_importance=100, shap=False)
+    seen = explained.work.folds[0]
     count = len(seen.rows)
     hits = np.zeros((count, count))
     for column in range(3):
         for repeat in range(1000):
-            source = _shuffle(told.work, seen, column, repeat)
+            source = _shuffle(explained.work, seen, column, repeat)
             assert sorted(source) == list(range(count))
             hits[np.arange(count), source] += 1
             place, length = int(source[0]), 1
@@ -343,26 +347,26 @@ def test_a_shuffle_is_one_cycle_with_every_partner_equally_likely() -> None:
 
 def test_few_rows_do_not_make_importance_smaller() -> None:
     """The mean over many shuffles is that over all pairs of different rows, without 1 - 1/n."""
-    told = case("regression", rows=18, permutation_importance=100, trainer=line(), shap=False)
-    constant = np.mean([constant_loss(told, seen) for seen in told.work.folds])
+    explained = case("regression", rows=18, permutation_importance=100, trainer=line(), shap=False)
+    constant = np.mean([constant_loss(explained, seen) for seen in explained.work.folds])
     grown = []
-    for seen in told.work.folds:
+    for seen in explained.work.folds:
         count = len(seen.rows)
         pairs = [np.roll(np.arange(count), shift) for shift in range(1, count)]
         losses = [
             loss(
-                told,
+                explained,
                 seen,
-                told.work.trainer.predict(
+                explained.work.trainer.predict(
                     seen.model, seen.features.with_column(0, seen.features.values[pair, 0])
                 ),
             )
             for pair in pairs
         ]
-        grown.append(np.mean(losses) - loss(told, seen, told.raw(seen)))
-    value = cell(told.tables["importance"], "value", feature="number", method="permutation")
+        grown.append(np.mean(losses) - loss(explained, seen, explained.raw(seen)))
+    value = cell(explained.tables["importance"], "value", feature="number", method="permutation")
     assert value == pytest.approx(np.mean(grown) / constant, rel=0.04)
-    assert max(len(seen.rows) for seen in told.work.folds) < 12  # 1 / n would be seen
+    assert max(len(seen.rows) for seen in explained.work.folds) < 12  # 1 / n would be seen
 
 
 @pytest.mark.parametrize(("rows", "unit"), [(600, 1.0), (3000, 1000.0)])
@@ -376,7 +380,7 @@ def test_importance_is_twice_the_share_of_variance_whatever_size_and_unit(
     target = unit * (values @ slopes + sd * rng.normal(size=rows)) + 7 * unit
     table = table_of(key=["k"] * rows, target=target, **dict(zip(FEATURES, values.T, strict=True)))
     roles = roles_of(FEATURES)
-    told = fit_and_explain(
+    explained = fit_and_explain(
         read(table, roles),
         "regression",
         line(),
@@ -385,19 +389,19 @@ def test_importance_is_twice_the_share_of_variance_whatever_size_and_unit(
         permutation_importance=10,
     )
     variance = (slopes**2).sum() + sd**2
-    told_rows = told.tables["importance"]
+    explained_rows = explained.tables["importance"]
     for name, slope in zip(FEATURES, slopes, strict=True):
-        value = cell(told_rows, "value", feature=name, method="permutation")
+        value = cell(explained_rows, "value", feature=name, method="permutation")
         assert value == pytest.approx(2 * slope**2 / variance, rel=0.12, abs=0.01)
         # |SHAP| of a linear effect is |b| |x - mean|, in units of the target.
-        size = cell(told_rows, "value", feature=name, method="mean_abs_shap")
+        size = cell(explained_rows, "value", feature=name, method="mean_abs_shap")
         assert size == pytest.approx(unit * slope * np.sqrt(2 / np.pi), rel=0.1, abs=0.1 * unit)
-    assert set(select(told_rows, "scale", method="mean_abs_shap")) == {"target"}
+    assert set(select(explained_rows, "scale", method="mean_abs_shap")) == {"target"}
 
 
 def test_a_noise_feature_has_none() -> None:
-    told = case("regression", trainer=line(), permutation_importance=20)
-    rows = told.tables["importance"]
+    explained = case("regression", trainer=line(), permutation_importance=20)
+    rows = explained.tables["importance"]
     assert abs(cell(rows, "value", feature="noise", method="permutation")) < 0.01
     assert cell(rows, "value", feature="number", method="permutation") > 0.3
 
@@ -432,20 +436,20 @@ def test_what_leaves_permutation_undefined_has_a_reason() -> None:
             config,
             0,
         )
-        told = explain(work)["importance"]
-        assert told["reason"] == [reason] * 2
-        assert [value is None for value in told["value"]] == [bool(reason)] * 2
-        canonical_json(told)
+        explained = explain(work)["importance"]
+        assert explained["reason"] == [reason] * 2
+        assert [value is None for value in explained["value"]] == [bool(reason)] * 2
+        canonical_json(explained)
 
 
 # --- gain and SHAP ---------------------------------------------------------------------------
 
 
 def test_gain_is_a_share_of_each_folds_total() -> None:
-    told = case("regression")
-    gains = np.array([told.work.trainer.gain(seen.model) for seen in told.work.folds])
+    explained = case("regression")
+    gains = np.array([explained.work.trainer.gain(seen.model) for seen in explained.work.folds])
     expected = gains / gains.sum(axis=1, keepdims=True)
-    rows = told.tables["importance"]
+    rows = explained.tables["importance"]
     np.testing.assert_allclose(select(rows, "value", method="gain"), expected.mean(axis=0))
     np.testing.assert_allclose(select(rows, "fold_sd", method="gain"), expected.std(axis=0, ddof=1))
     assert sum(select(rows, "value", method="gain")) == pytest.approx(1)
@@ -454,16 +458,16 @@ def test_gain_is_a_share_of_each_folds_total() -> None:
 @pytest.mark.parametrize("task", TASKS)
 @pytest.mark.parametrize("weighted", [False, True])
 def test_shap_tables_are_means_over_rows_then_folds(task: str, *, weighted: bool) -> None:
-    told = case(task, weighted=weighted)
-    work = told.work
+    explained = case(task, weighted=weighted)
+    work = explained.work
     parts = [work.trainer.shap_values(seen.model, seen.features) for seen in work.folds]
-    weights = [told.weight(seen) for seen in work.folds]
+    weights = [explained.weight(seen) for seen in work.folds]
     labels = {"regression": [""], "binary": ["yes"], "multiclass": ["a", "b", "c"]}[task]
-    summary, by_value = told.tables["shap_summary"], told.tables["shap_by_value"]
+    summary, by_value = explained.tables["shap_summary"], explained.tables["shap_by_value"]
     for part, seen in zip(parts, work.folds, strict=True):
         assert part is not None
         np.testing.assert_allclose(
-            part.values.sum(axis=1) + part.base, told.raw(seen), rtol=1e-9, atol=1e-9
+            part.values.sum(axis=1) + part.base, explained.raw(seen), rtol=1e-9, atol=1e-9
         )
     for column, name in enumerate(FEATURES):
         total = np.zeros(len(work.folds))
@@ -480,13 +484,13 @@ def test_shap_tables_are_means_over_rows_then_folds(task: str, *, weighted: bool
                 sd = cell(summary, f"{cells}_fold_sd", **where)
                 assert sd == pytest.approx(np.std(values, ddof=1), abs=1e-12)
             assert cell(summary, "rows", **where) == 120
-            _assert_cells(told, by_value, column, where, folds, weights)
+            _assert_cells(explained, by_value, column, where, folds, weights)
         row = {"feature": name, "method": "mean_abs_shap"}
-        assert cell(told.tables["importance"], "value", **row) == pytest.approx(total.mean())
+        assert cell(explained.tables["importance"], "value", **row) == pytest.approx(total.mean())
 
 
 def _assert_cells(
-    told: Case,
+    explained: Case,
     rows: Rows,
     column: int,
     where: dict[str, str],
@@ -494,10 +498,10 @@ def _assert_cells(
     weights: list[Floats],
 ) -> None:
     """Group the explained rows by their cell, one by one."""
-    grid = told.work.grid[where["feature"]]
-    codes = told.frame.codes[column]
+    grid = explained.work.grid[where["feature"]]
+    codes = explained.frame.codes[column]
     groups: dict[int, dict[int, list[tuple[float, float]]]] = {}
-    for fold, seen in enumerate(told.work.folds):
+    for fold, seen in enumerate(explained.work.folds):
         for row, value in enumerate(seen.features.values[:, column]):
             if np.isnan(value):
                 continue
@@ -527,13 +531,15 @@ def _assert_cells(
 
 
 def test_only_rows_that_the_model_has_not_seen_are_explained() -> None:
-    told = case("regression", rows=50)
-    chosen = np.concatenate([seen.rows for seen in told.work.folds])
+    explained = case("regression", rows=50)
+    chosen = np.concatenate([seen.rows for seen in explained.work.folds])
     assert len(chosen) == len(set(chosen)) == 50
-    for seen in told.work.folds:
+    for seen in explained.work.folds:
         assert not set(seen.rows) & set(seen.fold.train)
         assert set(seen.rows) <= set(seen.fold.held_out)
-        np.testing.assert_array_equal(seen.features.values, told.frame.features.values[seen.rows])
+        np.testing.assert_array_equal(
+            seen.features.values, explained.frame.features.values[seen.rows]
+        )
     # No two rows are equal here, so they are those with the smallest hashes.
     assert sorted(chosen) == list(range(50))
 

@@ -179,5 +179,5 @@ def find_partition(partitions: list[PartitionResult], key: str) -> PartitionResu
     keys = [partition.key for partition in partitions]
     near = difflib.get_close_matches(key, keys, n=3, cutoff=0.4) or keys[:5]
     raise MissingInputError(
-        f"The run has no partition {key!r}.", hint=f"Some of its partitions: {', '.join(near)}."
+        f"The run has no partition {key!r}.", hint=f"Did you mean one of these? {', '.join(near)}"
     )

@@ -175,7 +175,7 @@ def runs(project: str | Path, experiment: str | None = None) -> list[RunRecord]:
     if not scheme_of(folder) and not Path(folder).is_dir():
         raise MissingInputError(
             f"There is no folder {folder!r}.",
-            hint="A project's folder is <output>/<project>, such as runs/demo.",
+            hint="Pass the folder of a project: <output>/<project> of its specs.",
         )
     return open_store(ProjectLayout(root or ".", name)).runs(experiment)
 

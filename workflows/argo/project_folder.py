@@ -91,7 +91,7 @@ def platform_files(overlay: Path, installation: Installation) -> dict[Path, str]
     if len(versions) != 1:
         raise MissingInputError(
             f"The images in {path} have different versions: {', '.join(sorted(versions))}. "
-            "All must have the same."
+            "All must have the same version."
         )
     component = _argo_component(installation.argo, versions.pop())
     return {folder / "generated" / "kustomization.yaml": _with_head(component)}

@@ -46,7 +46,7 @@ def apply(objects: Objects, manifest: Manifest) -> None:
             continue
         return
     raise TransientError(
-        f"{kind} {name!r} in namespace {namespace!r} could not be replaced: other clients changed "
+        f"{kind} {name!r} in namespace {namespace!r} could not be updated: other clients changed "
         f"it during each of {_ATTEMPTS} attempts.",
         hint="Try again.",
     )

@@ -98,7 +98,9 @@ def error_from_response(request: ApiRequest, status: int, message: str) -> Refee
         return _busy(request, message or str(status))
     reason = (message or str(status)).rstrip(".")
     return TerminalError(
-        f"The cluster rejects the request ({request.verb} {request.target}): {reason}."
+        f"The cluster rejects the request ({request.verb} {request.target}): {reason}.",
+        hint="This is the cluster's own message. Ask a platform engineer if the spec is not the "
+        "cause.",
     )
 
 

@@ -98,7 +98,7 @@ class KubernetesApi:
         except _CONFIG_ERRORS as error:
             message = f"The pod's service account cannot be used: {error}."
             raise UnavailableError(
-                message, hint="Mount the service account's token into the pod."
+                message, hint="Check that the pod has its service account's token mounted."
             ) from error
         return cls(configuration, "the pod's service account")
 

@@ -135,7 +135,8 @@ def _close(pod: Pod, error: BaseException) -> BaseException:
         error = UnavailableError(
             f"The step failed {pod.ledger.counted + 1} times with a transient error. Last error: "
             f"{error}",
-            hint="execution.retries limits the retries. Resume with `refeed retry RUN`.",
+            hint="Resume with `refeed retry RUN`. execution.retries sets how often a step is "
+            "retried.",
         )
         cause = "failed"
     elif isinstance(error, Exception) and not isinstance(error, RefeedError):

@@ -38,9 +38,10 @@ def split_in_pod(address: RunAddress) -> None:
         missing = [name for name, count in shards.items() if count and name not in names]
         if missing:
             raise UsageError(
-                f"The run {address.run!r} was planned for the resource class {missing[0]!r}, which "
-                f"the installation file or the spec no longer has. It has {', '.join(names)}.",
-                hint="Add the class again, or submit the spec again: finished fits are reused.",
+                f"The run {address.run!r} was planned for the resource class {missing[0]!r}, "
+                f"which no longer exists. Available: {', '.join(names)}.",
+                hint="Add it to the installation file again (and to execution.classes, if the "
+                "spec sets them), or submit the spec again: finished fits are reused.",
             )
         Path(OUTPUTS).mkdir(parents=True, exist_ok=True)
         for name in names:

@@ -99,9 +99,10 @@ def find_run(installation: Installation, run: str, project: str | None = None) -
             return _found_run(installation, name, record)
     recent = ", ".join(each.record.run for each in all_runs(installation, project)[:5])
     raise MissingInputError(
-        f"There is no run {run!r} in {project or ', '.join(installation.projects)}. Recent runs: "
-        f"{recent or 'none yet'}.",
-        hint="List runs with `refeed status`.",
+        f"There is no run {run!r}. Projects searched: "
+        f"{project or ', '.join(installation.projects)}. "
+        f"Recent runs: {recent or 'none'}.",
+        hint="List all runs with `refeed status`, or start one with `refeed submit SPEC`.",
     )
 
 

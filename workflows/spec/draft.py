@@ -58,7 +58,8 @@ def draft(
     """
     if name is not None and not re.match(NAME, name):
         raise UsageError(
-            f"--name {name!r} is not valid. A name has lower case letters, digits and hyphens."
+            f"--name {name!r} is not valid. A name can contain only lower-case letters, digits "
+            "and hyphens."
         )
     source, nulls = _open(table)
     types = {key: kind for key, kind in source_types(source).items() if kind != "?"}

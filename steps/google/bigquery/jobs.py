@@ -205,7 +205,7 @@ def _location(clients: Clients, staging: TableName) -> str:
             return str(clients.rest.get_dataset(name, **clients.options).location)
         except NotFound as error:
             raise MissingInputError(
-                f"The BigQuery dataset {name}, which would hold query results, does not exist.",
+                f"The BigQuery dataset {name}, which is set for query results, does not exist.",
                 hint=f"Create it in the location of the tables: `bq --location=... mk --dataset "
                 f"{staging.project}:{staging.dataset}`, or set another with dataset.staging.",
             ) from error
@@ -217,8 +217,9 @@ def _name(staging: TableName) -> str:
 
 def _all_failed(result: Result) -> UnavailableError:
     return UnavailableError(
-        f"The query failed {_ATTEMPTS} times in BigQuery, as the jobs {result.name}_<number>.",
-        hint="`bq show -j <job>` shows the reason. Start over with --set execution.force=true.",
+        f"The query failed in BigQuery {_ATTEMPTS} times, in the jobs {result.name}_<number>.",
+        hint="See the reason with `bq show -j JOB`. When it is fixed, start over with --set "
+        "execution.force=true.",
     )
 
 

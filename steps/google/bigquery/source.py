@@ -233,7 +233,7 @@ class BigQuerySource:
     def _result(self) -> Result:
         if self.request.staging is None:
             kind = "a query" if self.request.table is None else f"{self.request.table}, a view,"
-            message = f"{kind} needs a BigQuery dataset in which its result is stored for a day"
+            message = f"{kind} needs a BigQuery dataset for its result, and none is set"
             hint = "Set dataset.staging: project.dataset; see docs/platform/bigquery.md."
             raise SpecError("the spec", [Problem("dataset.staging", message, hint)])
         return Result(staging_of(self.request.staging), self.snapshot.name, self.snapshot.micros)

@@ -160,7 +160,7 @@ class JobOutput:
                 written.append(_written_group(*record))
         rows = sum(part.rows for record in written for part in record.parts)
         if rows != group.rows:
-            cause = f"{rows} of {group.rows} rows, starting at partition {group.keys[0].text!r}"
+            cause = f"{rows} rows instead of {group.rows}, from partition {group.keys[0].text!r} on"
             raise DamagedError(self.base, cause)
         return written
 

@@ -101,7 +101,7 @@ def open_context(address: RunAddress) -> TrainContext:
             raise TrainerError(
                 f"The run started with {name} {recorded}, but {version} is installed: its models "
                 "would not be comparable.",
-                hint="Start a new run. It uses what the cache has for the installed versions.",
+                hint=f"Install {name} {recorded} to resume this run, or start a new one.",
             )
     dataset = address.layout.dataset(request.dataset)
     with rebuild_if_lost(dataset, storage):
