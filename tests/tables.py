@@ -25,21 +25,21 @@ class Tables(Mapping[str, bytes]):
         return len(self._content)
 
     def __repr__(self) -> str:
-        told = (
+        found = (
             f"{name} {hashlib.sha256(content).hexdigest()[:8]}" for name, content in self.items()
         )
-        return f"Tables({', '.join(told)})"
+        return f"Tables({', '.join(found)})"
 
 
 def differences(ours: Tables, theirs: Tables) -> list[str]:
     """Return a line for each table that differs between two runs."""
-    told = []
+    found = []
     for name in sorted({*ours, *theirs}):
         if name not in ours or name not in theirs:
-            told.append(f"{name}: only {'right' if name in theirs else 'left'}")
+            found.append(f"{name}: only {'right' if name in theirs else 'left'}")
         elif ours[name] != theirs[name]:
-            told.append(f"{name}: {_first_difference(ours[name], theirs[name])}")
-    return told
+            found.append(f"{name}: {_first_difference(ours[name], theirs[name])}")
+    return found
 
 
 def _first_difference(ours: bytes, theirs: bytes) -> str:

@@ -211,9 +211,9 @@ def test_exit_code_selects_larger_class_without_old_labels(case: Case) -> None:
             assert main["name"] == "main"
             assert main["resources"]["limits"] == main["resources"]["requests"]
             memory.append(main["resources"]["limits"]["memory"])
-            told = {each["name"]: each["value"] for each in main["env"]}
-            assert told["REFEED_CLASS_OFFSET"] == step
-            size = installation().classes[told["REFEED_CLASS"]]
+            environment = {each["name"]: each["value"] for each in main["env"]}
+            assert environment["REFEED_CLASS_OFFSET"] == step
+            size = installation().classes[environment["REFEED_CLASS"]]
             assert size.memory == memory[-1]
             # Kubernetes merges the labels one by one: what is not wanted any more is null.
             merged = {k: v for k, v in {**own, **patch["nodeSelector"]}.items() if v is not None}
@@ -253,10 +253,10 @@ def test_exit_handler_pod_runs_only_if_failed_or_late(case: Case) -> None:
 @every_template
 def test_only_finish_has_the_webhook(case: Case) -> None:
     for template in templates(case):
-        told = variables(template).get("REFEED_WEBHOOK")
+        webhook = variables(template).get("REFEED_WEBHOOK")
         if template["name"] == "finish" and case.name != "notify-absent":
-            assert told
-            reference = told["valueFrom"]["secretKeyRef"]
+            assert webhook
+            reference = webhook["valueFrom"]["secretKeyRef"]
             assert reference == {"key": "url", "name": "refeed-notify", "optional": True}
         else:
-            assert told is None
+            assert webhook is None

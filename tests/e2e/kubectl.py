@@ -100,8 +100,10 @@ def subject(namespace: str, account: str) -> str:
 
 def rights(user: str, namespace: str) -> dict[str, frozenset[str]]:
     """Return the verbs that a user has in a namespace, by resource (`name.group`)."""
-    said = must("auth", "can-i", "--list", "--no-headers", f"--as={user}", "--namespace", namespace)
-    lines = re.findall(r"^(\S+) +\[.*?\] +\[.*?\] +\[(.*)\]$", said, flags=re.MULTILINE)
+    output = must(
+        "auth", "can-i", "--list", "--no-headers", f"--as={user}", "--namespace", namespace
+    )
+    lines = re.findall(r"^(\S+) +\[.*?\] +\[.*?\] +\[(.*)\]$", output, flags=re.MULTILINE)
     found: dict[str, frozenset[str]] = {}
     for resource, verbs in lines:
         found[resource] = found.get(resource, frozenset()) | frozenset(verbs.split())

@@ -223,8 +223,8 @@ def test_a_projects_folder_that_reaches_further_is_refused(
 
     def refusal() -> str:
         operation = application("project-sales").get("status", {}).get("operationState", {})
-        said = json.dumps(operation)
-        return said if "is not permitted in project" in said else ""
+        output = json.dumps(operation)
+        return output if "is not permitted in project" in output else ""
 
     wait_until("the refusal", refusal, 120)
     kind, namespace = FOREIGN[what]["kind"], FOREIGN[what]["metadata"].get("namespace", SALES)

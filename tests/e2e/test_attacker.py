@@ -71,9 +71,9 @@ def attempts(platform: Platform) -> Iterator[dict[str, Any]]:
         return found if found in {"Succeeded", "Failed"} else ""
 
     ended = wait_until("the attacker's end", phase, 240)
-    said = must("-n", LAB, "logs", NAME)
-    assert ended == "Succeeded", said
-    yield json.loads(said)
+    output = must("-n", LAB, "logs", NAME)
+    assert ended == "Succeeded", output
+    yield json.loads(output)
     kubectl(*gone)
 
 
@@ -105,6 +105,6 @@ def test_nothing_but_its_scratch_is_written(attempts: dict[str, Any]) -> None:
 
 
 def test_a_step_refuses_the_root_of_another_project(attempts: dict[str, Any]) -> None:
-    code, _, said = attempts["another root"].partition(" ")
-    assert code == "65", said
-    assert "gs://refeed-lab" in said
+    code, _, output = attempts["another root"].partition(" ")
+    assert code == "65", output
+    assert "gs://refeed-lab" in output

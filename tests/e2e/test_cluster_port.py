@@ -126,8 +126,8 @@ def test_a_run_is_started_followed_and_stopped(cluster: Cluster) -> None:
     def phase() -> str:
         found = cluster.workflow(PLACE, name)
         assert found is not None
-        told: str = (found.get("status") or {}).get("phase", "")
-        return told
+        phase: str = (found.get("status") or {}).get("phase", "")
+        return phase
 
     wait(lambda: phase() == "Running", "it never ran")
     labelled = cluster.workflows(PLACE, "run=one,run!=two")

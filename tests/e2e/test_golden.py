@@ -32,13 +32,13 @@ def test_argo_finds_nothing_wrong(case: Case) -> None:
     paths = [str(case.path)]
     if case.kind == "cron-workflow":  # which is linted together with what it starts
         paths.append(str(GOLDEN / "plain.yaml"))
-    said = lint(*paths)
-    assert said.returncode == 0, said.stdout + said.stderr
-    assert "no linting errors found" in said.stdout
+    output = lint(*paths)
+    assert output.returncode == 0, output.stdout + output.stderr
+    assert "no linting errors found" in output.stdout
 
 
 @pytest.mark.parametrize("case", CASES.values(), ids=list(CASES))
 def test_the_api_server_accepts_it(case: Case, projects: None) -> None:
     verb = "create" if case.kind == "workflow" else "apply"  # the first has no name yet
-    said = must(verb, "--dry-run=server", "-f", str(case.path))
-    assert said.strip().endswith("(server dry run)")
+    output = must(verb, "--dry-run=server", "-f", str(case.path))
+    assert output.strip().endswith("(server dry run)")

@@ -173,11 +173,11 @@ def test_split_and_collect_are_killed_twice_each(
     (made,) = workflows_of(name)
     ended = {"Succeeded", "Failed", "Error"}
     wait_until("the end", lambda: workflow(made)["status"].get("phase") in ended, 480)
-    told = google.refeed("status", address.run, "--json")
-    assert told.json["status"] == "finished", told.out
+    status = google.refeed("status", address.run, "--json")
+    assert status.json["status"] == "finished", status.out
     mine = [job for job in jobs(dataflow) or [] if job["id"] not in before]
     assert [job["currentState"] for job in mine] == ["JOB_STATE_DONE"]
-    counts = told.json["counts"]
+    counts = status.json["counts"]
     store = open_store(ProjectLayout("gs://refeed-lab", "lab"), STORE)
     (run,) = store.runs(name)
     partitions = [each.partition_id for each in store.results(name, run.run)]

@@ -143,11 +143,11 @@ def as_account(targets: None, tmp_path_factory: pytest.TempPathFactory) -> Calle
 def assert_forbidden(answer: Answer, account: str, act: str, namespace: str) -> None:
     """Assert that the API server rejected a request for a missing permission."""
     verb, _, resource = act.partition(" ")
-    said = " ".join(answer.err.split())
+    output = " ".join(answer.err.split())
     assert not answer.ok, f"{account} could {act} in {namespace}: {answer.out}"
-    assert "forbidden" in said.lower()
-    assert f'User "{subject(DEMO, account)}" cannot {verb} resource "{resource}"' in said
-    assert f'in the namespace "{namespace}"' in said
+    assert "forbidden" in output.lower()
+    assert f'User "{subject(DEMO, account)}" cannot {verb} resource "{resource}"' in output
+    assert f'in the namespace "{namespace}"' in output
 
 
 def of_anyone(namespace: str) -> dict[str, frozenset[str]]:
@@ -273,7 +273,7 @@ def test_a_workflow_does_not_get_a_privileged_pod_for_its_analyst(as_account: Ca
     try:
         ended = ["--for=jsonpath={.status.phase}=Error", "--timeout=60s"]
         must("wait", "workflow/isolation-privileged", "--namespace", DEMO, *ended)
-        said = must("get", "workflow", "isolation-privileged", "--namespace", DEMO, "-o", "json")
-        assert 'violates PodSecurity "restricted' in json.loads(said)["status"]["message"]
+        output = must("get", "workflow", "isolation-privileged", "--namespace", DEMO, "-o", "json")
+        assert 'violates PodSecurity "restricted' in json.loads(output)["status"]["message"]
     finally:
         must("delete", "workflow", "isolation-privileged", "--namespace", DEMO)

@@ -41,9 +41,9 @@ def names(objects: list[dict[str, Any]], namespace: str) -> set[tuple[str, str]]
 @pytest.mark.parametrize("overlay", OVERLAYS)
 def test_the_api_server_accepts_an_overlay(projects: None, overlay: str) -> None:
     made = build(MANIFESTS / "overlays" / overlay)
-    said = must("apply", "--dry-run=server", "-f", "-", stdin=made)
-    assert len(said.splitlines()) == len(made) > 10
-    assert all(line.endswith("(server dry run)") for line in said.splitlines())
+    output = must("apply", "--dry-run=server", "-f", "-", stdin=made)
+    assert len(output.splitlines()) == len(made) > 10
+    assert all(line.endswith("(server dry run)") for line in output.splitlines())
 
 
 FOLDERS = sorted(
@@ -58,8 +58,8 @@ FOLDERS = sorted(
 def test_the_api_server_accepts_what_argo_cd_brings(projects: None, folder: str) -> None:
     made = build(MANIFESTS / "overlays" / folder)
     if made:  # a project without a spec has no workflows
-        said = must("apply", "--dry-run=server", "-f", "-", stdin=made)
-        assert len(said.splitlines()) == len(made)
+        output = must("apply", "--dry-run=server", "-f", "-", stdin=made)
+        assert len(output.splitlines()) == len(made)
     assert len(made) > 0 or not list((MANIFESTS / "overlays" / folder).glob("*.workflow-*"))
 
 
@@ -69,8 +69,8 @@ def test_the_api_server_accepts_argo_workflows(tmp_path: Path) -> None:
     known = [found for found in made if found["kind"] != "PodMonitoring"]
     assert len(known) == len(made) - 1 > 20
     options = ("--server-side", "--force-conflicts", "--dry-run=server")
-    said = must("apply", *options, "-f", "-", stdin=known)
-    assert len(said.splitlines()) == len(known)
+    output = must("apply", *options, "-f", "-", stdin=known)
+    assert len(output.splitlines()) == len(known)
 
 
 @pytest.mark.parametrize("overlay", OVERLAYS)

@@ -158,12 +158,12 @@ def test_one_poison_partition_among_fifty(platform: Platform, name: str) -> None
     pods = platform.pods(platform.address(spec, result.json["run"]), "train")
     assert sorted({each.class_offset for each in pods}) == [0, 1, 2]
     assert pods[-1].cause == "done"
-    told = metrics()
+    exposed = metrics()
     for status, count in result.json["counts"].items():
         labels = f'experiment="{name}",project="lab",status="{status}"'
-        assert f"argo_workflows_refeed_partitions{{{labels}}} {count}\n" in told
-    assert f'argo_workflows_refeed_run_seconds{{experiment="{name}",project="lab"}}' in told
-    assert f'refeed_pods_ended_total{{cause="memory",experiment="{name}",project="lab"}}' in told
+        assert f"argo_workflows_refeed_partitions{{{labels}}} {count}\n" in exposed
+    assert f'argo_workflows_refeed_run_seconds{{experiment="{name}",project="lab"}}' in exposed
+    assert f'refeed_pods_ended_total{{cause="memory",experiment="{name}",project="lab"}}' in exposed
 
 
 def test_the_controller_is_killed_in_mid_run(platform: Platform, name: str) -> None:

@@ -136,8 +136,8 @@ def test_of_classes_it_is_the_mean_over_indicators_weighted_by_their_variance() 
     dummies, names = np.eye(4)[cells], np.unique(classes)
     y = (classes[:, None] == names).astype(float)
     model = LinearRegression(fit_intercept=False).fit(dummies[half], y[half])
-    told = model.predict(dummies[~half])
-    assert share == pytest.approx(r2_score(y[~half], told, multioutput="variance_weighted"))
+    actual = model.predict(dummies[~half])
+    assert share == pytest.approx(r2_score(y[~half], actual, multioutput="variance_weighted"))
 
 
 @pytest.mark.parametrize("correlation", [0.5, 0.9, 0.99])

@@ -55,10 +55,10 @@ def test_codes_are_in_order_of_value(values: list[Any], names: tuple[str, ...]) 
     assert codes is not None
     assert codes.names == names
     assert frame.features.levels == (names,)
-    told = coded(frame)
-    assert told[: len(values)] == [float(sorted(values).index(value)) for value in values]
-    assert np.isnan(told[-2])
-    assert told[-1] == told[0]
+    actual = coded(frame)
+    assert actual[: len(values)] == [float(sorted(values).index(value)) for value in values]
+    assert np.isnan(actual[-2])
+    assert actual[-1] == actual[0]
 
 
 @settings(max_examples=200, deadline=None)
@@ -71,25 +71,25 @@ def test_rare_levels_are_merged_whatever_the_order(
     levels: list[str], most: int, random: Any
 ) -> None:
     counts = Counter(levels)
-    told = level_codes(counts, pa.string(), most)
+    actual = level_codes(counts, pa.string(), most)
     shuffled = list(levels)
     random.shuffle(shuffled)
-    assert level_codes(Counter(shuffled), pa.string(), most) == told
+    assert level_codes(Counter(shuffled), pa.string(), most) == actual
     ranked = sorted(counts, key=lambda level: (-counts[level], level))
     kept = ranked if len(ranked) <= most else ranked[: most - 1]
-    assert {told.codes[level] for level in kept} == set(range(len(kept)))
-    assert sorted(kept) == list(told.names[: len(kept)])
-    assert {told.codes[level] for level in ranked[len(kept) :]} <= {len(kept)}
-    assert len(told.names) == min(most, len(counts))
-    assert told.code("never seen") == len(told.names)
+    assert {actual.codes[level] for level in kept} == set(range(len(kept)))
+    assert sorted(kept) == list(actual.names[: len(kept)])
+    assert {actual.codes[level] for level in ranked[len(kept) :]} <= {len(kept)}
+    assert len(actual.names) == min(most, len(counts))
+    assert actual.code("never seen") == len(actual.names)
 
 
 def test_merging_is_by_the_partitions_own_counts() -> None:
     frame = frame_with(["a"] * 5 + ["b"] * 3 + ["c"] * 2 + ["d", "e", None], max_levels=3)
     assert frame.features.levels == (("a", "b", OTHER_LEVELS),)
-    told = coded(frame)
-    assert told[:12] == [0] * 5 + [1] * 3 + [2] * 4
-    assert np.isnan(told[12])
+    actual = coded(frame)
+    assert actual[:12] == [0] * 5 + [1] * 3 + [2] * 4
+    assert np.isnan(actual[12])
 
 
 def test_levels_that_the_partition_lacks_have_a_code_that_no_row_has() -> None:

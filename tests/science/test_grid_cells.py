@@ -89,8 +89,8 @@ def test_a_grid_survives_its_json() -> None:
 def test_cells_are_of_the_nearest_value(points: list[int], values: list[float]) -> None:
     ordered = sorted(points)
     grid = FeatureGrid("x", False, tuple(map(str, ordered)), tuple(map(float, ordered)))
-    told = cells(np.array(values, np.float64) / 2, grid)
-    for value, cell in zip(values, told, strict=True):
+    actual = cells(np.array(values, np.float64) / 2, grid)
+    for value, cell in zip(values, actual, strict=True):
         if np.isnan(value):
             assert cell == -1
         else:

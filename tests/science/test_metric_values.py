@@ -91,15 +91,15 @@ def test_each_metric_is_scikit_learns(task: str, name: str) -> None:
     @given(judged(task))
     def check(data: tuple[Floats, Floats, Floats]) -> None:
         target, prediction, weight = data
-        told = named(task, name).score(target, prediction, weight)
-        if told.value is None:
-            assert told.reason in {"one_class", "constant_target"}
+        actual = named(task, name).score(target, prediction, weight)
+        if actual.value is None:
+            assert actual.reason in {"one_class", "constant_target"}
             assert np.var(target) < 1e-12
-            assert told.influence is None
+            assert actual.influence is None
             return
         assume(name != "r2" or np.var(target) > 1e-12)
         expected = sklearn_metric(task, name)(target, prediction, weight)
-        np.testing.assert_allclose(told.value, expected, rtol=1e-9, atol=1e-9)
+        np.testing.assert_allclose(actual.value, expected, rtol=1e-9, atol=1e-9)
 
     check()
 
@@ -116,17 +116,17 @@ def test_each_metric_is_scikit_learns_on_many_rows(task: str, name: str, *, weig
     cuts = {"regression": None, "binary": [0.8], "multiclass": [-0.5, 1.0]}[task]
     target = noisy if cuts is None else np.digitize(noisy, cuts).astype(np.float64)
     weight = rng.uniform(0.1, 4, rows) if weighted else np.ones(rows)
-    told = named(task, name).score(target, prediction, weight).value
-    assert told is not None
+    actual = named(task, name).score(target, prediction, weight).value
+    assert actual is not None
     expected = sklearn_metric(task, name)(target, prediction, weight)
-    np.testing.assert_allclose(told, expected, rtol=1e-9, atol=1e-9)
+    np.testing.assert_allclose(actual, expected, rtol=1e-9, atol=1e-9)
 
 
 def test_certainty_is_clipped_as_scikit_learn_does() -> None:
     target, sure = np.array([0.0, 1.0, 1.0]), np.array([[1.0], [0.0], [1.0]])
-    told = named("binary", "log_loss").score(target, sure, np.ones(3)).value
-    assert told == pytest.approx(sk.log_loss(target, sure[:, 0]), rel=1e-12)
-    assert told is not None
+    actual = named("binary", "log_loss").score(target, sure, np.ones(3)).value
+    assert actual == pytest.approx(sk.log_loss(target, sure[:, 0]), rel=1e-12)
+    assert actual is not None
 
 
 # --- constants -------------------------------------------------------------------------------
@@ -157,11 +157,11 @@ def test_no_other_constant_is_better_on_the_training_rows(task: str, name: str, 
     metric = named(task, name)
 
     def loss(constant: Floats) -> float:
-        told = metric.loss(
+        actual = metric.loss(
             metric.score(target, np.broadcast_to(constant, (rows, len(constant))), weight)
         )
-        assert told.value is not None
-        return told.value
+        assert actual.value is not None
+        return actual.value
 
     best = loss(metric.constant(target, weight, len(CLASSES[task])))
     assert best <= min(loss(rival) for rival in _rivals(task, target)) + 1e-12
@@ -266,8 +266,8 @@ def test_the_pooled_row_is_of_all_held_out_rows(task: str, name: str) -> None:
     held = np.concatenate([fold.held_out for fold in folds])
     target, weight = frame.target[held], frame.weight[held]
     score = sklearn_metric(task, name)
-    told = cell(rows, "value", metric=name, scope="pooled")
-    assert told == pytest.approx(score(target, np.concatenate(predictions), weight), abs=1e-9)
+    actual = cell(rows, "value", metric=name, scope="pooled")
+    assert actual == pytest.approx(score(target, np.concatenate(predictions), weight), abs=1e-9)
     assert cell(rows, "rows", metric=name, scope="pooled") == len(held)
 
 
@@ -288,8 +288,8 @@ def test_constants_that_differ_between_folds_do_not_rank_rows() -> None:
     auc = sk.roc_auc_score(target[held], np.concatenate(predictions)[:, 0])
     assert cell(rows, "constant_value", metric="auc", scope="pooled") == pytest.approx(0.5)
     assert cell(rows, "skill", metric="auc", scope="pooled") == pytest.approx(2 * auc - 1)
-    told = cell(rows, "constant_value", metric="average_precision", scope="pooled")
-    assert told == pytest.approx(target[held].mean())
+    actual = cell(rows, "constant_value", metric="average_precision", scope="pooled")
+    assert actual == pytest.approx(target[held].mean())
 
 
 def test_the_pooled_constant_of_macro_f1_is_of_one_class() -> None:
@@ -303,8 +303,8 @@ def test_the_pooled_constant_of_macro_f1_is_of_one_class() -> None:
     predictions = [np.eye(3)[frame.target[fold.held_out].astype(int)] for fold in folds]
     rows = evaluate(frame, folds, predictions, "multiclass", EvaluateConfig())
     expected = 2 * (1 / 3) / (1 + 1 / 3) / 3
-    told = cell(rows, "constant_value", metric="macro_f1", scope="pooled")
-    assert told == pytest.approx(expected)
+    actual = cell(rows, "constant_value", metric="macro_f1", scope="pooled")
+    assert actual == pytest.approx(expected)
 
 
 # --- what is undefined -----------------------------------------------------------------------

@@ -74,17 +74,17 @@ def test_values_types_names_and_nulls_are_told_apart() -> None:
             (pa.timestamp("us", "UTC"), [moment, None]),
         ]
     ]
-    told = np.concatenate([hashes_of(**{name: cell}) for cell in cells for name in ("x", "y")])
-    assert len(set(told)) == len(told) == 2 * sum(map(len, cells))
+    actual = np.concatenate([hashes_of(**{name: cell}) for cell in cells for name in ("x", "y")])
+    assert len(set(actual)) == len(actual) == 2 * sum(map(len, cells))
 
 
 def test_values_that_change_places_change_the_row() -> None:
-    told = hashes_of(x=pa.array(["a", "b", "a", "b"]), y=pa.array(["b", "a", "a", "b"]))
-    assert len(set(told)) == 4
-    told = hashes_of(x=pa.array([1, 2, 0, 3]), y=pa.array([2, 1, 3, 0]))
-    assert len(set(told)) == 4
-    told = hashes_of(x=pa.array(["ab", "a", ""]), y=pa.array(["", "b", "ab"]))
-    assert len(set(told)) == 3
+    actual = hashes_of(x=pa.array(["a", "b", "a", "b"]), y=pa.array(["b", "a", "a", "b"]))
+    assert len(set(actual)) == 4
+    actual = hashes_of(x=pa.array([1, 2, 0, 3]), y=pa.array([2, 1, 3, 0]))
+    assert len(set(actual)) == 4
+    actual = hashes_of(x=pa.array(["ab", "a", ""]), y=pa.array(["", "b", "ab"]))
+    assert len(set(actual)) == 3
 
 
 @pytest.mark.parametrize("kind", ["integers", "pairs", "strings", "floats"])
@@ -132,8 +132,8 @@ def test_a_flipped_bit_flips_half_of_all_bits(which: str) -> None:
 
 @pytest.mark.parametrize("modulus", [2, 3, 5, 10])
 def test_remainders_and_top_bits_of_small_integers_are_uniform(modulus: int) -> None:
-    told = hashes_of(x=pa.array(np.arange(50_000)))
-    for parts in (told % np.uint64(modulus), told // np.uint64(2**64 // modulus + 1)):
+    actual = hashes_of(x=pa.array(np.arange(50_000)))
+    for parts in (actual % np.uint64(modulus), actual // np.uint64(2**64 // modulus + 1)):
         counts = np.bincount(parts.astype(int), minlength=modulus)
         expected = 50_000 / modulus
         assert ((counts - expected) ** 2 / expected).sum() < 30  # chi-squared, 9 degrees: 1 in 2000
@@ -146,9 +146,9 @@ def test_the_digest_is_of_a_multiset() -> None:
     def content_digest(schema: pa.Schema, hashes: Hashes) -> str:
         return digest_of_sums(schema, [content_sums(hashes)])
 
-    told = content_digest(table.schema, hashes)
-    assert digest_of_sums(table.schema, map(content_sums, (hashes[:1], hashes[1:]))) == told
-    assert content_digest(table.schema, hashes[[2, 0, 1]]) == told
-    assert content_digest(table.schema, hashes[:2]) != told  # a copy counts
-    assert content_digest(table.schema, hashes[[0, 0, 1]]) != told
-    assert content_digest(table.rename_columns(["x", "z"]).schema, hashes) != told
+    actual = content_digest(table.schema, hashes)
+    assert digest_of_sums(table.schema, map(content_sums, (hashes[:1], hashes[1:]))) == actual
+    assert content_digest(table.schema, hashes[[2, 0, 1]]) == actual
+    assert content_digest(table.schema, hashes[:2]) != actual  # a copy counts
+    assert content_digest(table.schema, hashes[[0, 0, 1]]) != actual
+    assert content_digest(table.rename_columns(["x", "z"]).schema, hashes) != actual

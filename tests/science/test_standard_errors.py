@@ -29,15 +29,15 @@ WITH_ERROR = [
 
 def test_of_a_mean_it_is_the_textbook_one() -> None:
     losses = np.random.default_rng(0).gamma(1.0, size=50)
-    told = standard_error(mean(losses, np.ones(50)), labels(np.arange(50)))
-    assert told == pytest.approx(losses.std(ddof=1) / np.sqrt(50), rel=1e-12)
+    actual = standard_error(mean(losses, np.ones(50)), labels(np.arange(50)))
+    assert actual == pytest.approx(losses.std(ddof=1) / np.sqrt(50), rel=1e-12)
 
 
 def test_of_a_mean_of_equal_groups_it_is_that_of_the_group_means() -> None:
     losses = np.random.default_rng(0).gamma(1.0, size=60)
-    told = standard_error(mean(losses, np.ones(60)), labels(np.arange(60) // 4))
+    actual = standard_error(mean(losses, np.ones(60)), labels(np.arange(60) // 4))
     means = losses.reshape(15, 4).mean(axis=1)
-    assert told == pytest.approx(means.std(ddof=1) / np.sqrt(15), rel=1e-12)
+    assert actual == pytest.approx(means.std(ddof=1) / np.sqrt(15), rel=1e-12)
 
 
 def test_copies_of_rows_change_nothing_if_they_are_groups() -> None:
@@ -53,8 +53,8 @@ def test_of_a_weighted_mean_it_is_that_of_a_ratio() -> None:
     losses, weight = rng.gamma(1.0, size=40), rng.gamma(1.0, size=40)
     residuals = weight * (losses - np.average(losses, weights=weight))
     expected = residuals.std(ddof=1) / np.sqrt(40) / weight.mean()
-    told = standard_error(mean(losses, weight), labels(np.arange(40)))
-    assert told == pytest.approx(expected, rel=1e-12)
+    actual = standard_error(mean(losses, weight), labels(np.arange(40)))
+    assert actual == pytest.approx(expected, rel=1e-12)
 
 
 def test_the_scale_of_the_weights_changes_nothing() -> None:
@@ -104,8 +104,8 @@ def test_of_the_auc_it_is_delongs(digits: int) -> None:
     target = (rng.random(2000) < 0.2).astype(np.float64)
     score = (rng.normal(size=2000) + target).round(digits)
     auc = metrics_of("binary", 0.5)[2].score(target, score[:, None], np.ones(2000))
-    told = standard_error(auc, labels(np.arange(2000)))
-    assert told == pytest.approx(delong(score[target > 0], score[target == 0]), rel=2e-3)
+    actual = standard_error(auc, labels(np.arange(2000)))
+    assert actual == pytest.approx(delong(score[target > 0], score[target == 0]), rel=2e-3)
 
 
 # --- the bootstrap ---------------------------------------------------------------------------
@@ -158,14 +158,14 @@ def test_it_agrees_with_the_cluster_bootstrap(task: str, metric: Metric) -> None
     rng = np.random.default_rng(5)
     groups, per, draws = 250, 5, 1200
     part = sample(task, groups, rng, per)
-    told = np.array([standard_error(e, part.groups) for e in estimates(metric, part)], np.float64)
+    actual = np.array([standard_error(e, part.groups) for e in estimates(metric, part)], np.float64)
     redrawn = []
     for _ in range(draws):
         chosen = rng.integers(groups, size=groups)
         rows = (chosen[:, None] * per + np.arange(per)).ravel()
         redrawn.append([each.value for each in estimates(metric, take(part, rows))])
     # The bootstrap's own error is 1 / sqrt(2 * draws), 2 %.
-    np.testing.assert_allclose(told, np.array(redrawn, np.float64).std(axis=0, ddof=1), rtol=0.08)
+    np.testing.assert_allclose(actual, np.array(redrawn, np.float64).std(axis=0, ddof=1), rtol=0.08)
 
 
 # --- coverage --------------------------------------------------------------------------------
@@ -249,7 +249,7 @@ def test_evaluate_reports_these_numbers(task: str) -> None:
     folds = [Fold(rows[rows % 10 >= 5], rows[rows % 10 < 5])]
     folds.append(Fold(folds[0].held_out, folds[0].train))
     predictions = [part.prediction[fold.held_out] for fold in folds]
-    told = evaluate(frame, folds, predictions, task, EvaluateConfig())
+    actual = evaluate(frame, folds, predictions, task, EvaluateConfig())
     metric, held = metrics_of(task, 0.5)[0], folds[0].held_out
     train = folds[0].train
     constant = metric.constant(part.target[train], part.weight[train], len(CLASSES[task]))
@@ -262,7 +262,7 @@ def test_evaluate_reports_these_numbers(task: str) -> None:
     reach = stats.t.ppf(0.95, 29) * error
     where = {"metric": metric.name, "scope": "fold", "fold": 0}
     expected = standard_error(value, frame.groups[held])
-    assert cell(told, "standard_error", **where) == pytest.approx(expected)
-    assert cell(told, "skill_standard_error", **where) == pytest.approx(error)
-    assert cell(told, "skill_low", **where) == pytest.approx(skill.value - reach)
-    assert cell(told, "skill_high", **where) == pytest.approx(skill.value + reach)
+    assert cell(actual, "standard_error", **where) == pytest.approx(expected)
+    assert cell(actual, "skill_standard_error", **where) == pytest.approx(error)
+    assert cell(actual, "skill_low", **where) == pytest.approx(skill.value - reach)
+    assert cell(actual, "skill_high", **where) == pytest.approx(skill.value + reach)

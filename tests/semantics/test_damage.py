@@ -149,5 +149,5 @@ def test_unexpected_error_has_exit_code_70_and_no_traceback(lab: Workspace) -> N
     assert "Unexpected error: ZeroDivisionError" in done.stderr
     assert "Traceback" not in done.stderr
     environment = {**os.environ, "REFEED_DEBUG": "1"}
-    told = subprocess.run(arguments, capture_output=True, text=True, check=False, env=environment)
-    assert "Traceback" in told.stderr
+    done = subprocess.run(arguments, capture_output=True, text=True, check=False, env=environment)
+    assert "Traceback" in done.stderr

@@ -57,11 +57,11 @@ def start(done: RunSummary, uri: str) -> tuple[ForkServerProcess, Connection]:
     return process, ours
 
 
-def finish(process: ForkServerProcess, told: Connection) -> float:
+def finish(process: ForkServerProcess, messages: Connection) -> float:
     """Wait for a collect; the seconds for which it wrote."""
-    assert told.recv() == "begun"
+    assert messages.recv() == "begun"
     began = time.monotonic()
-    assert told.recv() == "ended"
+    assert messages.recv() == "ended"
     seconds = time.monotonic() - began
     process.join(60)
     assert process.exitcode == 0
@@ -111,8 +111,8 @@ def test_killed_while_it_writes(done: RunSummary, firestore: str) -> None:
 
 def kill(done: RunSummary, uri: str, after: float) -> bool:
     """Kill a collect some seconds after it has begun to write; whether it was still at work."""
-    process, told = start(done, uri)
-    assert told.recv() == "begun"
+    process, messages = start(done, uri)
+    assert messages.recv() == "begun"
     time.sleep(after)
     process.kill()
     process.join(60)

@@ -52,8 +52,8 @@ def computed(lab: Workspace, name: str, environment: dict[str, str], **changes: 
     """The tables of a run."""
     spec = lab.write_spec(output=name, explain__rows=200, **changes)
     main = "from workflows.cli.app import main; main()"
-    told = in_shell(["-c", main, "run", str(spec), "--json"], environment)
-    return lab.tables(json.loads(told)["folder"])
+    found = in_shell(["-c", main, "run", str(spec), "--json"], environment)
+    return lab.tables(json.loads(found)["folder"])
 
 
 @pytest.mark.skipif(not portable_cpu_env(), reason="this processor has no AVX2, so nothing to pin")
@@ -106,7 +106,7 @@ def test_another_architecture_keeps_its_choice(tmp_path: Path) -> None:
 def test_differences_are_told_by_table_and_line() -> None:
     ours = Tables({"a.csv": b"x\n1\n2", "b.csv": b"same", "c.csv": b""})
     theirs = Tables({"a.csv": b"x\n1\n3", "b.csv": b"same", "d.csv": b""})
-    told = differences(ours, theirs)
-    assert told == ["a.csv: line 3: b'2' != b'3'", "c.csv: only left", "d.csv: only right"]
+    found = differences(ours, theirs)
+    assert found == ["a.csv: line 3: b'2' != b'3'", "c.csv: only left", "d.csv: only right"]
     assert ours != theirs
     assert ours == Tables(dict(ours))

@@ -139,9 +139,9 @@ def test_a_run_ends_right_whatever_breaks(
             f"dataset.billing={PROJECT}",
         )
     assert done.returncode == 0, done.stderr
-    told = json.loads(done.stdout)
-    assert tables_in(gcs_endpoint, told["folder"], monkeypatch) == expected
-    check_store(firestore, f"firestore://{name}", told, monkeypatch)
+    summary = json.loads(done.stdout)
+    assert tables_in(gcs_endpoint, summary["folder"], monkeypatch) == expected
+    check_store(firestore, f"firestore://{name}", summary, monkeypatch)
     for each in services:
         assert each.faults.done.total() > 0, each.name
     storage = services[0].faults.done
@@ -151,7 +151,7 @@ def test_a_run_ends_right_whatever_breaks(
 
 
 def check_store(
-    address: str, store: str, told: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+    address: str, store: str, summary: dict[str, Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Firestore has each partition once."""
     monkeypatch.setenv("FIRESTORE_EMULATOR_HOST", address)
@@ -178,11 +178,11 @@ def test_a_service_that_is_gone_for_good_and_comes_back(
         while faults.done.total() < 400:
             assert process.poll() is None, process.stderr.read() if process.stderr else ""
         faults.gone = True
-        _, said = process.communicate(timeout=240)
-        assert process.returncode == 75, said
-        assert "Cloud Storage cannot be reached for 'gs://" in said
-        assert "Run again to resume" in said
-        assert "Traceback" not in said
+        _, output = process.communicate(timeout=240)
+        assert process.returncode == 75, output
+        assert "Cloud Storage cannot be reached for 'gs://" in output
+        assert "Run again to resume" in output
+        assert "Traceback" not in output
         faults.gone = False
         done = run_with(lab, {"STORAGE_EMULATOR_HOST": url}, output)
     assert done.returncode == 0, done.stderr

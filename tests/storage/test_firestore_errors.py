@@ -96,8 +96,10 @@ def test_missing_role_is_named(name: str, monkeypatch: pytest.MonkeyPatch) -> No
 
 
 def test_disabled_api_has_enable_hint(monkeypatch: pytest.MonkeyPatch) -> None:
-    told = "Cloud Firestore API has not been used in project acme-refeed before or it is disabled."
-    with refusing(StatusCode.PERMISSION_DENIED, told) as address:
+    message = (
+        "Cloud Firestore API has not been used in project acme-refeed before or it is disabled."
+    )
+    with refusing(StatusCode.PERMISSION_DENIED, message) as address:
         monkeypatch.setenv("FIRESTORE_EMULATOR_HOST", address)
         error = failure("put")
     assert "gcloud services enable firestore.googleapis.com --project=acme-refeed" in error.hint
@@ -105,11 +107,11 @@ def test_disabled_api_has_enable_hint(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.parametrize("name", ["put", "runs"])
 def test_missing_database(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    told = "The database demo does not exist for project acme-refeed."
-    with refusing(StatusCode.NOT_FOUND, told) as address:
+    message = "The database demo does not exist for project acme-refeed."
+    with refusing(StatusCode.NOT_FOUND, message) as address:
         monkeypatch.setenv("FIRESTORE_EMULATOR_HOST", address)
         error = failure(name)
-    assert told.rstrip(".") in error.message
+    assert message.rstrip(".") in error.message
     assert "gcloud firestore databases create" in error.hint
     assert "--database='demo' --project=acme-refeed" in error.hint
 

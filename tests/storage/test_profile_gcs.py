@@ -17,8 +17,8 @@ def test_profile_is_equal_in_a_bucket(gcs: str, lab: Workspace) -> None:
     near = load_spec(lab.write_spec())
     there, here = profile(far), profile(near)
     places = {"folder", "page"}
-    told = [{k: v for k, v in asdict(each).items() if k not in places} for each in (there, here)]
-    assert told[0] == told[1]
+    found = [{k: v for k, v in asdict(each).items() if k not in places} for each in (there, here)]
+    assert found[0] == found[1]
     assert there.page == f"{gcs}/runs/lab/datasets/{there.dataset}/statistics/profile.html"
     assert storage_for(gcs).read(there.page) == Path(here.page).read_bytes()
     files = write_tfdv(far, there.dataset, f"{gcs}/tfdv")

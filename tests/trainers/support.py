@@ -71,9 +71,9 @@ def brute_curves(
     return Trainer.response_curves(trainer, model, features, column, points)
 
 
-def assert_exact(told: Any, expected: Any) -> None:
+def assert_exact(actual: Any, expected: Any) -> None:
     """Equal but for rounding."""
-    np.testing.assert_allclose(told, expected, rtol=1e-9, atol=1e-9)
+    np.testing.assert_allclose(actual, expected, rtol=1e-9, atol=1e-9)
 
 
 def run_python(code: str) -> str:

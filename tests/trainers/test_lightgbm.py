@@ -50,8 +50,14 @@ def all_outputs(trainer: LightGBMTrainer, model: LightGBMModel, features: Featur
         trainer.response_curves(model, features, column, points_of(features, column))
         for column in columns
     ]
-    told = [trainer.predict(model, features), shap.values, shap.base, trainer.gain(model), *curved]
-    return [np.asarray(each).tobytes() for each in told]
+    actual = [
+        trainer.predict(model, features),
+        shap.values,
+        shap.base,
+        trainer.gain(model),
+        *curved,
+    ]
+    return [np.asarray(each).tobytes() for each in actual]
 
 
 # Partial dependence
@@ -74,8 +80,8 @@ class _Regressor(RegressorMixin, BaseEstimator):  # type: ignore[misc]
 
 class _Classifier(ClassifierMixin, _Regressor):  # type: ignore[misc]
     def predict_proba(self, values: Floats) -> Floats:
-        told = np.asarray(self.booster_.predict(values, num_threads=1))
-        return np.column_stack([1 - told, told]) if told.ndim == 1 else told
+        actual = np.asarray(self.booster_.predict(values, num_threads=1))
+        return np.column_stack([1 - actual, actual]) if actual.ndim == 1 else actual
 
     def decision_function(self, values: Floats) -> Floats:
         return np.asarray(self.booster_.predict(values, raw_score=True, num_threads=1))
@@ -118,8 +124,8 @@ def test_mean_curves_are_sklearns_partial_dependence(
             response_method=scale,
         )["average"]
         raw = trainer.response_curves(model, data.features, column, points)
-        told = probabilities(raw) if scale == "predict_proba" else raw
-        assert_exact(told.mean(axis=0).T, expected)
+        actual = probabilities(raw) if scale == "predict_proba" else raw
+        assert_exact(actual.mean(axis=0).T, expected)
     assert model.booster.num_trees() > 0
     assert np.ptp(expected) > 0  # the case is not trivial
 
@@ -165,9 +171,9 @@ def test_curves_are_predictions_row_by_row(
     model = trainer.fit(data)
     for column, levels in enumerate(data.features.levels):
         points = np.array(extra) if levels is None else points_of(data.features, column)
-        told = trainer.response_curves(model, data.features, column, points)
+        actual = trainer.response_curves(model, data.features, column, points)
         expected = brute_curves(trainer, model, data.features, column, points)
-        assert_exact(told, expected)
+        assert_exact(actual, expected)
 
 
 @pytest.mark.parametrize("options", [{"zero_as_missing": True}, {"use_missing": False}, {}])
@@ -181,9 +187,9 @@ def test_curves_follow_each_meaning_of_missing(options: dict[str, bool]) -> None
     trainer, model = trainer_of(), LightGBMModel(text)
     for column in range(4):
         points = points_of(data.features, column)
-        told = trainer.response_curves(model, data.features, column, points)
+        actual = trainer.response_curves(model, data.features, column, points)
         expected = brute_curves(trainer, model, data.features, column, points)
-        assert_exact(told, expected)
+        assert_exact(actual, expected)
     kinds = {bits >> 2 & 3 for bits in _decision_types(text) if not bits & 1}
     assert kinds == {"zero_as_missing": {1}, "use_missing": {0}}.get(next(iter(options), ""), {2})
 
@@ -205,9 +211,9 @@ def test_sets_of_many_levels() -> None:
     assert model.forest.splits.members.shape[1] > 64
     for column in range(2):
         points = points_of(features, column)
-        told = trainer.response_curves(model, features, column, points)
+        actual = trainer.response_curves(model, features, column, points)
         expected = brute_curves(trainer, model, features, column, points)
-        assert_exact(told, expected)
+        assert_exact(actual, expected)
 
 
 def _chain(depth: int) -> str:
@@ -245,9 +251,9 @@ def test_trees_deeper_than_a_machine_word() -> None:
     assert np.ptp(trainer.predict(model, features)) > 1000
     for column in range(3):
         points = np.linspace(0, 1.1, 40)
-        told = trainer.response_curves(model, features, column, points)
+        actual = trainer.response_curves(model, features, column, points)
         expected = brute_curves(trainer, model, features, column, points)
-        assert_exact(told, expected)
+        assert_exact(actual, expected)
 
 
 def test_curves_do_not_depend_on_the_blocks(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -261,8 +267,8 @@ def test_curves_do_not_depend_on_the_blocks(monkeypatch: pytest.MonkeyPatch) -> 
         monkeypatch.setattr(curves, "_KEPT_BYTES", kept)
         again = data.features.take(slice(None))
         for _ in range(2):
-            told = trainer.response_curves(model, again, 0, points)
-            assert_exact(told, whole)
+            actual = trainer.response_curves(model, again, 0, points)
+            assert_exact(actual, whole)
 
 
 def test_other_rows_get_other_curves() -> None:
@@ -272,8 +278,8 @@ def test_other_rows_get_other_curves() -> None:
     points = np.array([0.5])
     trainer.response_curves(model, data.features, 0, points)
     half = data.features.take(np.arange(100) * 2)
-    told = trainer.response_curves(model, half, 0, points)
-    assert_exact(told, brute_curves(trainer, model, half, 0, points))
+    actual = trainer.response_curves(model, half, 0, points)
+    assert_exact(actual, brute_curves(trainer, model, half, 0, points))
 
 
 # SHAP values
@@ -343,15 +349,15 @@ def test_shap_values_are_shapley_values(task: Task) -> None:
     model = trainer.fit(data)
     rows = data.features.take(slice(12))
     rows.values[-1] = [np.nan, np.nan, np.nan, 5]  # the last one: a level never seen
-    told = trainer.shap_values(model, rows)
+    actual = trainer.shap_values(model, rows)
     outputs = data.outputs
     trees = model.booster.dump_model()["tree_info"]
     assert any("==" in str(tree) for tree in trees)
     for output in range(outputs):
         for row in range(12):
             phi, base = _exact_shapley(trees[output::outputs], rows.values[row])
-            assert_exact(told.values[row, :, output], phi)
-            assert_exact(told.base[output], base)
+            assert_exact(actual.values[row, :, output], phi)
+            assert_exact(actual.base[output], base)
 
 
 @settings(max_examples=100, deadline=None)
@@ -362,8 +368,8 @@ def test_shap_values_from_tables_are_lightgbms(
     trainer, data = fitted
     model = trainer.fit(data)
     values = data.features.values
-    told = model.booster.predict(values, pred_contrib=True, num_threads=1)
-    expected = np.asarray(told).reshape(len(values), data.outputs, 4).transpose(0, 2, 1)
+    actual = model.booster.predict(values, pred_contrib=True, num_threads=1)
+    expected = np.asarray(actual).reshape(len(values), data.outputs, 4).transpose(0, 2, 1)
     assert_exact(model.shapley.values(values), expected[:, :3])
     assert_exact(model.shapley.base(), expected[0, 3])
 
@@ -386,9 +392,9 @@ def test_shap_values_add_up_to_the_raw_score(task: Task) -> None:
     data = mixed_data(task, rows=300)
     trainer = trainer_of(num_leaves=40)
     model = trainer.fit(data)
-    told = trainer.shap_values(model, data.features)
-    assert told.values.shape == (300, 4, data.outputs)
-    total = told.values.sum(axis=1) + told.base
+    actual = trainer.shap_values(model, data.features)
+    assert actual.values.shape == (300, 4, data.outputs)
+    total = actual.values.sum(axis=1) + actual.base
     assert_exact(total, trainer.predict(model, data.features))
 
 
@@ -539,9 +545,9 @@ def test_awkward_data_is_fitted_in_silence(
     assert_exact(shap.values.sum(axis=1) + shap.base, scores)
     points = np.array([0.0, 7.0, np.nan])
     for column in range(data.features.values.shape[1]):
-        told = trainer.response_curves(model, data.features, column, points)
+        actual = trainer.response_curves(model, data.features, column, points)
         expected = brute_curves(trainer, model, data.features, column, points)
-        assert_exact(told, expected)
+        assert_exact(actual, expected)
     assert capfd.readouterr() == ("", "")
 
 

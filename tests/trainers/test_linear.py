@@ -65,7 +65,7 @@ def odd_counts(data: TrainingData) -> TrainingData:
 def test_regression_is_sklearns(l1_ratio: float) -> None:
     data = odd_counts(mixed_data("regression"))
     trainer = trainer_of(alpha=0.05, l1_ratio=l1_ratio, tol=1e-9)
-    told = trainer.predict(trainer.fit(data), data.features)[:, 0]
+    actual = trainer.predict(trainer.fit(data), data.features)[:, 0]
     terms, scale = sklearn_terms(data.features.values), data.target.std()
     # alpha is for a target of unit variance; scikit-learn's ElasticNet takes means, Ridge sums.
     solver = (
@@ -74,7 +74,7 @@ def test_regression_is_sklearns(l1_ratio: float) -> None:
         else Ridge(alpha=0.05 * len(terms))
     )
     expected = solver.fit(terms, data.target / scale).predict(terms) * scale
-    np.testing.assert_allclose(told, expected, rtol=1e-6, atol=1e-6)
+    np.testing.assert_allclose(actual, expected, rtol=1e-6, atol=1e-6)
 
 
 @pytest.mark.parametrize("l1_ratio", [0.0, 0.4])
@@ -85,13 +85,13 @@ def test_probabilities_are_sklearns(task: Task, l1_ratio: float) -> None:
     raw = trainer.predict(trainer.fit(data), data.features)
     if task == "binary":
         raw = np.column_stack([np.zeros(len(raw)), raw])
-    told = np.exp(raw) / np.exp(raw).sum(axis=1, keepdims=True)
+    actual = np.exp(raw) / np.exp(raw).sum(axis=1, keepdims=True)
     terms = sklearn_terms(data.features.values)
     solver = LogisticRegression(
         C=1 / (0.05 * len(terms)), l1_ratio=l1_ratio, solver="saga", tol=1e-8, max_iter=100_000
     )
     expected = solver.fit(terms, data.target).predict_proba(terms)
-    np.testing.assert_allclose(told, expected, rtol=1e-4, atol=1e-5)
+    np.testing.assert_allclose(actual, expected, rtol=1e-4, atol=1e-5)
 
 
 @pytest.mark.parametrize("l1_ratio", [0.0, 0.5])
@@ -103,11 +103,11 @@ def test_a_weight_of_two_is_a_row_twice(task: Task, l1_ratio: float) -> None:
     repeated = replace(data, features=data.features.take(twice), target=data.target[twice])
     weighted = replace(data, weight=weight.astype(np.float64))
     trainer = trainer_of(l1_ratio=l1_ratio, tol=1e-9)
-    told, expected = (
+    actual, expected = (
         trainer.predict(trainer.fit(each), data.features) for each in (weighted, repeated)
     )
-    np.testing.assert_allclose(told, expected, rtol=1e-4, atol=1e-4)
-    assert not np.allclose(told, trainer.predict(trainer.fit(data), data.features), atol=1e-2)
+    np.testing.assert_allclose(actual, expected, rtol=1e-4, atol=1e-4)
+    assert not np.allclose(actual, trainer.predict(trainer.fit(data), data.features), atol=1e-2)
 
 
 @pytest.mark.parametrize("task", TASKS)
@@ -118,15 +118,15 @@ def test_alpha_means_the_same_for_more_rows_and_other_units(task: Task) -> None:
     unit = 1000.0 if task == "regression" else 1.0
     more = replace(more, target=more.target * unit)
     trainer = trainer_of(alpha=0.3)
-    told, expected = (trainer.predict(trainer.fit(each), data.features) for each in (more, data))
-    np.testing.assert_allclose(told / unit, expected, rtol=1e-4, atol=1e-4)
+    actual, expected = (trainer.predict(trainer.fit(each), data.features) for each in (more, data))
+    np.testing.assert_allclose(actual / unit, expected, rtol=1e-4, atol=1e-4)
 
 
 def test_lasso_of_alpha_one_is_a_constant() -> None:
     data = mixed_data("regression")
     trainer = trainer_of(alpha=1.0, l1_ratio=1.0)
-    told = trainer.predict(trainer.fit(data), data.features)
-    assert_exact(told, data.target.mean())
+    actual = trainer.predict(trainer.fit(data), data.features)
+    assert_exact(actual, data.target.mean())
 
 
 # Explanations
@@ -137,7 +137,7 @@ def test_shap_values_are_those_of_shap(task: Task) -> None:
     data = mixed_data(task)
     trainer = trainer_of()
     model = trainer.fit(data)
-    told = trainer.shap_values(model, data.features)
+    actual = trainer.shap_values(model, data.features)
     train = model.encoding.encode(data.features.values)
     explainer = shap.LinearExplainer(
         (model.coefficients.T, model.intercept), shap.maskers.Independent(train, len(train))
@@ -148,11 +148,11 @@ def test_shap_values_are_those_of_shap(task: Task) -> None:
     expected = np.zeros((200, 4, data.outputs))
     for term, owner in enumerate(owners):
         expected[:, owner] += terms[:, term]
-    assert_exact(told.values, expected)
-    assert_exact(told.base, np.ravel(explainer.expected_value))
-    total = told.values.sum(axis=1) + told.base
+    assert_exact(actual.values, expected)
+    assert_exact(actual.base, np.ravel(explainer.expected_value))
+    total = actual.values.sum(axis=1) + actual.base
     assert_exact(total, trainer.predict(model, data.features))
-    assert_exact(told.base, trainer.predict(model, data.features).mean(axis=0))
+    assert_exact(actual.base, trainer.predict(model, data.features).mean(axis=0))
 
 
 @settings(max_examples=25, deadline=None)
@@ -164,9 +164,9 @@ def test_curves_are_predictions_row_by_row(task: Task, seed: int, rows: int) -> 
     for column in range(4):
         points = points_of(data.features, column)
         points = points[np.isnan(points) | (np.abs(points) < 1e9)]
-        told = trainer.response_curves(model, data.features, column, points)
+        actual = trainer.response_curves(model, data.features, column, points)
         expected = brute_curves(trainer, model, data.features, column, points)
-        assert_exact(told, expected)
+        assert_exact(actual, expected)
 
 
 def test_missing_and_unseen_values() -> None:
@@ -204,10 +204,10 @@ def test_absent_classes_get_less_than_half_a_row(task: Task, present: list[int])
     assert raw.shape == (200, data.outputs)
     if task == "binary":
         raw = np.column_stack([np.zeros(200), raw])
-    told = np.exp(raw) / np.exp(raw).sum(axis=1, keepdims=True)
+    actual = np.exp(raw) / np.exp(raw).sum(axis=1, keepdims=True)
     absent = [c for c in range(len(CLASSES[task])) if c not in present]
-    assert told[:, absent].max() <= 0.5 / 200
-    assert told[:, absent].min() > 0
+    assert actual[:, absent].max() <= 0.5 / 200
+    assert actual[:, absent].min() > 0
 
 
 def test_a_class_without_weight_is_absent() -> None:
