@@ -106,7 +106,7 @@ def test_the_report_of_an_old_run_is_made_again(old: FakeProject) -> None:
     assert refeed("report", STOPPED).exit_code != 0
 
 
-def test_a_stopped_run_is_retried_and_ends_like_one_that_was_not_stopped(
+def test_stopped_run_is_retried_to_the_same_tables(
     old: FakeProject, server: str, pretend: Pretend, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     run = f"lab/runs/trial/{STOPPED}"

@@ -109,9 +109,7 @@ def test_a_stopped_run_is_listed_and_has_no_report_yet(old_root: Unpack) -> None
     assert refused.exit_code != 0
 
 
-def test_a_stopped_run_is_resumed_and_ends_like_one_that_was_not_stopped(
-    old_root: Unpack, pretend: Pretend
-) -> None:
+def test_stopped_run_is_resumed_to_the_same_tables(old_root: Unpack, pretend: Pretend) -> None:
     root = old_root("stopped")
     spec, run = root / "lightgbm.yaml", run_folder(root, "old-lightgbm")
     same_libraries = pretend(versions_of(run))

@@ -128,7 +128,7 @@ def test_the_overlay_is_synced_and_healthy(git: Repository) -> None:
         ("rolebinding", "refeed-executor", {"subjects": []}, "subjects"),
     ],
 )
-def test_what_somebody_changed_by_hand_is_healed(
+def test_manual_changes_are_reverted(
     kind: str, name: str, patch: dict[str, Any], path: str, sales: ProjectFolder
 ) -> None:
     before = get(kind, name, SALES)[path]
@@ -136,7 +136,7 @@ def test_what_somebody_changed_by_hand_is_healed(
     wait_until("it as before", lambda: get(kind, name, SALES).get(path) == before, 60)
 
 
-def test_a_project_that_git_made_runs_an_experiment(
+def test_project_created_from_git_runs_an_experiment(
     sales: ProjectFolder, platform: Platform, flights: Path
 ) -> None:
     """Start a run from the deployed template, as Argo's UI does."""
@@ -165,7 +165,7 @@ def test_a_project_that_git_made_runs_an_experiment(
     assert storage_for(ROOT).exists(f"{folder}/report.html")
 
 
-def test_a_changed_spec_arrives_as_a_changed_template(
+def test_changed_spec_updates_the_template(
     git: Repository, sales: ProjectFolder, endpoint: str
 ) -> None:
     before = get("workflowtemplate", "flights", SALES)["metadata"]["labels"]["refeed/spec"]
@@ -208,7 +208,7 @@ FOREIGN: dict[str, dict[str, Any]] = {
 
 
 @pytest.mark.parametrize("what", FOREIGN)
-def test_a_projects_folder_that_reaches_further_is_refused(
+def test_project_folder_with_foreign_objects_is_rejected(
     what: str, git: Repository, sales: ProjectFolder
 ) -> None:
     """Another namespace, something of the whole cluster, a right: whatever its analysts merge."""
@@ -235,9 +235,7 @@ def test_a_projects_folder_that_reaches_further_is_refused(
     settled("project-sales")
 
 
-def test_a_project_that_is_removed_goes_and_its_data_stay(
-    git: Repository, sales: ProjectFolder
-) -> None:
+def test_removed_project_is_pruned_and_its_data_stay(git: Repository, sales: ProjectFolder) -> None:
     shutil.rmtree(sales.path)
     git.push("No more sales")
     wait_until("the end of both", lambda: not any(application(name) for name in OURS), 180)

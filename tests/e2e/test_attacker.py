@@ -77,7 +77,7 @@ def attempts(platform: Platform) -> Iterator[dict[str, Any]]:
     kubectl(*gone)
 
 
-def test_it_has_no_token(attempts: dict[str, Any]) -> None:
+def test_pod_has_no_token(attempts: dict[str, Any]) -> None:
     assert attempts["tokens"] == []
 
 
@@ -85,26 +85,26 @@ def test_it_has_no_token(attempts: dict[str, Any]) -> None:
     "attempt",
     ["secrets of another", "workflows of another", "logs of another", "pods there"],
 )
-def test_another_project_is_closed(attempt: str, attempts: dict[str, Any]) -> None:
+def test_other_projects_are_unreachable(attempt: str, attempts: dict[str, Any]) -> None:
     assert attempts[attempt] in REFUSED
 
 
 @pytest.mark.parametrize("attempt", ["own secrets", "own workflows", "pods here", "nodes"])
-def test_the_api_server_answers_nothing(attempt: str, attempts: dict[str, Any]) -> None:
+def test_api_server_is_unreachable(attempt: str, attempts: dict[str, Any]) -> None:
     assert attempts[attempt] in REFUSED
 
 
-def test_the_metadata_server_is_not_reached(attempts: dict[str, Any]) -> None:
+def test_metadata_server_is_unreachable(attempts: dict[str, Any]) -> None:
     assert attempts["metadata"] != "connected"
 
 
-def test_nothing_but_its_scratch_is_written(attempts: dict[str, Any]) -> None:
+def test_only_scratch_is_writable(attempts: dict[str, Any]) -> None:
     assert attempts["root file system"] in {"OSError", "PermissionError"}
     assert attempts["image"] in {"OSError", "PermissionError"}
     assert attempts["root"] == "PermissionError"
 
 
-def test_a_step_refuses_the_root_of_another_project(attempts: dict[str, Any]) -> None:
+def test_step_rejects_the_root_of_another_project(attempts: dict[str, Any]) -> None:
     code, _, output = attempts["another root"].partition(" ")
     assert code == "65", output
     assert "gs://refeed-lab" in output

@@ -143,14 +143,14 @@ def test_a_run_is_started_followed_and_stopped(cluster: Cluster) -> None:
         cluster.stop(PLACE, name)
 
 
-def test_one_name_is_one_run(cluster: Cluster) -> None:
+def test_taken_name_is_rejected(cluster: Cluster) -> None:
     remove("workflow", "taken")
     cluster.create(manifest("Workflow", "taken"))
     with pytest.raises(TerminalError, match=r"'taken'.*already exists"):
         cluster.create(manifest("Workflow", "taken"))
 
 
-def test_what_the_cluster_does_not_accept(cluster: Cluster) -> None:
+def test_invalid_object_is_rejected(cluster: Cluster) -> None:
     with pytest.raises(TerminalError, match="lowercase RFC 1123"):
         cluster.create(manifest("Workflow", "Not_A_Name"))
     bad = manifest("WorkflowTemplate", "bad")
@@ -161,7 +161,7 @@ def test_what_the_cluster_does_not_accept(cluster: Cluster) -> None:
         cluster.workflows(PLACE, "a===b,,")
 
 
-def test_a_namespace_that_is_not_there(cluster: Cluster) -> None:
+def test_missing_namespace_is_reported(cluster: Cluster) -> None:
     acts: list[Callable[[], object]] = [
         lambda: cluster.create(manifest("Workflow", "w", "nowhere-at-all")),
         lambda: cluster.apply(manifest("WorkflowTemplate", "w", "nowhere-at-all")),
@@ -173,7 +173,7 @@ def test_a_namespace_that_is_not_there(cluster: Cluster) -> None:
     assert cluster.workflows("nowhere-at-all", "") == []
 
 
-def test_a_cluster_without_argo(monkeypatch: pytest.MonkeyPatch, place: str) -> None:
+def test_cluster_without_argo_is_reported(monkeypatch: pytest.MonkeyPatch, place: str) -> None:
     monkeypatch.setattr(kubernetes_api, "GROUP", "not-installed.example")
     bare = connect(WAYS["kubernetes"])
     acts: list[Callable[[], object]] = [
@@ -249,7 +249,7 @@ def analyst(
         yield with_token
 
 
-def test_an_analyst_of_one_project_is_none_of_another(
+def test_analyst_has_no_access_to_another_project(
     analyst: Callable[[str], Cluster],
 ) -> None:
     cluster = analyst("")
@@ -267,7 +267,9 @@ def test_an_analyst_of_one_project_is_none_of_another(
         assert f"--namespace={LAB}" in caught.value.hint
 
 
-def test_a_token_that_is_none_is_not_a_missing_right(analyst: Callable[[str], Cluster]) -> None:
+def test_invalid_token_is_not_reported_as_missing_permission(
+    analyst: Callable[[str], Cluster],
+) -> None:
     with pytest.raises(ForbiddenError, match="Not authenticated") as caught:
         analyst("wrong").workflows(DEMO, "")
     assert "wrong" not in caught.value.message

@@ -119,7 +119,7 @@ def submitted(template: tuple[Platform, str, Path]) -> dict[str, Any]:
     return found
 
 
-def test_every_answer_of_the_form_is_taken(
+def test_every_form_value_is_applied(
     template: tuple[Platform, str, Path], submitted: dict[str, Any]
 ) -> None:
     platform, name, spec = template
@@ -148,7 +148,7 @@ def test_every_answer_of_the_form_is_taken(
     assert platform.tables(address.run_layout.base) == here
 
 
-def test_a_bad_answer_is_refused_before_anything_costs(
+def test_invalid_form_value_is_rejected_before_training(
     template: tuple[Platform, str, Path],
 ) -> None:
     platform, name, spec = template
@@ -169,7 +169,7 @@ def _failed(platform: Platform, run: str) -> dict[str, Any] | None:
     return status.json if status.code == 0 and status.json["status"] == "failed" else None
 
 
-def test_the_report_opens_in_a_browser_under_the_servers_own_headers(
+def test_report_opens_in_a_browser_with_the_servers_headers(
     submitted: dict[str, Any], tmp_path: Path
 ) -> None:
     found = submitted

@@ -28,7 +28,7 @@ def lint(*paths: str) -> subprocess.CompletedProcess[str]:
 
 
 @pytest.mark.parametrize("case", CASES.values(), ids=list(CASES))
-def test_argo_finds_nothing_wrong(case: Case) -> None:
+def test_argo_lint_passes(case: Case) -> None:
     paths = [str(case.path)]
     if case.kind == "cron-workflow":  # which is linted together with what it starts
         paths.append(str(GOLDEN / "plain.yaml"))
@@ -38,7 +38,7 @@ def test_argo_finds_nothing_wrong(case: Case) -> None:
 
 
 @pytest.mark.parametrize("case", CASES.values(), ids=list(CASES))
-def test_the_api_server_accepts_it(case: Case, projects: None) -> None:
+def test_api_server_accepts_golden_files(case: Case, projects: None) -> None:
     verb = "create" if case.kind == "workflow" else "apply"  # the first has no name yet
     output = must(verb, "--dry-run=server", "-f", str(case.path))
     assert output.strip().endswith("(server dry run)")

@@ -159,14 +159,12 @@ def of_anyone(namespace: str) -> dict[str, frozenset[str]]:
 
 
 @pytest.mark.parametrize("account", ACCOUNTS)
-def test_no_account_of_one_project_has_a_right_in_another(projects: None, account: str) -> None:
+def test_accounts_have_no_rights_in_other_projects(projects: None, account: str) -> None:
     assert rights(subject(DEMO, account), LAB) == of_anyone(LAB)
 
 
 @pytest.mark.parametrize("account", ACCOUNTS)
-def test_no_account_of_a_project_has_a_right_in_the_whole_cluster(
-    projects: None, account: str
-) -> None:
+def test_accounts_have_no_cluster_wide_rights(projects: None, account: str) -> None:
     for namespace in ("default", "kube-system"):
         assert rights(subject(DEMO, account), namespace) == of_anyone(namespace)
     for resource in ("nodes", "namespaces", "clusterworkflowtemplates.argoproj.io"):
@@ -175,23 +173,21 @@ def test_no_account_of_a_project_has_a_right_in_the_whole_cluster(
 
 
 @pytest.mark.parametrize("account", [*STEPS, "default"])
-def test_the_accounts_of_the_steps_have_no_right_in_their_own_project(
-    projects: None, account: str
-) -> None:
+def test_step_accounts_have_no_rights_in_their_project(projects: None, account: str) -> None:
     assert rights(subject(DEMO, account), DEMO) == of_anyone(DEMO)
 
 
 @pytest.mark.parametrize(
     ("account", "expected"), [("refeed-analyst", ANALYST), ("refeed-executor", EXECUTOR)]
 )
-def test_analyst_and_executor_have_exactly_their_rights_in_their_own_project(
+def test_analyst_and_executor_have_exactly_the_documented_rights(
     projects: None, account: str, expected: dict[str, frozenset[str]]
 ) -> None:
     assert rights(subject(DEMO, account), DEMO) == of_anyone(DEMO) | expected
 
 
 @pytest.mark.parametrize("act", READS)
-def test_what_other_projects_try_to_read_is_there(targets: None, act: str) -> None:
+def test_objects_that_other_projects_try_to_read_exist(targets: None, act: str) -> None:
     # The pod never starts, so its log is refused even to an administrator, but not as forbidden.
     answer = kubectl(*READS[act], "--namespace", LAB)
     assert answer.ok or act == "get pods/log", answer.err
@@ -200,16 +196,14 @@ def test_what_other_projects_try_to_read_is_there(targets: None, act: str) -> No
 
 @pytest.mark.parametrize("act", READS)
 @pytest.mark.parametrize("account", ACCOUNTS)
-def test_no_account_reads_anything_of_another_project(
-    as_account: Caller, account: str, act: str
-) -> None:
+def test_accounts_cannot_read_other_projects(as_account: Caller, account: str, act: str) -> None:
     answer = as_account(account, *READS[act], "--namespace", LAB)
     assert_forbidden(answer, account, act, LAB)
 
 
 @pytest.mark.parametrize("act", STARTS)
 @pytest.mark.parametrize("account", ACCOUNTS)
-def test_no_account_starts_anything_in_another_project(
+def test_accounts_cannot_start_workflows_in_other_projects(
     as_account: Caller, account: str, act: str
 ) -> None:
     start = ["create", "--validate=false", "--namespace", LAB, "-f", "-"]
@@ -219,7 +213,7 @@ def test_no_account_starts_anything_in_another_project(
 
 
 @pytest.mark.parametrize("act", BEYOND)
-def test_an_analyst_goes_beyond_workflows_nowhere(as_account: Caller, act: str) -> None:
+def test_analyst_can_change_only_workflows(as_account: Caller, act: str) -> None:
     arguments, stdin = BEYOND[act]
     answer = as_account("refeed-analyst", *arguments, stdin=stdin)
     assert_forbidden(answer, "refeed-analyst", act, DEMO)
@@ -227,14 +221,14 @@ def test_an_analyst_goes_beyond_workflows_nowhere(as_account: Caller, act: str) 
 
 @pytest.mark.parametrize("act", STARTS)
 @pytest.mark.parametrize("account", STEPS)
-def test_a_step_starts_nothing_in_its_own_project(
+def test_step_cannot_start_workflows_in_its_project(
     as_account: Caller, account: str, act: str
 ) -> None:
     answer = as_account(account, "create", "--validate=false", "-f", "-", stdin=STARTS[act])
     assert_forbidden(answer, account, act, DEMO)
 
 
-def test_an_analyst_creates_reads_and_deletes_a_workflow_of_the_own_project(
+def test_analyst_creates_reads_and_deletes_workflows(
     as_account: Caller,
 ) -> None:
     name = "isolation-own"
@@ -248,7 +242,7 @@ def test_an_analyst_creates_reads_and_deletes_a_workflow_of_the_own_project(
 
 @pytest.mark.parametrize("namespace", [DEMO, LAB])
 @pytest.mark.parametrize("case", FORBIDDEN_PODS)
-def test_a_pod_that_leaves_the_restricted_standard_is_refused(
+def test_pod_outside_the_restricted_standard_is_rejected(
     projects: None, namespace: str, case: str
 ) -> None:
     bad, reason = FORBIDDEN_PODS[case]
@@ -259,14 +253,14 @@ def test_a_pod_that_leaves_the_restricted_standard_is_refused(
 
 
 @pytest.mark.parametrize("account", STEPS)
-def test_the_pod_of_a_step_is_let_in_and_gets_no_token(projects: None, account: str) -> None:
+def test_step_pod_is_admitted_without_a_token(projects: None, account: str) -> None:
     good = objects.pod("isolation-good", serviceAccountName=account)
     made = json.loads(must(*DRY, "--namespace", DEMO, stdin=good))
     assert not made["spec"].get("volumes")
     assert not made["spec"]["containers"][0].get("volumeMounts")
 
 
-def test_a_workflow_does_not_get_a_privileged_pod_for_its_analyst(as_account: Caller) -> None:
+def test_workflow_cannot_create_a_privileged_pod(as_account: Caller) -> None:
     bad = objects.workflow("isolation-privileged", suspend=False)
     bad["spec"]["templates"][0]["container"]["securityContext"] = {"privileged": True}
     assert as_account("refeed-analyst", "create", "-f", "-", stdin=bad).ok

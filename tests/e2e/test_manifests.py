@@ -55,7 +55,7 @@ FOLDERS = sorted(
 
 
 @pytest.mark.parametrize("folder", FOLDERS)
-def test_the_api_server_accepts_what_argo_cd_brings(projects: None, folder: str) -> None:
+def test_api_server_accepts_the_objects_of_argo_cd(projects: None, folder: str) -> None:
     made = build(MANIFESTS / "overlays" / folder)
     if made:  # a project without a spec has no workflows
         output = must("apply", "--dry-run=server", "-f", "-", stdin=made)
@@ -74,7 +74,7 @@ def test_the_api_server_accepts_argo_workflows(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("overlay", OVERLAYS)
-def test_all_that_is_not_of_the_cluster_lies_in_a_restricted_namespace(overlay: str) -> None:
+def test_namespaced_objects_are_in_restricted_namespaces(overlay: str) -> None:
     made = build(MANIFESTS / "overlays" / overlay)
     restricted = {
         found["metadata"]["name"]
@@ -124,7 +124,7 @@ def test_the_metadata_server_is_reached_with_workload_identity_only() -> None:
         assert "169.254.0.0/16" in block["except"]
 
 
-def test_one_more_folder_is_one_more_project(tmp_path: Path) -> None:
+def test_a_new_folder_is_a_new_project(tmp_path: Path) -> None:
     """It holds what the others hold, and the API server takes it."""
     shutil.copytree(MANIFESTS, tmp_path / "manifests")
     local = tmp_path / "manifests" / LOCAL.relative_to(MANIFESTS)

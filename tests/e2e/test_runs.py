@@ -92,7 +92,7 @@ def test_progress_counts_partitions(platform: Platform, name: str) -> None:
     assert len(training) > 2, seen
 
 
-def test_a_passing_failure_is_tried_again_with_patience(platform: Platform, name: str) -> None:
+def test_transient_failure_is_retried_with_backoff(platform: Platform, name: str) -> None:
     source = platform.source(table_of([*healthy(4), "transient twice"]), name)
     spec = platform.spec(name, source)
     result = platform.submit(spec)
@@ -102,7 +102,7 @@ def test_a_passing_failure_is_tried_again_with_patience(platform: Platform, name
     assert platform.tables(result.json["folder"]) == platform.here(spec, name)
 
 
-def test_bad_data_is_never_tried_again(platform: Platform, name: str, webhook: Webhook) -> None:
+def test_invalid_data_is_not_retried(platform: Platform, name: str, webhook: Webhook) -> None:
     source = platform.source(table_of(healthy(2)), name)
     result = platform.submit(platform.spec(name, source, dataset__target="nothing"), code=4)
     assert "there is no column 'nothing'" in result.err
@@ -147,7 +147,7 @@ def _workflows(name: str) -> list[str]:
     ).split()
 
 
-def test_one_poison_partition_among_fifty(platform: Platform, name: str) -> None:
+def test_one_crashing_partition_does_not_affect_the_others(platform: Platform, name: str) -> None:
     names = healthy(49)
     source = platform.source(table_of([*names[:25], "eats all", *names[25:]]), name)
     spec = platform.spec(name, source)
@@ -166,7 +166,7 @@ def test_one_poison_partition_among_fifty(platform: Platform, name: str) -> None
     assert f'refeed_pods_ended_total{{cause="memory",experiment="{name}",project="lab"}}' in exposed
 
 
-def test_the_controller_is_killed_in_mid_run(platform: Platform, name: str) -> None:
+def test_run_survives_a_killed_controller(platform: Platform, name: str) -> None:
     source = platform.source(table_of(healthy(12)), name)
     spec = platform.spec(name, source, trainer__params={"seconds": 0.3})
     address = platform.begin(spec)
@@ -179,7 +179,7 @@ def test_the_controller_is_killed_in_mid_run(platform: Platform, name: str) -> N
     assert len(storage_for(address.root).names(address.run_layout.records)) == 12
 
 
-def test_stopped_then_retried_with_the_workflow_gone(
+def test_stopped_run_is_retried_after_its_workflow_is_deleted(
     platform: Platform, name: str, webhook: Webhook
 ) -> None:
     source = platform.source(table_of([*healthy(12), "raises"]), name)
@@ -211,7 +211,7 @@ def test_stopped_then_retried_with_the_workflow_gone(
 
 
 @pytest.mark.parametrize("partitions", [0, 1])
-def test_hardly_any_partition(platform: Platform, name: str, partitions: int) -> None:
+def test_no_or_few_partitions(platform: Platform, name: str, partitions: int) -> None:
     table = table_of(healthy(max(partitions, 1)))
     name = f"e2e-partitions-{partitions}"
     source = platform.source(table.slice(0, table.num_rows if partitions else 0), name)
@@ -271,7 +271,7 @@ def test_two_submits_with_different_trainers_at_once(platform: Platform, name: s
     assert platform.tables(folders[1]) == platform.here(spec, name, *boosted)
 
 
-def test_ctrl_c_stops_following_and_not_the_run(platform: Platform, name: str) -> None:
+def test_ctrl_c_stops_following_but_not_the_run(platform: Platform, name: str) -> None:
     spec = platform.spec(name, platform.source(table_of(healthy(2)), name))
     process = platform.start("submit", spec)
     wait_until("the workflow", lambda: _workflows(name))
@@ -284,9 +284,7 @@ def test_ctrl_c_stops_following_and_not_the_run(platform: Platform, name: str) -
     wait_until("the end", lambda: workflow(made)["status"].get("phase") == "Succeeded", 360)
 
 
-def test_a_partition_that_fits_no_class_names_the_class_to_add(
-    platform: Platform, name: str
-) -> None:
+def test_too_large_partition_names_the_class_to_add(platform: Platform, name: str) -> None:
     large = small_table(1, rows=2_000_000)
     large = large.set_column(0, "key", pa.array(["large"] * large.num_rows))
     source = platform.source(pa.concat_tables([large, table_of(healthy(1))]), name)
@@ -299,7 +297,7 @@ def test_a_partition_that_fits_no_class_names_the_class_to_add(
     assert "Add a class with at least 2 GiB" in str(row["message"])
 
 
-def test_forbid_holds_for_scheduled_and_manual_runs_alike(platform: Platform, name: str) -> None:
+def test_forbid_applies_to_scheduled_and_manual_runs(platform: Platform, name: str) -> None:
     source = platform.source(table_of(healthy(3)), name)
     schedule = {"cron": "* * * * *", "concurrency": "forbid"}
     changes = {"schedule": schedule, "trainer__params": {"seconds": 1.5}}

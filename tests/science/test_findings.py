@@ -125,7 +125,7 @@ def test_share_explained_is_scikit_learns_r2_of_the_cells_means() -> None:
     assert expected > 0.5  # where no line explains anything
 
 
-def test_of_classes_it_is_the_mean_over_indicators_weighted_by_their_variance() -> None:
+def test_share_of_classes_is_the_variance_weighted_mean_of_indicators() -> None:
     rng = np.random.default_rng(4)
     level = rng.choice(list("abcd"), 3000)
     classes = np.where(rng.random(3000) < 0.7, level, rng.choice(list("abc"), 3000))
@@ -218,7 +218,7 @@ def test_a_text_like_an_identifier(copies: int, warned: bool) -> None:
     assert found == ([("id_like", "name")] if warned else [])
 
 
-def test_a_counter_is_an_identifier_but_a_measured_number_is_none() -> None:
+def test_counter_is_an_identifier_and_a_measurement_is_not() -> None:
     counter = np.random.default_rng(1).permutation(PARTITIONS * ROWS)
     assert kinds(found_in(table(counter=counter))) == [("id_like", "counter")]
     assert not found_in(table(counter=counter.astype(float)))

@@ -92,7 +92,7 @@ def test_merging_is_by_the_partitions_own_counts() -> None:
     assert np.isnan(actual[12])
 
 
-def test_levels_that_the_partition_lacks_have_a_code_that_no_row_has() -> None:
+def test_absent_levels_get_an_unused_code() -> None:
     frame = frame_with(["b", "d", "b"])
     grid = FeatureGrid("x", True, ("a", "b", "c", "d"), ())
     assert list(frame.points(0, grid)) == [2, 0, 2, 1]

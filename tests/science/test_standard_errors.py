@@ -33,7 +33,7 @@ def test_of_a_mean_it_is_the_textbook_one() -> None:
     assert actual == pytest.approx(losses.std(ddof=1) / np.sqrt(50), rel=1e-12)
 
 
-def test_of_a_mean_of_equal_groups_it_is_that_of_the_group_means() -> None:
+def test_standard_error_of_equal_groups_is_that_of_the_group_means() -> None:
     losses = np.random.default_rng(0).gamma(1.0, size=60)
     actual = standard_error(mean(losses, np.ones(60)), labels(np.arange(60) // 4))
     means = losses.reshape(15, 4).mean(axis=1)

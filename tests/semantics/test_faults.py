@@ -71,7 +71,7 @@ def test_each_fault_has_its_type_and_the_others_are_trained(
     assert attempts.count('"trainer_error"') == 1  # what may pass is tried again, the rest is not
 
 
-def test_one_poison_partition_among_fifty(
+def test_one_crashing_partition_does_not_affect_the_others(
     lab: Workspace, faulty: Callable[[], dict[str, str]]
 ) -> None:
     faulty()
