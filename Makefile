@@ -99,7 +99,7 @@ test-python: ## Run the fast tests on PYTHON=python3.13, in an environment of it
 
 .PHONY: soak
 soak: install data ## Kill SOAK=10 times as many processes as the tests do, and split larger tables
-	@REFEED_SOAK=$${SOAK:-10} $(BIN)/pytest tests/split tests/semantics/test_firestore_kill.py -k 'killed or hot_key'
+	@REFEED_SOAK=$${SOAK:-10} $(BIN)/pytest -m soak tests/split tests/semantics
 
 # The longest file comes first: it mostly waits for pods while the other worker runs.
 .PHONY: e2e

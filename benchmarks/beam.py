@@ -35,12 +35,12 @@ def ours(source: str, out: str, engine: str, statistics: bool, form: Form = "csv
 
 def row_by_row(source: str, out: str, form: Form = "csv") -> float:
     """Seconds of Beam with a dictionary for each row, which only writes."""
-    import csv  # noqa: PLC0415
-    from collections.abc import Iterable  # noqa: PLC0415
+    import csv
+    from collections.abc import Iterable
 
-    import apache_beam as beam  # noqa: PLC0415
-    from apache_beam.options.pipeline_options import PipelineOptions  # noqa: PLC0415
-    from apache_beam.runners.portability.fn_api_runner import FnApiRunner  # noqa: PLC0415
+    import apache_beam as beam
+    from apache_beam.options.pipeline_options import PipelineOptions
+    from apache_beam.runners.portability.fn_api_runner import FnApiRunner
 
     def write_parquet(item: tuple[int, Iterable[dict[str, float]]]) -> None:
         key, rows = item
@@ -71,11 +71,11 @@ def row_by_row(source: str, out: str, form: Form = "csv") -> float:
 
 def statistics_alone(source: str) -> float:
     """Seconds of our statistics of each partition, whose rows are in memory, group after group."""
-    import numpy as np  # noqa: PLC0415
+    import numpy as np
 
-    from steps.split.dataset.part_files import GROUP_ROWS, group_partitions  # noqa: PLC0415
-    from steps.table.part_codec import one_batch  # noqa: PLC0415
-    from steps.table.statistics import group_statistics  # noqa: PLC0415
+    from steps.split.dataset.part_files import GROUP_ROWS, group_partitions
+    from steps.table.part_codec import one_batch
+    from steps.table.statistics import group_statistics
 
     batch = one_batch(pq.read_table(source).sort_by("k"))
     sizes = np.bincount(batch.column("k").to_numpy())
@@ -91,7 +91,7 @@ def statistics_alone(source: str) -> float:
 
 def pandas_alone(source: str) -> float:
     """Seconds of pandas' own summary of each group: count, mean, sd, extremes, three quantiles."""
-    import pandas as pd  # noqa: PLC0415
+    import pandas as pd
 
     table = pd.read_parquet(source)
     began = time.perf_counter()

@@ -32,10 +32,10 @@ def ours(source: str, out: str) -> float:
 
 def reading(source: str, _out: str) -> float:
     """Seconds of reading all rows and nothing else."""
-    from google.cloud.bigquery_storage import types  # noqa: PLC0415
+    from google.cloud.bigquery_storage import types
 
-    from steps.google.bigquery.clients import Clients  # noqa: PLC0415
-    from steps.google.bigquery.rows import STREAMS  # noqa: PLC0415
+    from steps.google.bigquery.clients import Clients
+    from steps.google.bigquery.rows import STREAMS
 
     project, dataset, table = source.removeprefix("bigquery://").split(".")
     began = time.perf_counter()

@@ -72,7 +72,7 @@ def make_run(folder: Path, partitions: int) -> str:
 
 
 def _places(run: str):  # type: ignore[no-untyped-def]  # noqa: ANN202 - of modules imported late
-    from steps.contract import ProjectLayout  # noqa: PLC0415 - not in the measuring process
+    from steps.contract import ProjectLayout
 
     path = Path(run)
     project = ProjectLayout(str(path.parents[3]), "bench")
@@ -81,10 +81,10 @@ def _places(run: str):  # type: ignore[no-untyped-def]  # noqa: ANN202 - of modu
 
 def ours(run: str) -> float:
     """Seconds of collect."""
-    from steps.collect.step import collect  # noqa: PLC0415
-    from steps.contract import RunAddress  # noqa: PLC0415
-    from steps.run_context import RunContext  # noqa: PLC0415
-    from steps.runtime.progress import NoProgress  # noqa: PLC0415
+    from steps.collect.step import collect
+    from steps.contract import RunAddress
+    from steps.run_context import RunContext
+    from steps.runtime.progress import NoProgress
 
     project, _ = _places(run)
     context = RunContext.open(RunAddress(project.root, project.project, "many", Path(run).name))
@@ -95,8 +95,8 @@ def ours(run: str) -> float:
 
 def as_parquet(run: str, to: str, partitions: int) -> None:
     """Write the tables of the first partitions, one file per table and partition."""
-    from steps.results.run_tables import results_of  # noqa: PLC0415
-    from steps.storage.base import storage_for  # noqa: PLC0415
+    from steps.results.run_tables import results_of
+    from steps.storage.base import storage_for
 
     _, place = _places(run)
     for result in results_of(place, storage_for(run)):

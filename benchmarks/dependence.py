@@ -2,8 +2,8 @@
 
 The peer is `sklearn.inspection.partial_dependence(method="brute")` on LightGBM's own estimator,
 one feature after the other, one thread. Ours reads the same fitted model from LightGBM's text and
-draws the same curves on the same rows and grid values; every timing starts from that text, so what
-is read and walked before the first curve is counted. That both give the same curves is checked.
+draws the same curves on the same rows and grid values; timings include parsing the
+model and walking the trees. Both give the same curves, which is checked.
 Runs in a process of its own with one thread for every library.
 """
 
@@ -24,8 +24,8 @@ ONE_THREAD = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_
 
 def _fitted(scale: str) -> tuple[Any, Any]:
     """Return a fitted LightGBM estimator and its training rows."""
-    import lightgbm  # noqa: PLC0415 - not in the measuring process
-    import numpy as np  # noqa: PLC0415
+    import lightgbm
+    import numpy as np
 
     rng = np.random.default_rng(0)
     values = rng.normal(size=(TRAINING_ROWS, FEATURES))
@@ -37,7 +37,7 @@ def _fitted(scale: str) -> tuple[Any, Any]:
 
 
 def _theirs(model: Any, values: Any, scale: str) -> list[Any]:  # noqa: ANN401
-    from sklearn.inspection import partial_dependence  # noqa: PLC0415
+    from sklearn.inspection import partial_dependence
 
     method = "predict_proba" if scale == "probability" else "auto"
     return [
@@ -54,11 +54,11 @@ def _theirs(model: Any, values: Any, scale: str) -> list[Any]:  # noqa: ANN401
 
 
 def _ours(text: bytes, values: Any, grids: list[Any], scale: str) -> list[Any]:  # noqa: ANN401
-    import numpy as np  # noqa: PLC0415
+    import numpy as np
 
-    from containers.lightgbm.trainer import LightGBMParams, LightGBMTrainer  # noqa: PLC0415
-    from refeed import Features  # noqa: PLC0415
-    from steps.train.evaluation.metrics import inverse_link  # noqa: PLC0415
+    from containers.lightgbm.trainer import LightGBMParams, LightGBMTrainer
+    from refeed import Features
+    from steps.train.evaluation.metrics import inverse_link
 
     trainer = LightGBMTrainer(LightGBMParams())
     model = trainer.load(text)
@@ -75,7 +75,7 @@ def _ours(text: bytes, values: Any, grids: list[Any], scale: str) -> list[Any]: 
 
 def curves(rows: int, scale: str, rounds: int) -> list[tuple[float, float]]:
     """Seconds of ours and of the peer, per round, for all features."""
-    import numpy as np  # noqa: PLC0415
+    import numpy as np
 
     model, training = _fitted(scale)
     text = model.booster_.model_to_string().encode()

@@ -33,7 +33,7 @@ def bare(source: str, out: str, file_format: str) -> float:
 
 def duckdb(source: str, out: str, file_format: str) -> float:
     """Seconds of DuckDB's partitioned COPY."""
-    import duckdb as db  # noqa: PLC0415
+    import duckdb as db
 
     began = time.perf_counter()
     connection = db.connect()
@@ -46,8 +46,8 @@ def duckdb(source: str, out: str, file_format: str) -> float:
 
 def pyarrow(source: str, out: str, file_format: str) -> float:
     """Return seconds of Arrow's dataset writer."""
-    import pyarrow as pa  # noqa: PLC0415
-    import pyarrow.dataset as ds  # noqa: PLC0415
+    import pyarrow as pa
+    import pyarrow.dataset as ds
 
     began = time.perf_counter()
     ds.write_dataset(
@@ -63,7 +63,7 @@ def pyarrow(source: str, out: str, file_format: str) -> float:
 
 def pandas(source: str, out: str, file_format: str) -> float:
     """Seconds of a loop over pandas groups; reading is not counted."""
-    import pandas as pd  # noqa: PLC0415
+    import pandas as pd
 
     table = pd.read_parquet(source)
     Path(out).mkdir()

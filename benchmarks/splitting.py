@@ -19,12 +19,12 @@ def split_seconds(out: str, engine: str, *, statistics: bool = True, **dataset: 
         statistics: whether statistics are computed.
         dataset: the spec's part, in addition to ``partition_by`` and ``target``.
     """
-    from steps.contract import ProjectLayout  # noqa: PLC0415 - not in the measuring process
-    from steps.runtime.progress import NoProgress  # noqa: PLC0415
-    from steps.split.config import DatasetConfig, SplitConfig  # noqa: PLC0415
-    from steps.split.engines.choose import choose_engine  # noqa: PLC0415
-    from steps.split.step import SplitRequest, split  # noqa: PLC0415
-    from steps.storage.base import storage_for  # noqa: PLC0415
+    from steps.contract import ProjectLayout
+    from steps.runtime.progress import NoProgress
+    from steps.split.config import DatasetConfig, SplitConfig
+    from steps.split.engines.choose import choose_engine
+    from steps.split.step import SplitRequest, split
+    from steps.storage.base import storage_for
 
     if not statistics:
         _leave_out_statistics()
@@ -38,8 +38,8 @@ def split_seconds(out: str, engine: str, *, statistics: bool = True, **dataset: 
 
 def _leave_out_statistics() -> None:
     """Have the split of this process see no statistics, and write no table of them."""
-    from steps.split.dataset import part_files, writer  # noqa: PLC0415
-    from steps.table.statistics import GroupStatistics, group_statistics  # noqa: PLC0415
+    from steps.split.dataset import part_files, writer
+    from steps.table.statistics import GroupStatistics, group_statistics
 
     def nothing(rows: pa.RecordBatch, starts: np.ndarray) -> GroupStatistics:
         one = group_statistics(rows.slice(0, 1), np.zeros(1, np.intp))

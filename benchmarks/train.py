@@ -77,7 +77,7 @@ def _processor_seconds() -> float:
 
 def ours(spec: str, output: str) -> tuple[float, float]:
     """Seconds of the train step of a run, and of processor time."""
-    from workflows.local import run as run_refeed  # noqa: PLC0415 - not in the measuring process
+    from workflows.local import run as run_refeed
 
     watch = _Watch()
     try:
@@ -89,21 +89,21 @@ def ours(spec: str, output: str) -> tuple[float, float]:
 
 def build_dataset(spec: str) -> None:
     """Split, so that the loops find part files to load."""
-    from workflows.local import split_only  # noqa: PLC0415
-    from workflows.spec.load import load_spec  # noqa: PLC0415
+    from workflows.local import split_only
+    from workflows.spec.load import load_spec
 
     split_only(load_spec(spec))
 
 
 def _work(spec: str) -> Any:  # noqa: ANN401 - a Work, whose import is heavy
-    from steps.contract import ProjectLayout  # noqa: PLC0415
-    from steps.storage.base import storage_for  # noqa: PLC0415
-    from steps.table.grid import Grid  # noqa: PLC0415
-    from steps.train.partition import TrainContext  # noqa: PLC0415
-    from steps.train.registry import make_trainer  # noqa: PLC0415
-    from workflows.local import split_only  # noqa: PLC0415
-    from workflows.planning.run_request import run_request, trainer_info  # noqa: PLC0415
-    from workflows.spec.load import load_spec  # noqa: PLC0415
+    from steps.contract import ProjectLayout
+    from steps.storage.base import storage_for
+    from steps.table.grid import Grid
+    from steps.train.partition import TrainContext
+    from steps.train.registry import make_trainer
+    from workflows.local import split_only
+    from workflows.planning.run_request import run_request, trainer_info
+    from workflows.spec.load import load_spec
 
     loaded = load_spec(spec)
     made = split_only(loaded)
@@ -122,9 +122,9 @@ def _work(spec: str) -> Any:  # noqa: ANN401 - a Work, whose import is heavy
 
 
 def _load(work: Any, entry: Any) -> tuple[Any, Any]:  # noqa: ANN401 - a frame and its folds
-    from steps.table.part_codec import decode_part  # noqa: PLC0415
-    from steps.train.evaluation.folds import make_folds  # noqa: PLC0415
-    from steps.train.frame import make_frame  # noqa: PLC0415
+    from steps.table.part_codec import decode_part
+    from steps.train.evaluation.folds import make_folds
+    from steps.train.frame import make_frame
 
     content = work.storage.read(f"{work.dataset.base}/{entry.parts[0]}")
     table = decode_part(content, work.index.format, work.schema)
@@ -133,7 +133,7 @@ def _load(work: Any, entry: Any) -> tuple[Any, Any]:  # noqa: ANN401 - a frame a
 
 
 def _data(work: Any, frame: Any, rows: Any) -> Any:  # noqa: ANN401 - TrainingData
-    from steps.train.trainer import TrainingData  # noqa: PLC0415
+    from steps.train.trainer import TrainingData
 
     features = frame.features.take(rows)
     return TrainingData(features, frame.target[rows], None, work.task, (), work.evaluation.seed)
@@ -149,8 +149,8 @@ def _wanted(folds: Any) -> list[Any]:  # noqa: ANN401
 
 
 def _explain(work: Any, frame: Any, folds: Any, models: list[Any], config: Any) -> None:  # noqa: ANN401
-    from steps.train.explanation.context import ExplainContext, seen_rows  # noqa: PLC0415
-    from steps.train.explanation.explain import explain  # noqa: PLC0415
+    from steps.train.explanation.context import ExplainContext, seen_rows
+    from steps.train.explanation.explain import explain
 
     seen = seen_rows(frame, folds, models[: len(folds)], config.rows)
     explain(
@@ -203,10 +203,10 @@ def _timed(into: list[float], call: Callable[[], Any]) -> Any:  # noqa: ANN401
 
 def fits_elsewhere(spec: str, peer: str) -> float:
     """Seconds of the fits alone on another pool, workers' start and imports included."""
-    from concurrent.futures import ProcessPoolExecutor  # noqa: PLC0415
-    from multiprocessing import get_context  # noqa: PLC0415
+    from concurrent.futures import ProcessPoolExecutor
+    from multiprocessing import get_context
 
-    from loky import get_reusable_executor  # noqa: PLC0415
+    from loky import get_reusable_executor
 
     work = _work(spec)
     tasks = [
@@ -226,7 +226,7 @@ def fits_elsewhere(spec: str, peer: str) -> float:
 
 
 def _fit_sizes(task: tuple[dict[str, Any], list[Any]]) -> int:
-    from steps.train.registry import make_trainer  # noqa: PLC0415
+    from steps.train.registry import make_trainer
 
     params, parts = task
     trainer = make_trainer("lightgbm", params)

@@ -19,11 +19,11 @@ SHAPES = {"100 trees of 31 leaves": (100, 31), "200 trees of 8 leaves": (200, 8)
 
 def times(trees: int, leaves: int, rows: int, rounds: int) -> list[tuple[float, float]]:
     """Return seconds of ours and of the peer, per round."""
-    import lightgbm  # noqa: PLC0415 - not in the process that collects results
-    import numpy as np  # noqa: PLC0415
+    import lightgbm
+    import numpy as np
 
-    from containers.lightgbm.forest import parse_forest  # noqa: PLC0415
-    from containers.lightgbm.shapley import Shapley  # noqa: PLC0415
+    from containers.lightgbm.forest import parse_forest
+    from containers.lightgbm.shapley import Shapley
 
     rng = np.random.default_rng(0)
     values = rng.normal(size=(TRAINING_ROWS, FEATURES))

@@ -10,10 +10,10 @@ from dataclasses import dataclass
 from typing import Literal
 
 SPLIT_VERSION = 3
-"""Raised when a source would give other part files, so that old datasets are not reused."""
+"""Increase this when the same source would produce different part files."""
 
 TRAIN_VERSION = 4
-"""Raised when the same rows would give another model, metric or explanation."""
+"""Increase this when the same rows would give another model, metric or explanation."""
 
 
 LOCK = ".lock"
@@ -114,7 +114,7 @@ class RunLayout:
 
     @property
     def request(self) -> str:
-        """The run request: resolved spec and dataset, which is all that train and collect read."""
+        """The run request: resolved spec and dataset. Train and collect take all settings here."""
         return join(self.base, "run.json")
 
     @property
@@ -333,13 +333,13 @@ class ProjectLayout:
         return join(self.base, "datasets")
 
     @property
-    def sources(self) -> str:
+    def pointers(self) -> str:
         """The folder of pointers from sources to their datasets."""
         return join(self.datasets, "sources")
 
-    def source(self, source_hash: str) -> str:
+    def pointer(self, source_hash: str) -> str:
         """The pointer from a source to its dataset."""
-        return join(self.sources, f"{source_hash}.json")
+        return join(self.pointers, f"{source_hash}.json")
 
     @property
     def snapshots(self) -> str:
@@ -449,14 +449,14 @@ Step = Literal["check", "split", "train", "collect", "finish"]
 OUTPUTS = "/tmp/refeed"  # noqa: S108 - in a pod, /tmp is a volume of its own
 """The folder in a pod where a step writes the outputs that Argo reads."""
 
-MEMORY_EXIT = 100
+MORE_MEMORY_EXIT_BASE = 100
 """A pod that exits with 100 + n needs the n-th larger resource class to continue."""
 
 
 MAX_CLASSES = 10
 """Resource classes of an installation, at most: Argo retries the exit codes from 101 to 109."""
 
-MORE_MEMORY_EXITS = range(MEMORY_EXIT + 1, MEMORY_EXIT + MAX_CLASSES)
+MORE_MEMORY_EXITS = range(MORE_MEMORY_EXIT_BASE + 1, MORE_MEMORY_EXIT_BASE + MAX_CLASSES)
 """Exit codes of pods that need a larger resource class."""
 
 

@@ -29,7 +29,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, ClassVar, Literal
 
-from steps.contract import MEMORY_EXIT
+from steps.contract import MORE_MEMORY_EXIT_BASE
 
 
 class RefeedError(Exception):
@@ -225,7 +225,7 @@ class MoreMemoryError(RefeedError):
         super().__init__(
             f"The remaining partitions need more memory: a resource class {offset} larger."
         )
-        self.exit_code = MEMORY_EXIT + offset  # type: ignore[misc]  # fixed for every other class
+        self.exit_code = MORE_MEMORY_EXIT_BASE + offset  # type: ignore[misc]  # fixed for every other class
 
 
 class RunFailedError(RefeedError):

@@ -128,11 +128,11 @@ def _runs(project: ProjectLayout, keep: int | None) -> tuple[list[RunLayout], li
 def _unused_datasets(project: ProjectLayout, kept: list[RunLayout]) -> Iterator[Path]:
     storage = LocalStorage()
     used = {read_parsed(storage, run.request, RunRequest.from_json).dataset for run in kept}
-    reserved = {project.sources, project.snapshots, project.scratch}
+    reserved = {project.pointers, project.snapshots, project.scratch}
     for path in _children(project.datasets):
         if str(path) not in reserved and path.name not in used:
             yield path
-    for pointer in _children(project.sources):
+    for pointer in _children(project.pointers):
         try:
             dataset = read_parsed(storage, str(pointer), json.loads)["dataset"]
         except DamagedError:

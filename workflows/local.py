@@ -155,7 +155,7 @@ class _LocalRun:
     def _run(self, trainer: TrainerInfo) -> RunSummary:
         built = self._split()
         request = run_request(self.spec, built, "", trainer)
-        with self._claim(request) as (request, resumed):
+        with self._lock_run(request) as (request, resumed):
             address = RunAddress(self.spec.output, request.project, request.experiment, request.run)
             context = RunContext.open(address, self.spec.store)
             if resumed:
@@ -198,23 +198,26 @@ class _LocalRun:
         return total
 
     @contextmanager
-    def _claim(self, request: RunRequest) -> Iterator[tuple[RunRequest, bool]]:
-        """Lock a stopped run of this request, or else a new run; yield it, and true if stopped."""
+    def _lock_run(self, request: RunRequest) -> Iterator[tuple[RunRequest, bool]]:
+        """Lock the latest unfinished run with the same request, or a new run.
+
+        Yields the request with its run id, and whether the run is resumed.
+        """
         folder = self.project.runs(request.experiment)
         if scheme_of(self.spec.output):  # without locks, start a new run and rely on the cache
             yield replace(request, run=new_run_id()), False
             return
         for run_id in reversed(self.storage.names(folder)):
-            if self._is_unfinished(request, run_id):
+            if self._can_resume(request, run_id):
                 with file_lock(self.project.run(request.experiment, run_id).lock) as locked:
-                    if locked and self._is_unfinished(request, run_id):
+                    if locked and self._can_resume(request, run_id):
                         yield replace(request, run=run_id), True
                         return
         run_id = new_run_id()
         with file_lock(self.project.run(request.experiment, run_id).lock):
             yield replace(request, run=run_id), False
 
-    def _is_unfinished(self, request: RunRequest, run_id: str) -> bool:
+    def _can_resume(self, request: RunRequest, run_id: str) -> bool:
         layout = self.project.run(request.experiment, run_id)
         if self.storage.exists(layout.done) or not self.storage.exists(layout.request):
             return False

@@ -1,4 +1,4 @@
-"""Gradient-boosted trees with LightGBM, under LightGBM's own parameter names.
+"""Gradient-boosted trees with LightGBM.
 
 Importing this module loads neither LightGBM nor numpy, so that a spec is validated without them.
 """
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 
 class LightGBMParams(TrainerParams):
-    """Parameters of LightGBM, with its names, meanings and (where not said) defaults."""
+    """Parameters of LightGBM, with its names and defaults, except ``rounds`` (num_iterations)."""
 
     num_leaves: int = Field(default=31, ge=2, le=131_072)
     """Leaves per tree, at most: the main control of a tree's complexity."""
@@ -82,21 +82,21 @@ class LightGBMTrainer(Trainer[LightGBMParams, "LightGBMModel"]):
 
     def fit(self, data: TrainingData) -> LightGBMModel:
         """Train on all rows; the model knows columns by position, not by name."""
-        from containers.lightgbm import booster  # noqa: PLC0415 - heavy
+        from containers.lightgbm import booster
 
         options = self.params.model_dump(exclude={"objective", "rounds"})
         return booster.fit(data, options, self.params.objective, self.params.rounds)
 
     def predict(self, model: LightGBMModel, features: Features) -> Floats:
         """Return raw scores; shape (rows, outputs)."""
-        from containers.lightgbm import booster  # noqa: PLC0415 - heavy
+        from containers.lightgbm import booster
 
         return booster.predict(model, features.values)
 
     def response_curves(
         self, model: LightGBMModel, features: Features, column: int, points: Floats
     ) -> Floats:
-        """Return the curves of the base class, up to the last bits, from one walk over the trees.
+        """Return the curves of the base class, except for rounding, from one walk over the trees.
 
         The walk is shared by all calls with the same ``features.values`` (the same object).
         """
@@ -104,14 +104,14 @@ class LightGBMTrainer(Trainer[LightGBMParams, "LightGBMModel"]):
 
     def shap_values(self, model: LightGBMModel, features: Features) -> ShapValues:
         """Return path-dependent TreeSHAP values: an unknown feature follows the training rows."""
-        from containers.lightgbm import booster  # noqa: PLC0415 - heavy
+        from containers.lightgbm import booster
 
         values, base = booster.contributions(model, features.values)
         return ShapValues(values=values, base=base)
 
     def gain(self, model: LightGBMModel) -> Floats:
         """Total gain of the splits on each column."""
-        from containers.lightgbm import booster  # noqa: PLC0415 - heavy
+        from containers.lightgbm import booster
 
         return booster.gain(model)
 
@@ -121,6 +121,6 @@ class LightGBMTrainer(Trainer[LightGBMParams, "LightGBMModel"]):
 
     def load(self, content: bytes) -> LightGBMModel:
         """Read what ``save`` wrote."""
-        from containers.lightgbm.booster import LightGBMModel  # noqa: PLC0415 - heavy
+        from containers.lightgbm.booster import LightGBMModel
 
         return LightGBMModel(content.decode())

@@ -65,7 +65,7 @@ class LinearTrainer(Trainer[LinearParams, "LinearModel"]):
         Raises:
             NotConvergedError: the solver reached ``max_iter``.
         """
-        from containers.linear import solvers  # noqa: PLC0415 - heavy
+        from containers.linear import solvers
 
         return solvers.fit(data, self.params)
 
@@ -93,6 +93,6 @@ class LinearTrainer(Trainer[LinearParams, "LinearModel"]):
 
     def load(self, content: bytes) -> LinearModel:
         """Read what ``save`` wrote."""
-        from containers.linear.model import LinearModel  # noqa: PLC0415 - heavy
+        from containers.linear.model import LinearModel
 
         return LinearModel.from_json(content)

@@ -17,7 +17,7 @@ from steps.storage.base import read_parsed
 
 
 @dataclass(frozen=True)
-class PartitionResults:
+class PartitionArtifacts:
     """One partition as train left it.
 
     Attributes:
@@ -45,7 +45,7 @@ class PartitionResultReader:
         self._cache, self._index = cache, index
         self._lost: list[str] = []
 
-    def read(self) -> Iterator[PartitionResults]:
+    def read(self) -> Iterator[PartitionArtifacts]:
         """Yield all partitions in the order of the index.
 
         Raises:
@@ -62,7 +62,7 @@ class PartitionResultReader:
                 hint=RUN_AGAIN,
             )
 
-    def _read(self, entry: PartitionEntry) -> PartitionResults:
+    def _read(self, entry: PartitionEntry) -> PartitionArtifacts:
         uri = self._run.record(entry.key.partition_id)
         tables: dict[str, Any] = {}
         try:
@@ -80,8 +80,8 @@ class PartitionResultReader:
             return self._without_results(entry)
         except MissingInputError:
             return self._without_results(entry)
-        return PartitionResults(entry, record, tables)
+        return PartitionArtifacts(entry, record, tables)
 
-    def _without_results(self, entry: PartitionEntry) -> PartitionResults:
+    def _without_results(self, entry: PartitionEntry) -> PartitionArtifacts:
         self._lost.append(entry.key.partition_id)
-        return PartitionResults(entry, PartitionRecord(entry.key, "failed", "no_record", ""))
+        return PartitionArtifacts(entry, PartitionRecord(entry.key, "failed", "no_record", ""))

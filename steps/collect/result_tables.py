@@ -9,7 +9,7 @@ from contextlib import ExitStack
 from functools import partial
 from typing import Any
 
-from steps.collect.partition_results import PartitionResults
+from steps.collect.partition_results import PartitionArtifacts
 from steps.collect.ranking import PartitionRow, ranked
 from steps.records import PartitionIndex, RunRequest, canonical_json
 from steps.results.run_tables import PER_PARTITION
@@ -24,7 +24,7 @@ from steps.table.sample import Sample
 
 def write_partition_tables(
     context: RunContext,
-    results: Iterable[PartitionResults],
+    results: Iterable[PartitionArtifacts],
     target: int,
     progress: Progress,
 ) -> list[PartitionRow]:

@@ -1,7 +1,7 @@
 """The collect step: from one record per partition to result tables, a report and an outcome.
 
-It streams: one partition's record and explanation are held at a time, and one row of the table
-``partitions`` for each.
+It streams: records and explanations of a few partitions are held at a time, and one row of the
+table ``partitions`` for each partition.
 """
 
 from __future__ import annotations

@@ -16,7 +16,7 @@ from steps.runtime.progress import Progress
 from steps.split.config import DatasetConfig
 from steps.split.coordination.build import DatasetBuild
 from steps.split.coordination.checkpoint import CheckpointFile
-from steps.split.coordination.snapshot import SnapshotLock
+from steps.split.coordination.snapshot import StoredSnapshot
 from steps.split.dataset.plan import SplitPlan
 from steps.split.engines.choose import Engine
 from steps.split.engines.embedded import build_dataset
@@ -87,8 +87,9 @@ def split(
         storage: storage of the project.
         progress: receives progress updates.
         engine: the engine that builds the dataset.
-        checkpoint: URI of the run's checkpoint, with which a restarted run resumes; a forced run
-            reads its source only once. Empty for a run that never resumes.
+        checkpoint: URI of the run's checkpoint, from which a restarted run resumes. It also keeps
+            a restarted forced run from reading the source again. Empty for a run that never
+            resumes.
 
     Raises:
         SpecError: the spec names columns that do not exist or cannot play their role.
@@ -103,6 +104,7 @@ def split(
         except (DamagedError, MissingInputError) as error:
             if not reused:
                 raise
+            # The next round builds the dataset, so ``reused`` is false then and the loop ends.
             mark_for_rebuild(project.dataset(index.dataset), storage, error.uri)
 
 
@@ -119,12 +121,12 @@ def _find_or_build(
     build = DatasetBuild(
         project,
         storage,
-        SnapshotLock(source, project.snapshot(digest(_settings(request))), storage),
+        StoredSnapshot(source, project.snapshot(digest(_settings(request))), storage),
         CheckpointFile(checkpoint, storage),
         identity=partial(_identity, source, request),
         force=request.force,
     )
-    with build.open():
+    with build.hold_snapshot():
         index = build.find()
         if index is not None:
             return index, True
@@ -137,17 +139,19 @@ def _find_or_build(
             ignored_version=build.pointer.ignored_version,
             ignore_errors=request.force and not build.resumed,
         )
-        index = build.publish(partial(_build, engine, source, plan, project, storage, progress))
+        index = build.publish(
+            partial(_run_engine, engine, source, plan, project, storage, progress)
+        )
         if engine is not build_dataset:
             delete_job_output(project, plan.build_id, storage)
         return index, False
 
 
-_READS = 3
+_MAX_ENGINE_RUNS = 3
 """Maximum number of times a source is read from the beginning."""
 
 
-def _build(
+def _run_engine(
     engine: Engine,
     source: Source,
     plan: SplitPlan,
@@ -156,8 +160,8 @@ def _build(
     progress: Progress,
 ) -> PartitionIndex:
     if isinstance(source, LiveSource):
-        report_bytes(source, [column.name for column in plan.columns], progress)
-    for _ in range(_READS - 1):
+        report_billed_bytes(source, [column.name for column in plan.columns], progress)
+    for _ in range(_MAX_ENGINE_RUNS - 1):
         try:
             return engine(source, plan, project, storage, progress)
         except ExpiredError:  # the new pieces divide the rows differently, so start over
@@ -165,7 +169,7 @@ def _build(
     return engine(source, plan, project, storage, progress)
 
 
-def report_bytes(source: LiveSource, columns: list[str], progress: Progress) -> None:
+def report_billed_bytes(source: LiveSource, columns: list[str], progress: Progress) -> None:
     """Report how many bytes a query will read, before it incurs any cost.
 
     Raises:
@@ -210,7 +214,7 @@ _ROWS = ("query", "filter")
 
 
 def _settings(request: SplitRequest, *names: str) -> list[Any]:
-    """Return the named settings, or all that shape the dataset, without the source's state."""
+    """Return the named settings (default: all that shape the dataset), row filters and roles."""
     fields = {*(names or ("source", *_CONTENT)), *_ROWS}
     return [request.config.model_dump(include=fields), request.group, request.time]
 

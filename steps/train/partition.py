@@ -17,7 +17,7 @@ import numpy as np
 import pyarrow as pa
 
 from steps.contract import TRAIN_VERSION, CacheLayout, DatasetLayout
-from steps.errors import DamagedError, MissingInputError, TransientError
+from steps.errors import DamagedError, MissingInputError
 from steps.records import (
     Json,
     PartitionEntry,
@@ -81,19 +81,11 @@ class TrainContext:
     @property
     def task(self) -> Task:
         """Kind of target."""
-        task: Task = self.request.task  # type: ignore[assignment]
+        task: Task = self.request.task  # type: ignore[assignment]  # split resolved it
         return task
 
 
-@dataclass(frozen=True)
-class Models:
-    """The models of a partition."""
-
-    folds: list[Any]
-    final: Any
-
-
-def settle_untrained(
+def record_without_training(
     context: TrainContext, entry: PartitionEntry
 ) -> tuple[PartitionRecord, Cached] | None:
     """Return the record of a partition that needs no computation; None for any other.
@@ -122,9 +114,9 @@ def train_partition(context: TrainContext, entry: PartitionEntry) -> tuple[Parti
     Raises:
         Exception: any exception of the trainer.
     """
-    settled = settle_untrained(context, entry)
-    if settled is not None:
-        return settled
+    existing = record_without_training(context, entry)
+    if existing is not None:
+        return existing
     fit_key, explanation_key = keys_of(context, entry)
     frame = read_frame(context, entry)
     folds = make_folds(frame, context.evaluation)
@@ -139,7 +131,7 @@ def train_partition(context: TrainContext, entry: PartitionEntry) -> tuple[Parti
         trainer=context.trainer,
         task=context.task,
         frame=frame,
-        folds=seen_rows(frame, folds, models.folds, context.explanation.rows),
+        folds=seen_rows(frame, folds, models, context.explanation.rows),
         grid=context.grid,
         config=context.explanation,
         seed=context.evaluation.seed,
@@ -167,7 +159,7 @@ def _cached_fit(context: TrainContext, key: str) -> dict[str, Any]:
 
 def skip_before_reading(context: TrainContext, entry: PartitionEntry) -> tuple[Reason, str] | None:
     """Return a reason that follows from the partition index, and its message."""
-    rows = rows_with_target(context.index, entry, context.request.roles.target)
+    rows = trainable_rows(context.index, entry, context.request.roles.target)
     if entry.key.kind == "null":
         return "null_key", "The partition column is missing in these rows."
     if not rows:
@@ -177,7 +169,7 @@ def skip_before_reading(context: TrainContext, entry: PartitionEntry) -> tuple[R
     return None
 
 
-def rows_with_target(index: PartitionIndex, entry: PartitionEntry, target: str) -> int:
+def trainable_rows(index: PartitionIndex, entry: PartitionEntry, target: str) -> int:
     """Return the number of rows that can be trained on."""
     return entry.rows - entry.missing[index.column_position(target)]
 
@@ -251,7 +243,8 @@ def _training_data(context: TrainContext, frame: Frame, rows: Any) -> TrainingDa
 
 def _fit(
     context: TrainContext, entry: PartitionEntry, frame: Frame, folds: list[Fold], key: str
-) -> Models:
+) -> list[Any]:
+    """Fit and evaluate a partition, write its models to the cache, and return the fold models."""
     models = [context.trainer.fit(_training_data(context, frame, fold.train)) for fold in folds]
     predictions = [
         _predict(context, frame, model, fold) for model, fold in zip(models, folds, strict=True)
@@ -271,7 +264,7 @@ def _fit(
         cache.model_card(key), model_card(context.request, entry, frame, metrics).encode()
     )
     _write_json(context, cache.fit(key), {"folds": len(folds), "metrics": metrics})
-    return Models(models, final)
+    return models
 
 
 def _predict(context: TrainContext, frame: Frame, model: Any, fold: Fold) -> Floats:  # noqa: ANN401
@@ -290,15 +283,18 @@ def _predict(context: TrainContext, frame: Frame, model: Any, fold: Fold) -> Flo
     return with_possible_classes(prediction, target, weight, len(frame.classes))
 
 
-def _load(context: TrainContext, key: str) -> Models | None:
+def _load(context: TrainContext, key: str) -> list[Any] | None:
     """Return the fold models from the cache; None if there are none that can be read."""
     if not _cached_fit(context, key):
         return None
     try:
-        archive = zipfile.ZipFile(io.BytesIO(context.storage.read(context.cache.fold_models(key))))
-        models = [context.trainer.load(archive.read(name)) for name in sorted(archive.namelist())]
-    except (MemoryError, TransientError):
+        content = context.storage.read(context.cache.fold_models(key))
+    except MissingInputError:
+        return None
+    try:
+        archive = zipfile.ZipFile(io.BytesIO(content))
+        return [context.trainer.load(archive.read(name)) for name in sorted(archive.namelist())]
+    except MemoryError:
         raise  # the models may be intact: retry the partition instead of fitting it again
     except Exception:  # noqa: BLE001 - a trainer may raise anything for damaged bytes: fit again
         return None
-    return Models(models, None)

@@ -11,12 +11,12 @@ from functools import partial
 
 from steps.contract import RunAddress
 from steps.errors import MoreMemoryError, TransientError
-from steps.records import PartitionEntry, PartitionRecord
+from steps.records import PartitionEntry, PartitionRecord, Reason
 from steps.runtime.log import RunLog
 from steps.runtime.parallel import REQUESTS, map_ordered
 from steps.runtime.progress import Progress
 from steps.storage.base import read_parsed
-from steps.train.partition import TrainContext, settle_untrained
+from steps.train.partition import TrainContext, record_without_training
 from steps.train.registry import load_class
 from steps.train.workers.history import History
 from steps.train.workers.host import memory_kills
@@ -26,7 +26,7 @@ from steps.train.workers.worker import (
     TaskResult,
     WorkerTask,
     open_context,
-    record_task,
+    record_task_attempt,
     write_record,
 )
 
@@ -37,8 +37,8 @@ class TrainLimits:
 
     Attributes:
         workers: processes at the same time; None for one per CPU.
-        class_offset: how many resource classes larger than the shard's own this pod is.
-        largest_class_offset: the largest such offset.
+        class_offset: number of classes by which this pod exceeds the shard's own class.
+        largest_class_offset: the offset of the largest class.
         can_retry_later: a later pod may retry after a transient error.
         killed_for_memory: the previous pod of the shard was killed because it ran out of memory.
     """
@@ -55,8 +55,8 @@ class TrainResult:
     """Result of the step.
 
     Attributes:
-        statuses: partitions by status, without those that an earlier attempt finished.
-        cached: the same partitions by how much of them was found in the cache.
+        statuses: partitions finished in this attempt, by status.
+        cached: the same partitions, by what the cache had: full, fit or none.
         finished: partitions that an earlier attempt of this run finished.
     """
 
@@ -98,7 +98,7 @@ def train(
     wanted = set(ids)
     entries = {e.key.partition_id: e for e in context.index.entries if e.key.partition_id in wanted}
     progress.begin("train", "partitions", len(ids))
-    tasks = list(training.tasks([entries[partition_id] for partition_id in ids]))
+    tasks = list(training.prepare_tasks([entries[partition_id] for partition_id in ids]))
     if tasks:
         module = load_class(context.request.trainer["name"]).__module__
         remote = ["steps.storage.gcs"] if "://" in address.root else []
@@ -136,10 +136,10 @@ class _Shard:
         self.result = TrainResult()
         self._keys = {entry.key.partition_id: entry.key for entry in context.index.entries}
         self._kills = memory_kills()
-        self._larger: list[int] = []
-        self._later: list[str] = []
+        self._needed_offsets: list[int] = []
+        self._transient_messages: list[str] = []
 
-    def tasks(self, entries: Sequence[PartitionEntry]) -> Iterator[WorkerTask]:
+    def prepare_tasks(self, entries: Sequence[PartitionEntry]) -> Iterator[WorkerTask]:
         """Yield the partitions that must be computed, and record all others."""
         finished = {
             name.removesuffix(".json") for name in self.context.storage.names(self.run.records)
@@ -149,8 +149,8 @@ class _Shard:
         left = [entry for entry in entries if entry.key.partition_id not in finished]
         self.result.finished += len(entries) - len(left)
         self.progress.advance(len(entries) - len(left))
-        settled = map_ordered(partial(settle_untrained, self.context), left, REQUESTS)
-        for entry, untrained in zip(left, settled, strict=True):
+        records = map_ordered(partial(record_without_training, self.context), left, REQUESTS)
+        for entry, existing in zip(left, records, strict=True):
             task = WorkerTask(
                 entry.key.partition_id,
                 history.last_attempt(entry.key.partition_id) + 1,
@@ -160,15 +160,15 @@ class _Shard:
                 can_use_larger_class=self.limits.class_offset < self.limits.largest_class_offset,
                 can_retry_later=self.limits.can_retry_later,
             )
-            if untrained is not None:
-                record, cached = untrained
-                record_task(self.context, self.run, task, record.status, cached, 0.0)
+            if existing is not None:
+                record, cached = existing
+                record_task_attempt(self.context, self.run, task, record.status, cached, 0.0)
                 write_record(self.context, self.run, record)
                 self._count(task, record.status, cached, record.reason, record.message)
-            elif self._fits(task, history):
+            elif self._fits_or_defer(task, history):
                 yield task
 
-    def _fits(self, task: WorkerTask, history: History) -> bool:
+    def _fits_or_defer(self, task: WorkerTask, history: History) -> bool:
         """Return whether the partition fits this pod; else defer it, or record its failure."""
         largest = self.limits.largest_class_offset
         if history.ran_out_alone(task.partition_id, largest):
@@ -176,16 +176,16 @@ class _Shard:
             return False
         needed = min(history.class_offset(task.partition_id), largest)
         if needed > self.limits.class_offset:
-            self._larger.append(needed)
+            self._needed_offsets.append(needed)
         return needed <= self.limits.class_offset
 
     def on_result(self, result: TaskResult) -> None:
         """Count the result of a worker, or defer the partition to a later pod."""
         task = result.task
         if result.retry and result.reason == "out_of_memory":
-            self._larger.append(self.limits.class_offset + 1)
+            self._needed_offsets.append(self.limits.class_offset + 1)
         elif result.retry:
-            self._later.append(result.message)
+            self._transient_messages.append(result.message)
         else:
             fields = (result.cached, result.reason, result.message, result.detail)
             self._count(task, result.status, *fields, seconds=result.seconds)
@@ -195,12 +195,12 @@ class _Shard:
         kills = memory_kills()
         memory, self._kills = kills > self._kills, kills
         outcome = "out_of_memory" if memory else "lost"
-        record_task(self.context, self.run, task, outcome, "none", 0.0)
+        record_task_attempt(self.context, self.run, task, outcome, "none", 0.0)
         self.log.event("worker died", partition=task.partition_id, exit_code=exit_code)
         if not task.alone:
             return
         if memory and task.can_use_larger_class:
-            self._larger.append(self.limits.class_offset + 1)
+            self._needed_offsets.append(self.limits.class_offset + 1)
         elif memory:
             self._fail(task, "out_of_memory", OUT_OF_MEMORY)
         else:
@@ -208,11 +208,11 @@ class _Shard:
 
     def on_drop(self, task: WorkerTask) -> None:
         """Record that the pod had to stop during an attempt, which is not the partition's fault."""
-        record_task(self.context, self.run, task, "dropped", "none", 0.0)
+        record_task_attempt(self.context, self.run, task, "dropped", "none", 0.0)
 
-    def _fail(self, task: WorkerTask, reason: str, message: str) -> None:
+    def _fail(self, task: WorkerTask, reason: Reason, message: str) -> None:
         key = self._keys[task.partition_id]
-        write_record(self.context, self.run, PartitionRecord(key, "failed", reason, message))  # type: ignore[arg-type]
+        write_record(self.context, self.run, PartitionRecord(key, "failed", reason, message))
         self._count(task, "failed", "none", reason, message)
 
     def _count(
@@ -249,12 +249,13 @@ class _Shard:
             MoreMemoryError: some need a larger resource class.
             TransientError: some failed with a transient error.
         """
-        if self._larger:
-            raise MoreMemoryError(min(self._larger))
-        if self._later:
+        if self._needed_offsets:
+            raise MoreMemoryError(min(self._needed_offsets))
+        if self._transient_messages:
             raise TransientError(
-                f"{len(self._later)} partitions failed with a temporary error, for example: "
-                f"{self._later[0]}",
+                f"{len(self._transient_messages)} partitions failed with a temporary error, for "
+                "example: "
+                f"{self._transient_messages[0]}",
                 hint="Run again to retry these partitions. On a cluster they are retried "
                 "automatically.",
             )

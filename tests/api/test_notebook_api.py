@@ -90,7 +90,7 @@ def test_missing_column_is_named(done: Run, key: str) -> None:
 
 def test_text_in_a_numeric_column_is_an_error(done: Run, key: str) -> None:
     row = {"number": ["many"], "level": ["a"], "whole": [3], "flag": [True]}
-    with pytest.raises(refeed.DataError, match="cannot be converted"):
+    with pytest.raises(refeed.DataError, match="do not have the types of the training data"):
         done.partition(key).model.predict(row)
 
 

@@ -34,7 +34,7 @@ import pytest
 import yaml
 
 from tests.fakes import gcs_server, make_bucket
-from tests.pods.fake_project import Argo, FakeProject
+from tests.pods.fake_project import FakeProject, FakeWorkflow
 from workflows.local import run
 
 ROOTS = Path(__file__).parent / "roots"
@@ -137,7 +137,7 @@ def make_cluster(folder: Path) -> None:
         shutil.rmtree(outside)
 
 
-def cluster_workflow(world: FakeProject, name: str, seed: int) -> Argo:
+def cluster_workflow(world: FakeProject, name: str, seed: int) -> FakeWorkflow:
     """Make a Workflow of the spec; another seed makes other models."""
     source = f"{world.root}/sources/{TABLE.name}"
     changes: dict[str, Any] = {
@@ -148,10 +148,10 @@ def cluster_workflow(world: FakeProject, name: str, seed: int) -> Argo:
     return world.workflow(name, **changes)
 
 
-def stop_after_a_shard(workflow: Argo) -> None:
+def stop_after_a_shard(workflow: FakeWorkflow) -> None:
     """Train one shard, then run the exit handler of a Workflow that was stopped."""
-    workflow.begin()
-    shards = workflow.shards()
+    workflow.run_check()
+    shards = workflow.run_split()
     assert len(shards) > 1
     workflow.train(shards[:1])
     workflow.status = "Failed"

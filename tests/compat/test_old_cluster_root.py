@@ -17,7 +17,7 @@ from tests.cluster.fake_server import fake_server
 from tests.compat.conftest import Pretend
 from tests.compat.make_roots import BUCKET, TABLE, cluster_workflow
 from tests.fakes import gcs_server, make_bucket
-from tests.pods.fake_project import CREATED, Argo, FakeProject
+from tests.pods.fake_project import CREATED, FakeProject, FakeWorkflow
 from tests.tables import Tables
 from workflows.cli.app import app
 
@@ -57,7 +57,7 @@ def answer(*words: str) -> Any:
     return json.loads(done.stdout)
 
 
-def retry(world: FakeProject, run: str, monkeypatch: pytest.MonkeyPatch) -> Argo:
+def retry(world: FakeProject, run: str, monkeypatch: pytest.MonkeyPatch) -> FakeWorkflow:
     """Retry a run through an Argo server that knows no Workflow; return the one it was sent."""
     name = f"trial-{run.lower()}-1"
     made = {"metadata": {"name": name, "namespace": "refeed-lab", "creationTimestamp": CREATED}}
@@ -67,7 +67,7 @@ def retry(world: FakeProject, run: str, monkeypatch: pytest.MonkeyPatch) -> Argo
         assert answer("retry", run, "--no-wait")["run"] == run
         (sent,) = [each.body["workflow"] for each in argo.requests if each.method == "POST"]
     assert sent["metadata"]["name"] == name
-    return Argo(world, sent, name, {})
+    return FakeWorkflow(world, sent, name, {})
 
 
 def objects_below(world: FakeProject, *folders: str) -> dict[str, bytes]:

@@ -111,10 +111,10 @@ class FakeProject:
 
     def workflow(
         self, name: str = "trial-1", form: Mapping[str, str] | None = None, **changes: Any
-    ) -> Argo:
+    ) -> FakeWorkflow:
         """Return a Workflow of the spec, submitted with these form values."""
         manifest = compile_spec(self.spec(**changes), self.platform, "workflow")
-        return Argo(self, manifest, name, dict(form or {}))
+        return FakeWorkflow(self, manifest, name, dict(form or {}))
 
     def files(self) -> list[str]:
         """Return the paths of all files, relative to the root."""
@@ -132,7 +132,7 @@ def _walk(storage: Storage, base: str, root: str) -> Iterator[str]:
 
 
 @dataclass
-class Argo:
+class FakeWorkflow:
     """A Workflow.
 
     Attributes:
@@ -258,12 +258,12 @@ class Argo:
         finally:
             signal.signal(signal.SIGTERM, before)
 
-    def begin(self) -> dict[str, str]:
+    def run_check(self) -> dict[str, str]:
         """Run check and return the inputs of the other steps."""
         self.outputs = self.run("check")
         return self.outputs
 
-    def shards(self) -> list[tuple[str, str]]:
+    def run_split(self) -> list[tuple[str, str]]:
         """Run split and return template and number of each shard."""
         outputs = self.run("split", self.outputs)
         return [
@@ -279,8 +279,8 @@ class Argo:
 
     def run_all(self) -> dict[str, str]:
         """Run all steps and return the outputs of collect."""
-        self.begin()
-        self.train(self.shards())
+        self.run_check()
+        self.train(self.run_split())
         return self.run("collect", self.outputs)
 
     # --- artifacts ----------------------------------------------------------------------------

@@ -30,8 +30,8 @@ def test_pods_write_the_same_bytes_as_a_laptop(
     table = uneven_table()
     world.upload(table)
     workflow = world.workflow()
-    workflow.begin()
-    shards = workflow.shards()
+    workflow.run_check()
+    shards = workflow.run_split()
     assert {template for template, _ in shards} == {"train-small", "train-medium"}
     assert len(shards) >= 4
     workflow.train(shards)
@@ -52,20 +52,20 @@ def test_pods_write_the_same_bytes_as_a_laptop(
 def test_repeated_split_writes_no_shard_again(world: FakeProject) -> None:
     world.upload(small_table(3))
     workflow = world.workflow()
-    workflow.begin()
-    first = workflow.shards()
+    workflow.run_check()
+    first = workflow.run_split()
     layout = workflow.address.run_layout
     uris = [layout.request, layout.plan, layout.shard("small", 0)]
     before = [world.storage.version(uri) for uri in uris]
-    assert workflow.shards() == first == [("train-small", "00000")]
+    assert workflow.run_split() == first == [("train-small", "00000")]
     assert [world.storage.version(uri) for uri in uris] == before
 
 
 def test_trained_shard_is_not_fitted_again(world: FakeProject) -> None:
     world.upload(small_table(3))
     workflow = world.workflow()
-    workflow.begin()
-    shards = workflow.shards()
+    workflow.run_check()
+    shards = workflow.run_split()
     workflow.train(shards)
     layout = workflow.address.run_layout
     uris = [f"{layout.records}/{name}" for name in world.storage.names(layout.records)]
@@ -134,9 +134,9 @@ def test_killed_forced_split_reads_no_row_again(world: FakeProject) -> None:
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("workflows.pods.split.write_request", killed)
-        workflow.begin()
+        workflow.run_check()
         with pytest.raises(KeyboardInterrupt):
-            workflow.shards()
+            workflow.run_split()
     (link,) = (f"{world.root}/{n}" for n in world.files() if "/datasets/sources/" in n)
     version = world.storage.version(link)  # it is written whenever the source has been read
     workflow.run_all()

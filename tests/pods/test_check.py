@@ -27,7 +27,7 @@ def saved(world: FakeProject, run: str) -> ExperimentSpec:
 
 
 def test_unchanged_form_runs_the_compiled_spec(world: FakeProject) -> None:
-    left = world.workflow().begin()
+    left = world.workflow().run_check()
     assert saved(world, left["run"]) == world.spec()
     assert left["trainer-image"] == "docker.io/refeed/lightgbm:1"
     assert left["run"] == run_id_of("trial-1", "2026-01-02T03:04:05Z")
@@ -50,7 +50,7 @@ def test_form_value_changes_one_field_only(name: str, world: FakeProject) -> Non
     text, value = (
         each.format(root=world.root) if isinstance(each, str) else each for each in FORMS[name]
     )
-    left = world.workflow(form={name: text}).begin()
+    left = world.workflow(form={name: text}).run_check()
     part, field = FORM[name]
     expected = world.spec().model_dump()
     expected[part][field] = value
@@ -67,7 +67,7 @@ def test_other_trainer_uses_its_own_image_and_defaults(
     world: FakeProject,
 ) -> None:
     workflow = world.workflow(form={"trainer": "linear"})
-    left = workflow.begin()
+    left = workflow.run_check()
     assert left["trainer-image"] == "docker.io/refeed/linear:1"
     uri = workflow.address.run_layout.trainer
     trainer = read_parsed(world.storage, uri, TrainerInfo.from_json)
@@ -78,7 +78,7 @@ def test_other_trainer_uses_its_own_image_and_defaults(
 
 def test_the_spec_s_own_trainer_keeps_its_parameters(world: FakeProject) -> None:
     workflow = world.workflow(form={"trainer": "lightgbm"})
-    workflow.begin()
+    workflow.run_check()
     trainer = read_parsed(world.storage, workflow.address.run_layout.trainer, TrainerInfo.from_json)
     assert trainer.config["params"]["num_leaves"] == 4
 
@@ -115,7 +115,7 @@ def test_invalid_form_value_is_named_and_changes_no_failed_run(
     form, sentence = BAD_FORMS[name]
     workflow = world.workflow(form=form)
     with pytest.raises(SpecError) as caught:
-        workflow.begin()
+        workflow.run_check()
     assert sentence in str(caught.value)
     assert str(caught.value).startswith("the form: ")
     assert len(caught.value.problems) == 1
@@ -155,7 +155,7 @@ def test_unknown_trainer_parameter_fails_before_split(
 ) -> None:
     workflow = world.workflow(trainer={"name": "faulty", "params": {"x": 1}})
     with pytest.raises(RefeedError, match="faulty"):  # which is not installed here
-        workflow.begin()
+        workflow.run_check()
     assert kinds_of_files(world) == ["logs", "pods", "status.json"]
 
 
@@ -176,13 +176,13 @@ def test_given_run_is_resumed_and_its_failures_are_retried(
     first.run("collect", first.outputs)
     assert first.tables() != whole
     second = world.workflow("trial-2", form={"run": first.outputs["run"]})
-    left = second.begin()
+    left = second.run_check()
     assert left["run"] == first.outputs["run"]
     assert not world.storage.exists(layout.done)
     assert key not in second.records()
     assert len(second.records()) == 2
     assert second.stored().status == "running"
-    second.train(second.shards())
+    second.train(second.run_split())
     second.run("collect", second.outputs)
     assert second.tables() == whole
     assert second.stored().status == "finished"
@@ -196,13 +196,13 @@ def test_invalid_run_id_is_rejected_and_writes_nothing(given: str, world: FakePr
     with pytest.raises(
         SpecError, match=r"run: .* is not a run id such as .*\n.*to start a new run"
     ):
-        world.workflow(form={"run": given}).begin()
+        world.workflow(form={"run": given}).run_check()
     assert world.files() == []
 
 
 def test_missing_run_cannot_be_resumed(world: FakeProject) -> None:
     with pytest.raises(MissingInputError, match=f"There is no run '{GIVEN}' to resume"):
-        world.workflow(form={"run": GIVEN}).begin()
+        world.workflow(form={"run": GIVEN}).run_check()
     assert kinds_of_files(world) == ["logs", "pods", "status.json"]
 
 
@@ -217,7 +217,7 @@ def test_run_of_another_spec_is_rejected_and_unchanged(
     run = first.outputs["run"]
     second = world.workflow("trial-2", form={"run": run, **form})
     with pytest.raises(SpecError, match=r"was started with another spec|is not valid"):
-        second.begin()
+        second.run_check()
     assert world.storage.exists(first.address.run_layout.done)
     assert len(first.records()) == 2
     assert first.stored() == before
@@ -225,14 +225,14 @@ def test_run_of_another_spec_is_rejected_and_unchanged(
 
 def test_run_may_resume_with_other_label_and_execution(world: FakeProject) -> None:
     first = world.workflow("trial-1")
-    run = first.begin()["run"]
+    run = first.run_check()["run"]
     second = world.workflow("trial-2", form={"run": run, "max-pods": "2"})
-    assert second.begin()["run"] == run
+    assert second.run_check()["run"] == run
 
 
 def test_repeated_check_resumes(world: FakeProject) -> None:
     workflow = world.workflow()
-    first = workflow.begin()
+    first = workflow.run_check()
     assert workflow.run("check", number=1) == first
     assert workflow.pods() == [("check", 1, "done"), ("check", 2, "done")]
 
@@ -251,7 +251,7 @@ def test_namespace_of_another_project_rejects_the_run(world: FakeProject) -> Non
     workflow = world.workflow()
     workflow.project = "demo"
     with pytest.raises(SpecError, match="'lab' is not the project of this namespace, which is 'de"):
-        workflow.begin()
+        workflow.run_check()
     assert world.files() == []
 
 
@@ -260,14 +260,14 @@ def test_root_outside_the_namespace_is_rejected(root: str, world: FakeProject) -
     workflow = world.workflow()
     workflow.root = root.format(root=world.root)
     with pytest.raises(SpecError, match=r"is not under .*, the artifact root of the project 'lab'"):
-        workflow.begin()
+        workflow.run_check()
     assert world.files() == []
 
 
 @pytest.mark.parametrize("step", ["split", "train-small", "collect", "finish"])
 def test_every_step_checks_isolation(step: str, world: FakeProject) -> None:
     workflow = world.workflow()
-    inputs = workflow.begin() | {"shard": "00000"}
+    inputs = workflow.run_check() | {"shard": "00000"}
     before = world.files()
     workflow.project, workflow.status = "demo", "Failed"
     with pytest.raises(SpecError, match="is not the project of this namespace"):
@@ -278,8 +278,8 @@ def test_every_step_checks_isolation(step: str, world: FakeProject) -> None:
 def test_request_contains_form_values(world: FakeProject) -> None:
     world.upload(small_table(2))
     workflow = world.workflow(form={"folds": "4", "label": "four folds"})
-    workflow.begin()
-    workflow.shards()
+    workflow.run_check()
+    workflow.run_split()
     request = read_parsed(world.storage, workflow.address.run_layout.request, RunRequest.from_json)
     assert request.evaluate["folds"] == 4
     assert request.label == workflow.stored().label == "four folds"

@@ -9,19 +9,19 @@ import pytest
 from steps.errors import MissingInputError
 from steps.storage.gcs import GcsStorage
 from steps.stores.base import open_store
-from tests.pods.fake_project import Argo, FakeProject
+from tests.pods.fake_project import FakeProject, FakeWorkflow
 from workflows.runs.find import find_run
 
 
 @pytest.fixture
-def begun(world: FakeProject) -> Argo:
+def begun(world: FakeProject) -> FakeWorkflow:
     workflow = world.workflow()
-    workflow.begin()
+    workflow.run_check()
     return workflow
 
 
 def test_find_run_reads_one_status_per_experiment(
-    begun: Argo, monkeypatch: pytest.MonkeyPatch
+    begun: FakeWorkflow, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     store = open_store(begun.address.layout)
     for number in range(20):
@@ -39,6 +39,6 @@ def test_find_run_reads_one_status_per_experiment(
     assert len([uri for uri in reads if uri.endswith("/status.json")]) == 1
 
 
-def test_unknown_run_lists_recent_runs(begun: Argo) -> None:
+def test_unknown_run_lists_recent_runs(begun: FakeWorkflow) -> None:
     with pytest.raises(MissingInputError, match=f"Recent runs: {begun.address.run}"):
         find_run(begun.world.platform, "20000101T000000-0000")

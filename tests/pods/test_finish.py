@@ -14,7 +14,7 @@ import pytest
 
 from steps.errors import RefeedError, TooManyFailuresError, TransientError, UsageError
 from tests.fakes import answering, free_port
-from tests.pods.fake_project import COMMAND, Argo, FakeProject, process_environment
+from tests.pods.fake_project import COMMAND, FakeProject, FakeWorkflow, process_environment
 from tests.workspace import small_table
 from workflows.pods.finish import post
 
@@ -46,7 +46,7 @@ def webhook(posts: list[dict[str, Any]]) -> Iterator[str]:
             thread.join()
 
 
-def finish(workflow: Argo, **changes: Any) -> dict[str, Any]:
+def finish(workflow: FakeWorkflow, **changes: Any) -> dict[str, Any]:
     """Run the exit handler; the one message that came."""
     for name, value in changes.items():
         setattr(workflow, name, value)
@@ -63,7 +63,7 @@ def test_failed_check_is_reported_with_reason(
 ) -> None:
     workflow = world.workflow(form={"folds": "many"})
     with pytest.raises(Exception, match="'many' is not valid"):
-        workflow.begin()
+        workflow.run_check()
     message = finish(workflow, status="Failed")
     assert message["status"] == "failed"
     assert "folds: 'many' is not valid" in message["message"]
@@ -94,7 +94,7 @@ def test_too_many_failures_are_reported_with_report(world: FakeProject) -> None:
 
 def test_stopped_run_is_closed_with_argo_message(world: FakeProject) -> None:
     workflow = world.workflow()
-    workflow.begin()
+    workflow.run_check()
     assert workflow.stored().status == "running"
     failures = [
         {"displayName": "split", "message": "pod deleted {{=1}} \"'\\"},
@@ -111,7 +111,7 @@ def test_stopped_run_is_closed_with_argo_message(world: FakeProject) -> None:
 @pytest.mark.parametrize("doubly", [False, True])
 def test_thousand_failures_are_truncated_after_the_first(doubly: bool, world: FakeProject) -> None:
     workflow = world.workflow()
-    workflow.begin()
+    workflow.run_check()
     failures: Any = [
         {"displayName": f"train-small({n}:{n:05d})", "message": "OOMKilled (exit code 137)"}
         for n in range(1000)
@@ -127,7 +127,7 @@ def test_rejected_resume_does_not_close_the_run(
     world: FakeProject,
 ) -> None:
     first = world.workflow()
-    first.begin()
+    first.run_check()
     stored = first.stored()
     second = world.workflow(name="another", form={"run": first.address.run})
     failures = [{"displayName": "check", "message": "Error (exit code 65)"}]
@@ -153,7 +153,7 @@ def test_without_argo_message_the_phase_is_reported(
     failures: list[dict[str, str]] | None, world: FakeProject
 ) -> None:
     workflow = world.workflow()
-    workflow.begin()
+    workflow.run_check()
     message = finish(workflow, status="Error", failures=failures)
     assert message["message"] == "Error"
     assert workflow.stored().status == "stopped"
@@ -181,7 +181,7 @@ def test_without_webhook_nothing_is_posted(
     world: FakeProject, capsys: pytest.CaptureFixture[str]
 ) -> None:
     workflow = world.workflow()
-    workflow.begin()
+    workflow.run_check()
     workflow.status = "Failed"
     workflow.run("finish")  # the secret is optional
     assert "failed." in capsys.readouterr().out
@@ -235,7 +235,7 @@ def test_no_error_shows_the_webhook_url(url: str) -> None:
 
 def test_the_command_never_prints_the_webhook(world: FakeProject) -> None:
     workflow = world.workflow()
-    workflow.begin()
+    workflow.run_check()
     workflow.status = "Failed"
     workflow.secrets = {"refeed-notify": f"http://127.0.0.1:{free_port()}/{SECRET}"}
     done = subprocess.run(

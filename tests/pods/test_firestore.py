@@ -16,7 +16,7 @@ from steps.errors import SpecError
 from steps.records import canonical_json
 from steps.stores.base import open_store
 from tests.argo.cases import INSTALLATION
-from tests.pods.fake_project import Argo, FakeProject
+from tests.pods.fake_project import FakeProject, FakeWorkflow
 from tests.workspace import Workspace, small_table
 from workflows.pods import environment as env
 
@@ -35,7 +35,7 @@ def refeed(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
     )
 
 
-def finish(workflow: Argo) -> None:
+def finish(workflow: FakeWorkflow) -> None:
     workflow.status = "Failed"
     workflow.run("finish")
 
@@ -73,7 +73,7 @@ def test_a_run_on_a_cluster(world: FakeProject, tmp_path: Path) -> None:
 
 def test_the_exit_handler_closes_a_run(world: FakeProject) -> None:
     workflow = world.workflow()
-    workflow.begin()
+    workflow.run_check()
     assert workflow.stored().status == "running"
     finish(workflow)
     assert workflow.stored().status == "stopped"
@@ -93,7 +93,7 @@ def test_pod_rejects_another_store(
 
     monkeypatch.setattr(workflow, "environment", tampered)
     with pytest.raises(SpecError, match="but the store of the project is"):
-        workflow.begin()
+        workflow.run_check()
 
 
 def test_a_run_on_a_laptop(lab: Workspace, firestore: str) -> None:

@@ -5,21 +5,21 @@ from __future__ import annotations
 import pytest
 
 from steps.errors import DataError, LostArtifactError
-from tests.pods.fake_project import Argo, FakeProject
+from tests.pods.fake_project import FakeProject, FakeWorkflow
 from tests.workspace import small_table
 
 
 @pytest.fixture
-def first(world: FakeProject) -> Argo:
+def first(world: FakeProject) -> FakeWorkflow:
     """Return a workflow whose trainers have ended."""
     world.upload(small_table(3))
     workflow = world.workflow(trainer={"name": "linear", "params": {}})
-    workflow.begin()
-    workflow.train(workflow.shards())
+    workflow.run_check()
+    workflow.train(workflow.run_split())
     return workflow
 
 
-def retry(first: Argo) -> Argo:
+def retry(first: FakeWorkflow) -> FakeWorkflow:
     """Run a second workflow that resumes the run of the first."""
     again = first.world.workflow(
         "trial-2", form={"run": first.outputs["run"]}, trainer={"name": "linear", "params": {}}
@@ -38,7 +38,7 @@ def one(world: FakeProject, part: str) -> str:
     ["/explanation.json", "/fit.json", "/index.json", "/statistics.json"],
 )
 def test_retry_computes_a_lost_artifact_again(
-    world: FakeProject, first: Argo, part: str, damage: bool
+    world: FakeProject, first: FakeWorkflow, part: str, damage: bool
 ) -> None:
     uri = one(world, part)
     if damage:
@@ -55,8 +55,8 @@ def test_retry_computes_a_lost_artifact_again(
 def test_retry_builds_a_lost_part_file_again(world: FakeProject) -> None:
     world.upload(small_table(3))
     workflow = world.workflow(trainer={"name": "linear", "params": {}})
-    workflow.begin()
-    shards = workflow.shards()
+    workflow.run_check()
+    shards = workflow.run_split()
     world.storage.delete(one(world, "/parts/"))
     with pytest.raises(LostArtifactError, match="/parts/"):
         workflow.train(shards)
@@ -65,7 +65,7 @@ def test_retry_builds_a_lost_part_file_again(world: FakeProject) -> None:
 
 
 def test_retry_refuses_to_build_a_lost_dataset_from_other_rows(
-    world: FakeProject, first: Argo
+    world: FakeProject, first: FakeWorkflow
 ) -> None:
     world.storage.delete(one(world, "/index.json"))
     world.upload(small_table(4))
@@ -73,7 +73,9 @@ def test_retry_refuses_to_build_a_lost_dataset_from_other_rows(
         retry(first)
 
 
-def test_retry_trains_a_partition_with_a_damaged_record(world: FakeProject, first: Argo) -> None:
+def test_retry_trains_a_partition_with_a_damaged_record(
+    world: FakeProject, first: FakeWorkflow
+) -> None:
     world.storage.write(one(world, "/records/"), b"{")
     again = retry(first)
     assert {record.status for record in again.records().values()} == {"trained"}

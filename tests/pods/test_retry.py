@@ -12,7 +12,7 @@ import pytest
 
 from steps.contract import RunAddress
 from steps.errors import TransientError, UsageError
-from tests.pods.fake_project import CREATED, Argo, FakeProject
+from tests.pods.fake_project import CREATED, FakeProject, FakeWorkflow
 from tests.workspace import small_table
 from workflows.cluster.base import Manifest
 from workflows.cluster.errors import ConflictError
@@ -55,18 +55,18 @@ class OneNamespace:
         self.held[name]["status"] = {"phase": "Failed"}
 
 
-def found_run(workflow: Argo) -> FoundRun:
+def found_run(workflow: FakeWorkflow) -> FoundRun:
     return FoundRun(workflow.stored(), workflow.address, "refeed-lab")
 
 
 @pytest.fixture
-def begun(world: FakeProject) -> Argo:
+def begun(world: FakeProject) -> FakeWorkflow:
     workflow = world.workflow()
-    workflow.begin()
+    workflow.run_check()
     return workflow
 
 
-def test_retry_keeps_run_id_and_has_its_own_name(begun: Argo) -> None:
+def test_retry_keeps_run_id_and_has_its_own_name(begun: FakeWorkflow) -> None:
     cluster = OneNamespace()
     submitted = retry(found_run(begun), begun.world.platform, cluster)
     run = begun.address.run
@@ -78,7 +78,7 @@ def test_retry_keeps_run_id_and_has_its_own_name(begun: Argo) -> None:
     assert parameters["run"] == run
 
 
-def test_one_of_two_concurrent_retries_starts(begun: Argo) -> None:
+def test_one_of_two_concurrent_retries_starts(begun: FakeWorkflow) -> None:
     cluster = OneNamespace()
     retry(found_run(begun), begun.world.platform, cluster)
     with pytest.raises(TransientError, match="is still running, as workflow 'trial-"):
@@ -89,7 +89,7 @@ def test_one_of_two_concurrent_retries_starts(begun: Argo) -> None:
     assert len(cluster.held) == 1
 
 
-def test_unrecorded_ended_retry_does_not_block(begun: Argo) -> None:
+def test_unrecorded_ended_retry_does_not_block(begun: FakeWorkflow) -> None:
     cluster = OneNamespace()
     first = retry(found_run(begun), begun.world.platform, cluster)
     cluster.stop(first.namespace, first.workflow)
@@ -97,7 +97,7 @@ def test_unrecorded_ended_retry_does_not_block(begun: Argo) -> None:
     assert [name.rpartition("-")[2] for name in (first.workflow, second.workflow)] == ["1", "2"]
 
 
-def test_long_experiment_name_is_truncated(begun: Argo) -> None:
+def test_long_experiment_name_is_truncated(begun: FakeWorkflow) -> None:
     record = replace(begun.stored(), experiment="a" * 29 + "-" + "b" * 15)
     longest = FoundRun(record, begun.address, "refeed-lab")
     submitted = retry(longest, begun.world.platform, OneNamespace())
@@ -108,8 +108,8 @@ def test_long_experiment_name_is_truncated(begun: Argo) -> None:
 def test_removed_class_is_named(world: FakeProject) -> None:
     world.upload(small_table(3))
     workflow = world.workflow()
-    workflow.begin()
-    workflow.shards()
+    workflow.run_check()
+    workflow.run_split()
     layout = workflow.address.run_layout
     plan = json.loads(world.storage.read(layout.plan))
     plan["shards"]["huge"] = 2
@@ -117,4 +117,4 @@ def test_removed_class_is_named(world: FakeProject) -> None:
     with pytest.raises(
         UsageError, match="planned for the resource class 'huge', which no longer exists"
     ):
-        workflow.shards()
+        workflow.run_split()

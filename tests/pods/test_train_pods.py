@@ -19,7 +19,7 @@ from steps.records import PartitionIndex, PodRecord, RunRequest
 from steps.runtime.attempts import Attempt, attempt_uris, record_attempt
 from steps.storage.base import read_parsed
 from steps.train.workers.pool import Pool
-from tests.pods.fake_project import COMMAND, Argo, FakeProject, process_environment
+from tests.pods.fake_project import COMMAND, FakeProject, FakeWorkflow, process_environment
 from tests.workspace import small_table
 from workflows.pods.pod import Pod
 
@@ -37,31 +37,31 @@ def numbered_table(**codes: float) -> pa.Table:
     return table.set_column(1, "number", pa.array(np.repeat(list(codes.values()), ROWS)))
 
 
-def attempts(workflow: Argo) -> list[Attempt]:
+def attempts(workflow: FakeWorkflow) -> list[Attempt]:
     storage = workflow.world.storage
     uris = attempt_uris(storage, workflow.address.run_layout).values()
     return [read_parsed(storage, uri, Attempt.from_json) for uri in uris]
 
 
-def inputs(workflow: Argo) -> dict[str, str]:
+def inputs(workflow: FakeWorkflow) -> dict[str, str]:
     return workflow.outputs | {"shard": "00000"}
 
 
-def ready(world: FakeProject, table: pa.Table, **changes: Any) -> Argo:
+def ready(world: FakeProject, table: pa.Table, **changes: Any) -> FakeWorkflow:
     """Return a workflow of the faulty trainer, up to its shards."""
     world.upload(table)
     workflow = world.workflow(trainer=FAULTY, **changes)
-    workflow.begin()
-    assert workflow.shards() == [(SHARD, "00000")]
+    workflow.run_check()
+    assert workflow.run_split() == [(SHARD, "00000")]
     return workflow
 
 
-def ids(workflow: Argo) -> dict[str, str]:
+def ids(workflow: FakeWorkflow) -> dict[str, str]:
     """Partition ids by key, whatever became of them."""
     return {key.text: key.partition_id for key in (entry.key for entry in _entries(workflow))}
 
 
-def _entries(workflow: Argo) -> Any:
+def _entries(workflow: FakeWorkflow) -> Any:
     storage = workflow.world.storage
     request = read_parsed(storage, workflow.address.run_layout.request, RunRequest.from_json)
     uri = workflow.address.layout.dataset(request.dataset).index
@@ -69,7 +69,7 @@ def _entries(workflow: Argo) -> Any:
 
 
 def leave_begun(
-    workflow: Argo,
+    workflow: FakeWorkflow,
     partition: str,
     number: int = 1,
     class_offset: int = 0,
@@ -83,7 +83,7 @@ def leave_begun(
     record_attempt(workflow.world.storage, workflow.address.run_layout, attempt)
 
 
-def leave_pod(workflow: Argo, number: int, class_offset: int = 0) -> None:
+def leave_pod(workflow: FakeWorkflow, number: int, class_offset: int = 0) -> None:
     """Write the record of a killed pod, without a cause."""
     record = PodRecord(
         "gone", workflow.name, "train-small-00000", number, "small", class_offset, "2026-01-01"
@@ -104,8 +104,8 @@ def test_stopped_pod_keeps_finished_work_and_next_pod_resumes(
     world.upload(numbered_table(**names))
     trainer = {"name": "faulty", "params": {"seconds": 0.3}}
     workflow = world.workflow(trainer=trainer)
-    workflow.begin()
-    workflow.shards()
+    workflow.run_check()
+    workflow.run_split()
     process = subprocess.Popen(
         [*COMMAND, *workflow.command(SHARD, inputs(workflow))[1:]],
         env=process_environment(environment | workflow.environment(SHARD, inputs(workflow))),
@@ -232,7 +232,7 @@ def test_partition_fails_after_largest_class_and_others_train(
     assert (left["trained"], left["failed"]) == ("2", "1")
 
 
-def forget_pod(workflow: Argo, number: int) -> None:
+def forget_pod(workflow: FakeWorkflow, number: int) -> None:
     """Make room for a pod of the same number, so that a test need not count both kinds."""
     layout = workflow.address.run_layout
     workflow.world.storage.delete(layout.pod(workflow.name, "train-small-00000", number))
@@ -330,7 +330,7 @@ def test_transient_failure_is_retried_by_later_pods_within_budget(
 
 def test_pod_takes_retry_budget_from_spec(world: FakeProject) -> None:
     workflow = world.workflow(execution__retries=0)
-    workflow.begin()
+    workflow.run_check()
     seen: list[bool] = []
 
     def look(pod: Pod, *_: object) -> None:

@@ -87,6 +87,7 @@ def check_whole(found: Documents) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.soak
 def test_killed_while_it_writes(done: RunSummary, firestore: str) -> None:
     whole = f"{firestore}/undisturbed"
     seconds = min(finish(*start(done, whole)) for _ in range(3))  # the first warms the emulator

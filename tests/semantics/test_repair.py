@@ -145,7 +145,7 @@ def test_run_ends_when_its_artifacts_are_deleted_every_time(
         return collect(*args)  # type: ignore[arg-type]
 
     monkeypatch.setattr(local, "collect", losing)
-    with pytest.raises(LostArtifactError, match="Results of 1 of 5 partitions were deleted"):
+    with pytest.raises(LostArtifactError, match="The results of 1 of 5 partitions were deleted"):
         local.run(spec)
 
 

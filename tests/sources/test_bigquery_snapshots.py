@@ -268,7 +268,9 @@ def test_invalid_snapshot_is_replaced(
         "of another version": json.dumps({"when": 1}),
     }[damage]
     made = split_into(tmp_path, config(warehouse), "first")
-    monkeypatch.setattr("steps.split.coordination.snapshot.SnapshotLock.remove", lambda _self: None)
+    monkeypatch.setattr(
+        "steps.split.coordination.snapshot.StoredSnapshot.remove", lambda _self: None
+    )
     split_into(tmp_path, config(warehouse))
     (path,) = pins(tmp_path)
     path.write_text(text)

@@ -133,6 +133,7 @@ def test_rebuild_keeps_existing_dataset_visible(
     assert submitted_numbers(jobs) == ["1", "1"]
 
 
+@pytest.mark.soak
 def test_kills_at_random_times_leave_one_job(root: str, jobs: Jobs, tmp_path: Path) -> None:
     """After twenty kills of the following process, the last one finishes with the same job."""
     source, random = upload(root, tmp_path), Random(5)
@@ -314,7 +315,7 @@ def test_error_responses(
 
 
 def test_missing_gcp_project_is_a_spec_error() -> None:
-    with pytest.raises(SpecError, match=r"split\.gcp_project: Dataflow requires it"):
+    with pytest.raises(SpecError, match=r"split\.gcp_project: Dataflow requires this setting"):
         choose_engine(SplitConfig(engine="dataflow"))
 
 

@@ -112,6 +112,7 @@ def test_large_partition_has_several_parts(tmp_path: Path, monkeypatch: pytest.M
     assert hot["distinct"] == pytest.approx(len(partition_rows), rel=0.07)
 
 
+@pytest.mark.soak
 def test_many_partitions_and_one_large_partition(tmp_path: Path) -> None:
     """With `make soak`, the table has 10,000 partitions and one more with 10 million rows."""
     rows, partitions = 20_000 * SOAK**3, 1000 * SOAK

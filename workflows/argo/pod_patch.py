@@ -6,7 +6,7 @@ import json
 from collections.abc import Sequence
 from typing import Any
 
-from steps.contract import MEMORY_EXIT
+from steps.contract import MORE_MEMORY_EXIT_BASE
 from workflows.installation.resource_classes import ResourceClass
 from workflows.pods import environment as env
 
@@ -37,7 +37,9 @@ def larger(classes: Sequence[ResourceClass]) -> str:
         while "}}" in patch:  # which would end an expression of Argo
             patch = patch.replace("}}", "} }")
         escaped = patch.replace("\\", "\\\\").replace("'", "\\'")
-        chosen = f"lastRetry.exitCode == '{MEMORY_EXIT + offset}' ? '{escaped}' : {chosen}"
+        chosen = (
+            f"lastRetry.exitCode == '{MORE_MEMORY_EXIT_BASE + offset}' ? '{escaped}' : {chosen}"
+        )
     return f"{{{{= {chosen} }}}}" if len(classes) > 1 else ""
 
 

@@ -3,8 +3,9 @@
     check ─► split ─► train-<class> per shard (one fan-out per resource class) ─► collect
                                                                          exit ─► finish
 
-Only numbers cross the fan-out. ``collect`` runs even if trainers failed, and decides the outcome;
-without it Argo would report a run with failed trainers as a success (argo-workflows #12530).
+Argo passes only shard numbers to the training pods. ``collect`` runs even if trainers failed, and
+decides the outcome; without it Argo would report a run with failed trainers as a success
+(argo-workflows #12530).
 """
 
 from __future__ import annotations
@@ -35,7 +36,7 @@ from hera.workflows import (
     models,
 )
 
-from steps.contract import output, shards_output, step_command
+from steps.contract import Step, output, shards_output, step_command
 from steps.quantity import parse_duration
 from steps.records import canonical_json
 from workflows.argo import expressions, pod_patch
@@ -61,13 +62,13 @@ LATEST_START_SECONDS = 3600
 
 def workflow_template(spec: ExperimentSpec, installation: Installation) -> Manifest:
     """Return the WorkflowTemplate from which the Argo UI and a CronWorkflow start runs."""
-    built = WorkflowTemplate(name=spec.name, **_Templates(spec, installation).arguments())
+    built = WorkflowTemplate(name=spec.name, **_Templates(spec, installation).workflow_fields())
     return _manifest(built)
 
 
 def workflow(spec: ExperimentSpec, installation: Installation) -> Manifest:
     """Return a Workflow that runs the spec once, without a WorkflowTemplate."""
-    arguments = _Templates(spec, installation).arguments()
+    arguments = _Templates(spec, installation).workflow_fields()
     return _manifest(Workflow(generate_name=f"{spec.name}-", **arguments))
 
 
@@ -104,8 +105,8 @@ class _Templates:
     def __init__(self, spec: ExperimentSpec, installation: Installation) -> None:
         self.experiment = Experiment(spec, installation)
 
-    def arguments(self) -> dict[str, Any]:
-        """Return the arguments of Hera's WorkflowTemplate and Workflow."""
+    def workflow_fields(self) -> dict[str, Any]:
+        """Return the fields of Hera's WorkflowTemplate and Workflow."""
         execution = self.experiment.spec.execution
         return {
             "namespace": self.experiment.project.namespace,
@@ -198,7 +199,7 @@ class _Templates:
     def _dag(self) -> DAG:
         run = {"run": "{{tasks.check.outputs.parameters.run}}"}
         image = {"trainer-image": "{{tasks.check.outputs.parameters.trainer-image}}"}
-        fans = [
+        train_tasks = [
             Task(
                 name=f"train-{name}",
                 template=f"train-{name}",
@@ -208,12 +209,12 @@ class _Templates:
             )
             for name in self._training_names
         ]
-        after = expressions.after_all(fan.name for fan in fans)
+        after = expressions.after_all(fan.name for fan in train_tasks)
         with DAG(name="experiment", fail_fast=False) as dag:
             dag.tasks = [
                 Task(name="check", template="check"),
                 Task(name="split", template="split", depends="check.Succeeded", arguments=run),
-                *fans,
+                *train_tasks,
                 Task(name="collect", template="collect", depends=after, arguments=run),
             ]
         return dag
@@ -225,7 +226,7 @@ class _Templates:
             image=self.experiment.chosen_image,
             account="refeed-train",
             classes=self._classes(self.experiment.installation.steps.check)[:1],
-            env=[
+            variables=[
                 Env(
                     name=env.SPEC,
                     value=env.plain(canonical_json(self.experiment.spec.model_dump(mode="json"))),
@@ -315,7 +316,7 @@ class _Templates:
             image=self.experiment.installation.images.collect,
             account="refeed-collect",
             classes=self._classes(self.experiment.installation.steps.collect)[:1],
-            env=[
+            variables=[
                 _parameters(),
                 Env(name=env.STATUS, value="{{workflow.status}}"),
                 Env(name=env.DURATION, value="{{workflow.duration}}"),
@@ -327,13 +328,13 @@ class _Templates:
 
     def _container(
         self,
-        step: Any,  # noqa: ANN401 - one of the contract's steps
+        step: Step,
         *,
         image: str,
         account: str,
         classes: Sequence[ResourceClass],
         name: str = "",
-        env: Sequence[Any] = (),
+        variables: Sequence[Any] = (),
         inputs: Sequence[Parameter] = (),
         outputs: Sequence[Any] = (),
         metrics: Sequence[Any] = (),
@@ -341,26 +342,27 @@ class _Templates:
         **options: str,
     ) -> Container:
         """Return a template that runs one step in one pod."""
-        own = classes[0]
+        smallest = classes[0]
         address = self.experiment.address(run)
         return Container(
             name=name or step,
             image=image,
             image_pull_policy="IfNotPresent",
             command=step_command(step, address, **options),
-            env=[*self._environment(own, len(classes) - 1), *env],
+            env=[*self._environment(smallest, len(classes) - 1), *variables],
             inputs=list(inputs),
             outputs=list(outputs),
             metrics=list(metrics) or None,
-            labels={"refeed/step": step, "refeed/class": own.name},
+            labels={"refeed/step": step, "refeed/class": smallest.name},
             service_account_name=account,
-            node_selector=own.node_selector or None,
-            tolerations=[models.Toleration(**each.manifest()) for each in own.tolerations] or None,
+            node_selector=smallest.node_selector or None,
+            tolerations=[models.Toleration(**each.manifest()) for each in smallest.tolerations]
+            or None,
             resources=Resources(
-                cpu_request=own.cpu,
-                cpu_limit=own.cpu,
-                memory_request=own.memory,
-                memory_limit=own.memory,
+                cpu_request=smallest.cpu,
+                cpu_limit=smallest.cpu,
+                memory_request=smallest.memory,
+                memory_limit=smallest.memory,
             ),
             pod_spec_patch=pod_patch.larger(classes) or None,
             retry_strategy=_retries(MAX_FINISH_RETRIES if step == "finish" else MAX_RETRIES),
@@ -372,11 +374,11 @@ class _Templates:
             volumes=[EmptyDirVolume(name="tmp", mount_path="/tmp")],  # noqa: S108
         )
 
-    def _environment(self, own: ResourceClass, largest_class_offset: int) -> Iterator[Any]:
+    def _environment(self, smallest: ResourceClass, largest_class_offset: int) -> Iterator[Any]:
         yield Env(name=env.WORKFLOW, value="{{workflow.name}}")
         yield Env(name=env.CREATED, value="{{workflow.creationTimestamp.RFC3339}}")
         yield FieldEnv(name=env.POD, field_path="metadata.name")
-        yield Env(name=env.RESOURCE_CLASS, value=own.name)
+        yield Env(name=env.RESOURCE_CLASS, value=smallest.name)
         yield Env(name=env.CLASS_OFFSET, value="0")
         yield Env(name=env.LARGEST_CLASS_OFFSET, value=str(largest_class_offset))
         yield Env(name=env.LAST_MESSAGE, value="{{lastRetry.message}}")

@@ -48,8 +48,8 @@ def main() -> None:
     try:
         app()
     except RefeedError as error:
-        if DEBUG in os.environ and type(error) is RefeedError:  # a bug, in a pod
-            raise
+        if DEBUG in os.environ and type(error) is RefeedError:
+            raise  # an internal error, of no subclass: show its traceback
         console.print_error(error)
         sys.exit(error.exit_code)
     except BrokenPipeError:

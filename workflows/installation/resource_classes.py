@@ -55,7 +55,7 @@ class ResourceClass(Placement):
 
     @classmethod
     def named(cls, name: str, *, cpu: str, memory: str) -> Self:
-        """Return a class outside of an installation file."""
+        """Return a class that no installation file defines."""
         return cls(cpu=cpu, memory=memory).with_name(name)
 
     def with_name(self, name: str) -> Self:

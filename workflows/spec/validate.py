@@ -6,7 +6,7 @@ from steps.runtime.progress import Progress
 from steps.split.preview import preview_source, preview_warnings
 from steps.split.roles import resolve_roles, resolve_task
 from steps.split.sources.base import LiveSource, open_source
-from steps.split.step import column_types, report_bytes, source_types
+from steps.split.step import column_types, report_billed_bytes, source_types
 from workflows.spec.model import ExperimentSpec
 
 
@@ -23,7 +23,7 @@ def advise(spec: ExperimentSpec, progress: Progress) -> dict[str, list[str]]:
         )
         types = column_types(source, roles)
         if isinstance(source, LiveSource):
-            report_bytes(source, list(types), progress)
+            report_billed_bytes(source, list(types), progress)
         preview = preview_source(source, types, roles, progress)
         target = preview.summary.columns[roles.target]
         task, classes = resolve_task(spec.task, roles.target, types[roles.target], target.levels)

@@ -11,7 +11,7 @@ from steps.errors import DamagedError, MissingInputError, TerminalError
 from steps.records import PartitionIndex
 from steps.split.coordination.checkpoint import CheckpointFile, SplitCheckpoint
 from steps.split.coordination.dataset_pointer import BuiltElsewhereError, DatasetPointer
-from steps.split.coordination.snapshot import SnapshotLock
+from steps.split.coordination.snapshot import StoredSnapshot
 from steps.storage.base import Storage
 
 
@@ -36,7 +36,7 @@ class DatasetBuild:
         self,
         project: ProjectLayout,
         storage: Storage,
-        snapshot: SnapshotLock,
+        snapshot: StoredSnapshot,
         checkpoint: CheckpointFile,
         identity: Callable[[], str],
         *,
@@ -49,7 +49,7 @@ class DatasetBuild:
         self.resumed = False
 
     @contextmanager
-    def open(self) -> Iterator[Self]:
+    def hold_snapshot(self) -> Iterator[Self]:
         """Keep the source's rows fixed until the dataset is built or a terminal error occurs.
 
         A terminal error also removes the checkpoint, because the source has to be fixed first.
@@ -69,7 +69,7 @@ class DatasetBuild:
         index = self._resume()
         if self.resumed:
             return index
-        self._snapshot.find(fresh=self._force)
+        self._snapshot.resume_or_discard(discard=self._force)
         index = self._current()
         if index is None:
             self._snapshot.acquire()
@@ -81,8 +81,8 @@ class DatasetBuild:
     def publish(self, build: Callable[[], PartitionIndex]) -> PartitionIndex:
         """Build the dataset and write the pointer to it.
 
-        If another run publishes the dataset first, return that one: the other run may have removed
-        intermediate output that ``build`` was about to read.
+        Another run may publish the dataset first, and delete intermediate output that ``build``
+        still reads. ``build`` then fails, and the published dataset is returned.
         """
         try:
             index = build()

@@ -34,7 +34,7 @@ class DatasetPointer:
         self, project: ProjectLayout, identity: str, storage: Storage, ignored_version: str = ""
     ) -> None:
         self.project, self.identity, self.storage = project, identity, storage
-        self.ignored_version, self._uri = ignored_version, project.source(identity)
+        self.ignored_version, self._uri = ignored_version, project.pointer(identity)
 
     @classmethod
     def current(

@@ -16,7 +16,7 @@ LIFE_SECONDS = 24 * 3600.0
 """Maximum age of a snapshot. An older one belongs to an abandoned split."""
 
 
-class SnapshotLock:
+class StoredSnapshot:
     """The stored snapshot of one source. For a file, the methods do nothing.
 
     Args:
@@ -47,15 +47,15 @@ class SnapshotLock:
         self.text = text
         return True
 
-    def find(self, *, fresh: bool) -> None:
+    def resume_or_discard(self, *, discard: bool) -> None:
         """Resume the stored snapshot, or delete it if it cannot be resumed.
 
         Args:
-            fresh: delete the stored snapshot in any case.
+            discard: delete the stored snapshot in any case.
         """
         if self.source is None or not self.storage.exists(self.uri):
             return
-        if fresh or not self._resume_stored():
+        if discard or not self._resume_stored():
             self.storage.delete(self.uri)
 
     def acquire(self) -> None:

@@ -29,7 +29,7 @@ class Metric:
         score: the metric of predictions.
         constant: the constant prediction for the metric, given training rows.
         gain: True if larger is better; the loss is then 1 - value.
-        additive: whether the value follows from means over rows. If not, the pooled value stands
+        additive: whether the value follows from means over rows. If not, the pooled value
             is compared with one constant for all folds: constants that differ per fold rank rows
             of one fold above those of another, or name several classes, as no constant can.
     """

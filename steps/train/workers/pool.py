@@ -2,8 +2,8 @@
 
 Workers are forked from a server process that has imported the trainer already, so a new one is
 ready in milliseconds. A partition whose worker dies is suspect: it is tried again after all
-others, alone and in a fresh process, and fails by type if that one dies too. So one poison
-partition costs nobody else anything.
+others, alone and in a fresh process. If that process dies too, the partition fails with a typed
+reason, and no other partition is affected.
 """
 
 from __future__ import annotations
@@ -212,10 +212,7 @@ class Stop:
 
 @contextmanager
 def _worker_env() -> Iterator[None]:
-    """Start processes that compute in one thread, since the pool itself is parallel.
-
-    And with the same instructions everywhere.
-    """
+    """Start processes that use one thread, as the pool is parallel, and portable instructions."""
     ours = _ONE_THREAD | portable_cpu_env()
     before = {name: os.environ.get(name) for name in ours}
     os.environ.update(ours)

@@ -133,7 +133,8 @@ def worker_main(address: RunAddress, connection: Connection) -> None:
             for task in _tasks(connection):
                 entry = entries[task.partition_id]
                 connection.send(_run_task(context, address.run_layout, entry, task))
-        except (*_OURS, TransientError) as error:  # of storage; an attempt handles the trainer's
+        # Errors of the storage end the step; ``_attempt`` handles errors of the trainer.
+        except (*_STEP_ERRORS, TransientError) as error:
             connection.send(error)
 
 
@@ -149,12 +150,12 @@ def _run_task(
 ) -> TaskResult:
     """Train one partition. The start is recorded first, so that a killed pod leaves a trace."""
     began = time.monotonic()
-    record_task(context, run, task, BEGUN, "none", 0.0)
+    record_task_attempt(context, run, task, BEGUN, "none", 0.0)
     outcome = _attempt(context, entry, task)
     seconds = time.monotonic() - began
     record = outcome.record
     outcome_name = record.reason if outcome.retry else record.status
-    record_task(context, run, task, outcome_name, outcome.cached, seconds)
+    record_task_attempt(context, run, task, outcome_name, outcome.cached, seconds)
     if not outcome.retry:
         write_record(context, run, record)
     return TaskResult(
@@ -169,7 +170,7 @@ def _run_task(
     )
 
 
-def record_task(
+def record_task_attempt(
     context: TrainContext,
     run: RunLayout,
     task: WorkerTask,
@@ -216,7 +217,7 @@ def _attempt(context: TrainContext, entry: PartitionEntry, task: WorkerTask) -> 
     except MemoryError:
         failed = _failed(entry, "out_of_memory", OUT_OF_MEMORY)
         return _Outcome(failed, retry=not task.alone or task.can_use_larger_class)
-    except _OURS:
+    except _STEP_ERRORS:
         raise
     except TransientError as error:  # it may pass: retry after all other partitions
         failed = _failed(entry, "trainer_error", describe(error))
@@ -226,7 +227,7 @@ def _attempt(context: TrainContext, entry: PartitionEntry, task: WorkerTask) -> 
         return _Outcome(failed, detail=traceback.format_exc())
 
 
-_OURS = (OutputError, MissingInputError, DamagedError, LostArtifactError)
+_STEP_ERRORS = (OutputError, MissingInputError, DamagedError, LostArtifactError)
 """A full disk or a damaged artifact is not the partition's fault: the step ends without a record,
 and the next attempt resumes."""
 
