@@ -178,11 +178,11 @@ def test_a_service_that_is_gone_for_good_and_comes_back(
         while faults.done.total() < 400:
             assert process.poll() is None, process.stderr.read() if process.stderr else ""
         faults.gone = True
-        _, output = process.communicate(timeout=240)
-        assert process.returncode == 75, output
-        assert "Cloud Storage cannot be reached for 'gs://" in output
-        assert "Run again to resume" in output
-        assert "Traceback" not in output
+        _, printed = process.communicate(timeout=240)
+        assert process.returncode == 75, printed
+        assert "Cloud Storage cannot be reached for 'gs://" in printed
+        assert "Run again to resume" in printed
+        assert "Traceback" not in printed
         faults.gone = False
         done = run_with(lab, {"STORAGE_EMULATOR_HOST": url}, output)
     assert done.returncode == 0, done.stderr
