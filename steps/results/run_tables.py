@@ -77,7 +77,9 @@ class _Table:
             DamagedError: one was.
         """
         if self._next is not None:
-            raise DamagedError(self._uri, f"the partition {self._next[0]!r} is out of order")
+            raise DamagedError(
+                self._uri, f"its rows are not sorted by partition, at {self._next[0]!r}"
+            )
 
 
 def _partitions(uri: str, path: Path) -> Iterator[tuple[str, pa.Table]]:

@@ -200,7 +200,7 @@ BAD_DATA: dict[str, tuple[Callable[[Workspace], str], str]] = {
     ),
     "integer beyond 64 bits": (
         parquet(number=lambda n: pa.array([2**64 - 1] * n, pa.uint64())),
-        "'number' (uint64) does not fit int64",
+        "'number' (uint64) cannot be read as int64",
     ),
     "text among numbers": (
         file("table.csv", CSV_HEAD + CSV_ROW * 50 + CSV_ROW.replace(b"1.5", b"n/a")),

@@ -70,7 +70,7 @@ def folders(overlay: Path) -> list[ProjectFolder]:
     if not (overlay / "kustomization.yaml").is_file():
         raise MissingInputError(
             f"{str(overlay)!r} is not an overlay: it has no kustomization.yaml.",
-            hint="Set an overlay such as manifests/overlays/gke or manifests/overlays/local.",
+            hint="Use an overlay such as manifests/overlays/gke or manifests/overlays/local.",
         )
     names = (path.parent.name for path in (overlay / "projects").glob("*/kustomization.yaml"))
     return [ProjectFolder(overlay, name) for name in sorted(names)]

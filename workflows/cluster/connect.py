@@ -32,7 +32,8 @@ def connect(environment: Mapping[str, str]) -> Cluster:
     if adapter not in {"", *_ADAPTERS}:
         raise UsageError(
             f"{VARIABLE} is {adapter!r}. It must be one of {', '.join(sorted(_ADAPTERS))}.",
-            hint="Leave it out to use an Argo server if ARGO_SERVER is set.",
+            hint="Or unset it: Refeed then uses the Argo server if ARGO_SERVER is set, and "
+            "otherwise the Kubernetes API.",
         )
     for name, open_adapter in _ADAPTERS.items():
         cluster = open_adapter(environment) if adapter in {"", name} else None

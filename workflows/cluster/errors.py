@@ -99,8 +99,8 @@ def error_from_response(request: ApiRequest, status: int, message: str) -> Refee
     reason = (message or str(status)).rstrip(".")
     return TerminalError(
         f"The cluster rejects the request ({request.verb} {request.target}): {reason}.",
-        hint="This is the cluster's own message. Ask a platform engineer if the spec is not the "
-        "cause.",
+        hint="The message is from the cluster. Check names and labels in your spec; if they look "
+        "right, ask a platform engineer.",
     )
 
 

@@ -43,7 +43,7 @@ class BigQueryErrors(ErrorTranslator):
         text, is_missing = str(error), error.code == requests.codes.not_found
         if "session expired" in text or (is_missing and "/streams/" in text):
             return ExpiredError(
-                f"BigQuery ended the read of {self.target} after its time limit: {brief(error)}.",
+                f"BigQuery's time limit for reading {self.target} expired: {brief(error)}.",
                 hint="Run again: the same rows are read from the start.",
             )
         if reason_of(error) == "accessNotConfigured":
@@ -55,7 +55,8 @@ class BigQueryErrors(ErrorTranslator):
         """See ``ErrorTranslator``."""
         return MissingInputError(
             f"BigQuery has no {self.target}: {brief(error)}.",
-            hint="Check project, dataset and table. A query's tables must be in one location.",
+            hint="Check project, dataset and table. If the source is a query, all its tables "
+            "must be in one location.",
         )
 
     def invalid(self, error: GoogleAPICallError) -> RefeedError:

@@ -175,9 +175,13 @@ class Pool:
         worker.connection.close()
         code = worker.process.exitcode or 0
         if worker.task is None:
+            killed = code < 0
+            how = f"was ended by {signal.Signals(-code).name}" if killed else f"failed with {code}"
             raise RefeedError(
-                f"A training process ended with exit code {code} before it could begin.",
-                hint="Its output above shows the reason. Run again to resume.",
+                f"A training process {how} while it started, before it trained a partition.",
+                hint="Often the system ran out of memory. Free some, and run again to resume."
+                if killed
+                else "Its output above shows the reason. Run again to resume.",
             )
         if not worker.task.alone:
             self._suspects.append(worker.task)
