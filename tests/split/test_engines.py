@@ -14,6 +14,7 @@ import pytest
 
 from steps.contract import ProjectLayout
 from steps.errors import DataError
+from steps.records import PartitionKey
 from steps.runtime.progress import NoProgress
 from steps.split.config import DatasetConfig
 from steps.split.dataset import part_files
@@ -162,3 +163,11 @@ def test_missing_job_output_is_an_error(tmp_path: Path, monkeypatch: pytest.Monk
     with pytest.raises(DataError, match="is damaged: 0 rows instead of"):
         split_by(local.build_dataset, tmp_path / "table.parquet", tmp_path / "runs")
     assert not list((tmp_path / "runs").rglob("index.json"))
+
+
+def test_partitions_with_equal_hashes_are_rejected(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A collision of 80-bit hashes cannot be constructed, so the property is replaced."""
+    monkeypatch.setattr(PartitionKey, "partition_id", "p0")
+    part_files.check_collisions([PartitionKey("string", "a")])
+    with pytest.raises(DataError, match="'a' and 'b' have the same hash"):
+        part_files.check_collisions([PartitionKey("string", "a"), PartitionKey("string", "b")])

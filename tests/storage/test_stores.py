@@ -239,7 +239,7 @@ def test_reordered_tables_are_damaged(tmp_path: Path) -> None:
     content = storage.read(layout.table("metrics", "parquet"))
     write_tables(layout, storage, some_results(keys=["b", "a"]))
     storage.write(layout.table("metrics", "parquet"), content)
-    with pytest.raises(DamagedError, match="out of order"):
+    with pytest.raises(DamagedError, match="not sorted by partition"):
         list(open_store(project).results("trial", "one"))
     storage.write(layout.table("metrics", "parquet"), b"no parquet")
     with pytest.raises(DamagedError, match=r"metrics\.parquet"):

@@ -6,6 +6,7 @@ import hashlib
 import itertools
 import re
 import shutil
+from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -179,10 +180,11 @@ def _copy(source: Path, layout: ProjectLayout, storage: Storage) -> str:
             )
         raise MissingInputError(f"There is no source {str(source)!r}.")
     names = [_safe(file.name) for file in files]
-    if len(set(names)) < len(names):
+    (most_common, count), *_ = Counter(names).most_common(1)
+    if count > 1:
         raise DataError(
-            f"Two files in {str(source)!r} have the same name once special characters are "
-            "replaced by underscores. Rename one of them."
+            f"{count} files of {str(source)!r} would all be uploaded as {most_common!r}, since "
+            "special characters in a file name are replaced by underscores. Rename them."
         )
     digest = hashlib.sha256("/".join(names).encode())
     for file in files:

@@ -196,7 +196,11 @@ def check_collisions(keys: Sequence[PartitionKey]) -> None:
     Raises:
         DataError: two keys have the same id, so their files would overwrite each other.
     """
-    if len({key.partition_id for key in keys}) != len(keys):
-        raise DataError(
-            "Two values of the partition column have the same identifier. Change one of them."
-        )
+    by_id: dict[str, PartitionKey] = {}
+    for key in keys:
+        other = by_id.setdefault(key.partition_id, key)
+        if other is not key:
+            raise DataError(
+                f"The partitions {other.text!r} and {key.text!r} have the same hash, so their "
+                "files would overwrite each other. Change one of the two values in the data."
+            )
