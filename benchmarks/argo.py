@@ -17,7 +17,7 @@ from typing import Any
 
 import yaml
 
-from benchmarks.common import Row, median, say, scratch, seconds, write_table
+from benchmarks.common import Row, median, scratch, seconds, show_progress, write_table
 from workflows.argo.template import Manifest
 from workflows.cluster.base import Cluster
 from workflows.cluster.connect import connect
@@ -47,7 +47,7 @@ def run(*, quick: bool = False) -> list[Row]:
     follow(submitted, cluster, _SilentWatcher())
     workflow = cluster.workflow(submitted.namespace, submitted.workflow) or {}
     found = find_run(installation, submitted.address.run)
-    say("bare pods")
+    show_progress("bare pods")
     bare = list(_bare(submitted, workflow, cluster))
     return list(_rows(workflow, found, bare))
 

@@ -19,7 +19,15 @@ from typing import Literal
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from benchmarks.common import Row, fresh, median, say, scratch, seconds, write_table
+from benchmarks.common import (
+    Row,
+    in_new_process,
+    median,
+    scratch,
+    seconds,
+    show_progress,
+    write_table,
+)
 from benchmarks.splitting import split_seconds
 
 Form = Literal["parquet", "csv"]
@@ -103,8 +111,8 @@ def _took(what: str, *call: object) -> float:
     with scratch() as folder:
         function, source, *more = call
         places = [str(folder / "out")] if function in {ours, row_by_row} else []
-        took = float(fresh(function, source, *places, *more))  # type: ignore[arg-type]
-    say(f"beam: {what}: {took:.2f} s")
+        took = float(in_new_process(function, source, *places, *more))  # type: ignore[arg-type]
+    show_progress(f"beam: {what}: {took:.2f} s")
     return took
 
 

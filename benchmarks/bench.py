@@ -19,7 +19,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-from benchmarks.common import HEADER, MIB, Row, say
+from benchmarks.common import HEADER, MIB, Row, show_progress
 from steps.train.workers.host import cpu_model_name
 
 HERE = (
@@ -99,11 +99,11 @@ def main() -> None:
     if unknown:
         parser.error(f"unknown benchmark: {', '.join(unknown)}. Allowed: {', '.join(NAMES)}")
     for name in options.names or HERE:
-        say(f"{name} started")
+        show_progress(f"{name} started")
         began = time.monotonic()
         rows = importlib.import_module(f"benchmarks.{name}").run(quick=options.quick)
         minutes = (time.monotonic() - began) / 60
-        say(f"{name} took {minutes:.1f} minutes")
+        show_progress(f"{name} took {minutes:.1f} minutes")
         print(markdown(rows), flush=True)
         if not options.quick:
             keep(name, section(rows, minutes))

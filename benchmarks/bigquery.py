@@ -17,7 +17,15 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from benchmarks.common import Row, fresh, median, say, scratch, seconds, write_table
+from benchmarks.common import (
+    Row,
+    in_new_process,
+    median,
+    scratch,
+    seconds,
+    show_progress,
+    write_table,
+)
 from benchmarks.splitting import split_seconds
 from tests.fakes.bigquery import PROJECT, BigQuery, bigquery_server
 
@@ -75,9 +83,9 @@ def run(*, quick: bool) -> list[Row]:
         os.environ.update(server.environment)
         source = load(server, folder, rows)
         for number in range(rounds):
-            alone = float(fresh(reading, source, ""))
-            own = float(fresh(ours, source, str(folder / f"{number}")))
-            say(f"bigquery: ours {own:.2f} s, reading alone {alone:.2f} s")
+            alone = float(in_new_process(reading, source, ""))
+            own = float(in_new_process(ours, source, str(folder / f"{number}")))
+            show_progress(f"bigquery: ours {own:.2f} s, reading alone {alone:.2f} s")
             pairs.append((own, alone))
     ratio = median([alone / own for own, alone in pairs])
     return [

@@ -24,12 +24,12 @@ import yaml
 from benchmarks.common import (
     MIB,
     Row,
-    fresh,
+    in_new_process,
     peak_memory,
     result_of,
-    say,
     scratch,
     seconds,
+    show_progress,
     start_fresh,
 )
 
@@ -66,7 +66,7 @@ def make_run(folder: Path, partitions: int) -> str:
     command = [str(Path(sys.executable).with_name("refeed")), "run", str(path)]
     began = time.perf_counter()
     subprocess.run(command, check=True, capture_output=True)
-    say(f"collect: {partitions:,} partitions run in {time.perf_counter() - began:.0f} s")
+    show_progress(f"collect: {partitions:,} partitions run in {time.perf_counter() - began:.0f} s")
     (run,) = (folder / "runs" / "bench" / "runs" / "many").glob("*/")
     return str(run)
 
@@ -122,7 +122,9 @@ def measured(run: str, partitions: int) -> tuple[float, int]:
     process = start_fresh(ours, run)
     peak = peak_memory(process)
     took = float(result_of(process))
-    say(f"collect: {partitions:,} partitions collected in {took:.1f} s, {peak / MIB:.0f} MiB")
+    show_progress(
+        f"collect: {partitions:,} partitions collected in {took:.1f} s, {peak / MIB:.0f} MiB"
+    )
     return took, peak
 
 
@@ -131,7 +133,7 @@ def of_time(took: float, partitions: int, run: str, folder: Path) -> Row:
     places = folder / "files"
     places.mkdir()
     as_parquet(run, str(places), some)
-    peer = float(fresh(reading, str(places))) / some
+    peer = float(in_new_process(reading, str(places))) / some
     mine = took / partitions
     return Row(
         f"collect of {partitions:,} partitions x {FEATURES} features, for each",

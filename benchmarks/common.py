@@ -29,32 +29,32 @@ class Row:
     """One line of the result table.
 
     Attributes:
-        what: was measured.
+        name: what was measured.
         ours: Refeed's value, with its unit.
         other: what it is held against, with its value.
         ratio: of the two, as printed; empty without one.
         target: what the ratio (or the value) should be; empty where there is none.
-        met: whether it is; None without a target.
+        meets_target: None without a target.
     """
 
-    what: str
+    name: str
     ours: str
     other: str = ""
     ratio: str = ""
     target: str = ""
-    met: bool | None = None
+    meets_target: bool | None = None
 
     def cells(self) -> list[str]:
         """Return the cells of the row."""
-        met = {None: "", True: "yes", False: "**no**"}[self.met]
-        return [self.what, self.ours, self.other, self.ratio, self.target, met]
+        met = {None: "", True: "yes", False: "**no**"}[self.meets_target]
+        return [self.name, self.ours, self.other, self.ratio, self.target, met]
 
 
 HEADER = ["what", "ours", "peer or limit", "ratio", "target", "met"]
 
 
-def say(text: str) -> None:
-    """Progress, on stderr."""
+def show_progress(text: str) -> None:
+    """Print the time and a line of progress to stderr."""
     print(f"{time.strftime('%H:%M:%S')} {text}", file=sys.stderr, flush=True)
 
 
@@ -114,7 +114,7 @@ def result_of(process: subprocess.Popen[str]) -> Any:  # noqa: ANN401 - JSON
     return json.loads(out.splitlines()[-1])
 
 
-def fresh(function: Callable[..., Any], *args: Any, **env: str) -> Any:  # noqa: ANN401 - JSON
+def in_new_process(function: Callable[..., Any], *args: Any, **env: str) -> Any:  # noqa: ANN401 - JSON
     """Return the result of a function in a fresh process, so that every measurement is cold."""
     return result_of(start_fresh(function, *args, **env))
 

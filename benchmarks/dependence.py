@@ -15,7 +15,7 @@ from typing import Any
 
 import psutil
 
-from benchmarks.common import MIB, Row, fresh, median, say, seconds
+from benchmarks.common import MIB, Row, in_new_process, median, seconds, show_progress
 
 FEATURES, POINTS, TREES, LEAVES = 30, 20, 100, 31
 TRAINING_ROWS = 2000
@@ -107,10 +107,12 @@ def cold_start() -> dict[str, float]:
 
 
 def compare(rows: int, scale: str, target: float | None, rounds: int) -> Row:
-    pairs = fresh(curves, rows, scale, rounds, **ONE_THREAD)
+    pairs = in_new_process(curves, rows, scale, rounds, **ONE_THREAD)
     mine, theirs = median([a for a, _ in pairs]), median([b for _, b in pairs])
     ratio = median([b / a for a, b in pairs])
-    say(f"dependence: {rows} rows, {scale}: ours {mine:.3f} s, scikit-learn {theirs:.2f} s")
+    show_progress(
+        f"dependence: {rows} rows, {scale}: ours {mine:.3f} s, scikit-learn {theirs:.2f} s"
+    )
     return Row(
         f"partial dependence, {rows:,} rows x {FEATURES} features x {POINTS} points, {scale}",
         seconds(mine),
@@ -127,7 +129,7 @@ def run(*, quick: bool) -> list[Row]:
     if not quick:
         rows = [compare(2000, "raw", 15, rounds), *rows]
     rows.append(compare(400 if quick else 2000, "probability", 7, rounds))
-    cold = fresh(cold_start, **ONE_THREAD)
+    cold = in_new_process(cold_start, **ONE_THREAD)
     return [
         *rows,
         Row(

@@ -14,14 +14,22 @@ from pathlib import Path
 
 import yaml
 
-from benchmarks.common import MIB, Row, peak_memory, say, scratch, start_fresh, write_table
+from benchmarks.common import (
+    MIB,
+    Row,
+    peak_memory,
+    scratch,
+    show_progress,
+    start_fresh,
+    write_table,
+)
 from benchmarks.split import FEATURES, KEYS, ours
 
 LIMIT = 2048 * MIB
 
 
 def judged(what: str, peak: int, took: float) -> Row:
-    say(f"memory: {what}: {peak / MIB:.0f} MiB, {took:.1f} s with imports")
+    show_progress(f"memory: {what}: {peak / MIB:.0f} MiB, {took:.1f} s with imports")
     limit = f"limit {LIMIT / MIB:.0f} MiB"
     ratio = f"{peak / LIMIT:.2f} of it"
     return Row(what, f"{peak / MIB:.0f} MiB", limit, ratio, "below the limit", peak < LIMIT)

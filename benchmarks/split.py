@@ -13,7 +13,15 @@ from __future__ import annotations
 import time
 from pathlib import Path
 
-from benchmarks.common import Row, fresh, median, say, scratch, seconds, write_table
+from benchmarks.common import (
+    Row,
+    in_new_process,
+    median,
+    scratch,
+    seconds,
+    show_progress,
+    write_table,
+)
 from benchmarks.splitting import split_seconds
 
 TARGET = 2.0
@@ -87,8 +95,8 @@ ENGINES = {
 
 def measure(engine: str, source: Path, file_format: str) -> float:
     with scratch() as folder:
-        took = float(fresh(ENGINES[engine], str(source), str(folder / "out"), file_format))
-    say(f"split: {source.stem} rows to {file_format}, {engine}: {took:.2f} s")
+        took = float(in_new_process(ENGINES[engine], str(source), str(folder / "out"), file_format))
+    show_progress(f"split: {source.stem} rows to {file_format}, {engine}: {took:.2f} s")
     return took
 
 

@@ -25,12 +25,12 @@ import yaml
 
 from benchmarks.common import (
     Row,
-    fresh,
+    in_new_process,
     median,
     result_of,
-    say,
     scratch,
     seconds,
+    show_progress,
     start_fresh,
     write_table,
 )
@@ -260,7 +260,7 @@ Times = tuple[float, float]
 
 def time_ours(spec: str) -> Times:
     with scratch() as folder:
-        took, processor = fresh(ours, spec, str(folder))
+        took, processor = in_new_process(ours, spec, str(folder))
         return took, processor
 
 
@@ -290,12 +290,12 @@ def _wait_until_ready(process: subprocess.Popen[str]) -> None:
 
 def throughput(folder: Path, partitions: int, rounds: int) -> list[Row]:
     spec = write_spec(folder, partitions, "train")
-    fresh(build_dataset, spec)
+    in_new_process(build_dataset, spec)
     ours_, bare_ = [], []
     for _ in range(rounds):
         ours_.append(time_ours(spec))
         bare_.append(time_bare(spec))
-        say(f"train: ours {_words(ours_[-1])}; bare loop {_words(bare_[-1])}")
+        show_progress(f"train: ours {_words(ours_[-1])}; bare loop {_words(bare_[-1])}")
     mine, limit = median([took for took, _ in ours_]), min(took for took, _ in bare_)
     spent, least = median([cpu for _, cpu in ours_]), median([cpu for _, cpu in bare_])
     what = f"train {partitions} partitions of {ROWS:,} rows x {FEATURES} features"
@@ -328,7 +328,7 @@ def _words(times: Times) -> str:
 
 def shares(folder: Path, partitions: int) -> Iterator[Row]:
     spec = write_spec(folder, partitions, "stages")
-    took = fresh(stages, spec, **ONE_THREAD)
+    took = in_new_process(stages, spec, **ONE_THREAD)
     whole = took["fits"] + took["all explanations together"]
     for name, value in took.items():
         share = f"{value / whole:.0%} of fits and explanations"
@@ -339,10 +339,10 @@ def fits_alone(folder: Path, partitions: int, peers: list[str]) -> Iterator[Row]
     """Ours with every explanation off (it still writes models, metrics and cards)."""
     spec = write_spec(folder, partitions, "fits", **_NO_EXPLANATION)
     mine, _ = time_ours(spec)
-    fresh(build_dataset, spec)
+    in_new_process(build_dataset, spec)
     for peer in peers:
-        theirs = float(fresh(fits_elsewhere, spec, peer, **ONE_THREAD))
-        say(f"train: fits alone: ours {mine:.1f} s, {peer} {theirs:.1f} s")
+        theirs = float(in_new_process(fits_elsewhere, spec, peer, **ONE_THREAD))
+        show_progress(f"train: fits alone: ours {mine:.1f} s, {peer} {theirs:.1f} s")
         yield Row(
             f"train {partitions} partitions, fits alone",
             seconds(mine),

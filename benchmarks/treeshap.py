@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import time
 
-from benchmarks.common import Row, fresh, median, seconds
+from benchmarks.common import Row, in_new_process, median, seconds
 
 FEATURES, TRAINING_ROWS = 20, 5000
 ONE_THREAD = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1")
@@ -48,7 +48,7 @@ def run(*, quick: bool = False) -> list[Row]:
     """Return the rows of the table."""
     rounds = 2 if quick else 9
     return [
-        _row(name, rows, fresh(times, *shape, rows, rounds, **ONE_THREAD))
+        _row(name, rows, in_new_process(times, *shape, rows, rounds, **ONE_THREAD))
         for name, shape in SHAPES.items()
         for rows in ((500,) if quick else (500, 2000))
     ]

@@ -387,12 +387,12 @@ class ProjectLayout:
         """Locked by each process that writes to the project; in a local folder only."""
         return join(self.base, LOCK)
 
-    def uploaded(self, name: str) -> str:
-        """A location for a source that a user copies to the bucket."""
+    def suggested_source(self, name: str) -> str:
+        """The place that an error suggests for a source on the user's machine."""
         return join(self.root, "sources", name)
 
-    def upload(self, digest: str, name: str) -> str:
-        """A source that was copied from the submitter's machine; the digest is of its content."""
+    def uploaded_source(self, digest: str, name: str) -> str:
+        """A source that `refeed submit --upload` copied; the digest is of its content."""
         return join(self.base, "uploads", digest, name)
 
     @property

@@ -131,9 +131,11 @@ class DamagedError(DataError):
         hint: what to do, where the artifact cannot be computed again.
     """
 
+    _HINT = "Run the spec again: what is damaged is computed again."
+
     def __init__(self, uri: str, cause: str = "", *, hint: str = "") -> None:
         why = f": {cause}" if cause else ""
-        super().__init__(f"{uri!r} is damaged{why}.", hint=hint)
+        super().__init__(f"{uri!r} is damaged{why}.", hint=hint or self._HINT)
         self.uri = uri
 
 

@@ -170,7 +170,10 @@ class Dataflow:
             job_id = self._options["retry"](run)()
         job = self.get(job_id) if job_id else self.find_lagging(name)
         if job is None:
-            raise TransientError(f"Dataflow accepted the job {name!r}, but does not list it yet.")
+            raise TransientError(
+                f"Dataflow accepted the job {name!r}, but does not list it yet.",
+                hint="Run again in a minute. It continues with the same job.",
+            )
         return job
 
 
@@ -188,7 +191,8 @@ class _DataflowErrors(ErrorTranslator):
     def not_found(self, error: GoogleAPICallError) -> RefeedError:
         """See ``ErrorTranslator``."""
         return MissingInputError(
-            f"Dataflow does not have the job in the region {self._region}: {brief(error)}."
+            f"Dataflow does not have the job in the region {self._region}: {brief(error)}.",
+            hint="Check split.region in the spec or the installation file.",
         )
 
     def invalid(self, error: GoogleAPICallError) -> RefeedError:

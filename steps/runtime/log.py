@@ -13,6 +13,14 @@ from steps.storage.base import Storage
 
 _SECONDS_BETWEEN_WRITES = 5.0
 
+POD_VARIABLE = "REFEED_POD"
+"""The environment variable with the pod's name; not set on a laptop."""
+
+
+def writer_name() -> str:
+    """Return the name of the pod, or the process id on a laptop."""
+    return os.environ.get(POD_VARIABLE) or str(os.getpid())
+
 
 class RunLog:
     """One JSON object per line: time, step, event, and the event's own fields.
@@ -25,9 +33,7 @@ class RunLog:
 
     def __init__(self, storage: Storage, uri: str, step: str) -> None:
         self._storage, self._step = storage, step
-        # The pod's name or the process id makes the file unique to this writer.
-        writer = os.environ.get("REFEED_POD") or str(os.getpid())
-        self._uri = uri.replace(".jsonl", f"-{writer}-{time.time_ns():x}.jsonl")
+        self._uri = uri.replace(".jsonl", f"-{writer_name()}-{time.time_ns():x}.jsonl")
         self._lines: list[str] = []
         self._written = 0.0
 

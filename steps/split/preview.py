@@ -9,10 +9,9 @@ from dataclasses import dataclass
 import numpy as np
 import pyarrow as pa
 
-from steps.errors import DataError
 from steps.records import Roles
 from steps.runtime.progress import Progress
-from steps.split.engines.first_pass import Partitions
+from steps.split.engines.first_pass import Partitions, no_rows_error
 from steps.split.sources.base import Source
 from steps.table.data_warnings import ID_LIKE, leakage_text
 from steps.table.hashing import row_hashes, seeded
@@ -64,7 +63,7 @@ def preview_source(
         progress.advance(batch.num_rows)
     progress.end()
     if not rows:
-        raise DataError("The source has no rows, so there is nothing to train on.")
+        raise no_rows_error()
     by_key = {
         None if key.kind == "null" else key.text: counts[code]
         for key, _, code in partitions.sorted()

@@ -108,7 +108,9 @@ def _unfit(config: DatasetConfig, roles: Roles, types: Mapping[str, str]) -> lis
         problems.append(Problem("dataset.features", "no columns remain as features"))
     if roles.weight is not None and types[roles.weight] not in {"int64", "float64"}:
         kind = types[roles.weight]
-        problems.append(Problem("dataset.weight", f"a weight must be a number, not {kind}"))
+        message = f"the column {roles.weight!r} has the type {kind}, but a weight must be a number"
+        hint = "Name a column with numbers, or leave dataset.weight out."
+        problems.append(Problem("dataset.weight", message, hint))
     for name in roles.features:
         if types[name] == "string" and name not in roles.categorical:
             field = (

@@ -81,7 +81,10 @@ class SqliteStore(ArtifactReader):
                 connection.execute(_SCHEMA)
                 yield connection
         except sqlite3.OperationalError as error:
-            raise OutputError(f"Cannot use the experiment store {self.path}: {error}.") from error
+            raise OutputError(
+                f"Cannot use the experiment store {self.path}: {error}.",
+                hint="It is a file in the artifact root, which must be writable and not full.",
+            ) from error
         except sqlite3.DatabaseError as error:
             hint = "Move the file away. It only lists runs; their folders contain all results."
             raise DamagedError(str(self.path), str(error), hint=hint) from error

@@ -75,7 +75,9 @@ def canonical_array(name: str, array: pa.Array) -> pa.Array:
         return convert(name, array) if convert else array.cast(ARROW_TYPES[canonical])
     except pa.ArrowInvalid as error:
         raise DataError(
-            f"Column {name!r} ({array.type}) cannot be read as {canonical}: {error}."
+            f"Column {name!r} ({array.type}) cannot be read as {canonical}: {error}.",
+            hint="Correct the value in the source, or exclude the column: features: "
+            f"{{exclude: [{name}]}}.",
         ) from error
 
 

@@ -47,7 +47,8 @@ def load_class(name: str) -> type[Trainer[Any, Any]]:
         ) from error
     if not (isinstance(loaded, type) and issubclass(loaded, Trainer)):
         raise TrainerError(
-            f"The trainer {name!r} ({found[name].value}) is not a subclass of Trainer."
+            f"The trainer {name!r} ({found[name].value}) is not a subclass of Trainer.",
+            hint="Correct the class or the entry point; see examples/custom_trainer/README.md.",
         )
     return loaded
 

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-import subprocess
+import io
+import signal
 import sys
 from collections.abc import Callable
+from contextlib import redirect_stderr, redirect_stdout
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 
 import numpy as np
 import pyarrow as pa
@@ -15,18 +18,23 @@ import pytest
 import yaml
 
 from tests.workspace import Workspace, small_table
-
-COMMAND = [sys.executable, "-c", "from workflows.cli.app import main; main()"]
+from workflows.cli.app import main
 
 
 def refeed(*arguments: str | Path) -> tuple[int, str, str]:
-    """Exit code, output and errors of the real command."""
-    done = subprocess.run(
-        [*COMMAND, *map(str, arguments)], capture_output=True, check=False, timeout=120
-    )
-    output, errors = done.stdout.decode(), done.stderr.decode()
-    assert "Traceback" not in errors, errors
-    return done.returncode, output, errors
+    """Return exit code, output and errors of the command, called in this process."""
+    command = ["refeed", *map(str, arguments)]
+    code, output, errors = 0, io.StringIO(), io.StringIO()
+    handler = signal.getsignal(signal.SIGTERM)
+    with patch.object(sys, "argv", command), redirect_stdout(output), redirect_stderr(errors):
+        try:
+            main()
+        except SystemExit as ended:
+            code = int(ended.code or 0)
+        finally:
+            signal.signal(signal.SIGTERM, handler)
+    assert "Traceback" not in errors.getvalue(), errors.getvalue()
+    return code, output.getvalue(), errors.getvalue()
 
 
 def spec_with(**changes: Any) -> Callable[[Workspace], Path]:

@@ -14,7 +14,7 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from tests.e2e.kubectl import LOCAL, kubectl, must
+from tests.e2e.kubectl import LOCAL, kubectl, run_kubectl
 from tests.e2e.platform import Platform
 from tests.fakes import gcs_server, make_bucket
 
@@ -38,12 +38,12 @@ def pytest_sessionstart(session: pytest.Session) -> None:
     address = urlsplit(os.environ[ENDPOINT])
     server = _SHARED.enter_context(gcs_server(address.hostname or "", address.port or 0))
     os.environ[STORAGE] = server
-    must("apply", "-k", str(LOCAL))
+    run_kubectl("apply", "-k", str(LOCAL))
     for project in ("demo", "lab"):
         make_bucket(server, f"refeed-{project}")
         namespace = ("-n", f"refeed-{project}")
-        must(*namespace, "delete", "workflows,workflowtemplates,cronworkflows", "--all")
-        must(*namespace, "delete", "secret", "refeed-notify", "--ignore-not-found")
+        run_kubectl(*namespace, "delete", "workflows,workflowtemplates,cronworkflows", "--all")
+        run_kubectl(*namespace, "delete", "secret", "refeed-notify", "--ignore-not-found")
 
 
 def pytest_sessionfinish(session: pytest.Session) -> None:
@@ -109,7 +109,7 @@ def webhook(endpoint: str, projects: None) -> Iterator[Webhook]:
             "refeed-notify",
             f"--from-literal=url={hook.url}",
         )
-        must("-n", namespace, *arguments)
+        run_kubectl("-n", namespace, *arguments)
     yield hook
     hook.server.shutdown()
     hook.server.server_close()

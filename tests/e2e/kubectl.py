@@ -51,7 +51,7 @@ def kubectl(*arguments: str, stdin: object = None, config: Path | None = None) -
     return Answer(done.returncode, done.stdout, done.stderr)
 
 
-def must(*arguments: str, stdin: object = None) -> str:
+def run_kubectl(*arguments: str, stdin: object = None) -> str:
     """Runs kubectl and returns what it printed.
 
     Raises:
@@ -70,12 +70,12 @@ def as_yaml(objects: object) -> str:
 
 def build(overlay: Path) -> list[dict[str, Any]]:
     """Return the objects that kustomize builds from a folder."""
-    return [found for found in yaml.safe_load_all(must("kustomize", str(overlay))) if found]
+    return [found for found in yaml.safe_load_all(run_kubectl("kustomize", str(overlay))) if found]
 
 
 def apply_local() -> None:
     """Brings the projects of the local overlay up to date."""
-    must("apply", "-k", str(LOCAL))
+    run_kubectl("apply", "-k", str(LOCAL))
 
 
 def token_config(folder: Path, namespace: str, account: str) -> Path:
@@ -83,8 +83,10 @@ def token_config(folder: Path, namespace: str, account: str) -> Path:
 
     `kubectl --token` is not enough: a client certificate takes precedence.
     """
-    config = json.loads(must("config", "view", "--minify", "--raw", "--output", "json"))
-    token = must("create", "token", account, "--namespace", namespace, "--duration", "1h").strip()
+    config = json.loads(run_kubectl("config", "view", "--minify", "--raw", "--output", "json"))
+    token = run_kubectl(
+        "create", "token", account, "--namespace", namespace, "--duration", "1h"
+    ).strip()
     config["users"] = [{"name": account, "user": {"token": token}}]
     config["contexts"][0]["context"] |= {"user": account, "namespace": namespace}
     path = folder / f"{namespace}.{account}.json"
@@ -100,7 +102,7 @@ def subject(namespace: str, account: str) -> str:
 
 def rights(user: str, namespace: str) -> dict[str, frozenset[str]]:
     """Return the verbs that a user has in a namespace, by resource (`name.group`)."""
-    output = must(
+    output = run_kubectl(
         "auth", "can-i", "--list", "--no-headers", f"--as={user}", "--namespace", namespace
     )
     lines = re.findall(r"^(\S+) +\[.*?\] +\[.*?\] +\[(.*)\]$", output, flags=re.MULTILINE)

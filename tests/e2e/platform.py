@@ -22,7 +22,7 @@ import yaml
 from steps.contract import RunAddress
 from steps.records import PodRecord
 from steps.storage.base import storage_for
-from tests.e2e.kubectl import kubectl, must
+from tests.e2e.kubectl import kubectl, run_kubectl
 from tests.tables import Tables
 
 COMMAND = [sys.executable, "-c", "from workflows.cli.app import main; main()"]
@@ -136,7 +136,7 @@ class Platform:
         assert result.code == code, f"{result.code}\n{result.out}\n{result.err}"
         return result
 
-    def begin(self, spec: Path, *more: str) -> RunAddress:
+    def start_run(self, spec: Path, *more: str) -> RunAddress:
         """Submit without waiting."""
         result = self.refeed("submit", spec, "--no-wait", "--json", *more)
         assert result.code == 0, result.err
@@ -161,7 +161,7 @@ class Platform:
         names = storage.names(f"{folder}/tables")
         return Tables({name: storage.read(f"{folder}/tables/{name}") for name in names})
 
-    def here(self, spec: Path, name: str, *more: str) -> Tables:
+    def run_locally(self, spec: Path, name: str, *more: str) -> Tables:
         """Run the same spec locally on a copy of the source, and return its tables."""
         result = self.refeed(
             "run",
@@ -187,7 +187,9 @@ def wait_until(what: str, holds: Any, seconds: float = 120) -> Any:
 
 
 def workflow(name: str, namespace: str = NAMESPACE) -> dict[str, Any]:
-    found: dict[str, Any] = json.loads(must("-n", namespace, "get", "workflow", name, "-o", "json"))
+    found: dict[str, Any] = json.loads(
+        run_kubectl("-n", namespace, "get", "workflow", name, "-o", "json")
+    )
     return found
 
 

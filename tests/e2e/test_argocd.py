@@ -12,7 +12,7 @@ import pytest
 import yaml
 
 from steps.storage.base import storage_for
-from tests.e2e.kubectl import kubectl, must, needs_cluster
+from tests.e2e.kubectl import kubectl, needs_cluster, run_kubectl
 from tests.e2e.platform import Platform, installation, wait_until
 from tests.e2e.repository import Repository, repository
 from tests.fakes import absent, make_bucket
@@ -62,7 +62,7 @@ def git(
     """Register the repository in Argo CD with the command of docs/platform/install.md."""
     _forget()
     made = repository(tmp_path_factory.mktemp("git"))
-    must("apply", "-k", str(made.overlay / "argocd"))
+    run_kubectl("apply", "-k", str(made.overlay / "argocd"))
     settled(*ALL)
     yield made
     _forget()
@@ -132,7 +132,7 @@ def test_manual_changes_are_reverted(
     kind: str, name: str, patch: dict[str, Any], path: str, sales: ProjectFolder
 ) -> None:
     before = get(kind, name, SALES)[path]
-    must("-n", SALES, "patch", kind, name, "--type=merge", "--patch", json.dumps(patch))
+    run_kubectl("-n", SALES, "patch", kind, name, "--type=merge", "--patch", json.dumps(patch))
     wait_until("it as before", lambda: get(kind, name, SALES).get(path) == before, 60)
 
 
@@ -147,7 +147,7 @@ def test_project_created_from_git_runs_an_experiment(
         "metadata": {"name": "by-hand", "namespace": SALES},
         "spec": {"workflowTemplateRef": {"name": "flights"}},
     }
-    must("create", "-f", "-", stdin=workflow)
+    run_kubectl("create", "-f", "-", stdin=workflow)
 
     def phase() -> str:
         status = get("workflow", "by-hand", SALES).get("status", {})
@@ -240,9 +240,9 @@ def test_removed_project_is_pruned_and_its_data_stay(git: Repository, sales: Pro
     git.push("No more sales")
     wait_until("the end of both", lambda: not any(application(name) for name in OURS), 180)
     for kind in ("workflowtemplates", "serviceaccounts", "rolebindings", "configmaps"):
-        names = must("-n", SALES, "get", kind, "--output", "name").split()
+        names = run_kubectl("-n", SALES, "get", kind, "--output", "name").split()
         assert not [name for name in names if "refeed" in name or "flights" in name], kind
     assert get("appproject", "refeed-sales", "argocd") == {}
-    assert len(json.loads(must("-n", SALES, "get", "workflows", "-o", "json"))["items"]) == 1
+    assert len(json.loads(run_kubectl("-n", SALES, "get", "workflows", "-o", "json"))["items"]) == 1
     assert storage_for(ROOT).read(f"{ROOT}/kept") == b"what was there before"
     settled("boundary-demo", "project-demo")

@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from tests.e2e.kubectl import DEMO, LAB, kubectl, must, needs_cluster
+from tests.e2e.kubectl import DEMO, LAB, kubectl, needs_cluster, run_kubectl
 from tests.e2e.platform import Platform, wait_until
 from workflows.argo.compile import compile_spec
 from workflows.installation.model import load_installation
@@ -64,14 +64,14 @@ def attempts(platform: Platform) -> Iterator[dict[str, Any]]:
     """Return the result of each attempt."""
     gone = ("-n", LAB, "delete", "pod", NAME, "--ignore-not-found", "--grace-period=0", "--force")
     kubectl(*gone)
-    must("apply", "-f", "-", stdin=pod_of(platform))
+    run_kubectl("apply", "-f", "-", stdin=pod_of(platform))
 
     def phase() -> str:
-        found = must("-n", LAB, "get", "pod", NAME, "-o", "jsonpath={.status.phase}")
+        found = run_kubectl("-n", LAB, "get", "pod", NAME, "-o", "jsonpath={.status.phase}")
         return found if found in {"Succeeded", "Failed"} else ""
 
     ended = wait_until("the attacker's end", phase, 240)
-    output = must("-n", LAB, "logs", NAME)
+    output = run_kubectl("-n", LAB, "logs", NAME)
     assert ended == "Succeeded", output
     yield json.loads(output)
     kubectl(*gone)

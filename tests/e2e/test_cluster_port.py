@@ -20,7 +20,15 @@ from steps.errors import (
     TerminalError,
     UnavailableError,
 )
-from tests.e2e.kubectl import DEMO, LAB, apply_local, kubectl, must, needs_cluster, token_config
+from tests.e2e.kubectl import (
+    DEMO,
+    LAB,
+    apply_local,
+    kubectl,
+    needs_cluster,
+    run_kubectl,
+    token_config,
+)
 from tests.fakes import free_port
 from workflows.cluster import kubernetes_api
 from workflows.cluster.base import Cluster, Manifest
@@ -41,9 +49,9 @@ PATIENCE_SECONDS = 60.0
 def place() -> Iterator[str]:
     """Create a namespace for this test."""
     if not kubectl("get", "namespace", PLACE).ok:
-        must("create", "namespace", PLACE)
+        run_kubectl("create", "namespace", PLACE)
     yield PLACE
-    must("delete", "namespace", PLACE)
+    run_kubectl("delete", "namespace", PLACE)
 
 
 @pytest.fixture(params=WAYS)
@@ -70,11 +78,11 @@ def cron(name: str, schedule: str) -> Manifest:
 
 
 def remove(kind: str, name: str, place: str = PLACE) -> None:
-    must("delete", kind, name, "--namespace", place, "--ignore-not-found", "--wait=true")
+    run_kubectl("delete", kind, name, "--namespace", place, "--ignore-not-found", "--wait=true")
 
 
 def read(kind: str, name: str) -> dict[str, Any]:
-    found: dict[str, Any] = json.loads(must("get", kind, name, "-n", PLACE, "-o", "json"))
+    found: dict[str, Any] = json.loads(run_kubectl("get", kind, name, "-n", PLACE, "-o", "json"))
     return found
 
 
@@ -88,7 +96,7 @@ def wait(until: Callable[[], object], what: str) -> None:
 def test_a_workflow_template_is_created_and_replaced(cluster: Cluster) -> None:
     remove("workflowtemplate", "twice")
     cluster.apply(manifest("WorkflowTemplate", "twice", step="first"))
-    must("annotate", "workflowtemplate", "twice", "-n", PLACE, "theirs=kept")
+    run_kubectl("annotate", "workflowtemplate", "twice", "-n", PLACE, "theirs=kept")
     changed = manifest("WorkflowTemplate", "twice", step="second")
     changed["spec"]["templates"][0]["suspend"] = {"duration": "7"}
     cluster.apply(changed)
@@ -103,7 +111,9 @@ def test_a_cron_workflow_is_replaced_and_keeps_its_status(cluster: Cluster) -> N
     remove("cronworkflow", "nightly")
     cluster.apply(cron("nightly", "0 3 * * *"))
     status = {"status": {"lastScheduledTime": "2026-01-01T03:00:00Z"}}
-    must("patch", "cronworkflow", "nightly", "-n", PLACE, "--type=merge", "-p", json.dumps(status))
+    run_kubectl(
+        "patch", "cronworkflow", "nightly", "-n", PLACE, "--type=merge", "-p", json.dumps(status)
+    )
     cluster.apply(cron("nightly", "0 4 * * *"))
     found = read("cronworkflow", "nightly")
     assert found["spec"]["schedules"] == ["0 4 * * *"]

@@ -17,7 +17,7 @@ from typing import Any
 import pytest
 
 from steps.storage.base import storage_for
-from tests.e2e.kubectl import must, needs_cluster
+from tests.e2e.kubectl import needs_cluster, run_kubectl
 from tests.e2e.platform import NAMESPACE, Platform, wait_until, workflow
 from tests.workspace import small_table
 from workflows.pods.environment import run_id_of
@@ -105,7 +105,7 @@ def template(platform: Platform) -> tuple[Platform, str, Path]:
     assert compiled.code == 0, compiled.err
     path = platform.folder / "template.yaml"
     path.write_text(compiled.out)
-    must("apply", "-f", str(path))
+    run_kubectl("apply", "-f", str(path))
     return platform, name, spec
 
 
@@ -144,7 +144,7 @@ def test_every_form_value_is_applied(
         "evaluate.folds=4",
     )
     sets = [word for change in changes for word in ("--set", change)]
-    here = platform.here(spec, f"{name}-changed", *sets)
+    here = platform.run_locally(spec, f"{name}-changed", *sets)
     assert platform.tables(address.run_layout.base) == here
 
 
@@ -171,7 +171,9 @@ def _metadata_of_new_runs(template_name: str) -> Iterator[dict[str, Any]]:
     for _ in range(2):
         name = fill_in(template_name, {"trainer": "linear"})["name"]
         wait_until("the start", lambda name=name: workflow(name)["status"].get("nodes"))
-        must("-n", NAMESPACE, "patch", "workflow", name, "--type=merge", "--patch", TERMINATE)
+        run_kubectl(
+            "-n", NAMESPACE, "patch", "workflow", name, "--type=merge", "--patch", TERMINATE
+        )
         yield workflow(name)["metadata"]
 
 

@@ -15,7 +15,7 @@ import yaml
 
 from steps.contract import ProjectLayout
 from steps.stores.base import open_store
-from tests.e2e.kubectl import kubectl, must, needs_cluster
+from tests.e2e.kubectl import kubectl, needs_cluster, run_kubectl
 from tests.e2e.platform import NAMESPACE, Platform, installation, wait_until, workflow
 from tests.fakes import free_port
 from tests.fakes.bigquery import PROJECT, BigQuery, bigquery_server
@@ -84,11 +84,11 @@ def dataflow(host: str, endpoint: str, bigquery: BigQuery) -> Iterator[str]:
         "metadata": {"name": POD, "namespace": "default"},
         "spec": {"hostNetwork": True, "restartPolicy": "Never", "containers": [container]},
     }
-    must("apply", "-f", "-", stdin=pod)
+    run_kubectl("apply", "-f", "-", stdin=pod)
     url = f"http://{host}:{port}"
     wait_until("the Dataflow emulator", lambda: jobs(url) is not None, 120)
     yield url
-    must("delete", "pod", POD, "-n", "default", "--force", "--grace-period=0")
+    run_kubectl("delete", "pod", POD, "-n", "default", "--force", "--grace-period=0")
 
 
 def jobs(url: str) -> list[dict[str, Any]] | None:
@@ -165,7 +165,7 @@ def test_split_and_collect_are_killed_twice_each(
         f"SELECT * FROM `{PROJECT}.source.flights` WHERE month <= 2"
     )
     before = {job["id"] for job in jobs(dataflow) or []}
-    address = google.begin(spec_of(google, name, f"bigquery://{PROJECT}.source.some"))
+    address = google.start_run(spec_of(google, name, f"bigquery://{PROJECT}.source.some"))
     kill_twice(name, "split", lambda: {job["id"] for job in jobs(dataflow) or []} - before)
     faults.share, faults.kinds, faults.pause = 1.0, ("slow",), 4.0  # time to be killed in
     kill_twice(name, "collect", lambda: results_of(name, emulator))
@@ -185,7 +185,7 @@ def test_split_and_collect_are_killed_twice_each(
 
 
 def workflows_of(name: str) -> list[str]:
-    found = must(
+    found = run_kubectl(
         *("-n", NAMESPACE, "get", "workflows", "-l", f"refeed/experiment={name}"),
         *("-o", "jsonpath={.items[*].metadata.name}"),
     )
@@ -208,7 +208,7 @@ def kill_twice(name: str, step: str, busy: Callable[[], object]) -> None:
         pod, uid = wait_until(f"a {step} pod", lambda: running_pod(name, step, killed), 300)
         wait_until("its work", busy, 240)
         assert running_pod(name, step, killed) == (pod, uid)
-        must("-n", NAMESPACE, "delete", "pod", pod, "--force", "--grace-period=0")
+        run_kubectl("-n", NAMESPACE, "delete", "pod", pod, "--force", "--grace-period=0")
         killed.add(uid)
 
 

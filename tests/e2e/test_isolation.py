@@ -16,9 +16,9 @@ from tests.e2e.kubectl import (
     Answer,
     apply_local,
     kubectl,
-    must,
     needs_cluster,
     rights,
+    run_kubectl,
     subject,
     token_config,
 )
@@ -120,10 +120,10 @@ def targets(projects: None) -> Iterator[None]:
         objects.pod(TARGET),
     ]
     for namespace in (DEMO, LAB):
-        must("apply", "--namespace", namespace, "-f", "-", stdin=made)
+        run_kubectl("apply", "--namespace", namespace, "-f", "-", stdin=made)
     yield
     for namespace in (DEMO, LAB):
-        must("delete", "--namespace", namespace, "--wait=false", "-f", "-", stdin=made)
+        run_kubectl("delete", "--namespace", namespace, "--wait=false", "-f", "-", stdin=made)
 
 
 @pytest.fixture(scope="module")
@@ -255,7 +255,7 @@ def test_pod_outside_the_restricted_standard_is_rejected(
 @pytest.mark.parametrize("account", STEPS)
 def test_step_pod_is_admitted_without_a_token(projects: None, account: str) -> None:
     good = objects.pod("isolation-good", serviceAccountName=account)
-    made = json.loads(must(*DRY, "--namespace", DEMO, stdin=good))
+    made = json.loads(run_kubectl(*DRY, "--namespace", DEMO, stdin=good))
     assert not made["spec"].get("volumes")
     assert not made["spec"]["containers"][0].get("volumeMounts")
 
@@ -266,8 +266,10 @@ def test_workflow_cannot_create_a_privileged_pod(as_account: Caller) -> None:
     assert as_account("refeed-analyst", "create", "-f", "-", stdin=bad).ok
     try:
         ended = ["--for=jsonpath={.status.phase}=Error", "--timeout=60s"]
-        must("wait", "workflow/isolation-privileged", "--namespace", DEMO, *ended)
-        output = must("get", "workflow", "isolation-privileged", "--namespace", DEMO, "-o", "json")
+        run_kubectl("wait", "workflow/isolation-privileged", "--namespace", DEMO, *ended)
+        output = run_kubectl(
+            "get", "workflow", "isolation-privileged", "--namespace", DEMO, "-o", "json"
+        )
         assert 'violates PodSecurity "restricted' in json.loads(output)["status"]["message"]
     finally:
-        must("delete", "workflow", "isolation-privileged", "--namespace", DEMO)
+        run_kubectl("delete", "workflow", "isolation-privileged", "--namespace", DEMO)

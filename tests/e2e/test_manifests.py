@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 import yaml
 
-from tests.e2e.kubectl import LOCAL, MANIFESTS, apply_local, build, must, needs_cluster
+from tests.e2e.kubectl import LOCAL, MANIFESTS, apply_local, build, needs_cluster, run_kubectl
 from tests.policy.upstream import copy_with_upstream
 from workflows.argo.project_folder import ProjectFolder, add
 from workflows.installation.model import Installation
@@ -41,7 +41,7 @@ def names(objects: list[dict[str, Any]], namespace: str) -> set[tuple[str, str]]
 @pytest.mark.parametrize("overlay", OVERLAYS)
 def test_the_api_server_accepts_an_overlay(projects: None, overlay: str) -> None:
     made = build(MANIFESTS / "overlays" / overlay)
-    output = must("apply", "--dry-run=server", "-f", "-", stdin=made)
+    output = run_kubectl("apply", "--dry-run=server", "-f", "-", stdin=made)
     assert len(output.splitlines()) == len(made) > 10
     assert all(line.endswith("(server dry run)") for line in output.splitlines())
 
@@ -58,7 +58,7 @@ FOLDERS = sorted(
 def test_api_server_accepts_the_objects_of_argo_cd(projects: None, folder: str) -> None:
     made = build(MANIFESTS / "overlays" / folder)
     if made:  # a project without a spec has no workflows
-        output = must("apply", "--dry-run=server", "-f", "-", stdin=made)
+        output = run_kubectl("apply", "--dry-run=server", "-f", "-", stdin=made)
         assert len(output.splitlines()) == len(made)
     assert len(made) > 0 or not list((MANIFESTS / "overlays" / folder).glob("*.workflow-*"))
 
@@ -69,7 +69,7 @@ def test_the_api_server_accepts_argo_workflows(tmp_path: Path) -> None:
     known = [found for found in made if found["kind"] != "PodMonitoring"]
     assert len(known) == len(made) - 1 > 20
     options = ("--server-side", "--force-conflicts", "--dry-run=server")
-    output = must("apply", *options, "-f", "-", stdin=known)
+    output = run_kubectl("apply", *options, "-f", "-", stdin=known)
     assert len(output.splitlines()) == len(known)
 
 

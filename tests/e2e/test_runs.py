@@ -15,7 +15,7 @@ from benchmarks.argo import sizes
 from steps.contract import RunAddress
 from steps.storage.base import storage_for
 from tests.e2e.conftest import Webhook
-from tests.e2e.kubectl import kubectl, must, needs_cluster
+from tests.e2e.kubectl import kubectl, needs_cluster, run_kubectl
 from tests.e2e.platform import (
     NAMESPACE,
     Platform,
@@ -77,7 +77,7 @@ def _with_output(platform: Platform, spec: Path) -> Path:
 
 def test_progress_counts_partitions(platform: Platform, name: str) -> None:
     source = platform.source(table_of(healthy(12)), name)
-    platform.begin(platform.spec(name, source, trainer__params={"seconds": 0.8}))
+    platform.start_run(platform.spec(name, source, trainer__params={"seconds": 0.8}))
     (made,) = wait_until("the workflow", lambda: _workflows(name))
     seen: list[str] = []
 
@@ -99,7 +99,7 @@ def test_transient_failure_is_retried_with_backoff(platform: Platform, name: str
     assert result.json["counts"]["trained"] == 5
     pods = platform.pods(platform.address(spec, result.json["run"]), "train")
     assert [each.cause for each in pods] == ["transient", "done"]  # twice in the first: also alone
-    assert platform.tables(result.json["folder"]) == platform.here(spec, name)
+    assert platform.tables(result.json["folder"]) == platform.run_locally(spec, name)
 
 
 def test_invalid_data_is_not_retried(platform: Platform, name: str, webhook: Webhook) -> None:
@@ -116,13 +116,13 @@ def test_invalid_data_is_not_retried(platform: Platform, name: str, webhook: Web
 def test_preempted_five_times_and_then_killed_for_memory(platform: Platform, name: str) -> None:
     source = platform.source(table_of([*healthy(20), "eats some"]), name)
     spec = platform.spec(name, source, trainer__params={"seconds": 1.2})
-    address = platform.begin(spec)
+    address = platform.start_run(spec)
     (made,) = wait_until("the workflow", lambda: _workflows(name))
     for number in range(1, 6):
         wait_until("a pod that trains", lambda number=number: _training(platform, address, number))
         pod = training_pod(NAMESPACE, made)
         assert pod is not None
-        must("-n", NAMESPACE, "delete", "pod", pod, "--wait=false", "--grace-period=20")
+        run_kubectl("-n", NAMESPACE, "delete", "pod", pod, "--wait=false", "--grace-period=20")
     wait_until("the end", lambda: workflow(made)["status"].get("phase") == "Succeeded", 480)
     pods = platform.pods(address, "train")
     causes = [each.cause for each in pods]
@@ -130,7 +130,7 @@ def test_preempted_five_times_and_then_killed_for_memory(platform: Platform, nam
     assert causes[-2:] == ["more_memory", "done"]  # the pod dies of it or not: one step either way
     assert [each.class_offset for each in pods] == [0] * (len(causes) - 1) + [1]
     assert not {"transient", "error", "failed"} & set(causes)  # the budget is untouched
-    assert platform.tables(address.run_layout.base) == platform.here(spec, name)
+    assert platform.tables(address.run_layout.base) == platform.run_locally(spec, name)
 
 
 def _training(platform: Platform, address: RunAddress, number: int) -> bool:
@@ -141,7 +141,7 @@ def _training(platform: Platform, address: RunAddress, number: int) -> bool:
 
 def _workflows(name: str) -> list[str]:
     selector = f"refeed/experiment={name}"
-    return must(
+    return run_kubectl(
         *("-n", NAMESPACE, "get", "workflows", "-l", selector),
         *("-o", "jsonpath={.items[*].metadata.name}"),
     ).split()
@@ -169,13 +169,13 @@ def test_one_crashing_partition_does_not_affect_the_others(platform: Platform, n
 def test_run_survives_a_killed_controller(platform: Platform, name: str) -> None:
     source = platform.source(table_of(healthy(12)), name)
     spec = platform.spec(name, source, trainer__params={"seconds": 0.3})
-    address = platform.begin(spec)
+    address = platform.start_run(spec)
     (made,) = wait_until("the workflow", lambda: _workflows(name))
     wait_until("a training pod", lambda: training_pod(NAMESPACE, made))
     with without_controller():
         time.sleep(5)
     wait_until("the end", lambda: workflow(made)["status"].get("phase") == "Succeeded", 480)
-    assert platform.tables(address.run_layout.base) == platform.here(spec, name)
+    assert platform.tables(address.run_layout.base) == platform.run_locally(spec, name)
     assert len(storage_for(address.root).names(address.run_layout.records)) == 12
 
 
@@ -185,7 +185,7 @@ def test_stopped_run_is_retried_after_its_workflow_is_deleted(
     source = platform.source(table_of([*healthy(12), "raises"]), name)
     changes = {"trainer__params": {"seconds": 0.5}, "execution__max_failed_fraction": 0.5}
     spec = platform.spec(name, source, **changes)
-    address = platform.begin(spec)
+    address = platform.start_run(spec)
     (made,) = wait_until("the workflow", lambda: _workflows(name))
     storage, records = storage_for(address.root), address.run_layout.records
     wait_until("records", lambda: storage.names(records))
@@ -196,7 +196,7 @@ def test_stopped_run_is_retried_after_its_workflow_is_deleted(
     before = {name: storage.read(f"{records}/{name}") for name in storage.names(records)}
     assert 0 < len(before) < 13
     assert wait_until("the message", lambda: webhook.of(address.run))[0]["status"] == "stopped"
-    must("-n", NAMESPACE, "delete", "workflow", made)
+    run_kubectl("-n", NAMESPACE, "delete", "workflow", made)
     status = platform.refeed("status", address.run, "--json").json
     assert (status["status"], status["done"]) == ("stopped", len(before))
     lines = platform.refeed("logs", address.run, "--partition", "healthy 0011").out
@@ -207,7 +207,7 @@ def test_stopped_run_is_retried_after_its_workflow_is_deleted(
     assert retried.json["run"] == address.run
     after = {name: storage.read(f"{records}/{name}") for name in before}
     assert after == before
-    assert platform.tables(address.run_layout.base) == platform.here(spec, name)
+    assert platform.tables(address.run_layout.base) == platform.run_locally(spec, name)
 
 
 @pytest.mark.parametrize("partitions", [0, 1])
@@ -224,7 +224,7 @@ def test_no_or_few_partitions(platform: Platform, name: str, partitions: int) ->
     nodes = workflow(result.json["workflow"])["status"]["nodes"].values()
     phases = {node["displayName"]: node["phase"] for node in nodes}
     assert (phases["train-medium"], phases["train-large"]) == ("Skipped", "Skipped")
-    assert platform.tables(result.json["folder"]) == platform.here(spec, name)
+    assert platform.tables(result.json["folder"]) == platform.run_locally(spec, name)
 
 
 def test_a_thousand_partitions_in_twenty_pods_and_a_small_workflow(
@@ -237,7 +237,7 @@ def test_a_thousand_partitions_in_twenty_pods_and_a_small_workflow(
     made = workflow(result.json["workflow"])
     pods = [each for each in made["status"]["nodes"].values() if each["type"] == "Pod"]
     assert len([each for each in pods if each["templateName"] == "train-small"]) <= 20
-    assert platform.tables(result.json["folder"]) == platform.here(spec, name)
+    assert platform.tables(result.json["folder"]) == platform.run_locally(spec, name)
     fixed, per_pod = sizes(made)
     assert fixed + 100 * per_pod < 256 << 10  # 10,000 partitions, at most 100 pods
 
@@ -250,7 +250,7 @@ def test_too_many_failures_fail_the_run_with_its_tables_written(
     result = platform.submit(spec, code=3)
     assert result.json["status"] == "Failed"
     assert "1 of 4 partitions failed" in result.err
-    assert platform.tables(result.json["folder"]) == platform.here(spec, name)
+    assert platform.tables(result.json["folder"]) == platform.run_locally(spec, name)
     (message,) = wait_until("the message", lambda: webhook.of(result.json["run"]))
     assert message["counts"] == {"trained": 3, "skipped": 0, "failed": 1}
     assert message["report"] in message["text"]
@@ -267,8 +267,8 @@ def test_two_submits_with_different_trainers_at_once(platform: Platform, name: s
     ended = [process.communicate(timeout=900) for process in both]
     assert [process.returncode for process in both] == [0, 0], ended
     folders = [json.loads(out)["folder"] for out, _ in ended]
-    assert platform.tables(folders[0]) == platform.here(spec, name)
-    assert platform.tables(folders[1]) == platform.here(spec, name, *boosted)
+    assert platform.tables(folders[0]) == platform.run_locally(spec, name)
+    assert platform.tables(folders[1]) == platform.run_locally(spec, name, *boosted)
 
 
 def test_ctrl_c_stops_following_but_not_the_run(platform: Platform, name: str) -> None:
@@ -304,7 +304,7 @@ def test_forbid_applies_to_scheduled_and_manual_runs(platform: Platform, name: s
     spec = platform.spec(name, source, **changes)
     try:
         for _ in range(2):
-            platform.begin(spec)
+            platform.start_run(spec)
         wait_until("a scheduled run", lambda: len(_workflows(name)) >= 3, 150)
         busy: list[int] = []
         wait_until("two ends", lambda: _ended(name, busy) >= 2, 480)
@@ -317,7 +317,7 @@ def test_forbid_applies_to_scheduled_and_manual_runs(platform: Platform, name: s
 def _ended(name: str, busy: list[int]) -> int:
     """Runs that have ended; notes down how many have pods that run."""
     selector = f"refeed/experiment={name}"
-    raw = must("-n", NAMESPACE, "get", "workflows", "-l", selector, "-o", "json")
+    raw = run_kubectl("-n", NAMESPACE, "get", "workflows", "-l", selector, "-o", "json")
     found = json.loads(raw)["items"]
     phases = [each.get("status", {}).get("phase") for each in found]
     running = [

@@ -83,12 +83,12 @@ def test_second_finisher_returns_published_dataset(
     """Another run publishes the dataset and deletes the job's output while this run reads it."""
     source, ending = upload(root, tmp_path), "steps.split.engines.beam.dataflow.assemble_dataset"
 
-    def late(*args: Any) -> PartitionIndex:
+    def delayed(*args: Any) -> PartitionIndex:
         monkeypatch.setattr(ending, assemble_dataset)
         split_with(engine("the other"), source, root)
         return assemble_dataset(*args)
 
-    monkeypatch.setattr(ending, late)
+    monkeypatch.setattr(ending, delayed)
     made = split_with(engine(), source, root)
     assert submitted_numbers(jobs) == ["1"]
     assert made.index == split_with(engine(), source, root).index
@@ -101,12 +101,12 @@ def test_run_after_published_dataset_submits_no_job(
     source = upload(root, tmp_path)
     latest = Claims.latest
 
-    def late(claims: Claims) -> Claim | None:
+    def delayed(claims: Claims) -> Claim | None:
         monkeypatch.setattr(Claims, "latest", latest)
         split_with(engine("the other"), source, root)
         return latest(claims)
 
-    monkeypatch.setattr(Claims, "latest", late)
+    monkeypatch.setattr(Claims, "latest", delayed)
     made = split_with(engine(), source, root)
     assert submitted_numbers(jobs) == ["1"]
     assert made.index == split_with(engine(), source, root).index
@@ -120,12 +120,12 @@ def test_rebuild_keeps_existing_dataset_visible(
     source, ending = upload(root, tmp_path), "steps.split.engines.beam.dataflow.assemble_dataset"
     first, found = split_with(engine(), source, root), []
 
-    def late(*args: Any) -> PartitionIndex:
+    def delayed(*args: Any) -> PartitionIndex:
         monkeypatch.setattr(ending, assemble_dataset)
         found.append(split_with(engine("the other"), source, root).reused)
         return assemble_dataset(*args)
 
-    monkeypatch.setattr(ending, late)
+    monkeypatch.setattr(ending, delayed)
     again = split_with(engine(), source, root, force=True)
     assert found == [True]
     assert not again.reused

@@ -160,7 +160,7 @@ def test_missing_job_output_is_an_error(tmp_path: Path, monkeypatch: pytest.Monk
         return assemble_dataset(*arguments)
 
     monkeypatch.setattr("steps.split.engines.beam.local.assemble_dataset", lose)
-    with pytest.raises(DataError, match="is damaged: 0 rows instead of"):
+    with pytest.raises(DataError, match="have 0 rows instead of"):
         split_by(local.build_dataset, tmp_path / "table.parquet", tmp_path / "runs")
     assert not list((tmp_path / "runs").rglob("index.json"))
 

@@ -217,13 +217,13 @@ def test_late_cleanup_keeps_output_of_next_build(
     source, checkpoint = upload(root, tmp_path), f"{root}/checkpoint.json"
     options: dict[str, Any] = {"force": True, "checkpoint": checkpoint}
 
-    def late(*args: Any) -> None:
+    def delayed(*args: Any) -> None:
         monkeypatch.setattr(DELETE_OUTPUT, delete_job_output)
         at = "steps.split.engines.beam.dataflow.assemble_dataset"
         killed_at(at, engine("forced"), source, root, **options)
         delete_job_output(*args)
 
-    monkeypatch.setattr(DELETE_OUTPUT, late)
+    monkeypatch.setattr(DELETE_OUTPUT, delayed)
     split_with(engine(), source, root)
     assert submitted_numbers(jobs) == ["1", "1"]
     assert not split_with(engine("forced"), source, root, **options).reused
@@ -241,12 +241,12 @@ def test_slow_claimer_submits_no_second_job(
     source, at, real = upload(root, tmp_path), f"steps.split.engines.beam.job.{where}", job_module
     original = getattr(real, where)
 
-    def late(*args: Any) -> Any:
+    def delayed(*args: Any) -> Any:
         monkeypatch.setattr(at, original)
         split_with(engine("the other"), source, root)
         return original(*args)
 
-    monkeypatch.setattr(at, late)
+    monkeypatch.setattr(at, delayed)
     made = split_with(engine(), source, root)
     assert submitted_numbers(jobs) == ["1"]
     assert made.index == split_with(engine(), source, root).index
@@ -263,14 +263,14 @@ def test_slow_claimer_follows_newer_claim_in_other_region(
     elsewhere = CONFIG.model_copy(update={"region": "us-east1"})
     jobs.delay = 60.0
 
-    def late(*args: Any) -> Any:
+    def delayed(*args: Any) -> Any:
         monkeypatch.setattr(RemoteFiles, "pieces", original)
         other = engine("the other", elsewhere)
         killed_at("steps.split.engines.beam.dataflow._follow", other, source, root)
         jobs.hurry()
         return original(*args)
 
-    monkeypatch.setattr(RemoteFiles, "pieces", late)
+    monkeypatch.setattr(RemoteFiles, "pieces", delayed)
     assert split_with(engine(), source, root).index.rows == len(small_table())
     assert submitted_numbers(jobs) == ["2"]
 
@@ -282,14 +282,14 @@ def test_pointer_written_during_lookup_is_used(
     """The new pointer is used, not taken for the ignored version."""
     source, original, looks = upload(root, tmp_path), DatasetPointer.find, count(1)
 
-    def late(link: DatasetPointer) -> PartitionIndex | None:
+    def delayed(link: DatasetPointer) -> PartitionIndex | None:
         found = original(link)
         if next(looks) == look:
             monkeypatch.setattr(DatasetPointer, "find", original)
             split_with(engine("the other"), source, root)
         return found
 
-    monkeypatch.setattr(DatasetPointer, "find", late)
+    monkeypatch.setattr(DatasetPointer, "find", delayed)
     assert split_with(engine(), source, root).reused
     assert submitted_numbers(jobs) == ["1"]
 

@@ -89,7 +89,9 @@ class Model:
             (batch,) = table.select(list(types)).combine_chunks().to_batches()
             canonical = canonical_batch(batch, types)
         except (pa.ArrowException, ValueError) as error:
+            expected = ", ".join(f"{name}: {kind}" for name, kind in types.items())
             raise DataError(
-                f"The rows do not have the types of the training data: {error}."
+                f"The rows do not have the types of the training data: {error}.",
+                hint=f"The types are {expected}.",
             ) from error
         return self._frame.encode(canonical)

@@ -175,7 +175,8 @@ def runs(project: str | Path, experiment: str | None = None) -> list[RunRecord]:
     if not scheme_of(folder) and not Path(folder).is_dir():
         raise MissingInputError(
             f"There is no folder {folder!r}.",
-            hint="Pass the folder of a project: <output>/<project> of its specs.",
+            hint="Pass the folder of a project, such as 'runs/demo' for specs with `output: runs` "
+            "and `project: demo`.",
         )
     return open_store(ProjectLayout(root or ".", name)).runs(experiment)
 

@@ -30,7 +30,10 @@ def _in_a_pod() -> None:
 
 
 def _preempted(_number: int, _frame: object) -> None:
-    raise PreemptedError("The pod was stopped before its step started.")
+    raise PreemptedError(
+        "The pod was stopped before its step started. Argo starts another one. "
+        "You need not do anything."
+    )
 
 
 @app.command()

@@ -164,7 +164,8 @@ def _missing(request: ApiRequest, message: str) -> RefeedError:
         return MissingInputError(
             f"There is no {kinds.get(match[1], match[1])} {match[2]!r} in namespace "
             f"{request.namespace!r} (at {request.server}).",
-            hint="It was deleted, or submitted to another namespace.",
+            hint="It was deleted, or never existed in this namespace. List what exists with "
+            f"`kubectl get {match[1]} --namespace={request.namespace}`.",
         )
     return UnavailableError(
         f"Argo Workflows is not installed in the cluster at {request.server}: it has no "

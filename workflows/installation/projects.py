@@ -110,7 +110,9 @@ def _unusable_uris(installation: Installation, spec: ExperimentSpec) -> Iterator
     project = installation.projects.get(spec.project)
     if project is not None and not spec.dataset.is_remote:
         name = Path(spec.dataset.source).name
-        uri = ProjectLayout(project.root, spec.project).uploaded(re.sub(r"[^\w.-]", "_", name))
+        uri = ProjectLayout(project.root, spec.project).suggested_source(
+            re.sub(r"[^\w.-]", "_", name)
+        )
         yield Problem(
             "dataset.source",
             f"{spec.dataset.source!r} is a local path, which a pod cannot read",

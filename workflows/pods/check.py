@@ -134,7 +134,7 @@ def _platform_problems(spec: ExperimentSpec, platform: env.Platform) -> Iterator
             f"the template was compiled for the project {platform.project!r} and the artifact "
             f"root {platform.root!r}"
         )
-        yield Problem("project", message)
+        yield Problem("project", message, "Leave `output` and `project` as in the template.")
     yield from conflicting_bigquery(
         spec.dataset, platform.project, platform.staging, platform.billing
     )

@@ -11,6 +11,7 @@ from datetime import UTC, datetime
 
 from steps.errors import Problem, SpecError
 from steps.records import canonical_json
+from steps.runtime.log import POD_VARIABLE
 from workflows.installation.isolation import inside
 from workflows.installation.resource_classes import ResourceClass
 from workflows.pods.pod_ledger import PodInfo
@@ -23,7 +24,7 @@ PLATFORM = "REFEED_PLATFORM"
 """The part of the installation that a run needs, as JSON: see ``Platform``."""
 WORKFLOW, CREATED = "REFEED_WORKFLOW", "REFEED_CREATED"
 """Name of the workflow, and its creation time (RFC 3339)."""
-POD, RESOURCE_CLASS = "REFEED_POD", "REFEED_CLASS"
+POD, RESOURCE_CLASS = POD_VARIABLE, "REFEED_CLASS"
 CLASS_OFFSET, LARGEST_CLASS_OFFSET = "REFEED_CLASS_OFFSET", "REFEED_LARGEST_CLASS_OFFSET"
 """Number of classes by which this pod is larger than the step's own class, and its maximum."""
 LAST_MESSAGE, LAST_STATUS = "REFEED_LAST_MESSAGE", "REFEED_LAST_STATUS"

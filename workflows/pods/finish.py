@@ -135,7 +135,10 @@ def post(url: str, message: dict[str, Any]) -> None:
     """
     url = url.strip()
     if not url.startswith(("https://", "http://")) or not url.isprintable() or " " in url:
-        raise UsageError("The webhook's URL in the Secret is not an http:// or https:// URL.")
+        raise UsageError(
+            "The webhook's URL in the Secret is not an http:// or https:// URL.",
+            hint="Store a valid one in the Secret refeed-notify: see docs/platform/operate.md.",
+        )
     body = json.dumps(message).encode()
     headers = {"Content-Type": "application/json", "User-Agent": "refeed"}
     try:

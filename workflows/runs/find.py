@@ -71,7 +71,8 @@ def _projects(installation: Installation, project: str | None) -> list[str]:
     if project not in installation.projects:
         known = ", ".join(installation.projects)
         raise MissingInputError(
-            f"The installation has no project {project!r}. Its projects are {known}."
+            f"The installation file has no project {project!r}. It has {known}.",
+            hint="Choose one of these with --project, or another file with --installation.",
         )
     return [project]
 

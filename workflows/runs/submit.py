@@ -178,7 +178,10 @@ def _copy(source: Path, layout: ProjectLayout, storage: Storage) -> str:
                 f"The folder {str(source)!r} has no files, or has subfolders. "
                 "A folder can be uploaded if it has only files."
             )
-        raise MissingInputError(f"There is no source {str(source)!r}.")
+        raise MissingInputError(
+            f"There is no source {str(source)!r}.",
+            hint="dataset.source is relative to the spec file.",
+        )
     names = [_safe(file.name) for file in files]
     (most_common, count), *_ = Counter(names).most_common(1)
     if count > 1:
@@ -190,7 +193,7 @@ def _copy(source: Path, layout: ProjectLayout, storage: Storage) -> str:
     for file in files:
         with file.open("rb") as stream:
             digest.update(hashlib.file_digest(stream, "sha256").digest())
-    uri = layout.upload(digest.hexdigest()[:20], _safe(source.name))
+    uri = layout.uploaded_source(digest.hexdigest()[:20], _safe(source.name))
     for file in files:
         target = join(uri, _safe(file.name)) if source.is_dir() else uri
         if not storage.exists(target):

@@ -68,7 +68,10 @@ class BigQueryErrors(ErrorTranslator):
                 hint="BigQuery keeps at most 7 days of history, and none from before the table was "
                 "created. Run again: the split starts over with the current rows.",
             )
-        return DataError(f"BigQuery rejected the request for {self.target}: {brief(error)}.")
+        return DataError(
+            f"BigQuery rejected the request for {self.target}: {brief(error)}.",
+            hint="The message is from BigQuery. Correct the dataset section of the spec.",
+        )
 
     def enable_hint(self) -> str:
         """See ``ErrorTranslator``."""

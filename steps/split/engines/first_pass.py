@@ -22,6 +22,14 @@ PreparedBatch = tuple[pa.RecordBatch, Hashes, TableSummary]
 """A canonical batch, the hashes of its rows, and its own summary."""
 
 
+def no_rows_error() -> DataError:
+    """Return the error for a source without rows."""
+    return DataError(
+        "The source has no rows, so there is nothing to train on.",
+        hint="Check dataset.source and, if it is set, dataset.query.",
+    )
+
+
 class Partitions:
     """The values of the partition column, with a code in order of arrival, and their row counts."""
 
@@ -131,5 +139,5 @@ class FirstPass:
             DataError: the source has no rows.
         """
         if not self.sums[0]:
-            raise DataError("The source has no rows, so there is nothing to train on.")
+            raise no_rows_error()
         return self.plan.digests(self.sums)

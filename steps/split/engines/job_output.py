@@ -160,7 +160,10 @@ class JobOutput:
                 written.append(_written_group(*record))
         rows = sum(part.rows for record in written for part in record.parts)
         if rows != group.rows:
-            cause = f"{rows} rows instead of {group.rows}, from partition {group.keys[0].text!r} on"
+            cause = (
+                f"the part files that start with the partition {group.keys[0].text!r} have {rows} "
+                f"rows instead of {group.rows}"
+            )
             raise DamagedError(self.base, cause)
         return written
 

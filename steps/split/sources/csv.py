@@ -70,7 +70,8 @@ class CsvSource(Files):
         if unknown:
             raise DataError(
                 f"dataset.types names {', '.join(map(repr, unknown))}, which the source does not "
-                "contain."
+                "contain.",
+                hint=f"Its columns are {', '.join(schema.names)}.",
             )
         if not self._checked and not set(schema.names) <= set(self._types):
             self._infer_types(schema)

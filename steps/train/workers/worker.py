@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import ctypes
-import os
 import re
 import resource
 import signal
@@ -32,6 +31,7 @@ from steps.records import (
     RunRequest,
 )
 from steps.runtime.attempts import BEGUN, Attempt, record_attempt
+from steps.runtime.log import writer_name
 from steps.runtime.lost_artifacts import rebuild_if_lost
 from steps.storage.base import read_parsed, storage_for, write_text
 from steps.table.grid import Grid
@@ -187,7 +187,7 @@ def record_task_attempt(
         cached=cached,
         seconds=round(seconds, 4),
         peak_memory_mib=round(peak_kib / 1024, 1),
-        worker=os.environ.get(POD_VARIABLE) or str(os.getpid()),
+        worker=writer_name(),
         cpu=cpu_model_name() or "unknown",
         shard=task.shard,
         class_offset=task.class_offset,
@@ -230,9 +230,6 @@ def _attempt(context: TrainContext, entry: PartitionEntry, task: WorkerTask) -> 
 _STEP_ERRORS = (OutputError, MissingInputError, DamagedError, LostArtifactError)
 """A full disk or a damaged artifact is not the partition's fault: the step ends without a record,
 and the next attempt resumes."""
-
-POD_VARIABLE = "REFEED_POD"
-"""The environment variable with the pod's name; not set on a laptop."""
 
 OUT_OF_MEMORY = "The trainer ran out of memory, also when it was tried again alone."
 

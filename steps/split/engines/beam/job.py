@@ -144,7 +144,7 @@ class SharedJob:
         try:
             return self.dataflow(claim).get(job_id)
         except MissingInputError as error:  # Dataflow keeps jobs much longer than claims exist
-            hint = "Dataflow accepted the job, but may not list it yet. Run again later."
+            hint = "Dataflow may not list a new job at once. Run again in a minute."
             raise TransientError(error.message, hint=hint) from error
 
     # --- submitting

@@ -56,7 +56,10 @@ def build_dataset(
         worker_error = context.output.error()
         if worker_error:
             raise worker_error from error
-        raise TransientError(f"The Beam pipeline of the split failed: {error}") from error
+        raise TransientError(
+            f"The Beam pipeline of the split failed: {error}",
+            hint="Run again. If it fails again, use the other engine: --set split.engine=embedded",
+        ) from error
     finally:
         gc.unfreeze()
     progress.end()
