@@ -235,8 +235,8 @@ def _split_result(
         low, missing = statistics[roles.weight]["low"], statistics[roles.weight]["missing"]
         if missing or low is None or low <= 0:
             raise DataError(
-                f"The weight {roles.weight!r} has the smallest value {low} and is missing in "
-                f"{missing} rows. It must be a positive number in every row.",
+                f"The weight {roles.weight!r} must be a positive number in every row, but its "
+                f"smallest value is {low} and {missing} rows have none.",
                 hint="Remove these rows from the source, or give them a small positive weight.",
             )
     target = statistics[roles.target]

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import difflib
 import traceback
-from importlib.metadata import EntryPoint, PackageNotFoundError, entry_points, version
+from contextlib import suppress
+from importlib.metadata import EntryPoint, PackageNotFoundError, entry_points, metadata, version
 from typing import Any
 
 from pydantic import BaseModel, ValidationError
@@ -43,7 +44,7 @@ def load_class(name: str) -> type[Trainer[Any, Any]]:
         last = traceback.format_exception_only(error)[-1].strip()
         raise TrainerError(
             f"The trainer {name!r} ({found[name].value}) cannot be imported: {last}.",
-            hint="Install its libraries, such as its extra: pip install 'refeed[lightgbm]'.",
+            hint=_import_hint(name),
         ) from error
     if not (isinstance(loaded, type) and issubclass(loaded, Trainer)):
         raise TrainerError(
@@ -51,6 +52,13 @@ def load_class(name: str) -> type[Trainer[Any, Any]]:
             hint="Correct the class or the entry point; see examples/custom_trainer/README.md.",
         )
     return loaded
+
+
+def _import_hint(name: str) -> str:
+    with suppress(PackageNotFoundError):  # Refeed runs from a folder without being installed
+        if name in (metadata("refeed").get_all("Provides-Extra") or []):
+            return f"Install its libraries: pip install 'refeed[{name}]'."
+    return "Install what its package needs, or correct the package's entry point."
 
 
 def check_params(name: str, params: dict[str, Any]) -> BaseModel:

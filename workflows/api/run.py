@@ -155,7 +155,8 @@ def open_run(run: str | Path, root: str | Path = "runs") -> Run:
     if not context.storage.exists(context.run.request):
         raise MissingInputError(
             f"There is no run in {context.run.base!r}.",
-            hint="A run's folder is <root>/<project>/runs/<experiment>/<run>.",
+            hint="A run's folder is <output>/<project>/runs/<experiment>/<run id>, for example "
+            "runs/demo/runs/flights/20260101T120000-ab12.",
         )
     return Run(context)
 

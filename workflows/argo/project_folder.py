@@ -184,8 +184,9 @@ def rendered(folder: ProjectFolder, installation: Installation) -> dict[Path, st
     project = installation.projects.get(folder.name)
     if project is None:
         known = ", ".join(installation.projects)
-        message = f"the installation file defines no project {folder.name!r}"
-        raise SpecError("the installation", [Problem("projects", message, f"It has {known}.")])
+        message = f"no project is defined for the folder {str(folder)!r}; defined are {known}"
+        hint = f"Add the project {folder.name!r} to the installation file, or delete the folder."
+        raise SpecError("the installation", [Problem("projects", message, hint)])
     compiled = dict(_compiled(folder, installation))
     workflows = {
         "apiVersion": "kustomize.config.k8s.io/v1beta1",

@@ -40,8 +40,8 @@ def split_in_pod(address: RunAddress) -> None:
             raise UsageError(
                 f"The run {address.run!r} was planned for the resource class {missing[0]!r}, "
                 f"which no longer exists. Available: {', '.join(names)}.",
-                hint="Add it to the installation file again (and to execution.classes, if the "
-                "spec sets them), or submit the spec again: finished fits are reused.",
+                hint="Submit the spec again as a new run: finished fits are reused. To resume this "
+                "run instead, a platform engineer must add the class again.",
             )
         Path(OUTPUTS).mkdir(parents=True, exist_ok=True)
         for name in names:

@@ -32,7 +32,9 @@ def read_text(path: Path, hint: str) -> str:
         raise MissingInputError(f"There is no file {str(path)!r}.", hint=hint)
     content = path.read_bytes()
     if len(content) > _MAX_BYTES:
-        raise SpecError(str(path), [Problem("", "the file is larger than the limit of 1 MiB")])
+        message = "the file is larger than 1 MiB, the limit for a spec"
+        hint = "Check that the path names a spec, not a table."
+        raise SpecError(str(path), [Problem("", message, hint)])
     try:
         return content.decode("utf-8-sig")
     except UnicodeDecodeError as error:
@@ -62,7 +64,10 @@ def parse_yaml(path: str, text: str) -> tuple[dict[str, Any], dict[str, SourcePo
         mark = error.problem_mark or error.context_mark
         line, column = (mark.line + 1, mark.column + 1) if mark else (0, 0)
         message = f"not valid YAML: {error.problem or error.context}"
-        raise SpecError(path, [Problem("", message, line=line, column=column)]) from None
+        hint = (
+            "Check indentation, colons and quotes here and on the line above; indent with spaces."
+        )
+        raise SpecError(path, [Problem("", message, hint, line=line, column=column)]) from None
     except yaml.reader.ReaderError as error:
         line = text.count("\n", 0, error.position) + 1
         raise SpecError(

@@ -217,7 +217,8 @@ def _name(staging: TableName) -> str:
 
 def _all_failed(result: Result) -> UnavailableError:
     return UnavailableError(
-        f"The query failed in BigQuery {_ATTEMPTS} times, in the jobs {result.name}_<number>.",
+        f"The query failed in BigQuery {_ATTEMPTS} times, in the jobs {result.name}_0 to "
+        f"{result.name}_{_ATTEMPTS - 1}.",
         hint="See the reason with `bq show -j JOB`. When it is fixed, start over with --set "
         "execution.force=true.",
     )

@@ -160,10 +160,8 @@ class JobOutput:
                 written.append(_written_group(*record))
         rows = sum(part.rows for record in written for part in record.parts)
         if rows != group.rows:
-            cause = (
-                f"the part files that start with the partition {group.keys[0].text!r} have {rows} "
-                f"rows instead of {group.rows}"
-            )
+            first, last = group.keys[0].text, group.keys[-1].text
+            cause = f"its partitions {first!r} to {last!r} have {rows} rows instead of {group.rows}"
             raise DamagedError(self.base, cause)
         return written
 

@@ -173,7 +173,10 @@ def _reader(config: DatasetConfig, names: list[str]) -> Reader:
 def _table_files(folder: str, names: list[str]) -> list[str]:
     tables = [name for name in names if _suffix(name) in {".parquet", ".csv"}]
     if not tables:
-        raise DataError(f"The directory {folder!r} contains no .parquet or .csv files.")
+        raise DataError(
+            f"The directory {folder!r} contains no .parquet or .csv files.",
+            hint="Set dataset.source to such a file, or to a directory that contains some.",
+        )
     return tables
 
 
