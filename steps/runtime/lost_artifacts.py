@@ -14,7 +14,7 @@ from steps.errors import DamagedError, LostArtifactError, MissingInputError
 from steps.records import PartitionIndex, canonical_json
 from steps.storage.base import Storage, read_parsed, write_text
 
-RUN_AGAIN = "Run again to compute it; on a cluster use `refeed retry RUN`."
+RUN_AGAIN = "Run again to compute what is missing; on a cluster use `refeed retry RUN`."
 
 
 def complete_index(dataset: DatasetLayout, storage: Storage) -> PartitionIndex | None:

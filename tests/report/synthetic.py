@@ -38,6 +38,7 @@ class Synthetic:
     feature_names: Sequence[str] = ()
     without: Sequence[str] = ()
     methods: Sequence[str] = ("permutation", "gain", "mean_abs_shap")
+    piece_rows: int = 997
     tables: dict[str, pa.Table] = field(init=False)
 
     def __post_init__(self) -> None:
@@ -76,8 +77,8 @@ class Synthetic:
         """In pieces that no partition keeps to."""
         table = self.tables[name].select(columns)
         yield table.slice(0, 0)
-        for start in range(0, len(table), 997):
-            yield table.slice(start, 997)
+        for start in range(0, len(table), self.piece_rows):
+            yield table.slice(start, self.piece_rows)
 
     def _table(self, name: str, make: Callable[[], Columns] | None) -> pa.Table:
         schema = pa.schema(
@@ -90,6 +91,9 @@ class Synthetic:
         arrays = []
         for item in schema:
             values = columns.get(item.name)
+            if isinstance(values, np.ndarray) and values.dtype.kind in "fib":
+                arrays.append(pa.array(values, from_pandas=True).cast(item.type))  # NaN is null
+                continue
             raw = [None] * size if values is None else np.asarray(values, dtype=object).tolist()
             clean = [None if value in ("", None) or value != value else value for value in raw]  # noqa: PLR0124
             arrays.append(pa.array(clean, item.type))

@@ -103,7 +103,7 @@ def test_equal_input_gives_equal_bytes() -> None:
 
 @pytest.mark.parametrize("task", ["regression", "multiclass"])
 def test_size_at_a_thousand_partitions(task: str, capsys: pytest.CaptureFixture[str]) -> None:
-    data = Synthetic(partitions=1000, features=30, task=task)
+    data = Synthetic(partitions=1000, features=30, task=task, piece_rows=50_000)
     began = time.perf_counter()
     html = build_report(data.read, RUN)
     seconds = time.perf_counter() - began

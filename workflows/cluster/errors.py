@@ -178,7 +178,7 @@ def _missing(request: ApiRequest, message: str) -> RefeedError:
 def _conflict(request: ApiRequest, message: str) -> RefeedError:
     return ConflictError(
         f"The {request.target} cannot be written: {message.rstrip('.')}.",
-        hint="Choose another name, or delete the existing object.",
+        hint="Delete the existing object, or change `name` in the spec.",
     )
 
 
