@@ -81,9 +81,11 @@ data/flights.parquet: examples/flights/prepare.py | install
 data/penguins.csv: examples/penguins/prepare.py | install
 	@$(BIN)/python $< $@
 
+# Tests that kill processes and wait for services take longest: they come first, and a third worker
+# uses the processors while they wait.
 .PHONY: test
 test: install data ## Run all tests that need no cluster
-	@$(BIN)/pytest --numprocesses 2 --dist loadfile --no-loadscope-reorder --ignore=tests/e2e --ignore=tests/github --ignore=tests/policy --ignore=tests/terraform
+	@$(BIN)/pytest --numprocesses 3 --dist loadfile --no-loadscope-reorder --ignore=tests/e2e --ignore=tests/github --ignore=tests/policy --ignore=tests/terraform tests/semantics tests/split tests/sources tests
 
 # The fast tests: command line, trainers, numbers, report, compiler, cluster and documentation.
 FAST_TESTS := tests/argo tests/cli tests/cluster tests/docs tests/report tests/science tests/split tests/trainers
@@ -106,7 +108,7 @@ soak: install data ## Kill SOAK=10 times as many processes as the tests do, and 
 e2e: install data images ## Run the end-to-end tests; they write to the cluster of KUBECONFIG
 	@$(IMAGE_BUILD) docker.io/refeed/faulty:dev tests/faulty tests/e2e/faulty.Dockerfile
 	@$(IMAGE_BUILD) docker.io/refeed/dataflow-emulator:dev tests/fakes tests/e2e/dataflow.Dockerfile
-	@REFEED_E2E=1 $(BIN)/pytest --numprocesses 2 --dist loadfile --no-loadscope-reorder tests/e2e/test_runs.py tests/e2e
+	@REFEED_E2E=1 $(BIN)/pytest --numprocesses 2 --dist loadfile --no-loadscope-reorder --durations 20 tests/e2e/test_runs.py tests/e2e
 
 .PHONY: check
 check: check-code check-platform ## All checks: code, and Terraform, manifests, policies

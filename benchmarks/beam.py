@@ -187,7 +187,7 @@ def _sizes(folder: Path, source: str, rows: int, quick: bool) -> list[tuple[str,
 
 
 def run(*, quick: bool) -> list[Row]:
-    rows, rounds = (100_000, 1) if quick else (500_000, 3)
+    rows, rounds = (50_000, 1) if quick else (500_000, 3)
     with scratch() as folder:
         source = str(write_table(folder / "table.parquet", rows, FEATURES, KEYS))
         return [

@@ -77,7 +77,7 @@ def load(server: BigQuery, folder: Path, rows: int) -> str:
 
 
 def run(*, quick: bool) -> list[Row]:
-    rows, rounds = (50_000, 1) if quick else (1_000_000, 3)
+    rows, rounds = (20_000, 1) if quick else (1_000_000, 3)
     pairs = []
     with bigquery_server() as server, scratch() as folder:
         os.environ.update(server.environment)

@@ -125,10 +125,10 @@ def compare(rows: int, scale: str, target: float | None, rounds: int) -> Row:
 
 def run(*, quick: bool) -> list[Row]:
     rounds = 1 if quick else 3
-    rows = [compare(400, "raw", None, rounds)]
+    rows = [compare(100 if quick else 400, "raw", None, rounds)]
     if not quick:
         rows = [compare(2000, "raw", 15, rounds), *rows]
-    rows.append(compare(400 if quick else 2000, "probability", 7, rounds))
+    rows.append(compare(100 if quick else 2000, "probability", 7, rounds))
     cold = in_new_process(cold_start, **ONE_THREAD)
     return [
         *rows,

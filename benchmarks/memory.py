@@ -76,6 +76,6 @@ def of_run(folder: Path, partitions: int, rows: int, features: int) -> Row:
 
 def run(*, quick: bool) -> list[Row]:
     with scratch() as folder:
-        sizes = (200_000,) if quick else (1_000_000, 2_000_000, 5_000_000)
+        sizes = (100_000,) if quick else (1_000_000, 2_000_000, 5_000_000)
         rows = [of_split(folder, size) for size in sizes]
-        return [*rows, of_run(folder, 40 if quick else 1000, 300, 10)]
+        return [*rows, of_run(folder, 20 if quick else 1000, 300, 10)]

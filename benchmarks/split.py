@@ -132,7 +132,7 @@ def others(source: Path, rows: int, file_format: str, engines: list[str], mine: 
 
 
 def run(*, quick: bool) -> list[Row]:
-    rows = 200_000 if quick else 1_000_000
+    rows = 100_000 if quick else 1_000_000
     found = []
     with scratch() as folder:
         source = write_table(folder / f"{rows}.parquet", rows, FEATURES, KEYS)

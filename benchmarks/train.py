@@ -354,11 +354,11 @@ def fits_alone(folder: Path, partitions: int, peers: list[str]) -> Iterator[Row]
 def run(*, quick: bool) -> list[Row]:
     with scratch() as folder:
         return [
-            *throughput(folder, 20 if quick else 200, 1 if quick else 3),
-            *shares(folder, 3 if quick else 10),
+            *throughput(folder, 8 if quick else 200, 1 if quick else 3),
+            *shares(folder, 2 if quick else 10),
             *fits_alone(
                 folder,
-                6 if quick else 40,
+                2 if quick else 40,
                 ["loky"] if quick else ["loky", "one process per partition"],
             ),
         ]
