@@ -151,10 +151,9 @@ class RunLayout:
         """The folder with one file per shard."""
         return join(self.base, "shards")
 
-    def shard(self, resource_class: str, number: int | str) -> str:
-        """The partitions that one training pod of a resource class handles."""
-        padded = f"{number:05d}" if isinstance(number, int) else number
-        return join(self.shards, f"{resource_class}-{padded}.json")
+    def shard(self, name: str) -> str:
+        """The partitions of one shard; ``shard_name`` makes its name."""
+        return join(self.shards, f"{name}.json")
 
     @property
     def pods(self) -> str:
@@ -463,6 +462,16 @@ MORE_MEMORY_EXITS = range(MORE_MEMORY_EXIT_BASE + 1, MORE_MEMORY_EXIT_BASE + MAX
 def output(name: str) -> str:
     """Return the file in a pod that holds one of a step's outputs."""
     return f"{OUTPUTS}/{name}"
+
+
+def shard_number(number: int) -> str:
+    """Return the number of a shard as an argument of the train step, such as ``00003``."""
+    return f"{number:05d}"
+
+
+def shard_name(resource_class: str, number: str) -> str:
+    """Return the name of a shard, such as ``small-00003``."""
+    return f"{resource_class}-{number}"
 
 
 def shards_output(resource_class: str) -> str:

@@ -77,7 +77,7 @@ def train(
 
     Args:
         address: address of the run.
-        shard: file name of the shard, such as ``small-00003``.
+        shard: name of the shard, such as ``small-00003``.
         limits: resources of this pod and of later ones.
         progress: advances with each partition.
         log: receives an event per partition.
@@ -93,27 +93,13 @@ def train(
     """
     context = open_context(address)
     training = _Shard(context, address, shard, limits, progress, log)
-    uri = f"{address.run_layout.shards}/{shard}.json"
-    ids: list[str] = read_parsed(context.storage, uri, json.loads)
+    ids: list[str] = read_parsed(context.storage, address.run_layout.shard(shard), json.loads)
     wanted = set(ids)
     entries = {e.key.partition_id: e for e in context.index.entries if e.key.partition_id in wanted}
     progress.begin("train", "partitions", len(ids))
     tasks = list(training.prepare_tasks([entries[partition_id] for partition_id in ids]))
     if tasks:
-        module = load_class(context.request.trainer["name"]).__module__
-        remote = ["steps.storage.gcs"] if "://" in address.root else []
-        preload = [module, *context.trainer.preload, "steps.train.workers.worker", *remote]
-        size = limits.workers or os.cpu_count() or 1
-        pool = Pool(
-            address,
-            preload,
-            size,
-            training.on_result,
-            training.on_death,
-            training.on_drop,
-            stop or Stop(),
-        )
-        pool.run(tasks)
+        training.pool(address, stop or Stop()).run(tasks)
     progress.end()
     training.raise_for_deferred()
     return training.result
@@ -241,6 +227,20 @@ class _Shard:
         )
         failed = status == "failed"
         self.progress.advance(1, f"failed: {reason}" if failed else "", failed=int(failed))
+
+    def pool(self, address: RunAddress, stop: Stop) -> Pool:
+        """Return the pool of worker processes, which import the trainer's modules only once."""
+        module = load_class(self.context.request.trainer["name"]).__module__
+        remote = ["steps.storage.gcs"] if "://" in address.root else []
+        return Pool(
+            address,
+            [module, *self.context.trainer.preload, "steps.train.workers.worker", *remote],
+            self.limits.workers or os.cpu_count() or 1,
+            self.on_result,
+            self.on_death,
+            self.on_drop,
+            stop,
+        )
 
     def raise_for_deferred(self) -> None:
         """Raise if partitions are left for a later pod.

@@ -55,7 +55,7 @@ def test_repeated_split_writes_no_shard_again(world: FakeProject) -> None:
     workflow.run_check()
     first = workflow.run_split()
     layout = workflow.address.run_layout
-    uris = [layout.request, layout.plan, layout.shard("small", 0)]
+    uris = [layout.request, layout.plan, layout.shard("small-00000")]
     before = [world.storage.version(uri) for uri in uris]
     assert workflow.run_split() == first == [("train-small", "00000")]
     assert [world.storage.version(uri) for uri in uris] == before

@@ -183,10 +183,10 @@ def rendered(folder: ProjectFolder, installation: Installation) -> dict[Path, st
     """
     project = installation.projects.get(folder.name)
     if project is None:
+        message = f"it has no project {folder.name!r} for the folder {str(folder)!r}"
         known = ", ".join(installation.projects)
-        message = f"no project is defined for the folder {str(folder)!r}; defined are {known}"
-        hint = f"Add the project {folder.name!r} to the installation file, or delete the folder."
-        raise SpecError("the installation", [Problem("projects", message, hint)])
+        hint = f"It has {known}. Add the project {folder.name!r} to it, or use one of these names."
+        raise SpecError("the installation file", [Problem("projects", message, hint)])
     compiled = dict(_compiled(folder, installation))
     workflows = {
         "apiVersion": "kustomize.config.k8s.io/v1beta1",

@@ -343,12 +343,11 @@ class _Templates:
     ) -> Container:
         """Return a template that runs one step in one pod."""
         smallest = classes[0]
-        address = self.experiment.address(run)
         return Container(
             name=name or step,
             image=image,
             image_pull_policy="IfNotPresent",
-            command=step_command(step, address, **options),
+            command=step_command(step, self.experiment.address(run), **options),
             env=[*self._environment(smallest, len(classes) - 1), *variables],
             inputs=list(inputs),
             outputs=list(outputs),

@@ -113,8 +113,8 @@ def shortened(message: str) -> str:
 def _unknown(request: ApiRequest, message: str) -> RefeedError:
     return ForbiddenError(
         f"Not authenticated with {request.server} as {request.whoami}: {message.rstrip('.')}.",
-        hint="The credentials are missing, wrong or expired. For an Argo server, set a new "
-        "ARGO_TOKEN. For the Kubernetes API, log in to the cluster again.",
+        hint="The credentials are missing, wrong or expired. Log in to the cluster again, or, for "
+        "an Argo server, set a new ARGO_TOKEN.",
     )
 
 

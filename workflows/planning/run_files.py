@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 
-from steps.contract import RunLayout
+from steps.contract import RunLayout, shard_name, shard_number
 from steps.records import RunRecord, RunRequest, canonical_json
 from steps.storage.base import Storage, write_text
 from steps.stores.base import ExperimentStore
@@ -27,7 +27,8 @@ def write_request(
     """Write the shards, then the request, whose existence means that the run can be resumed."""
     for resource_class, ids_of in shards.items():
         for number, ids in enumerate(ids_of):
-            storage.write(layout.shard(resource_class, number), canonical_json(ids).encode())
+            name = shard_name(resource_class, shard_number(number))
+            storage.write(layout.shard(name), canonical_json(ids).encode())
     counts = {resource_class: len(ids_of) for resource_class, ids_of in shards.items()}
     plan = canonical_json({"partitions": partitions, "shards": counts})
     storage.write(layout.plan, plan.encode())

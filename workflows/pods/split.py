@@ -6,7 +6,7 @@ import json
 from dataclasses import replace
 from pathlib import Path
 
-from steps.contract import OUTPUTS, RunAddress, output, shards_output
+from steps.contract import OUTPUTS, RunAddress, output, shard_number, shards_output
 from steps.errors import DataError, UsageError
 from steps.records import PartitionRecord
 from steps.runtime.lost_artifacts import complete_index
@@ -46,7 +46,7 @@ def split_in_pod(address: RunAddress) -> None:
         Path(OUTPUTS).mkdir(parents=True, exist_ok=True)
         for name in names:
             # Argo gets numbers only; the training pods read the shards from the run's folder.
-            numbers = [f"{number:05d}" for number in range(shards.get(name, 0))]
+            numbers = [shard_number(number) for number in range(shards.get(name, 0))]
             Path(output(shards_output(name))).write_text(json.dumps(numbers))
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import signal
 
-from steps.contract import RunAddress
+from steps.contract import RunAddress, shard_name
 from steps.train.step import TrainLimits, train
 from steps.train.workers.pool import Stop
 from workflows.pods import environment as env
@@ -24,7 +24,7 @@ def train_in_pod(address: RunAddress, resource_class: str, shard: str) -> None:
     Raises:
         RefeedError: see ``steps.train.step.train``.
     """
-    name = f"{resource_class}-{shard}"
+    name = shard_name(resource_class, shard)
     with open_pod(address, "train", name) as pod:
         classes = pod.platform.classes
         own = [each.name for each in classes].index(resource_class)

@@ -73,9 +73,8 @@ def draft(
     target_column = target or _guess_target(types, partition_column)
     features = [key for key in types if key not in {partition_column, target_column}]
     values = f"{distinct[partition_column]:,} values in the first rows"
-    rows = source.rows()
     return _DRAFT.format(
-        rows=f"{rows:,} rows, " if rows is not None else "",
+        rows=f"{rows:,} rows, " if (rows := source.rows()) is not None else "",
         columns=len(types),
         name=name or _name(table),
         source=_scalar(os.path.relpath(table, folder)),
