@@ -103,12 +103,12 @@ test-python: ## Run the fast tests on PYTHON=python3.13, in an environment of it
 soak: install data ## Kill SOAK=10 times as many processes as the tests do, and split larger tables
 	@REFEED_SOAK=$${SOAK:-10} $(BIN)/pytest -m soak tests/split tests/semantics
 
-# The longest file comes first: it mostly waits for pods while the other worker runs.
+# The two longest files come first, one for each worker.
 .PHONY: e2e
 e2e: install data images ## Run the end-to-end tests; they write to the cluster of KUBECONFIG
 	@$(IMAGE_BUILD) docker.io/refeed/faulty:dev tests/faulty tests/e2e/faulty.Dockerfile
 	@$(IMAGE_BUILD) docker.io/refeed/dataflow-emulator:dev tests/fakes tests/e2e/dataflow.Dockerfile
-	@REFEED_E2E=1 $(BIN)/pytest --numprocesses 2 --dist loadfile --no-loadscope-reorder --durations 20 tests/e2e/test_runs.py tests/e2e
+	@REFEED_E2E=1 $(BIN)/pytest --numprocesses 2 --dist loadfile --no-loadscope-reorder --durations 20 tests/e2e/test_failures.py tests/e2e/test_runs.py tests/e2e
 
 .PHONY: check
 check: check-code check-platform ## All checks: code, and Terraform, manifests, policies

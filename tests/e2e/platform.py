@@ -193,6 +193,16 @@ def workflow(name: str, namespace: str = NAMESPACE) -> dict[str, Any]:
     return found
 
 
+def workflows_of(experiment: str) -> list[str]:
+    """Return the names of an experiment's workflows.
+
+    They are found by name: Argo may drop the labels of a run that its form or a schedule started.
+    """
+    found = run_kubectl("-n", NAMESPACE, "get", "workflows", "-o", "name")
+    names = [line.partition("/")[2] for line in found.splitlines()]
+    return [name for name in names if name.startswith(f"{experiment}-")]
+
+
 def training_pod(namespace: str, name: str) -> str | None:
     """Return a running training pod of a workflow."""
     selector = f"workflows.argoproj.io/workflow={name},refeed/step=train"
