@@ -9,12 +9,16 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 from steps.train.workers.host import portable_cpu_env
 from tests.tables import Tables, differences
 from tests.workspace import Workspace
 
 os.environ["COLUMNS"] = "120"
+# No test depends on how fast the machine is.
+settings.register_profile("untimed", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("untimed")
 # A server of workers that a test starts by itself is taken over by runs of others.
 os.environ.update(portable_cpu_env())
 # A shell starts what runs in its background with Ctrl-C ignored, and processes inherit that.
