@@ -175,7 +175,7 @@ class RunLayout:
         return join(self.base, "records")
 
     def record(self, partition_id: str) -> str:
-        """How training ended for one partition."""
+        """The outcome of training for one partition."""
         return join(self.records, f"{partition_id}.json")
 
     @property
@@ -298,11 +298,11 @@ class BuildLayout:
         return join(self.output(job), "table.zip")
 
     def group_part(self, job: str, group: int, part: int) -> str:
-        """What a job wrote of one part of a group of partitions."""
+        """A job's output for one part of a group of partitions."""
         return join(self.output(job), f"group-{group:07d}-{part:05d}.zip")
 
     def error(self, job: str) -> str:
-        """Why a worker of a job failed."""
+        """The error of a job's worker that failed."""
         return join(self.output(job), "error.json")
 
     def beam(self, name: str) -> str:

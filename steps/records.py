@@ -233,7 +233,7 @@ class RunRequest:
     label: str = ""
 
     def to_json(self) -> str:
-        """The text that is stored."""
+        """Return the text that is stored."""
         return canonical_json(asdict(self))
 
     @classmethod
@@ -272,7 +272,7 @@ class PartitionRecord:
     explanation: str = ""
 
     def to_json(self) -> str:
-        """The text that is stored under ``records/``."""
+        """Return the text that is stored under ``records/``."""
         return canonical_json(asdict(self))
 
     @classmethod
@@ -318,7 +318,7 @@ class PodRecord:
     statuses: dict[str, int] = field(default_factory=dict)
 
     def to_json(self) -> str:
-        """The text that is stored under ``pods/``."""
+        """Return the text that is stored under ``pods/``."""
         return canonical_json(asdict(self))
 
     @classmethod
@@ -359,7 +359,7 @@ class RunRecord:
     message: str = ""
 
     def to_json(self) -> str:
-        """The text that the store keeps."""
+        """Return the text that the store keeps."""
         return canonical_json(asdict(self))
 
     @classmethod

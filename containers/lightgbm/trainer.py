@@ -110,13 +110,13 @@ class LightGBMTrainer(Trainer[LightGBMParams, "LightGBMModel"]):
         return ShapValues(values=values, base=base)
 
     def gain(self, model: LightGBMModel) -> Floats:
-        """Total gain of the splits on each column."""
+        """Return the total gain of the splits on each column."""
         from containers.lightgbm import booster
 
         return booster.gain(model)
 
     def save(self, model: LightGBMModel) -> bytes:
-        """LightGBM's text format: ``lightgbm.Booster(model_file=...)`` reads it."""
+        """Write LightGBM's text format: ``lightgbm.Booster(model_file=...)`` reads it."""
         return model.text.encode()
 
     def load(self, content: bytes) -> LightGBMModel:

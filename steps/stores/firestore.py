@@ -181,7 +181,7 @@ class FirestoreStore:
         return [fields[reference.path] for reference in references]
 
     def _all(self, *collection: str) -> Iterator[tuple[str, dict[str, Any]]]:
-        """Id and fields of all documents of a collection, by id; read page by page."""
+        """Return id and fields of all documents of a collection, by id; read page by page."""
         last: firestore.DocumentSnapshot | None = None
         while True:
             with self._translated(MissingInputError):

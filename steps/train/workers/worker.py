@@ -119,7 +119,7 @@ def open_context(address: RunAddress) -> TrainContext:
 
 
 def worker_main(address: RunAddress, connection: Connection) -> None:
-    """Main function of a worker process: receives tasks and sends results until None comes."""
+    """Receive tasks and send results until None comes, in a worker process."""
     if sys.platform == "linux":  # die with the parent, so that no orphan keeps training
         prctl_set_death_signal = 1  # PR_SET_PDEATHSIG, <sys/prctl.h>
         ctypes.CDLL(None).prctl(prctl_set_death_signal, signal.SIGKILL)
