@@ -99,7 +99,7 @@ def train(
     progress.begin("train", "partitions", len(ids))
     tasks = list(training.prepare_tasks([entries[partition_id] for partition_id in ids]))
     if tasks:
-        training.pool(address, stop or Stop()).run(tasks)
+        training.make_pool(address, stop or Stop()).run(tasks)
     progress.end()
     training.raise_for_deferred()
     return training.result
@@ -228,7 +228,7 @@ class _Shard:
         failed = status == "failed"
         self.progress.advance(1, f"failed: {reason}" if failed else "", failed=int(failed))
 
-    def pool(self, address: RunAddress, stop: Stop) -> Pool:
+    def make_pool(self, address: RunAddress, stop: Stop) -> Pool:
         """Return the pool of worker processes, which import the trainer's modules only once."""
         module = load_class(self.context.request.trainer["name"]).__module__
         remote = ["steps.storage.gcs"] if "://" in address.root else []

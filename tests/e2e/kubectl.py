@@ -52,7 +52,7 @@ def kubectl(*arguments: str, stdin: object = None, config: Path | None = None) -
 
 
 def run_kubectl(*arguments: str, stdin: object = None) -> str:
-    """Runs kubectl and returns what it printed.
+    """Run kubectl and return what it printed.
 
     Raises:
         AssertionError: it failed.

@@ -183,10 +183,10 @@ def _copy(source: Path, layout: ProjectLayout, storage: Storage) -> str:
             hint="dataset.source is relative to the spec file.",
         )
     names = [_safe(file.name) for file in files]
-    (most_common, count), *_ = Counter(names).most_common(1)
+    [(name, count)] = Counter(names).most_common(1)
     if count > 1:
         raise DataError(
-            f"{count} files of {str(source)!r} would all be uploaded as {most_common!r}, since "
+            f"{count} files of {str(source)!r} would all be uploaded as {name!r}, since "
             "special characters in a file name are replaced by underscores. Rename them."
         )
     digest = hashlib.sha256("/".join(names).encode())
