@@ -177,6 +177,7 @@ class Roles:
         weight: column with the weight of a row; None if all rows count the same.
         group: column whose equal values share a fold; None if every row is on its own.
         time: column that orders the folds of method time; None for other methods.
+        identity: columns that identify a row, sorted; empty for all columns.
     """
 
     partition_by: str
@@ -186,6 +187,7 @@ class Roles:
     weight: str | None
     group: str | None
     time: str | None
+    identity: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -243,6 +245,7 @@ class RunRequest:
         roles = raw["roles"]
         roles["features"] = tuple(roles["features"])
         roles["categorical"] = tuple(roles["categorical"])
+        roles["identity"] = tuple(roles.get("identity", ()))
         raw["roles"] = Roles(**roles)
         raw["classes"] = tuple(raw["classes"])
         return cls(**raw)

@@ -20,6 +20,8 @@ class PartitionRow:
     rows: int
     rows_without_target: int
     folds: int | None = None
+    largest_fold: float | None = None
+    own_folds: bool | None = None
     metric: str | None = None
     value: float | None = None
     constant_value: float | None = None
@@ -37,7 +39,8 @@ class PartitionRow:
             metrics = tables["metrics"]
             first = metrics["scope"].index("pooled")  # the first metric of the task, pooled
             names = ("metric", "value", "constant_value", "skill", "skill_low", "skill_high")
-            headline = {"folds": tables["folds"], **{name: metrics[name][first] for name in names}}
+            headline = {name: metrics[name][first] for name in names}
+            headline |= {name: tables[name] for name in ("folds", "largest_fold", "own_folds")}
         return cls(
             record.key.partition_id,
             record.key.text,

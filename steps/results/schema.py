@@ -75,7 +75,17 @@ PARTITIONS = _table(
     ("message", "text", "The reason in words."),
     ("rows", "integer", "Rows of the partition."),
     ("rows_without_target", "integer", "Rows that could not be used, since they have no target."),
-    ("folds", "integer", "Folds with held-out rows."),
+    ("folds", "integer", "Folds with held-out rows; with a group fewer than the spec's, if rare."),
+    (
+        "largest_fold",
+        "number",
+        "The largest fold's share of the held-out rows. Without a group, folds are balanced.",
+    ),
+    (
+        "own_folds",
+        "boolean",
+        "Whether its few groups were dealt to folds of its own, see science.md.",
+    ),
     ("metric", "text", "The headline metric: rmse, or log_loss for classes."),
     ("value", "number", "Its pooled out-of-fold value."),
     (
@@ -94,7 +104,12 @@ METRICS = _table(
     *_PARTITION,
     ("metric", "text", "Name of the metric; scikit-learn's definition."),
     ("scope", "text", "fold, or pooled over the held-out rows of all folds."),
-    ("fold", "integer", "Number of the fold, from 0; empty where pooled."),
+    (
+        "fold",
+        "integer",
+        "Number of the fold, from 0; empty where pooled. With a group, the same fold in all "
+        "partitions.",
+    ),
     ("rows", "integer", "Held-out rows that it was computed on."),
     ("value", "number", "The metric."),
     (
@@ -272,8 +287,8 @@ DATA_WARNINGS = _table(
     (
         "kind",
         "text",
-        "leakage, missing, constant, constant_within, id_like, drift, drift_missing, drift_levels "
-        "or few_rows; see science.md.",
+        "leakage, repeated, missing, constant, constant_within, id_like, drift, drift_missing, "
+        "drift_levels or few_rows; see science.md.",
     ),
     ("column", "text", "Name of the feature; empty for the table."),
     ("number", "number", "What was found, on the scale of the threshold."),

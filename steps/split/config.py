@@ -68,6 +68,10 @@ class DatasetConfig(SpecPart):
     """Features whose values are unordered levels; default: all features of type string."""
     weight: ColumnName | None = None
     """A column of row weights, positive numbers; default: all rows have equal weight."""
+    identity: list[ColumnName] | None = Field(default=None, min_length=1)
+    """Columns that identify a row, such as `[order_id]`; default: all columns that the spec uses.
+    They decide its fold. Keep the list in a variant of a spec that adds or drops a feature, and
+    every row stays in its fold, so the two runs can be compared row by row."""
     min_rows: int = Field(default=200, ge=2)
     """A partition with fewer rows that have a target is skipped, with the reason too_few_rows."""
     max_levels: int = Field(default=100, ge=2, le=10_000)

@@ -7,16 +7,22 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
-import pyarrow as pa
 
 from steps.records import Roles
 from steps.runtime.progress import Progress
 from steps.split.engines.first_pass import Partitions, no_rows_error
 from steps.split.sources.base import Source
-from steps.table.data_warnings import ID_LIKE, leakage_text
+from steps.table.data_warnings import (
+    ID_LIKE,
+    REPEATED,
+    leakage_text,
+    repeated_share,
+    repeated_text,
+)
 from steps.table.hashing import row_hashes, seeded
 from steps.table.leakage import FEWEST, LEAKAGE, Target
-from steps.table.sample import BottomSample
+from steps.table.row_identity import identity_hashes, sample_keys
+from steps.table.sample import BottomSample, Sample
 from steps.table.summaries import TableSummary
 from steps.table.types import canonical_batch
 
@@ -29,13 +35,13 @@ class SourcePreview:
 
     Attributes:
         rows: number of rows in the source.
-        sample: distinct rows with the smallest hashes.
+        sample: distinct rows with the smallest keys, and how often each occurs.
         summary: summary of each column.
         partition_rows: per partition key, rows that have a target; None for a missing key.
     """
 
     rows: int
-    sample: pa.Table
+    sample: Sample
     summary: TableSummary
     partition_rows: dict[str | None, int]
 
@@ -55,7 +61,7 @@ def preview_source(
     for raw in source.batches(list(types)):
         batch = canonical_batch(raw, types)
         summary.add(batch)
-        sample.add(batch, row_hashes(batch))
+        sample.add(batch, sample_keys(batch, roles.identity, row_hashes(batch)))
         codes = partitions.add(batch.column(roles.partition_by))
         known = batch.column(roles.target).is_valid().to_numpy(zero_copy_only=False)
         counts.update(dict(enumerate(np.bincount(codes, weights=known).astype(int).tolist())))
@@ -68,7 +74,7 @@ def preview_source(
         None if key.kind == "null" else key.text: counts[code]
         for key, _, code in partitions.sorted()
     }
-    return SourcePreview(rows, sample.sample(batch.schema).rows, summary, by_key)
+    return SourcePreview(rows, sample.sample(batch.schema), summary, by_key)
 
 
 def preview_warnings(preview: SourcePreview, roles: Roles, task: str) -> Iterator[str]:
@@ -80,21 +86,27 @@ def preview_warnings(preview: SourcePreview, roles: Roles, task: str) -> Iterato
         elif summary.levels is not None and len(summary.levels) == 1:
             yield f"{name!r} has the same value in every row, so it has no predictive value."
     for name in roles.categorical:
-        column = preview.sample.column(name).drop_null()
+        column = preview.sample.rows.column(name).drop_null()
         levels = len(column.unique())
         if len(column) > 100 and levels > ID_LIKE * len(column):  # noqa: PLR2004 - fewer prove little
             yield (
                 f"{name!r} has {levels:,} distinct values in {len(column):,} sampled rows, like "
                 "an identifier. A model can only memorize it. Remove it from features."
             )
+    share = repeated_share(preview.sample)
+    if share >= REPEATED:
+        yield repeated_text(share)
     yield from _leaks(preview, roles, task)
 
 
 def _leaks(preview: SourcePreview, roles: Roles, task: str) -> Iterator[str]:
-    sample = preview.sample.filter(preview.sample.column(roles.target).is_valid())
+    rows = preview.sample.rows
+    sample = rows.filter(rows.column(roles.target).is_valid())
     if sample.num_rows < FEWEST:
         return
-    half = seeded(row_hashes(sample.combine_chunks().to_batches()[0]), "half") % np.uint64(2) == 0
+    batch = sample.combine_chunks().to_batches()[0]
+    keys = identity_hashes(batch, roles.identity, row_hashes(batch))
+    half = seeded(keys, "half") % np.uint64(2) == 0
     column = sample.column(roles.target).combine_chunks()
     target = Target(column, task, np.ones(sample.num_rows), half)
     for name in roles.features:

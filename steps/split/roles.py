@@ -47,6 +47,7 @@ def resolve_roles(
         weight=config.weight,
         group=group,
         time=time,
+        identity=tuple(sorted(set(config.identity or ()))),
     )
     problems = _unfit(config, roles, types)
     if problems:
@@ -57,7 +58,8 @@ def resolve_roles(
 def role_columns(roles: Roles) -> list[str]:
     """Return the columns of the dataset, sorted."""
     named = [roles.partition_by, roles.target, roles.weight, roles.group, roles.time]
-    return sorted({name for name in (*named, *roles.features) if name is not None})
+    columns = (*named, *roles.features, *roles.identity)
+    return sorted({name for name in columns if name is not None})
 
 
 def _missing(
@@ -75,6 +77,7 @@ def _missing(
         ("evaluate.group", group),
         ("evaluate.time", time),
     ]
+    named += [(f"dataset.identity.{i}", name) for i, name in enumerate(config.identity or [])]
     if isinstance(config.features, list):
         named += [(f"dataset.features.{i}", name) for i, name in enumerate(config.features)]
     elif config.features is not None and not stored:

@@ -135,6 +135,7 @@ def _find_or_build(
             tuple(Column(*item) for item in column_types(source, roles).items()),
             request.config.partition_by,
             request.config.format,
+            roles.identity,
             identity=build.pointer.identity,
             ignored_version=build.pointer.ignored_version,
             ignore_errors=request.force and not build.resumed,
@@ -216,7 +217,9 @@ _ROWS = ("query", "filter")
 def _settings(request: SplitRequest, *names: str) -> list[Any]:
     """Return the named settings (default: all that shape the dataset), row filters and roles."""
     fields = {*(names or ("source", *_CONTENT)), *_ROWS}
-    return [request.config.model_dump(include=fields), request.group, request.time]
+    settings = [request.config.model_dump(include=fields), request.group, request.time]
+    # Left out where it is not set, so the digest is that of earlier versions.
+    return settings if request.config.identity is None else [*settings, request.config.identity]
 
 
 def _split_result(

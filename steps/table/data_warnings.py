@@ -22,6 +22,7 @@ from steps.table.sample import Sample
 
 Kind = Literal[
     "leakage",
+    "repeated",
     "missing",
     "constant",
     "constant_within",
@@ -43,6 +44,9 @@ COUNTER_LIKE = 0.95
 DRIFT = 0.5
 """Share of a column's variance that is between partitions. (Cohen calls 0.14 large, but partitions
 are expected to differ, which is why each has a model.)"""
+REPEATED = 0.01
+"""Share of rows that are equal to an earlier row. A few do no harm; many are a sign of a join that
+multiplied rows, or of features with few levels, and only the user knows which."""
 ROWS_PER_FEATURE = 10
 """Rows per feature that the median partition should have: Peduzzi et al., *J. Clin. Epidemiol.* 49,
 1996, found that with fewer events per variable coefficients are biased and unstable."""
@@ -93,6 +97,7 @@ def find_data_warnings(inputs: WarningInputs, roles: Roles, task: str) -> list[D
     """Return all warnings, by kind, then in the order of the features."""
     warnings = [
         *_leaks(inputs, roles, task),
+        *_repeats(inputs.sample),
         *(warning for name in roles.features for warning in _feature_warnings(inputs, name)),
     ]
     each = float(np.median(inputs.partition_rows)) / len(roles.features)
@@ -111,6 +116,27 @@ def leakage_text(name: str, share: float, target: str) -> str:
         f"{name!r} alone explains {share:.0%} of the variance of {target!r}: is it "
         "known before the target is? If not, it is leakage; leave it out of features."
     )
+
+
+def repeated_share(sample: Sample) -> float:
+    """Return the share of a table's rows that are equal to an earlier row, from its sample."""
+    rows = int(sample.counts.sum())
+    return 1 - sample.rows.num_rows / rows if rows else 0.0
+
+
+def repeated_text(share: float) -> str:
+    """Return the message for rows that repeat."""
+    return (
+        f"{_most(share)} of the rows are equal to another row in all columns that the spec uses. "
+        "Each counts as an observation of its own. If they are copies of one observation, remove "
+        "them or set evaluate.group: otherwise models are tested on rows they were trained on."
+    )
+
+
+def _repeats(sample: Sample) -> Iterator[DataWarning]:
+    share = repeated_share(sample)
+    if share >= REPEATED:
+        yield DataWarning("repeated", "", share, REPEATED, repeated_text(share))
 
 
 def _leaks(inputs: WarningInputs, roles: Roles, task: str) -> Iterator[DataWarning]:

@@ -66,4 +66,4 @@ class ExplainConfig(SpecPart):
     permutation_importance: int = Field(default=1, ge=0, le=100)
     """Shuffles per feature and fold; 0 for none. More shuffles make importance more stable."""
     rows: int = Field(default=1000, ge=10, le=1_000_000)
-    """Held-out rows to explain per partition, at most: those with the smallest row hashes."""
+    """Held-out rows to explain per partition, at most: those with the smallest identity hashes."""

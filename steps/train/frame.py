@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections import Counter
 from dataclasses import dataclass
-from functools import cached_property
 
 import numpy as np
 import pyarrow as pa
@@ -12,8 +11,9 @@ from numpy.typing import NDArray
 
 from steps.records import Roles
 from steps.table.grid import FeatureGrid, cells, level_texts, numbers_of
-from steps.table.hashing import Hashes, mix, row_hashes
+from steps.table.hashing import Hashes, row_hashes
 from steps.table.part_codec import in_canonical_order
+from steps.table.row_identity import row_keys
 from steps.train.trainer import Features, Floats
 
 OTHER_LEVELS = "(other levels)"
@@ -57,8 +57,8 @@ class Frame:
         codes: codes of the levels per feature; None if it is numeric.
         target: values, or positions in ``classes``; shape (rows,).
         weight: weight of each row, shape (rows,); None if all rows count the same.
-        hashes: the row hashes; equal rows have equal ones.
-        groups: a hash of each row's group; of the row itself if there are no groups.
+        keys: a distinct key per row, see ``row_keys``. They assign rows to folds and samples.
+        groups: a hash of each row's group; None without a group column.
         time: rank of each row's time among the distinct times, from 1; 0 if it is missing. None
             without a time column.
         classes: classes of the partition, in order of their value.
@@ -68,20 +68,15 @@ class Frame:
     codes: tuple[LevelCodes | None, ...]
     target: Floats
     weight: Floats | None
-    hashes: Hashes
-    groups: Hashes
+    keys: Hashes
+    groups: Hashes | None
     time: Integers | None
     classes: tuple[str, ...]
 
-    @cached_property
-    def keys(self) -> Hashes:
-        """The row hashes, changed for the second and later of equal rows.
-
-        They sample and shuffle rows. By the hashes alone, a row that occurs a thousand times would
-        be drawn a thousand times or not at all.
-        """
-        nth = np.arange(len(self.hashes)) - np.searchsorted(self.hashes, self.hashes)
-        return np.where(nth == 0, self.hashes, mix(self.hashes ^ mix(nth.astype(np.uint64))))
+    @property
+    def clusters(self) -> Hashes:
+        """A label per row, equal for rows that are not independent; shape (rows,)."""
+        return self.keys if self.groups is None else self.groups
 
     def encode(self, batch: pa.RecordBatch) -> Features:
         """Encode the features of other rows as this partition encodes its own.
@@ -143,18 +138,18 @@ def make_frame(table: pa.Table, roles: Roles, classes: tuple[str, ...], max_leve
     codes = tuple(levels for _, levels in coded)
     names = tuple(levels.names if levels else None for levels in codes)
     target, present = _target(batch.column(roles.target), classes)
-    groups = hashes
+    keys = row_keys(batch, roles, hashes)
+    groups = None
     if roles.group is not None:
-        column = batch.column(roles.group)
-        found = row_hashes(pa.RecordBatch.from_arrays([column], names=[roles.group]))
         # A row whose group is unknown is a group of its own.
-        groups = np.where(column.is_null().to_numpy(zero_copy_only=False), hashes, found)
+        unknown = batch.column(roles.group).is_null().to_numpy(zero_copy_only=False)
+        groups = np.where(unknown, keys, row_hashes(batch.select([roles.group])))
     return Frame(
         features=Features(roles.features, np.ascontiguousarray(matrix), names),
         codes=codes,
         target=target,
         weight=numbers_of(batch.column(roles.weight)) if roles.weight else None,
-        hashes=hashes,
+        keys=keys,
         groups=groups,
         time=_ranks(batch.column(roles.time)) if roles.time else None,
         classes=present,

@@ -34,7 +34,7 @@ from steps.table.grid import Grid
 from steps.table.part_codec import arrow_schema, decode_part
 from steps.train.config import EvaluateConfig, ExplainConfig
 from steps.train.evaluation.evaluate import evaluate, weights_of
-from steps.train.evaluation.folds import Fold, make_folds
+from steps.train.evaluation.folds import Fold, Folds, make_folds
 from steps.train.evaluation.metrics import inverse_link, with_possible_classes
 from steps.train.explanation.context import AnyTrainer, ExplainContext, seen_rows
 from steps.train.explanation.explain import explain
@@ -120,7 +120,7 @@ def train_partition(context: TrainContext, entry: PartitionEntry) -> tuple[Parti
     fit_key, explanation_key = keys_of(context, entry)
     frame = read_frame(context, entry)
     folds = make_folds(frame, context.evaluation)
-    reason = _skip_after_reading(frame, folds)
+    reason = _skip_after_reading(frame, folds.parts, context.evaluation)
     if reason is not None:
         _write_json(context, context.cache.fit(fit_key), {"skipped": reason})
         return PartitionRecord(entry.key, "skipped", *reason, fit_key), "none"
@@ -131,7 +131,7 @@ def train_partition(context: TrainContext, entry: PartitionEntry) -> tuple[Parti
         trainer=context.trainer,
         task=context.task,
         frame=frame,
-        folds=seen_rows(frame, folds, models, context.explanation.rows),
+        folds=seen_rows(frame, folds.parts, models, context.explanation.rows),
         grid=context.grid,
         config=context.explanation,
         seed=context.evaluation.seed,
@@ -174,7 +174,9 @@ def trainable_rows(index: PartitionIndex, entry: PartitionEntry, target: str) ->
     return entry.rows - entry.missing[index.column_position(target)]
 
 
-def _skip_after_reading(frame: Frame, folds: list[Fold]) -> tuple[Reason, str] | None:
+def _skip_after_reading(
+    frame: Frame, folds: list[Fold], evaluation: EvaluateConfig
+) -> tuple[Reason, str] | None:
     if np.isnan(frame.features.values).all():
         return "all_features_missing", "Every feature is missing in every row."
     if frame.classes and len(frame.classes) < 2:  # noqa: PLR2004 - nothing to tell apart
@@ -182,8 +184,20 @@ def _skip_after_reading(frame: Frame, folds: list[Fold]) -> tuple[Reason, str] |
     if np.ptp(frame.target) == 0:
         return "constant_target", f"The target is {frame.target[0]:g} in every row."
     if not folds:
-        return "too_few_groups", "There are fewer groups or distinct rows than folds."
+        return "too_few_groups", _too_few(frame, evaluation)
     return None
+
+
+def _too_few(frame: Frame, evaluation: EvaluateConfig) -> str:
+    """Return why there are no folds."""
+    if evaluation.method == "time":
+        assert frame.time is not None
+        times = len(np.unique(frame.time[frame.time > 0]))
+        return f"{times} distinct times; {evaluation.folds} folds need {evaluation.folds + 1}."
+    if frame.groups is not None:
+        groups = len(np.unique(frame.groups))
+        return f"{groups} groups are too few to hold some out and train on two or more."
+    return f"{len(frame.target)} rows are too few to hold some out."
 
 
 # --- keys -----------------------------------------------------------------------------------
@@ -199,7 +213,7 @@ def keys_of(context: TrainContext, entry: PartitionEntry) -> tuple[str, str]:
             "target": [roles.target, request.task, request.classes],
             "features": [roles.features, sorted(roles.categorical), request.max_levels],
             "weight": roles.weight,
-            "folds": [roles.group, roles.time, request.evaluate],
+            "folds": [roles.group, roles.time, request.evaluate, *roles.identity],
             "trainer": [request.trainer, context.trainer.version],
             "versions": request.versions,
             "train": TRAIN_VERSION,
@@ -242,9 +256,10 @@ def _training_data(context: TrainContext, frame: Frame, rows: Any) -> TrainingDa
 
 
 def _fit(
-    context: TrainContext, entry: PartitionEntry, frame: Frame, folds: list[Fold], key: str
+    context: TrainContext, entry: PartitionEntry, frame: Frame, dealt: Folds, key: str
 ) -> list[Any]:
     """Fit and evaluate a partition, write its models to the cache, and return the fold models."""
+    folds = dealt.parts
     models = [context.trainer.fit(_training_data(context, frame, fold.train)) for fold in folds]
     predictions = [
         _predict(context, frame, model, fold) for model, fold in zip(models, folds, strict=True)
@@ -263,7 +278,13 @@ def _fit(
     storage.write(
         cache.model_card(key), model_card(context.request, entry, frame, metrics).encode()
     )
-    _write_json(context, cache.fit(key), {"folds": len(folds), "metrics": metrics})
+    facts = {
+        "folds": len(folds),
+        "largest_fold": dealt.largest_share,
+        "own_folds": dealt.own,
+        "metrics": metrics,
+    }
+    _write_json(context, cache.fit(key), facts)
     return models
 
 

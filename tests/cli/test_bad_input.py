@@ -2,14 +2,9 @@
 
 from __future__ import annotations
 
-import io
-import signal
-import sys
 from collections.abc import Callable
-from contextlib import redirect_stderr, redirect_stdout
 from pathlib import Path
 from typing import Any
-from unittest.mock import patch
 
 import numpy as np
 import pyarrow as pa
@@ -17,24 +12,8 @@ import pyarrow.parquet as pq
 import pytest
 import yaml
 
+from tests.command import refeed
 from tests.workspace import Workspace, small_table
-from workflows.cli.app import main
-
-
-def refeed(*arguments: str | Path) -> tuple[int, str, str]:
-    """Return exit code, output and errors of the command, called in this process."""
-    command = ["refeed", *map(str, arguments)]
-    code, output, errors = 0, io.StringIO(), io.StringIO()
-    handler = signal.getsignal(signal.SIGTERM)
-    with patch.object(sys, "argv", command), redirect_stdout(output), redirect_stderr(errors):
-        try:
-            main()
-        except SystemExit as ended:
-            code = int(ended.code or 0)
-        finally:
-            signal.signal(signal.SIGTERM, handler)
-    assert "Traceback" not in errors.getvalue(), errors.getvalue()
-    return code, output.getvalue(), errors.getvalue()
 
 
 def spec_with(**changes: Any) -> Callable[[Workspace], Path]:

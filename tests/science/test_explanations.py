@@ -77,7 +77,7 @@ def fit_and_explain(
     frame: Frame, task: str, trainer: Trainer[Any, Any], grid: Any, **config: Any
 ) -> Case:
     """Fit the folds, explain them."""
-    folds = make_folds(frame, EvaluateConfig(folds=3))
+    folds = make_folds(frame, EvaluateConfig(folds=3)).parts
     models = [
         trainer.fit(
             TrainingData(
@@ -549,7 +549,7 @@ def test_copies_of_rows_do_not_crowd_out_the_others() -> None:
     values = np.repeat(np.arange(10.0), 100)
     table = table_of(key=["k"] * 1000, target=values, x=values)
     frame = read(table, roles_of(("x",)))
-    folds = make_folds(frame, EvaluateConfig(folds=5))
+    folds = make_folds(frame, EvaluateConfig(folds=5)).parts
     seen = seen_rows(frame, folds, [None] * 5, 100)
     counts = np.bincount(
         np.concatenate([part.features.values[:, 0] for part in seen]).astype(int), minlength=10

@@ -221,7 +221,7 @@ def _case(task: str, rows: int = 240, seed: int = 0) -> tuple[Any, list[Fold], l
     weight = rng.uniform(0.5, 2, rows)
     frame = frame_of(target, task=task, weight=weight, groups=np.arange(rows) // 3)
     folds = [
-        Fold(np.flatnonzero(np.arange(rows) % 3 != fold), np.arange(fold, rows, 3))
+        Fold(np.flatnonzero(np.arange(rows) % 3 != fold), np.arange(fold, rows, 3), fold)
         for fold in range(3)
     ]
     return frame, folds, [inverse_link(task, raw)[fold.held_out] for fold in folds]
@@ -276,7 +276,7 @@ def test_constants_that_differ_between_folds_do_not_rank_rows() -> None:
     target = np.repeat([0.0, 1.0], 10)
     folds = [
         Fold(np.r_[0:5, 12:20], np.r_[5:10, 10:12]),
-        Fold(np.r_[5:10, 10:12], np.r_[0:5, 12:20]),
+        Fold(np.r_[5:10, 10:12], np.r_[0:5, 12:20], 1),
     ]
     frame = frame_of(target, task="binary")
     priors = [np.full(len(fold.held_out), frame.target[fold.train].mean()) for fold in folds]
@@ -298,7 +298,7 @@ def test_the_pooled_constant_of_macro_f1_is_of_one_class() -> None:
         np.repeat([0.0, 1.0, 2.0], [8 if label == i else 6 for label in range(3)]) for i in range(3)
     ]
     target, number = np.concatenate(held), np.repeat(np.arange(3), 20)
-    folds = [Fold(np.flatnonzero(number != i), np.flatnonzero(number == i)) for i in range(3)]
+    folds = [Fold(np.flatnonzero(number != i), np.flatnonzero(number == i), i) for i in range(3)]
     frame = frame_of(target, task="multiclass")
     predictions = [np.eye(3)[frame.target[fold.held_out].astype(int)] for fold in folds]
     rows = evaluate(frame, folds, predictions, "multiclass", EvaluateConfig())
@@ -348,7 +348,7 @@ def test_nothing_infinite_leaks_and_each_gap_has_a_reason(data: st.DataObject) -
 )
 def test_a_fold_of_one_value_leaves_metrics_undefined(task: str, name: str, reason: str) -> None:
     frame = frame_of(np.array([0.0, 0.0, 0.0, 1.0, 0.0, 1.0]), task=task)
-    folds = [Fold(np.arange(3, 6), np.arange(3)), Fold(np.arange(3), np.arange(3, 6))]
+    folds = [Fold(np.arange(3, 6), np.arange(3)), Fold(np.arange(3), np.arange(3, 6), 1)]
     rows = evaluate(frame, folds, [np.full((3, 1), 0.4)] * 2, task, EvaluateConfig())
     where = {"metric": name, "scope": "fold", "fold": 0}
     for column in ("value", "skill", "standard_error", "skill_low", "skill_high"):

@@ -140,7 +140,7 @@ def take(part: Judged, rows: Integers) -> Judged:
         part.prediction[rows],
         {"": part.constants[""][rows]},
         part.weight[rows],
-        part.groups[rows],
+        part.clusters[rows],
     )
 
 
@@ -158,7 +158,9 @@ def test_it_agrees_with_the_cluster_bootstrap(task: str, metric: Metric) -> None
     rng = np.random.default_rng(5)
     groups, per, draws = 250, 5, 1200
     part = sample(task, groups, rng, per)
-    actual = np.array([standard_error(e, part.groups) for e in estimates(metric, part)], np.float64)
+    actual = np.array(
+        [standard_error(e, part.clusters) for e in estimates(metric, part)], np.float64
+    )
     redrawn = []
     for _ in range(draws):
         chosen = rng.integers(groups, size=groups)
@@ -190,7 +192,7 @@ def test_nine_intervals_of_ten_hold_the_true_skill(task: str, groups: int, least
         part = sample(task, groups, rng, per)
         skill = estimates(metric, part)[1]
         rows = len(part.target)
-        for i, (by, count) in enumerate([(part.groups, groups), (labels(np.arange(rows)), rows)]):
+        for i, (by, count) in enumerate([(part.clusters, groups), (labels(np.arange(rows)), rows)]):
             error = standard_error(skill, by)
             assert error is not None
             assert skill.value is not None
@@ -216,7 +218,7 @@ def test_coverage_of_the_whole_evaluation() -> None:
         effect = np.repeat(rng.normal(size=groups), per)
         target = values @ slopes + 0.8 * effect + 0.6 * rng.normal(size=groups * per)
         frame = frame_of(target, values=values, groups=np.repeat(rng.permutation(groups), per))
-        folds = make_folds(frame, config)
+        folds = make_folds(frame, config).parts
         fits = [
             np.linalg.lstsq(values[fold.train], target[fold.train], rcond=None)[0] for fold in folds
         ]
@@ -243,11 +245,11 @@ def test_evaluate_reports_these_numbers(task: str) -> None:
         part.target,
         task=task,
         weight=part.weight,
-        groups=part.groups,
+        groups=part.clusters,
         classes=CLASSES[task],
     )
     folds = [Fold(rows[rows % 10 >= 5], rows[rows % 10 < 5])]
-    folds.append(Fold(folds[0].held_out, folds[0].train))
+    folds.append(Fold(folds[0].held_out, folds[0].train, 1))
     predictions = [part.prediction[fold.held_out] for fold in folds]
     actual = evaluate(frame, folds, predictions, task, EvaluateConfig())
     metric, held = metrics_of(task, 0.5)[0], folds[0].held_out
@@ -256,12 +258,12 @@ def test_evaluate_reports_these_numbers(task: str) -> None:
     value = metric.score(part.target[held], part.prediction[held], part.weight[held])
     plain = metric.score(part.target[held], np.tile(constant, (len(held), 1)), part.weight[held])
     skill = _skill(metric, value, plain)
-    error = standard_error(skill, frame.groups[held])
+    error = standard_error(skill, frame.clusters[held])
     assert error is not None
     assert skill.value is not None
     reach = stats.t.ppf(0.95, 29) * error
     where = {"metric": metric.name, "scope": "fold", "fold": 0}
-    expected = standard_error(value, frame.groups[held])
+    expected = standard_error(value, frame.clusters[held])
     assert cell(actual, "standard_error", **where) == pytest.approx(expected)
     assert cell(actual, "skill_standard_error", **where) == pytest.approx(error)
     assert cell(actual, "skill_low", **where) == pytest.approx(skill.value - reach)

@@ -46,8 +46,8 @@ def frame_of(
         codes=(None,) * columns,
         target=np.asarray(target, np.float64),
         weight=weight,
-        hashes=hashes,
-        groups=hashes if groups is None else labels(groups),
+        keys=hashes,
+        groups=None if groups is None else labels(groups),
         time=time,
         classes=CLASSES[task] if classes is None else classes,
     )
@@ -87,7 +87,7 @@ def grid_of(table: pa.Table, roles: Roles, points: int = 20) -> Grid:
 def halves(rows: int) -> list[Fold]:
     """Two folds: even and odd rows."""
     even, odd = np.arange(0, rows, 2), np.arange(1, rows, 2)
-    return [Fold(odd, even), Fold(even, odd)]
+    return [Fold(odd, even, 0), Fold(even, odd, 1)]
 
 
 def cell(rows: Rows, column: str, **where: Any) -> Any:

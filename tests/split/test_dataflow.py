@@ -325,7 +325,7 @@ def test_pipeline_shuffles_between_read_route_and_write(tmp_path: Path) -> None:
     Pieces are distributed to workers before they are read, and rows are shuffled by group before
     they are written. Only merging the first pass runs in one place.
     """
-    plan = SplitPlan((Column("key", "string"),), "key", "parquet", "x")
+    plan = SplitPlan((Column("key", "string"),), "key", "parquet", identity="x")
     pipeline = Pipeline(FnApiRunner())
     build(pipeline, [], JobContext(plan, ProjectLayout(str(tmp_path), "p"), "1"))
     graph = pipeline.to_runner_api().components

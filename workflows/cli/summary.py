@@ -26,7 +26,7 @@ REASONS = {
     "target_missing": "no row has a target",
     "null_key": "no partition key",
     "all_features_missing": "all features missing",
-    "too_few_groups": "fewer groups than folds",
+    "too_few_groups": "too few rows, groups or times to hold some out",
     "trainer_error": "the trainer raised an error",
     "out_of_memory": "out of memory",
     "too_large": "too large for every resource class",

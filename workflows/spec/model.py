@@ -26,6 +26,8 @@ _SOURCE_FIELDS = (
     *("format", "types", "null_values"),
 )
 """Fields that describe how rows are read. The dataset's hash covers the rows themselves."""
+_ADDED_FIELDS = ("identity",)
+"""Fields of ``dataset`` that are newer than the digest, which leaves them out if they are unset."""
 
 Duration = Annotated[str, Field(pattern=DURATION)]
 
@@ -114,6 +116,9 @@ class ExperimentSpec(SpecPart):
         raw = self.model_dump(mode="json", exclude=_EXECUTION_PARTS)
         for name in _SOURCE_FIELDS:
             raw["dataset"].pop(name)
+        for name in _ADDED_FIELDS:
+            if raw["dataset"][name] is None:
+                raw["dataset"].pop(name)
         return raw
 
     def digest(self) -> str:

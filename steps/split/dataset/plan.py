@@ -20,6 +20,7 @@ class SplitPlan:
         columns: names and canonical types, sorted by name.
         partition_by: name of the partition column.
         format: format of the part files.
+        row_identity: columns that identify a row, which choose the sample; empty for all.
         identity: digest of the source's state and of the settings; not part of the dataset's hash.
         ignored_version: version of the pointer to ignore, see ``DatasetPointer``; not part of the
             dataset's hash.
@@ -29,6 +30,7 @@ class SplitPlan:
     columns: tuple[Column, ...]
     partition_by: str
     format: str
+    row_identity: tuple[str, ...] = ()
     identity: str = ""
     ignored_version: str = ""
     ignore_errors: bool = False
@@ -53,4 +55,6 @@ class SplitPlan:
         """Return the dataset's hash, and the digest of its content, which ignores the format."""
         columns = [asdict(column) for column in self.columns]
         content = digest([list(sums), columns, self.partition_by])
-        return digest([content, self.format, SPLIT_VERSION]), content
+        # Without identity columns, the hash is that of earlier versions.
+        shape = [self.format, SPLIT_VERSION, *self.row_identity]
+        return digest([content, *shape]), content

@@ -12,6 +12,7 @@ from steps.errors import DataError
 from steps.records import PartitionKey
 from steps.split.dataset.plan import SplitPlan
 from steps.table.hashing import ContentSums, Hashes, add_sums, content_sums, row_hashes
+from steps.table.row_identity import sample_keys
 from steps.table.sample import SAMPLE_ROWS, BottomSample
 from steps.table.summaries import TableSummary
 from steps.table.types import canonical_batch, canonical_text
@@ -122,7 +123,7 @@ class FirstPass:
         batch, hashes, summary = prepared
         self.sums = add_sums([self.sums, content_sums(hashes)])
         self.summary.merge(summary)
-        self.sample.add(batch, hashes)
+        self.sample.add(batch, sample_keys(batch, self.plan.row_identity, hashes))
         return self.partitions.add(batch.column(self.plan.partition_by))
 
     def merge(self, other: FirstPass) -> None:

@@ -29,14 +29,14 @@ class Judged:
         prediction: predicted values; shape (rows, outputs).
         constants: constant prediction of each metric; shape (rows, outputs).
         weight: weight of each row; shape (rows,).
-        groups: hash of each row's group; shape (rows,).
+        clusters: label of the rows that are not independent; shape (rows,).
     """
 
     target: Floats
     prediction: Floats
     constants: dict[str, Floats]
     weight: Floats
-    groups: Hashes
+    clusters: Hashes
 
 
 def evaluate(
@@ -65,8 +65,8 @@ def evaluate(
     pooled = _pooled(judged, common)
     rows: Rows = defaultdict(list)
     for metric in metrics:
-        for number, part in enumerate(judged):
-            _append(rows, metric, "fold", number, part)
+        for fold, part in zip(folds, judged, strict=True):
+            _append(rows, metric, "fold", fold.number, part)
         _append(rows, metric, "pooled", None, pooled)
     return dict(rows)
 
@@ -88,7 +88,7 @@ def _judge(frame: Frame, fold: Fold, prediction: Floats, metrics: tuple[Metric, 
         prediction,
         constants,
         weight[fold.held_out],
-        frame.groups[fold.held_out],
+        frame.clusters[fold.held_out],
     )
 
 
@@ -110,7 +110,7 @@ def _pooled(parts: list[Judged], common: dict[str, Floats]) -> Judged:
             for name in parts[0].constants
         },
         np.concatenate([part.weight for part in parts]),
-        np.concatenate([part.groups for part in parts]),
+        np.concatenate([part.clusters for part in parts]),
     )
 
 
@@ -118,15 +118,15 @@ def _append(rows: Rows, metric: Metric, scope: str, fold: int | None, part: Judg
     value = metric.score(part.target, part.prediction, part.weight)
     constant = metric.score(part.target, part.constants[metric.name], part.weight)
     skill = _skill(metric, value, constant)
-    error = standard_error(skill, part.groups)
+    error = standard_error(skill, part.clusters)
     low = high = None
     if skill.value is not None and error is not None:
-        low, high = interval(skill.value, error, len(np.unique(part.groups)))
+        low, high = interval(skill.value, error, len(np.unique(part.clusters)))
     row: dict[str, Any] = {
         "value": value.value,
         "constant_value": constant.value,
         "skill": skill.value,
-        "standard_error": standard_error(value, part.groups),
+        "standard_error": standard_error(value, part.clusters),
         "skill_standard_error": error,
         "skill_low": low,
         "skill_high": high,
