@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-SPLIT_VERSION = 3
+SPLIT_VERSION = 4
 """Increase this when the same source would produce different part files."""
 
 TRAIN_VERSION = 5

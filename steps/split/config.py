@@ -6,10 +6,11 @@ import re
 from pathlib import PurePosixPath
 from typing import Annotated, Literal
 
-from pydantic import Field, model_validator
+from pydantic import AfterValidator, Field, model_validator
 
 from steps.config import SpecPart
 from steps.errors import Problem
+from steps.table.column_type import ColumnType
 
 ColumnName = Annotated[str, Field(min_length=0)]
 _BIGQUERY = re.compile(
@@ -26,7 +27,14 @@ _NO_FEATURE = {
     "weight": "a weight is the importance of a row, not a property of it",
 }
 """Roles that exclude a column from the features, with the reason."""
-CanonicalTypeName = Literal["int64", "float64", "string", "bool", "timestamp", "date"]
+
+
+def _column_type(text: str) -> str:
+    ColumnType.parse(text)
+    return text
+
+
+ColumnTypeText = Annotated[str, AfterValidator(_column_type)]
 
 
 class ExcludedFeatures(SpecPart):
@@ -40,9 +48,10 @@ class DatasetConfig(SpecPart):
     """The source table, its partition column, the target and the features."""
 
     source: str = ""
-    """A Parquet or CSV file, or a directory of such files; a path is relative to the spec file. A
-    `gs://` URI of a file or folder, which pods on a cluster can read too. Or a BigQuery table or
-    view, `bigquery://project.dataset.table`."""
+    """A CSV, Parquet, Arrow or Excel file, a folder of such files, or a pattern such as
+    `sales/*.csv`; a path is relative to the spec file. Folders named `region=eu` give a column. A
+    `gs://` URI, which pods on a cluster can read too. Or a BigQuery table or view,
+    `bigquery://project.dataset.table`."""
     query: str | None = Field(default=None, min_length=1)
     """One SELECT statement in BigQuery SQL, whose result is the table. Replaces `source`."""
     filter: str | None = Field(default=None, min_length=1)
@@ -78,10 +87,24 @@ class DatasetConfig(SpecPart):
     """The most levels of a category in one partition. The rarest levels beyond it are merged."""
     format: Literal["parquet", "csv"] = "parquet"
     """The format of the partition files. Parquet is smaller and several times faster."""
-    types: dict[ColumnName, CanonicalTypeName] = Field(default_factory=dict)
-    """Types of CSV columns that would be inferred incorrectly, such as `zip: string`."""
-    null_values: list[str] = Field(default_factory=lambda: [""])
-    """Unquoted CSV cells that mean missing, e.g. `NA`. A quoted empty cell is an empty string."""
+    types: dict[ColumnName, ColumnTypeText] = Field(default_factory=dict)
+    """Types of columns, such as `zip: string`: int64, float64, string, bool, timestamp or date. And
+    how text is written: `number(1.234,5)`, `date(%d/%m/%Y)`, `timestamp(%d/%m/%Y %H:%M)`. Currency
+    and percent signs around a number are removed, so `4.5%` is 4.5."""
+    null_values: list[str] | None = None
+    """Texts that mean missing, e.g. `['', NA]`; default: an empty unquoted CSV cell. In CSV, quoted
+    cells are never missing."""
+    delimiter: str | None = Field(default=None, min_length=1, max_length=1)
+    """CSV only: the separator of the cells; default: found among comma, semicolon, tab and `|`."""
+    decimal: Literal[".", ","] | None = None
+    """CSV only: the decimal separator; default: a comma if cells are separated by semicolons and
+    all numbers with a comma can be read that way, else a point."""
+    encoding: str | None = Field(default=None, pattern=r"^[A-Za-z0-9_-]+$")
+    """CSV only: the encoding, such as `cp1252`; default: UTF-8, or UTF-16 with its mark."""
+    skip_lines: int = Field(default=0, ge=0)
+    """CSV and Excel only: lines above the column names, such as a title."""
+    sheet: str | None = None
+    """Excel only: the sheet; default: the first one."""
 
     @property
     def title(self) -> str:

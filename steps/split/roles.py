@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import re
 from collections.abc import Mapping
 
 from steps.errors import Problem, SpecError
@@ -102,7 +103,13 @@ def _features(
         return tuple(config.features)
     excluded = config.features.exclude if isinstance(config.features, ExcludedFeatures) else []
     others = {config.partition_by, config.target, config.weight, group, time, *excluded}
-    return tuple(sorted(name for name in types if name not in others))
+    return tuple(
+        sorted(name for name in types if name not in others and not _UNNAMED.fullmatch(name))
+    )
+
+
+_UNNAMED = re.compile(r"|__index_level_[0-9]+__")
+"""Columns that pandas writes for an index without a name: they count the rows."""
 
 
 def _unfit(config: DatasetConfig, roles: Roles, types: Mapping[str, str]) -> list[Problem]:
@@ -114,6 +121,15 @@ def _unfit(config: DatasetConfig, roles: Roles, types: Mapping[str, str]) -> lis
         message = f"the column {roles.weight!r} has the type {kind}, but a weight must be a number"
         hint = "Name a column with numbers, or leave dataset.weight out."
         problems.append(Problem("dataset.weight", message, hint))
+    if time_text := roles.time if roles.time and types[roles.time] == "string" else None:
+        problems.append(
+            Problem(
+                "evaluate.time",
+                f"{time_text!r} is text, which has no order in time",
+                f"Set dataset.types: {{{time_text!r}: date(%d/%m/%Y)}} with the format of its "
+                "dates, or name a column of dates, times or numbers.",
+            )
+        )
     for name in roles.features:
         if types[name] == "string" and name not in roles.categorical:
             field = (

@@ -117,7 +117,7 @@ def _find_or_build(
     checkpoint: str,
 ) -> tuple[PartitionIndex, bool]:
     """Return the index of the dataset, and whether it existed."""
-    source = open_source(request.config)
+    source = open_source(request.config, request.time)
     build = DatasetBuild(
         project,
         storage,
@@ -208,7 +208,10 @@ def _identity(source: Source, request: SplitRequest) -> str:
     return digest([source.fingerprint(), _settings(request, *_CONTENT), SPLIT_VERSION])
 
 
-_CONTENT = ("partition_by", "target", "features", "weight", "format", "types", "null_values")
+_CONTENT = (
+    *("partition_by", "target", "features", "weight", "format", "types", "null_values"),
+    *("delimiter", "decimal", "encoding", "skip_lines", "sheet"),
+)
 """Settings that determine how a source's bytes become a dataset."""
 _ROWS = ("query", "filter")
 """Settings that determine which rows are read."""

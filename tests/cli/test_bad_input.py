@@ -193,8 +193,8 @@ BAD_DATA: dict[str, tuple[Callable[[Workspace], str], str]] = {
         file("table.csv", CSV_HEAD + CSV_ROW * 50 + CSV_ROW.replace(b"1.5", b"n/a")),
         "set dataset.null_values: ['', 'n/a']",
     ),
-    "a directory without tables": (lambda _lab: ".", "contains no .parquet"),
-    "another kind of file": (file("table.xlsx", b"PK"), "contains .xlsx files"),
+    "a directory without tables": (lambda _lab: ".", "contains no tables"),
+    "another kind of file": (file("table.xls", b"PK"), "contains .xls files"),
 }
 
 

@@ -32,6 +32,7 @@ class Outcome:
 
     def table(self, name: str) -> pd.DataFrame:
         """Return a result table with text as text."""
+        assert self.tables.name == "tables", self.output
         path = self.tables / f"{name}.csv"
         return pd.read_csv(path, dtype={"partition": str, "grid_value": str}, keep_default_na=True)
 
@@ -83,7 +84,7 @@ class Case:
 
 
 @pytest.fixture
-def case(request: pytest.FixtureRequest, tmp_path: Path) -> Case:
+def case(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Case:
     """The input that the test's marker ``input`` names, or an empty folder."""
     marker = request.node.get_closest_marker("input")
     folder = tmp_path / "case"
@@ -91,4 +92,5 @@ def case(request: pytest.FixtureRequest, tmp_path: Path) -> Case:
         shutil.copytree(CASES / marker.args[0], folder)
     else:
         folder.mkdir()
+    monkeypatch.chdir(folder)
     return Case(folder)

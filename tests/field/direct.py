@@ -1,7 +1,7 @@
 """The right values, computed with pandas, scikit-learn and LightGBM alone.
 
-Nothing here imports Refeed. Folds are dealt anew a few times, so that a skill comes with the spread
-that the deal alone causes.
+Nothing here imports Refeed. Rows are dealt to folds several times, so that a skill comes with the
+spread that the deal alone causes.
 """
 
 from __future__ import annotations

@@ -11,7 +11,7 @@ import yaml
 from steps.errors import DataError, Problem, SpecError, UsageError
 from steps.split.config import DatasetConfig
 from steps.split.sources.base import Source, open_source
-from steps.split.sources.csv import MisfitError
+from steps.split.sources.files import MisfitError
 from steps.split.step import source_types
 from workflows.spec.model import NAME
 

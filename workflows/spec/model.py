@@ -24,6 +24,7 @@ _EXECUTION_PARTS = {"execution", "schedule", "output", "store", "split"}
 _SOURCE_FIELDS = (
     *("source", "query", "filter", "max_bytes", "staging", "billing"),
     *("format", "types", "null_values"),
+    *("delimiter", "decimal", "encoding", "skip_lines", "sheet"),
 )
 """Fields that describe how rows are read. The dataset's hash covers the rows themselves."""
 _ADDED_FIELDS = ("identity",)

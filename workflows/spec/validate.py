@@ -16,7 +16,7 @@ def advise(spec: ExperimentSpec, progress: Progress) -> dict[str, list[str]]:
     Raises:
         RefeedError: the data does not fit the spec.
     """
-    source = open_source(spec.dataset)
+    source = open_source(spec.dataset, spec.evaluate.time)
     try:
         roles = resolve_roles(
             spec.dataset, spec.evaluate.group, spec.evaluate.time, source_types(source)

@@ -4,20 +4,24 @@ from __future__ import annotations
 
 import importlib
 from collections.abc import Iterator, Sequence
-from functools import partial
-from pathlib import Path, PurePosixPath
-from typing import Protocol, cast, runtime_checkable
+from pathlib import Path
+from typing import Protocol, runtime_checkable
 
 import pyarrow as pa
 
-from steps.contract import join
-from steps.errors import DataError, MissingInputError, Problem, SpecError
+from steps.errors import DataError, Problem, SpecError
 from steps.quantity import parse_bytes
 from steps.split.config import DatasetConfig
-from steps.split.sources.csv import CsvSource
-from steps.split.sources.parquet import ParquetSource
-from steps.split.sources.remote import Reader, RemoteFiles
+from steps.split.sources.arrow import ArrowFormat
+from steps.split.sources.converted import ConvertedSource
+from steps.split.sources.csv import CsvFormat
+from steps.split.sources.excel import ExcelFormat
+from steps.split.sources.files import FileFormat, FileSource, Settings, SourceFile
+from steps.split.sources.locate import locate, table_suffix
+from steps.split.sources.parquet import ParquetFormat
+from steps.split.sources.remote import RemoteFiles
 from steps.storage.base import scheme_of, storage_for
+from steps.table.column_type import ColumnType
 
 
 class SourcePiece(Protocol):
@@ -90,33 +94,105 @@ class LiveSource(Source, Protocol):
         """Close all connections. The next call opens them again."""
 
 
-def open_source(config: DatasetConfig) -> Source:
+def open_source(config: DatasetConfig, time: str | None = None) -> Source:
     """Return the source of a spec, without downloading a remote one.
+
+    Args:
+        config: the spec's ``dataset`` section.
+        time: ``evaluate.time``, a column whose text must be a date.
 
     Raises:
         MissingInputError: the file or directory does not exist.
-        SpecError: the URI scheme is not supported.
-        DataError: the files are neither Parquet nor CSV.
+        SpecError: the URI scheme is not supported, or a setting does not apply to the source.
+        DataError: there are no tables, or in several formats.
         TransientError: the source is remote and cannot be reached.
     """
+    types = {name: ColumnType.parse(text) for name, text in config.types.items()}
+    settings = Settings(types, tuple(config.null_values or ()), time)
     if config.query is not None or scheme_of(config.source) == "bigquery":
-        return _open_bigquery(config)
+        _reject_settings(config, "a BigQuery table", _OF_TEXT | _OF_EXCEL)
+        return _open_bigquery(config, settings)
+    storage = storage_for(config.source, "dataset.source")
+    located = locate(config.source, storage)
+    file_format = _format_of(config, sorted({table_suffix(each.uri) for each in located}))
+    files = [(each.uri, each.folders) for each in located]
     if scheme_of(config.source):
-        return _open_remote(config)
-    path = Path(config.source)
-    if path.is_dir():
-        names = _table_files(str(path), sorted(entry.name for entry in path.iterdir()))
-        return _reader(config, names)([path / name for name in names])
-    if not path.is_file():
-        raise MissingInputError(
-            f"The source {str(path)!r} does not exist.",
-            hint="dataset.source is relative to the spec file. Set another source with "
-            "--set dataset.source=PATH.",
+
+        def opened(paths: list[Path]) -> FileSource:
+            copies = [
+                SourceFile(path, names) for path, (_, names) in zip(paths, files, strict=True)
+            ]
+            return FileSource(copies, file_format, settings)
+
+        return RemoteFiles([uri for uri, _ in files], storage, opened)
+    return FileSource([SourceFile(Path(uri), names) for uri, names in files], file_format, settings)
+
+
+_OF_TEXT = frozenset({"delimiter", "decimal", "encoding", "skip_lines"})
+_OF_EXCEL = frozenset({"sheet"})
+
+
+def _format_of(config: DatasetConfig, suffixes: list[str]) -> FileFormat:
+    """Return the format of the files.
+
+    Raises:
+        DataError: the files have several formats, or one that is not supported.
+        SpecError: a setting of the spec does not apply to the format.
+    """
+    formats = {_FORMATS.get(suffix, "") for suffix in suffixes}
+    if len(formats) > 1 or "" in formats:
+        raise DataError(
+            f"The source {config.source!r} contains {', '.join(suffixes) or 'no'} files.",
+            hint="Use files of one format: .csv, .tsv or .txt (also as .gz or .zst), .parquet, "
+            ".arrow or .xlsx.",
         )
-    return _reader(config, [path.name])([path])
+    (name,) = formats
+    if name == "csv":
+        _reject_settings(config, "a CSV file", _OF_EXCEL)
+        nulls = ("",) if config.null_values is None else tuple(config.null_values)
+        delimiter = "\t" if suffixes == [".tsv"] else None
+        return CsvFormat(
+            nulls,
+            config.delimiter or delimiter,
+            config.decimal,
+            config.encoding,
+            config.skip_lines,
+        )
+    if name == "excel":
+        _reject_settings(config, "a workbook", _OF_TEXT - {"skip_lines"})
+        return ExcelFormat(tuple(config.null_values or ()), config.sheet, config.skip_lines)
+    _reject_settings(config, f"a source in the format {name}", _OF_TEXT | _OF_EXCEL)
+    return ParquetFormat() if name == "Parquet" else ArrowFormat()
 
 
-def _open_bigquery(config: DatasetConfig) -> Source:
+_FORMATS = {
+    **dict.fromkeys((".csv", ".tsv", ".txt", ".tab"), "csv"),
+    **dict.fromkeys((".parquet", ".pq"), "Parquet"),
+    **dict.fromkeys((".arrow", ".feather", ".ipc"), "Arrow"),
+    ".xlsx": "excel",
+}
+
+
+def _reject_settings(config: DatasetConfig, what: str, names: frozenset[str]) -> None:
+    """Reject settings that have no effect on a source.
+
+    Raises:
+        SpecError: one of ``names`` is set.
+    """
+    problems = [
+        Problem(
+            f"dataset.{name}",
+            f"{name} has no effect on {what}, and {config.source!r} is one",
+            f"Remove {name}.",
+        )
+        for name in sorted(names & config.model_fields_set)
+        if getattr(config, name) != type(config).model_fields[name].default
+    ]
+    if problems:
+        raise SpecError("the spec", problems)
+
+
+def _open_bigquery(config: DatasetConfig, settings: Settings) -> Source:
     """Return a table, view or query as a source; imports Google's clients on demand."""
     field = "dataset.source" if config.source else "dataset.query"
     try:
@@ -134,51 +210,5 @@ def _open_bigquery(config: DatasetConfig) -> Source:
         billing=config.billing,
         max_bytes=parse_bytes(config.max_bytes) if config.max_bytes else None,
     )
-    return cast(Source, source.BigQuerySource(bigquery_request))
-
-
-def _open_remote(config: DatasetConfig) -> RemoteFiles:
-    """Return the object, or the tables directly under a folder, as a source."""
-    uri = config.source
-    storage = storage_for(uri, "dataset.source")
-    if not uri.endswith("/") and storage.exists(uri):
-        return RemoteFiles([uri], storage, _reader(config, [uri]))
-    names = storage.names(uri)
-    if not names:
-        raise MissingInputError(
-            f"The source {uri!r} does not exist: there is no such object or folder.",
-            hint="Set another source with --set dataset.source=URI.",
-        )
-    uris = [join(uri, name) for name in _table_files(uri, names)]
-    return RemoteFiles(uris, storage, _reader(config, uris))
-
-
-def _reader(config: DatasetConfig, names: list[str]) -> Reader:
-    """Return the reader for the format of the files.
-
-    Raises:
-        DataError: the files have several formats, or one that is not supported.
-    """
-    suffixes = {_suffix(name) for name in names}
-    if suffixes == {".parquet"}:
-        return ParquetSource
-    if suffixes == {".csv"}:
-        return partial(CsvSource, types=config.types, null_values=config.null_values)
-    raise DataError(
-        f"The source {config.source!r} contains {', '.join(sorted(suffixes)) or 'no'} files.",
-        hint="Use a .parquet or .csv file, or a directory with only .parquet or only .csv files.",
-    )
-
-
-def _table_files(folder: str, names: list[str]) -> list[str]:
-    tables = [name for name in names if _suffix(name) in {".parquet", ".csv"}]
-    if not tables:
-        raise DataError(
-            f"The directory {folder!r} contains no .parquet or .csv files.",
-            hint="Set dataset.source to such a file, or to a directory that contains some.",
-        )
-    return tables
-
-
-def _suffix(name: str) -> str:
-    return PurePosixPath(name).suffix.lower()
+    opened: LiveSource = source.BigQuerySource(bigquery_request)
+    return ConvertedSource(opened, settings) if settings.types or settings.null_values else opened

@@ -1,239 +1,174 @@
-"""CSV files as a source, with types based on all rows and errors that name the cell."""
+"""CSV files in any dialect, with errors that name the cell."""
 
 from __future__ import annotations
 
 import csv
 import re
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 import pyarrow as pa
-import pyarrow.compute as pc
 import pyarrow.csv as pa_csv
 
 from steps.errors import DataError
-from steps.split.sources.files import BATCH_ROWS, Files
-from steps.table.types import ARROW_TYPES
+from steps.split.sources.dialect import Dialect, find_dialect, not_decodable
+from steps.split.sources.files import MisfitError
 
-_CSV_BLOCK_BYTES = 8 << 20
-_CSV_LARGEST_BLOCK_BYTES = 1 << 30
+_BLOCK_BYTES = 8 << 20
+_LARGEST_BLOCK_BYTES = 1 << 30
 
 
 @dataclass(frozen=True)
-class CsvPiece:
-    """One file, with the types of all files together."""
+class CsvFormat:
+    """See ``FileFormat``.
 
-    path: Path
-    columns: tuple[str, ...]
-    types: tuple[tuple[str, pa.DataType], ...]
-    null_values: tuple[str, ...]
-
-    def batches(self) -> Iterator[pa.RecordBatch]:
-        """See ``SourcePiece.batches``."""
-        source = CsvSource([self.path], {}, list(self.null_values), dict(self.types))
-        return source.batches(list(self.columns))
-
-    def at(self, path: Path) -> CsvPiece:
-        """Return the piece of a copy of the file."""
-        return replace(self, path=path)
-
-
-class CsvSource(Files):
-    """One or more CSV files; types come from the spec, or from the values of each column.
-
-    A column whose first block contains only whole numbers, and later blocks fractions, is read
-    again as float64. Text in a column of numbers is an error, because treating such a column as a
-    category without notice would spoil the models.
+    Attributes:
+        null_values: unquoted cells that mean missing.
+        delimiter: separator of the cells; None to find it.
+        decimal: decimal separator; None to find it.
+        encoding: encoding; None for UTF-8, or UTF-16 with its mark.
+        skip_lines: lines before the header.
+        text: types have to be inferred.
+        parses: Arrow converts cells of known types while it reads them.
     """
 
-    def __init__(
-        self,
-        files: list[Path],
-        types: Mapping[str, str],
-        null_values: list[str],
-        known_types: Mapping[str, pa.DataType] | None = None,
-    ) -> None:
-        super().__init__(files)
-        self.null_values = null_values
-        self._types = dict(known_types or {}) | {name: ARROW_TYPES[k] for name, k in types.items()}
-        self._checked = known_types is not None
+    null_values: tuple[str, ...] = ("",)
+    delimiter: str | None = None
+    decimal: str | None = None
+    encoding: str | None = None
+    skip_lines: int = 0
+    text: bool = True
+    parses: bool = True
 
-    def rows(self) -> int | None:
-        """See ``Source.rows``; unknown for a CSV file."""
+    def dialect(self, path: Path) -> Dialect:
+        """Return the dialect of a file; see ``find_dialect``."""
+        return find_dialect(path, self.delimiter, self.encoding, self.skip_lines)
+
+    def schema(self, path: Path) -> pa.Schema:
+        """See ``FileFormat.schema``."""
+        reader = _CsvFile(path, self).open([], {})
+        try:
+            names = reader.schema.names
+        except UnicodeDecodeError as error:
+            raise not_decodable(path, self.dialect(path).encoding) from error
+        return pa.schema([(name, pa.string()) for name in names])
+
+    def rows(self, path: Path) -> int | None:
+        """See ``FileFormat.rows``; unknown."""
+        del path
         return None
 
-    def schema(self) -> pa.Schema:
-        """See ``Source.schema``; reads the whole source once to infer types."""
-        schema = super().schema()
-        unknown = sorted(set(self._types) - set(schema.names))
-        if unknown:
-            raise DataError(
-                f"dataset.types names {', '.join(map(repr, unknown))}, which the source does not "
-                "contain.",
-                hint=f"Its columns are {', '.join(schema.names)}.",
-            )
-        if not self._checked and not set(schema.names) <= set(self._types):
-            self._infer_types(schema)
-        return pa.schema([(f.name, self._types.get(f.name, f.type)) for f in schema])
-
-    def _infer_types(self, schema: pa.Schema) -> None:
-        """Infer each column's type from all rows; widen it where the first block misled."""
-        guessed = {f.name: _plain(f.type) for f in schema if f.name not in self._types}
-        declared = set(self._types)
-        self._types |= guessed | dict.fromkeys(self._zero_padded(guessed), pa.string())
-        while True:
-            try:
-                for path in self.files:
-                    for batch in self._read(path, schema.names):
-                        for name in set(schema.names) - declared:
-                            _reject_numbers_as_text(path, name, batch.column(name), self._types)
-                break
-            except _Misfit as misfit:
-                current = self._types[misfit.column]
-                wider = {pa.int64(): pa.float64(), pa.null(): pa.string()}.get(current)
-                if (
-                    misfit.column in declared
-                    or wider is None
-                    or (wider == pa.float64() and not _is_number(misfit.value))
-                ):
-                    raise misfit.as_error(str(current)) from misfit
-                self._types[misfit.column] = wider
-        self._checked = True
-
-    def _zero_padded(self, guessed: dict[str, pa.DataType]) -> list[str]:
-        """Return the columns of codes such as 007, which would lose their leading zeros."""
-        whole = [name for name, kind in guessed.items() if pa.types.is_integer(kind)]
-        if not whole:
-            return []
-        texts = dict.fromkeys(whole, pa.string())
-        head = next(iter(self._open(self.files[0], whole, _CSV_BLOCK_BYTES, texts)), None)
-        return [
-            name
-            for name in whole
-            if head is not None
-            and pc.any(pc.match_substring_regex(head.column(name), "^-?0[0-9]")).as_py()
-        ]
-
-    def _schema_of(self, path: Path) -> pa.Schema:
-        if not path.stat().st_size:
-            raise DataError(
-                f"{str(path)!r} is empty. A CSV source starts with a line of column names."
-            )
-        with path.open("rb") as stream:
-            if stream.read(2) in {b"\xff\xfe", b"\xfe\xff"}:  # a byte order mark
-                raise _not_utf8(path, ": the file is UTF-16")
-        schema = self._reader(path, None).schema
+    def batches(
+        self, path: Path, columns: Sequence[str], types: Mapping[str, pa.DataType]
+    ) -> Iterator[pa.RecordBatch]:
+        """See ``FileFormat.batches``."""
+        # Without a column there would be no rows; the first one stands for them.
+        chosen = list(columns) or self.schema(path).names[:1]
+        texts = dict.fromkeys(chosen, pa.string())
+        file = _CsvFile(path, self)
         try:
-            names = schema.names
-        except UnicodeDecodeError as error:
-            raise _not_utf8(path) from error
-        if len(names) == 1 and any(mark in names[0] for mark in ";\t|"):
-            raise DataError(
-                f"{str(path)!r} has a single column, named {names[0]!r}. The file seems to use a "
-                "separator other than a comma.",
-                hint="Save it with commas, or as Parquet.",
-            )
-        return schema
-
-    def batches(self, columns: list[str]) -> Iterator[pa.RecordBatch]:
-        """See ``Source.batches``."""
-        self.schema()
-        for path in self.files:
-            try:
-                yield from self._read(path, columns)
-            except _Misfit as misfit:  # pragma: no cover - schema() has read all rows
-                raise misfit.as_error(str(self._types.get(misfit.column))) from misfit
-
-    def pieces(self, columns: list[str]) -> list[CsvPiece]:
-        """See ``Source.pieces``; reads the whole source once to infer types."""
-        types = tuple((field.name, field.type) for field in self.schema())
-        nulls = tuple(self.null_values)
-        return [CsvPiece(path, tuple(columns), types, nulls) for path in self.files]
-
-    def _read(self, path: Path, columns: list[str]) -> Iterator[pa.RecordBatch]:
-        try:
-            for batch in self._reader(path, columns):
-                for start in range(0, batch.num_rows, BATCH_ROWS):
-                    yield batch.slice(start, BATCH_ROWS)
+            yield from file.open(chosen, texts | dict(types))
         except pa.ArrowInvalid as error:
-            raise _csv_error(path, error) from error
+            raise file.error(error) from error
 
-    def _reader(self, path: Path, columns: list[str] | None) -> pa_csv.CSVStreamingReader:
-        """Open a file; a block must contain the header and one row, so long rows enlarge it."""
-        block = _CSV_BLOCK_BYTES
+    def decimal_comma(self, path: Path) -> bool | None:
+        """See ``FileFormat.decimal_comma``.
+
+        A file with semicolons may have decimal commas: that is how Excel writes CSV where the comma
+        is the decimal separator.
+        """
+        if self.decimal is not None:
+            return self.decimal == ","
+        return None if self.dialect(path).delimiter == ";" else False
+
+
+class _CsvFile:
+    """One CSV file."""
+
+    def __init__(self, path: Path, file_format: CsvFormat) -> None:
+        self.path, self.format = path, file_format
+
+    @cached_property
+    def dialect(self) -> Dialect:
+        return self.format.dialect(self.path)
+
+    def open(
+        self, columns: Sequence[str], types: Mapping[str, pa.DataType]
+    ) -> pa_csv.CSVStreamingReader:
+        """Open the file; a block must contain the header and one row, so long rows enlarge it."""
+        block = _BLOCK_BYTES
         while True:
             try:
-                return self._open(path, columns, block)
+                return self._open(columns, types, block)
             except pa.ArrowInvalid as error:
-                if "straddling" not in str(error) or block >= _CSV_LARGEST_BLOCK_BYTES:
-                    raise _csv_error(path, error) from error
+                if "straddling" not in str(error) or block >= _LARGEST_BLOCK_BYTES:
+                    raise self.error(error) from error
                 block *= 4
 
     def _open(
-        self,
-        path: Path,
-        columns: list[str] | None,
-        block_bytes: int,
-        types: dict[str, pa.DataType] | None = None,
+        self, columns: Sequence[str], types: Mapping[str, pa.DataType], block_bytes: int
     ) -> pa_csv.CSVStreamingReader:
         return pa_csv.open_csv(
-            path,
-            read_options=pa_csv.ReadOptions(block_size=block_bytes),
-            parse_options=pa_csv.ParseOptions(newlines_in_values=True),
+            pa.input_stream(str(self.path), compression="detect"),
+            read_options=pa_csv.ReadOptions(
+                block_size=block_bytes,
+                encoding=self.dialect.encoding,
+                skip_rows=self.dialect.skipped,
+            ),
+            parse_options=pa_csv.ParseOptions(
+                delimiter=self.dialect.delimiter, newlines_in_values=True
+            ),
             convert_options=pa_csv.ConvertOptions(
-                column_types=types or self._types,
-                include_columns=columns or [],
-                null_values=self.null_values,
+                column_types=types,
+                include_columns=columns,
+                null_values=self.format.null_values,
                 strings_can_be_null=True,
                 quoted_strings_can_be_null=False,
             ),
         )
 
-
-def _plain(kind: pa.DataType) -> pa.DataType:
-    """Return the canonical type for an inferred type.
-
-    Seconds become microseconds. A time of day stays text. Text that is not UTF-8 is inferred as
-    binary; reading it as text gives an error that names the cell.
-    """
-    if pa.types.is_timestamp(kind):
-        return pa.timestamp("us", kind.tz)
-    return pa.string() if pa.types.is_time(kind) or pa.types.is_binary(kind) else kind
-
-
-class MisfitError(DataError):
-    """A cell of a CSV source that does not fit its column's type; ``value`` is its text."""
-
-    def __init__(self, message: str, *, hint: str, value: str) -> None:
-        super().__init__(message, hint=hint)
-        self.value = value
-
-
-class _Misfit(Exception):  # noqa: N818 - converted to a DataError or resolved by a wider type
-    """A CSV cell that does not fit its column's type."""
-
-    def __init__(self, path: Path, column: str, value: str, row: str) -> None:
-        super().__init__(column)
-        self.path, self.column, self.value, self.row = path, column, value, row
-
-    def as_error(self, kind: str) -> DataError:
+    def error(self, error: pa.ArrowInvalid) -> DataError:
         """Return the error that a user sees."""
-        return MisfitError(
-            f"{str(self.path)!r}{self.row}: column {self.column!r} is read as {kind}, but contains "
-            f"{self.value!r}.",
-            hint=f"If {self.value!r} means missing, set dataset.null_values: "
-            f"['', {self.value!r}]. If the column is text, set dataset.types: "
-            f"{{{self.column!r}: string}}.",
-            value=self.value,
+        message = str(error)
+        match = _CONVERSION.search(message)
+        if match:
+            return self._misfit(match)
+        if "UTF8" in message or "UTF-8" in message:
+            return not_decodable(self.path, self.dialect.encoding)
+        return DataError(
+            f"{str(self.path)!r} is not a valid CSV file: {' '.join(message.split())}.",
+            hint=self._hint(message),
         )
 
+    def _hint(self, message: str) -> str:
+        hint = (
+            f"Every line must have as many cells as the first, separated by "
+            f"{self.dialect.delimiter!r}. Quote cells that contain it, or set dataset.delimiter."
+        )
+        if re.search(rf"{re.escape(self.dialect.delimiter)}\s*$", message):
+            return f"A line ends with {self.dialect.delimiter!r}: remove it there. {hint}"
+        if '\\"' in message:
+            return f'A quote within a quoted cell is written as "", not as \\". {hint}'
+        return hint
 
-def _not_utf8(path: Path, detail: str = " in its header") -> DataError:
-    return DataError(
-        f"{str(path)!r} contains text that is not valid UTF-8{detail}.",
-        hint="Convert it to UTF-8, e.g. iconv -f latin1 -t utf-8 (Excel: CSV UTF-8).",
-    )
+    def _misfit(self, match: re.Match[str]) -> MisfitError:
+        """Return the error for a cell that does not fit the type that the spec gives."""
+        skipped, encoding = self.dialect.skipped, self.dialect.encoding
+        with pa.input_stream(str(self.path), compression="detect") as stream:
+            text = stream.read(_BLOCK_BYTES).decode(encoding, errors="replace")
+        lines = text.lstrip("\ufeff").splitlines()[skipped:]
+        name = next(csv.reader(lines, delimiter=self.dialect.delimiter))[int(match["number"])]
+        row = f", row {match['row']}" if match["row"] else ""
+        value, kind = match["value"], match["kind"]
+        return MisfitError(
+            f"{str(self.path)!r}{row}: column {name!r} is read as {kind}, but contains {value!r}.",
+            hint=f"If {value!r} means missing, set dataset.null_values: ['', {value!r}]. If the "
+            f"column is text, set dataset.types: {{{name!r}: string}}.",
+            column=name,
+            value=value,
+        )
 
 
 _CONVERSION = re.compile(
@@ -241,50 +176,3 @@ _CONVERSION = re.compile(
     r"(?P<kind>[^:]+): invalid value '(?P<value>.*)'",
     re.DOTALL,
 )
-
-
-def _csv_error(path: Path, error: pa.ArrowInvalid) -> Exception:
-    message = str(error)
-    match = _CONVERSION.search(message)
-    if match:
-        with path.open(encoding="utf-8-sig", errors="replace", newline="") as stream:
-            names = next(csv.reader(stream))
-        row = f", row {match['row']}" if match["row"] else ""
-        return _Misfit(path, names[int(match["number"])], match["value"], row)
-    if "UTF8" in message or "UTF-8" in message:
-        return _not_utf8(path, f": {message.partition(';')[0]}")
-    return DataError(
-        f"{str(path)!r} is not a valid CSV file: {' '.join(message.split())}.",
-        hint="Every line must have as many cells as the first. Quote cells that contain commas.",
-    )
-
-
-_MOSTLY = 0.9
-_FEW = 3
-
-
-def _reject_numbers_as_text(
-    path: Path, name: str, column: pa.Array, types: dict[str, pa.DataType]
-) -> None:
-    """Reject a column that was inferred as text although it seems to contain numbers.
-
-    That is a column in which nearly all cells are numbers, or most are and all others are one of a
-    few words.
-    """
-    if types.get(name) != pa.string():
-        return
-    known = column.drop_null()
-    counts = [(entry["values"].as_py(), entry["counts"].as_py()) for entry in known.value_counts()]
-    texts = [cell for cell, _ in counts if not _is_number(cell)]
-    numbers = sum(count for cell, count in counts if _is_number(cell))
-    few = len(texts) <= _FEW and numbers > len(known) / 2
-    if texts and (few or numbers > _MOSTLY * len(known)):
-        raise _Misfit(path, name, texts[0], "").as_error("text because of a few cells")
-
-
-def _is_number(cell: str) -> bool:
-    try:
-        float(cell)
-    except ValueError:
-        return False
-    return True

@@ -1,8 +1,8 @@
-"""Parquet files as a source."""
+"""Parquet files."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -10,60 +10,60 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from steps.errors import DataError
-from steps.split.sources.files import BATCH_ROWS, Files
+from steps.split.sources.files import BATCH_ROWS
 
-_PARQUET_BUFFER_BYTES = 1 << 20
+_BUFFER_BYTES = 1 << 20
 
 
 @dataclass(frozen=True)
-class ParquetPiece:
-    """One file."""
+class ParquetFormat:
+    """See ``FileFormat``."""
 
-    path: Path
-    columns: tuple[str, ...]
-
-    def batches(self) -> Iterator[pa.RecordBatch]:
-        """See ``SourcePiece.batches``."""
-        return ParquetSource([self.path]).batches(list(self.columns))
-
-    def at(self, path: Path) -> ParquetPiece:
-        """Return the piece of a copy of the file."""
-        return ParquetPiece(path, self.columns)
-
-
-class ParquetSource(Files):
-    """One or more Parquet files."""
-
-    def _schema_of(self, path: Path) -> pa.Schema:
-        return self._open(path).schema_arrow
+    text: bool = False
+    parses: bool = False
 
     @staticmethod
     def _open(path: Path) -> pq.ParquetFile:
         try:
-            # Without these options Arrow keeps all that it has read, and row groups can be large.
-            return pq.ParquetFile(path, pre_buffer=False, buffer_size=_PARQUET_BUFFER_BYTES)
+            return pq.ParquetFile(
+                path,
+                # Else Arrow keeps all that it has read, and row groups can be large.
+                pre_buffer=False,
+                buffer_size=_BUFFER_BYTES,
+                # As nanoseconds, Spark's INT96 timestamps of the year 9999 would overflow to 1816.
+                coerce_int96_timestamp_unit="us",
+            )
         except (pa.ArrowInvalid, OSError) as error:
-            raise _damaged(path, error) from error
+            raise damaged(path, error) from error
 
-    def rows(self) -> int | None:
-        """See ``Source.rows``."""
-        return sum(int(self._open(path).metadata.num_rows) for path in self.files)
+    def schema(self, path: Path) -> pa.Schema:
+        """See ``FileFormat.schema``."""
+        return self._open(path).schema_arrow
 
-    def batches(self, columns: list[str]) -> Iterator[pa.RecordBatch]:
-        """See ``Source.batches``."""
-        for path in self.files:
-            try:
-                yield from self._open(path).iter_batches(BATCH_ROWS, columns=columns)
-            except (pa.ArrowInvalid, OSError) as error:
-                raise _damaged(path, error) from error
+    def rows(self, path: Path) -> int | None:
+        """See ``FileFormat.rows``."""
+        return int(self._open(path).metadata.num_rows)
 
-    def pieces(self, columns: list[str]) -> list[ParquetPiece]:
-        """See ``Source.pieces``."""
-        return [ParquetPiece(path, tuple(columns)) for path in self.files]
+    def batches(
+        self, path: Path, columns: Sequence[str], types: Mapping[str, pa.DataType]
+    ) -> Iterator[pa.RecordBatch]:
+        """See ``FileFormat.batches``."""
+        del types
+        try:
+            yield from self._open(path).iter_batches(BATCH_ROWS, columns=list(columns))
+        except (pa.ArrowInvalid, OSError) as error:
+            raise damaged(path, error) from error
+
+    def decimal_comma(self, path: Path) -> bool | None:
+        """See ``FileFormat.decimal_comma``."""
+        del path
+        return False
 
 
-def _damaged(path: Path, error: Exception) -> DataError:
+def damaged(path: Path, error: Exception) -> DataError:
+    """Return the error for a file that cannot be read."""
     return DataError(
         f"{str(path)!r} cannot be read: {' '.join(str(error).split())}.",
-        hint="It may be truncated or not a Parquet file. Write or copy it again.",
+        hint="It may be truncated or have another format than its name says. Write or copy it "
+        "again.",
     )

@@ -6,7 +6,7 @@ import os
 import shutil
 import tempfile
 import weakref
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -17,14 +17,13 @@ import pyarrow as pa
 
 from steps.errors import DataError, TransientError
 from steps.records import digest
-from steps.split.sources.csv import CsvPiece, CsvSource
-from steps.split.sources.parquet import ParquetPiece, ParquetSource
+from steps.split.sources.files import FilePiece, FileSource
 from steps.storage.base import Storage, storage_for
 
 _METADATA_THREADS = 16
 _DOWNLOAD_THREADS = 4
 
-Reader = Callable[[list[Path]], ParquetSource | CsvSource]
+Reader = Callable[[list[Path]], FileSource]
 """A function that opens local files."""
 
 
@@ -40,13 +39,13 @@ class RemotePiece:
 
     uri: str
     version: str
-    piece: ParquetPiece | CsvPiece
+    piece: FilePiece
 
     def batches(self) -> Iterator[pa.RecordBatch]:
         """See ``SourcePiece.batches``; keeps a local copy while the object is read."""
         storage = storage_for(self.uri, "dataset.source")
         with tempfile.TemporaryDirectory(prefix="refeed-source-") as folder:
-            path = Path(folder, f"object{self.piece.path.suffix}")
+            path = Path(folder, f"object{_suffix(self.uri)}")
             storage.download(self.uri, path)
             if storage.version(self.uri) != self.version:
                 raise _changed(self.uri)
@@ -66,7 +65,7 @@ class RemoteFiles:
     """
 
     def __init__(self, uris: list[str], storage: Storage, reader: Reader) -> None:
-        self.uris, self.storage, self.reader = sorted(uris), storage, reader
+        self.uris, self.storage, self.reader = uris, storage, reader
 
     def fingerprint(self) -> str:
         """See ``Source.fingerprint``; a digest of names and versions, without reading bytes.
@@ -94,7 +93,7 @@ class RemoteFiles:
     def pieces(self, columns: list[str]) -> list[RemotePiece]:
         """See ``Source.pieces``."""
         with self._named_by_uri():
-            local: Sequence[ParquetPiece | CsvPiece] = self._local.pieces(columns)
+            local = self._local.pieces(columns)
         return [
             RemotePiece(uri, version, piece)
             for (uri, version), piece in zip(self._versions, local, strict=True)
@@ -110,7 +109,7 @@ class RemoteFiles:
         return [[uri, version] for uri, version in zip(self.uris, versions, strict=True)]
 
     @cached_property
-    def _local(self) -> ParquetSource | CsvSource:
+    def _local(self) -> FileSource:
         versions = self._versions
         with ThreadPoolExecutor(_DOWNLOAD_THREADS) as pool:
             list(pool.map(self.storage.download, self.uris, self._paths))
@@ -123,8 +122,7 @@ class RemoteFiles:
         """Paths of local copies, numbered because an object's name can be too long for a file."""
         folder = tempfile.mkdtemp(prefix="refeed-source-")
         weakref.finalize(self, _remove, folder, os.getpid())
-        suffixes = [PurePosixPath(uri).suffix for uri in self.uris]
-        return [Path(folder, f"{n:05d}{suffix}") for n, suffix in enumerate(suffixes)]
+        return [Path(folder, f"{n:05d}{_suffix(uri)}") for n, uri in enumerate(self.uris)]
 
     @contextmanager
     def _named_by_uri(self) -> Iterator[None]:
@@ -134,6 +132,11 @@ class RemoteFiles:
         except DataError as error:
             names = dict(zip(map(str, self._paths), self.uris, strict=True))
             raise _renamed(error, names) from error.__cause__
+
+
+def _suffix(uri: str) -> str:
+    """Return the suffix of an object's name, which says how it is compressed."""
+    return PurePosixPath(uri).suffix.lower()
 
 
 def _renamed(error: DataError, names: dict[str, str]) -> DataError:
