@@ -62,6 +62,11 @@ class Panel:
     low: Floats | None = None
     high: Floats | None = None
 
+    @property
+    def missing(self) -> bool:
+        """True if the last cell of a numeric grid is for missing values, apart from the others."""
+        return bool(np.isnan(self.numbers[-1]) and np.isfinite(self.numbers).any())
+
     def values(self) -> list[float]:
         """Return the values that the scale spans: named lines, and the others without outliers."""
         finite = self.lines[np.isfinite(self.lines)]
@@ -77,11 +82,7 @@ def line_panel(panel: Panel) -> Markup:
     across, top, bottom, left = 400, 8, 218, 52
     right = across - (name_room((name for _, name in panel.named), _NAME) if panel.named else 12)
     scale = scale_over(panel.values(), bottom, top)
-    cells = len(panel.labels)
-    xs = [
-        left + 8 + (right - left - 16) * (cell / (cells - 1) if cells > 1 else 0.5)
-        for cell in range(cells)
-    ]
+    xs = _across(panel, left + 8, right - 8)
     return picture(
         panel.ident,
         (across, bottom + 24),
@@ -92,12 +93,10 @@ def line_panel(panel: Panel) -> Markup:
         _clipped(
             (left, top, right - left, bottom - top),
             _band(panel, xs, scale),
-            _thin(
-                panel, [line_path(_points(xs, line, scale)) for line in panel.lines[:: panel.every]]
-            ),
-            _curve(xs, panel.middle, scale, "middle"),
+            _thin(panel, [_path(panel, xs, line, scale) for line in panel.lines[:: panel.every]]),
+            _curve(_path(panel, xs, panel.middle, scale), "middle"),
             *(
-                _curve(xs, panel.lines[index], scale, f"n{rank} named")
+                _curve(_path(panel, xs, panel.lines[index], scale), f"n{rank} named")
                 for rank, (index, _) in enumerate(panel.named)
             ),
         ),
@@ -165,6 +164,24 @@ def _clipped(box: tuple[float, float, float, float], *children: Markup) -> Marku
     )
 
 
+def _across(panel: Panel, start: float, end: float) -> list[float]:
+    """Return where the cells are: at even steps, and the one for missing values a step apart."""
+    cells = len(panel.labels)
+    steps = [*range(cells - 1), cells] if panel.missing else list(range(cells))
+    last = steps[-1]
+    return [start + (end - start) * (step / last if last else 0.5) for step in steps]
+
+
+def _path(panel: Panel, xs: Sequence[float], line: Floats, scale: Scale) -> str:
+    """Return the path of a curve; a dash of its own for missing values."""
+    if not panel.missing:
+        return line_path(_points(xs, line, scale))
+    path = line_path(_points(xs[:-1], line[:-1], scale))
+    if not np.isfinite(line[-1]):
+        return path
+    return f"{path}M{coordinate(xs[-1] - 6)} {coordinate(scale(float(line[-1])))}h12"
+
+
 def _points(xs: Sequence[float], line: Floats, scale: Scale) -> list[Point | None]:
     return [
         (x, scale(value)) if np.isfinite(value) else None
@@ -172,8 +189,7 @@ def _points(xs: Sequence[float], line: Floats, scale: Scale) -> list[Point | Non
     ]
 
 
-def _curve(xs: Sequence[float], line: Floats, scale: Scale, class_: str) -> Markup:
-    path = line_path(_points(xs, line, scale))
+def _curve(path: str, class_: str) -> Markup:
     return element("path", d=path, class_=class_) if path else Markup("")
 
 
@@ -191,10 +207,14 @@ def _band(panel: Panel, xs: Sequence[float], scale: Scale) -> Markup:
     if panel.low is None or panel.high is None:
         return Markup("")
     edges = list(zip(xs, panel.low.tolist(), panel.high.tolist(), strict=True))
+    pairs = list(pairwise(edges))
+    if panel.missing:
+        x, low, high = edges[-1]
+        pairs[-1] = ((x - 6, low, high), (x + 6, low, high))
     pieces = [
         f"M{coordinate(x0)} {coordinate(scale(a0))}L{coordinate(x1)} {coordinate(scale(a1))}"
         f"V{coordinate(scale(b1))}L{coordinate(x0)} {coordinate(scale(b0))}z"
-        for (x0, a0, b0), (x1, a1, b1) in pairwise(edges)
+        for (x0, a0, b0), (x1, a1, b1) in pairs
         if np.isfinite([a0, b0, a1, b1]).all()
     ]
     return element("path", d="".join(pieces), class_="band") if pieces else Markup("")
@@ -212,7 +232,11 @@ def _grid_labels(panel: Panel, xs: Sequence[float], bottom: float) -> Markup:
     step = (xs[-1] - xs[0]) / max(len(xs) - 1, 1)
     every = max(1, int(-(-widest // step)) if step else 1, -(-len(texts) // 7))
     marks = "".join(f"M{coordinate(x)} {coordinate(bottom)}v4" for x in xs[::every])
-    shown = zip(xs[::every], texts[::every], strict=True)
+    shown = list(zip(xs[::every], texts[::every], strict=True))
+    if panel.missing:  # it always has its label, and the one before it makes room
+        marks += f"M{coordinate(xs[-1])} {coordinate(bottom)}v4"
+        room = xs[-1] - width(texts[-1]) * 7 - 10
+        shown = [*((x, text) for x, text in shown if x < room), (xs[-1], texts[-1])]
     return element("path", d=marks, class_="mark") + join(
         label(x, bottom + 17, text, "tick mid", 12) for x, text in shown
     )
@@ -223,7 +247,8 @@ def _end_names(panel: Panel, xs: Sequence[float], scale: Scale, right: float) ->
     ends = []
     for index, _ in panel.named:
         line = panel.lines[index]
-        last = int(np.flatnonzero(np.isfinite(line))[-1])
+        finite = np.flatnonzero(np.isfinite(line))
+        last = int(finite[-1])
         ends.append((xs[last], scale(float(line[last]))))
     ys = spread([y for _, y in ends], 14, scale.end + 6, scale.start - 2)
     names = []

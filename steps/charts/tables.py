@@ -210,6 +210,10 @@ def _curves(
     ]
 
 
+MISSING = "(missing)"
+"""Label of the cell for rows in which the feature is missing."""
+
+
 class _CurveLayers(Layers):
     """The curves of one feature and class, and the labels of their cells."""
 
@@ -224,7 +228,8 @@ class _CurveLayers(Layers):
         self.put(rows, cells)
         new, first = np.unique(cells, return_index=True)
         about = rows.take(pa.array(first))
-        self._labels |= zip(new.tolist(), texts_of(about, "grid_value"), strict=True)
+        labels = about["grid_value"].fill_null(MISSING)
+        self._labels |= zip(new.tolist(), labels.to_pylist(), strict=True)
         self._numbers |= zip(new.tolist(), numbers_of(about, "grid_number"), strict=True)
 
     def curves(self, feature: str, class_: str) -> Curves:

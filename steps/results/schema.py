@@ -60,6 +60,12 @@ _GRID: tuple[tuple[str, ColumnType, str], ...] = (
     ),
     ("grid_value", "text", "Value at that position: a number, a date, or a category's level."),
     ("grid_number", "number", "The same as a number; empty for a category."),
+    (
+        "grid_missing",
+        "boolean",
+        "Whether the cell is for rows in which the feature is missing; grid_value is empty then. A "
+        "feature has it if any row of the table lacks the feature.",
+    ),
 )
 _FOLD_SD = (
     "Standard deviation between the folds. A spread, not a standard error: folds share "

@@ -83,7 +83,7 @@ def preview_warnings(preview: SourcePreview, roles: Roles, task: str) -> Iterato
         summary = preview.summary.columns[name]
         if summary.missing == summary.rows:
             yield f"{name!r} is missing in every row, so it has no predictive value."
-        elif summary.levels is not None and len(summary.levels) == 1:
+        elif summary.levels is not None and len(summary.levels) == 1 and not summary.missing:
             yield f"{name!r} has the same value in every row, so it has no predictive value."
     for name in roles.categorical:
         column = preview.sample.rows.column(name).drop_null()

@@ -247,12 +247,18 @@ def _split_result(
             )
     target = statistics[roles.target]
     task, classes = resolve_task(request.task, roles.target, types[roles.target], target["levels"])
-    grid = _ensure_grid(request.grid_points, index, roles, project, storage)
+    lacking = {name for name in roles.features if statistics[name]["missing"]}
+    grid = _ensure_grid(request.grid_points, index, roles, lacking, project, storage)
     return SplitResult(index, roles, task, classes, grid, reused)
 
 
 def _ensure_grid(
-    points: int, index: PartitionIndex, roles: Roles, project: ProjectLayout, storage: Storage
+    points: int,
+    index: PartitionIndex,
+    roles: Roles,
+    lacking: set[str],
+    project: ProjectLayout,
+    storage: Storage,
 ) -> str:
     layout = project.dataset(index.dataset)
     grid_hash = digest([points, roles.features, roles.categorical])
@@ -260,6 +266,6 @@ def _ensure_grid(
         read_parsed(storage, layout.grid(grid_hash), Grid.from_json)
     except (MissingInputError, DamagedError):
         sample = read_parsed(storage, layout.sample, Sample.from_ipc)
-        grid = build_grid(sample, roles.features, set(roles.categorical), points)
+        grid = build_grid(sample, roles.features, set(roles.categorical), points, lacking)
         write_text(storage, layout.grid(grid_hash), grid.to_json())
     return grid_hash

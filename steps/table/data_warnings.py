@@ -167,8 +167,8 @@ def _feature_warnings(inputs: WarningInputs, name: str) -> Iterator[DataWarning]
     statistics, spread = inputs.columns[name], inputs.spread
     position = list(inputs.columns).index(name)
     missing = statistics["missing"] / max(statistics["rows"], 1)
-    if statistics["distinct"] <= 1 and statistics["missing"] < statistics["rows"]:
-        text = f"{name!r} is the same in every row that has it: it tells nothing."
+    if statistics["distinct"] == 1 and not statistics["missing"]:
+        text = f"{name!r} is the same in every row: it tells nothing."
         yield DataWarning("constant", name, 1, 1, text)
     if missing >= NEARLY_ALL:
         without = int(spread.partitions[position] - spread.groups[position])

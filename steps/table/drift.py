@@ -62,7 +62,7 @@ class PartitionVariance:
         _add(self.known, at, known)
         _add(self.groups, at, known > 0)
         _add(self.compared, at, several)
-        _add(self.constant, at, several & (numbers(statistics, "distinct") == 1))
+        _add(self.constant, at, several & (numbers(statistics, "distinct") == 1) & (missing == 0))
         with np.errstate(over="ignore"):
             squares = (known - 1) * numbers(statistics, "sd") ** 2
             _add(self._within, at, np.where(several, squares, 0))

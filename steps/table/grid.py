@@ -7,8 +7,8 @@ content. A grid contains values and levels, never codes.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
-from dataclasses import asdict, dataclass
+from collections.abc import Collection, Iterable
+from dataclasses import asdict, dataclass, replace
 
 import numpy as np
 import pyarrow as pa
@@ -31,12 +31,29 @@ class FeatureGrid:
         values: canonical texts; ascending for numbers, by falling frequency for levels.
         numbers: the values as numbers (days or seconds since 1970 for dates and timestamps); empty
             for levels.
+        missing: True if some row of the table lacks the feature; the last cell is then for it.
     """
 
     name: str
     categorical: bool
     values: tuple[str, ...]
     numbers: tuple[float, ...]
+    missing: bool = False
+
+    @property
+    def size(self) -> int:
+        """Number of cells."""
+        return len(self.values) + self.missing
+
+    def cell(self, index: int) -> dict[str, object]:
+        """Return the columns of a result table that say which cell a row is about."""
+        known = index < len(self.values)
+        return {
+            "grid_index": index,
+            "grid_value": self.values[index] if known else None,
+            "grid_number": self.numbers[index] if known and not self.categorical else None,
+            "grid_missing": not known,
+        }
 
 
 @dataclass(frozen=True)
@@ -103,12 +120,26 @@ def level_texts(column: pa.Array) -> pa.Array:
     return pa.DictionaryArray.from_arrays(encoded.indices, texts)
 
 
-def build_grid(sample: Sample, features: Iterable[str], categorical: set[str], points: int) -> Grid:
-    """Build grids of at most ``points`` values per feature."""
+def build_grid(
+    sample: Sample,
+    features: Iterable[str],
+    categorical: set[str],
+    points: int,
+    missing: Collection[str] = (),
+) -> Grid:
+    """Build grids of at most ``points`` values per feature.
+
+    Args:
+        sample: sample of the table.
+        features: the features.
+        categorical: features whose values are levels.
+        points: values per feature, at most.
+        missing: features that some row of the table lacks.
+    """
 
     def feature_grid(name: str) -> FeatureGrid:
         build = _levels_grid if name in categorical else _numbers_grid
-        return build(name, sample, points)
+        return replace(build(name, sample, points), missing=name in missing)
 
     return Grid(tuple(map_ordered(feature_grid, features)))
 
@@ -160,11 +191,12 @@ def cells(numbers: NDArray[np.float64], grid: FeatureGrid) -> NDArray[np.intp]:
     """Return the position of each number's nearest grid value, the lower one in a tie.
 
     Returns:
-        Positions; shape (rows,), -1 for NaN.
+        Positions; shape (rows,). NaN has the last cell, or -1 if the grid has none for it.
     """
     points = np.asarray(grid.numbers)
+    absent = len(points) if grid.missing else -1
     if not len(points):
-        return np.full(len(numbers), -1)
+        return np.where(np.isnan(numbers), absent, -1)
     middles = points[:-1] + (points[1:] - points[:-1]) / 2
     nearest = np.searchsorted(middles, numbers, side="left")
-    return np.where(np.isnan(numbers), -1, nearest)
+    return np.where(np.isnan(numbers), absent, nearest)

@@ -94,23 +94,24 @@ class Frame:
         return Features(self.features.names, matrix, self.features.levels)
 
     def points(self, column: int, grid: FeatureGrid) -> Floats:
-        """Return the grid's values as this partition codes them; shape (points,)."""
+        """Return the grid's cells as this partition codes them, NaN for missing; shape (cells,)."""
         codes = self.codes[column]
-        if codes is None:
-            return np.asarray(grid.numbers, np.float64)
-        return np.array([codes.code(level) for level in grid.values], np.float64)
+        known = grid.numbers if codes is None else tuple(map(codes.code, grid.values))
+        return np.array([*known, *([np.nan] if grid.missing else [])], np.float64)
 
     def cells(self, column: int, grid: FeatureGrid) -> Integers:
-        """Return the position of each row's grid cell; -1 if the feature is missing or in no cell.
+        """Return the position of each row's grid cell; -1 if it is in none.
 
         A number is in the cell of the nearest grid value. A level is in its own cell; if the
-        partition merged it with others, it is in none.
+        partition merged it with others, it is in none. A missing value is in the last cell, if the
+        grid has one for it.
         """
         values = self.features.values[:, column]
         codes = self.codes[column]
         if codes is None:
             return cells(values, grid)
         table = np.full(len(codes.names) + 2, -1)
+        table[-1] = len(grid.values) if grid.missing else -1
         levels = Counter(codes.codes.values())
         for position, level in enumerate(grid.values):
             code = codes.code(level)

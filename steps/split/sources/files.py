@@ -236,11 +236,16 @@ class FileSource:
 
     def _inferred(self, names: Sequence[str]) -> dict[str, Reading]:
         """Return how each column of text is read, from all rows of all files."""
-        evidence = {name: TextEvidence() for name in names if name not in self.settings.types}
-        text = dict.fromkeys(evidence, pa.string())
         comma: bool | None = None
         for file in self.files:
             comma = _either(comma, self.format.decimal_comma(file.path))
+        evidence = {
+            name: TextEvidence(commas=comma is not False)
+            for name in names
+            if name not in self.settings.types
+        }
+        text = dict.fromkeys(evidence, pa.string())
+        for file in self.files:
             for batch in self.format.batches(file.path, list(evidence), text):
                 for name, column in zip(batch.schema.names, batch.columns, strict=True):
                     evidence[name].add(column)

@@ -67,14 +67,12 @@ def _add_curves(
         values, deviations = mean_and_sd(folds)
         level = folds @ weight / weight.sum()
         centred, centred_deviations = mean_and_sd(folds - level[:, None])
-        for i, value in enumerate(grid.values):
+        for i in range(grid.size):
             put(
                 rows,
                 feature=grid.name,
                 **{"class": label},
-                grid_index=i,
-                grid_value=value,
-                grid_number=None if grid.categorical else grid.numbers[i],
+                **grid.cell(i),
                 value=float(values[i]),
                 fold_sd=deviations[i],
                 centred=float(centred[i]),
@@ -88,18 +86,18 @@ def _add_curves(
 def support_of(frame: Frame, column: int, grid: FeatureGrid) -> tuple[Integers, NDArray[np.bool_]]:
     """Return the rows in each grid cell, and where a curve is extrapolated.
 
-    A grid value is extrapolated where no row lies in its cell, or where it is outside the range
-    of the partition's own values.
+    A cell is extrapolated where no row lies in it, or where its value is outside the range of the
+    partition's own values.
 
     Returns:
         Two arrays of shape (points,).
     """
     found = frame.cells(column, grid)
-    support = np.bincount(found[found >= 0], minlength=len(grid.values))
+    support = np.bincount(found[found >= 0], minlength=grid.size)
     extrapolated = support == 0
     if not grid.categorical:
         values = frame.features.values[:, column]
         if not np.isnan(values).all():
-            points = np.asarray(grid.numbers)
+            points = frame.points(column, grid)
             extrapolated |= (points < np.nanmin(values)) | (points > np.nanmax(values))
     return support, extrapolated

@@ -60,16 +60,16 @@ def _add_cells(
     found = work.frame.cells(column, grid)
     mine = [found[seen.rows] for seen in work.folds]
     together = np.concatenate(mine)
-    count = np.bincount(together[together >= 0], minlength=len(grid.values))
+    count = np.bincount(together[together >= 0], minlength=grid.size)
     for output, label in enumerate(work.classes):
-        folds = np.full((len(shap), len(grid.values)), np.nan)  # mean SHAP value per cell
+        folds = np.full((len(shap), grid.size), np.nan)  # mean SHAP value per cell
         for fold, part in enumerate(shap):
             inside = mine[fold] >= 0
             cells = mine[fold][inside]
             weight = weights_of(work.frame)[work.folds[fold].rows][inside]
             weighted = weight * part.values[inside, column, output]
-            total = np.bincount(cells, weights=weight, minlength=len(grid.values))
-            sums = np.bincount(cells, weights=weighted, minlength=len(grid.values))
+            total = np.bincount(cells, weights=weight, minlength=grid.size)
+            sums = np.bincount(cells, weights=weighted, minlength=grid.size)
             np.divide(sums, total, out=folds[fold], where=total > 0)
         means, deviations = mean_and_sd(folds)
         for i in np.flatnonzero(count):
@@ -77,9 +77,7 @@ def _add_cells(
                 rows,
                 feature=grid.name,
                 **{"class": label},
-                grid_index=int(i),
-                grid_value=grid.values[i],
-                grid_number=None if grid.categorical else grid.numbers[i],
+                **grid.cell(int(i)),
                 mean=float(means[i]),
                 fold_sd=deviations[i],
                 rows=int(count[i]),
