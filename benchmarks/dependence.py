@@ -56,7 +56,8 @@ def _theirs(model: Any, values: Any, scale: str) -> list[Any]:  # noqa: ANN401
 def _ours(text: bytes, values: Any, grids: list[Any], scale: str) -> list[Any]:  # noqa: ANN401
     import numpy as np
 
-    from containers.lightgbm.trainer import LightGBMParams, LightGBMTrainer
+    from containers.lightgbm.params import LightGBMParams
+    from containers.lightgbm.trainer import LightGBMTrainer
     from refeed import Features
     from steps.train.evaluation.metrics import inverse_link
 

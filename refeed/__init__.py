@@ -12,9 +12,25 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from steps.collect.outcome import Outcome
-    from steps.errors import DataError, RefeedError, SpecError, TrainerError, TransientError
+    from steps.errors import (
+        DataError,
+        Problem,
+        RefeedError,
+        SpecError,
+        TrainerError,
+        TransientError,
+    )
     from steps.records import RunRecord
-    from steps.train.trainer import Features, ShapValues, Task, Trainer, TrainerParams, TrainingData
+    from steps.train.trainer import (
+        ClassWeight,
+        DataShape,
+        Features,
+        ShapValues,
+        Task,
+        Trainer,
+        TrainerParams,
+        TrainingData,
+    )
     from workflows.api.charts import Chart
     from workflows.api.model import Model
     from workflows.api.partition import PartitionResult
@@ -26,13 +42,16 @@ if TYPE_CHECKING:
 
 _HOMES = {
     "Chart": "workflows.api.charts",
+    "ClassWeight": "steps.train.trainer",
     "DataError": "steps.errors",
+    "DataShape": "steps.train.trainer",
     "ExperimentSpec": "workflows.spec.model",
     "Features": "steps.train.trainer",
     "LoadedSpec": "workflows.spec.load",
     "Model": "workflows.api.model",
     "Outcome": "steps.collect.outcome",
     "PartitionResult": "workflows.api.partition",
+    "Problem": "steps.errors",
     "RefeedError": "steps.errors",
     "Run": "workflows.api.run",
     "RunRecord": "steps.records",
@@ -55,13 +74,16 @@ _HOMES = {
 
 __all__ = [
     "Chart",
+    "ClassWeight",
     "DataError",
+    "DataShape",
     "ExperimentSpec",
     "Features",
     "LoadedSpec",
     "Model",
     "Outcome",
     "PartitionResult",
+    "Problem",
     "RefeedError",
     "Run",
     "RunRecord",

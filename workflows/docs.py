@@ -206,6 +206,8 @@ def _field_table(model: type[BaseModel]) -> str:
         else:
             default = "see below" if isinstance(value, BaseModel) else f"`{json.dumps(value)}`"
         allowed = _allowed(properties[name]).replace("|", "\\|")
+        also = [alias for alias, main in getattr(model, "aliases", {}).items() if main == name]
+        meaning += f" Also: {', '.join(f'`{alias}`' for alias in also)}." if also else ""
         rows.append(f"| `{name}` | {allowed} | {default} | {meaning} |")
     return "\n".join(rows) + "\n"
 

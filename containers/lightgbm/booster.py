@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from containers.lightgbm.forest import Forest
+    from containers.lightgbm.params import LightGBMParams
     from refeed import TrainingData
 
     Floats = NDArray[np.float64]
@@ -77,36 +78,70 @@ class LightGBMModel:
         return self._walk
 
 
-def fit(data: TrainingData, options: dict[str, Any], objective: str, rounds: int) -> LightGBMModel:
-    """Train a booster.
+_NOT_LIGHTGBMS = {
+    *("objective", "rounds", "class_weight"),
+    *("monotone_constraints", "interaction_constraints"),
+}
+"""Parameters that LightGBM gets in another form."""
 
-    Args:
-        data: rows to train on.
-        options: LightGBM's parameters that the user chooses, less the two below.
-        objective: loss of a regression; classes have their own.
-        rounds: boosting rounds.
-    """
-    task: dict[str, Any] = {"objective": data.task}
-    if data.task == "regression":
-        task = {"objective": _OBJECTIVES[objective]}
-    elif data.task == "multiclass":
-        task["num_class"] = len(data.classes)
-    params = {**options, **_FIXED, **task, "seed": data.seed}
+
+def fit(data: TrainingData, params: LightGBMParams) -> LightGBMModel:
+    """Train a booster."""
+    data = data.with_class_weight(params.class_weight)
+    options = _options(data, params)
     features = data.features
     dataset = lightgbm.Dataset(
         features.values,
         label=data.target,
         weight=data.weight,
         categorical_feature=list(features.categorical),
-        params=params,
+        params=options,
     )
-    booster = lightgbm.Booster(params, dataset)
-    # Without sampling, a round that finds no split is followed by more of the same.
-    sampled = options["feature_fraction"] < 1 or options["bagging_fraction"] < 1
-    for _ in range(rounds):
-        if booster.update() and not sampled:
+    booster = lightgbm.Booster(options, dataset)
+    for _ in range(params.rounds):
+        # Without sampling, a round that finds no split is followed by more of the same.
+        if booster.update() and not _samples(params):
             break
     return LightGBMModel(booster.model_to_string())
+
+
+def _options(data: TrainingData, params: LightGBMParams) -> dict[str, Any]:
+    """Return the parameters as LightGBM takes them: features by position."""
+    task: dict[str, Any] = {"objective": data.task}
+    if data.task == "regression":
+        task = {"objective": _OBJECTIVES[params.objective]}
+    elif data.task == "multiclass":
+        task["num_class"] = len(data.classes)
+    options = {**params.model_dump(exclude=_NOT_LIGHTGBMS), **_FIXED, **task, "seed": data.seed}
+    names = data.features.names
+    if params.monotone_constraints:
+        directions = params.monotone_constraints
+        options["monotone_constraints"] = [directions.get(name, 0) for name in names]
+    if params.interaction_constraints:
+        options["interaction_constraints"] = _together(names, params.interaction_constraints)
+    return options
+
+
+def _together(names: tuple[str, ...], lists: list[list[str]]) -> list[list[int]]:
+    """Return the features that may interact, by position.
+
+    LightGBM would never split on a feature that is in no list. Here these features are one more
+    list, as in scikit-learn's HistGradientBoostingRegressor.
+    """
+    position = {name: at for at, name in enumerate(names)}
+    listed = {name for each in lists for name in each}
+    found = [[position[name] for name in each] for each in lists]
+    rest = [at for name, at in position.items() if name not in listed]
+    return [*found, rest] if rest else found
+
+
+def _samples(params: LightGBMParams) -> bool:
+    """Return whether a tree is grown on a random part of the rows or features."""
+    shares = (
+        *(params.feature_fraction, params.feature_fraction_bynode, params.bagging_fraction),
+        *(params.pos_bagging_fraction, params.neg_bagging_fraction),
+    )
+    return min(shares) < 1 or params.data_sample_strategy == "goss"
 
 
 def predict(model: LightGBMModel, values: Floats) -> Floats:

@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import difflib
 import traceback
+from collections.abc import Mapping
 from contextlib import suppress
 from importlib.metadata import EntryPoint, PackageNotFoundError, entry_points, metadata, version
 from typing import Any
 
 from pydantic import BaseModel, ValidationError
+from pydantic_core import ErrorDetails
 
-from steps.errors import Problem, SpecError, TrainerError
-from steps.train.trainer import Trainer
+from steps.config import best_errors
+from steps.errors import Problem, ProblemCode, SpecError, TrainerError
+from steps.records import Roles
+from steps.train.trainer import DataShape, Trainer
 
 GROUP = "refeed.trainers"
 
@@ -62,31 +66,99 @@ def _import_hint(name: str) -> str:
 
 
 def check_params(name: str, params: dict[str, Any]) -> BaseModel:
-    """Return the trainer's parameters with all defaults.
+    """Return the trainer's parameters with all defaults; a parameter may have any of its names.
 
     Raises:
         SpecError: the trainer has no such parameter, or rejects its value.
     """
     model = load_class(name).Params
+    named, written, problems = _by_main_name(model, params)
     try:
-        return model.model_validate(params)
+        checked = model.model_validate(named)
     except ValidationError as error:
-        problems = []
-        for each in error.errors():
-            param = ".".join(map(str, each["loc"]))
-            if each["type"] == "extra_forbidden":
-                near = difflib.get_close_matches(param, model.model_fields, n=1)
-                meant = f"Did you mean {near[0]!r}? " if near else ""
-                message = "unknown parameter"
-                hint = f"{meant}Its parameters are {', '.join(model.model_fields)}."
-            else:
-                field = model.model_fields.get(param)
-                message = (
-                    f"{each['input']!r} is not valid: {each['msg'][:1].lower()}{each['msg'][1:]}"
-                )
-                hint = (field.description or "") if field else ""
-            problems.append(Problem(f"trainer.params.{param}", message, hint))
-        raise SpecError("the spec", problems) from None
+        for where, details in best_errors(error).items():
+            param, _, rest = where.partition(".")
+            path = ".".join(filter(None, [written.get(param, param), rest]))
+            problems.append(_problem(model, param, path, details))
+        checked = None
+    if checked is None or problems:
+        raise SpecError("the spec", problems)
+    return checked
+
+
+def _by_main_name(
+    model: type[BaseModel], params: dict[str, Any]
+) -> tuple[dict[str, Any], dict[str, str], list[Problem]]:
+    """Return the known parameters by their main names, the name as written, and the problems."""
+    aliases: Mapping[str, str] = getattr(model, "aliases", {})
+    refused: Mapping[str, str] = getattr(model, "refused", {})
+    named: dict[str, Any] = {}
+    written: dict[str, str] = {}
+    problems = []
+    for name, value in params.items():
+        main = aliases.get(name, name)
+        if main in written:
+            message = f"the same parameter as {written[main]!r}, which is set too"
+            problems.append(_at(name, message, "Keep one of the two.", "unknown_key"))
+        elif main in model.model_fields:
+            named[main], written[main] = value, name
+        elif name in refused:
+            message = f"cannot be set: {refused[name]}"
+            problems.append(_at(name, message, "Remove it.", "unknown_key"))
+        else:
+            hint = _known_names(model, name)
+            problems.append(_at(name, "unknown parameter", hint, "unknown_key"))
+    return named, written, problems
+
+
+def _known_names(model: type[BaseModel], name: str) -> str:
+    """Return a hint that names the parameter that is meant, or all of them."""
+    aliases: Mapping[str, str] = getattr(model, "aliases", {})
+    known = [*model.model_fields, *aliases, *getattr(model, "refused", {})]
+    near = difflib.get_close_matches(name, known, n=1)
+    if not near:
+        return f"Its parameters are {', '.join(model.model_fields)}."
+    main = aliases.get(near[0], near[0])
+    if main == near[0] or difflib.get_close_matches(name, [main]):
+        return f"Did you mean {main!r}?"
+    return f"Did you mean {near[0]!r}, another name of {main!r}?"
+
+
+def _problem(model: type[BaseModel], param: str, path: str, details: ErrorDetails) -> Problem:
+    message = details["msg"].removeprefix("Value error, ")
+    field = model.model_fields.get(param)
+    hint = " ".join((field.description or "").split()) if field else ""
+    if details["type"] == "missing":
+        return _at(path, "required, but missing", hint)
+    if details["type"] == "extra_forbidden":  # a key in a parameter that is a mapping
+        return _at(path, "unknown key", hint)
+    value = f"{details['input']!r} is not valid: {message[:1].lower()}{message[1:]}"
+    return _at(path, value if param else message, hint)
+
+
+def _at(path: str, message: str, hint: str, code: ProblemCode = "invalid") -> Problem:
+    return Problem(".".join(filter(None, ["trainer.params", path])), message, hint, code)
+
+
+def data_shape(task: str, roles: Roles, classes: tuple[str, ...]) -> DataShape:
+    """Return what is known about the data after the split, or from a preview of the source."""
+    return DataShape(task, roles.features, roles.categorical, classes)  # type: ignore[arg-type]
+
+
+def conflicts(name: str, params: dict[str, Any], shape: DataShape) -> list[Problem]:
+    """Return a problem for each setting of the trainer that does not fit the data."""
+    trainer = make_trainer(name, params)
+    if shape.task not in trainer.tasks:
+        supported = ", ".join(sorted(trainer.tasks))
+        message = f"{name!r} does not support {shape.task} tasks. It supports {supported}"
+        return [Problem("trainer.name", message, "List other trainers with `refeed trainers`.")]
+    _, written, _ = _by_main_name(type(trainer).Params, params)
+    problems = []
+    for problem in trainer.conflicts(shape):
+        param, _, rest = problem.where.partition(".")
+        path = ".".join(filter(None, [written.get(param, param), rest]))
+        problems.append(_at(path, problem.message, problem.hint))
+    return problems
 
 
 def make_trainer(name: str, params: dict[str, Any]) -> Trainer[Any, Any]:

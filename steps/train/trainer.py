@@ -9,10 +9,13 @@ from __future__ import annotations
 
 import pickle
 from abc import ABC, abstractmethod
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, ClassVar, Generic, Literal, TypeAlias, TypeVar
 
 from pydantic import BaseModel, ConfigDict
+
+from steps.errors import Problem
 
 if TYPE_CHECKING:
     import numpy as np
@@ -25,11 +28,18 @@ Task = Literal["regression", "binary", "multiclass"]
 
 
 class TrainerParams(BaseModel):
-    """Base of a trainer's parameters: unknown keys are errors, and values are not coerced."""
+    """Base of a trainer's parameters: unknown keys are errors, and values are not coerced.
+
+    Class attributes:
+        aliases: the parameter that each other name means, such as the library's own names.
+        refused: why a parameter of the library cannot be set, by its name.
+    """
 
     model_config = ConfigDict(
         extra="forbid", frozen=True, strict=True, use_attribute_docstrings=True
     )
+    aliases: ClassVar[Mapping[str, str]] = {}
+    refused: ClassVar[Mapping[str, str]] = {}
 
 
 ParamsT = TypeVar("ParamsT", bound=BaseModel)
@@ -74,6 +84,53 @@ class Features:
 
 
 @dataclass(frozen=True)
+class DataShape:
+    """What is known about the data of a run before any partition is trained.
+
+    Attributes:
+        task: kind of target.
+        features: names of the features.
+        categorical: those of them whose values are levels without order.
+        classes: classes of the whole table in order of their value; empty for a regression.
+    """
+
+    task: Task
+    features: tuple[str, ...]
+    categorical: tuple[str, ...]
+    classes: tuple[str, ...]
+
+
+ClassWeight: TypeAlias = Literal["balanced"] | Mapping[str, float] | None
+"""``balanced``, a factor by class, or None. A class without a factor has the factor 1."""
+
+
+def class_factors(
+    class_weight: ClassWeight, target: Floats, weight: Floats | None, classes: tuple[str, ...]
+) -> Floats:
+    """Return the factor by which the rows of each class count; shape (classes,).
+
+    ``balanced`` gives all classes that occur the same total, and leaves the sum over all rows as it
+    was: n / (k n_c) of scikit-learn's ``compute_class_weight``. A row of weight 2 counts as two.
+
+    Args:
+        class_weight: see ``ClassWeight``.
+        target: positions in ``classes``; shape (rows,).
+        weight: weight of each row; None if all rows count the same.
+        classes: names of the classes.
+    """
+    import numpy as np  # noqa: PLC0415 - this module is on the light path
+
+    if class_weight is None:
+        return np.ones(len(classes))
+    if class_weight == "balanced":
+        counts = np.bincount(target.astype(np.intp), weights=weight, minlength=len(classes))
+        equal = counts.sum() / (counts > 0).sum()
+        factors: Floats = np.divide(equal, counts, out=np.ones(len(classes)), where=counts > 0)
+        return factors
+    return np.array([class_weight.get(name, 1.0) for name in classes], np.float64)
+
+
+@dataclass(frozen=True)
 class TrainingData:
     """The input of ``fit``: rows in canonical order, so that equal data gives equal models.
 
@@ -98,6 +155,14 @@ class TrainingData:
     def outputs(self) -> int:
         """Number of columns of ``predict``: one, or one per class if there are more than two."""
         return len(self.classes) if self.task == "multiclass" else 1
+
+    def with_class_weight(self, class_weight: ClassWeight) -> TrainingData:
+        """Return the same rows, each with its weight times the factor of its class."""
+        if class_weight is None:
+            return self
+        factors = class_factors(class_weight, self.target, self.weight, self.classes)
+        factor = factors[self.target.astype(int)]
+        return replace(self, weight=factor if self.weight is None else self.weight * factor)
 
 
 @dataclass(frozen=True)
@@ -134,6 +199,14 @@ class Trainer(ABC, Generic[ParamsT, ModelT]):
 
     def __init__(self, params: ParamsT) -> None:
         self.params = params
+
+    def conflicts(self, shape: DataShape) -> Iterable[Problem]:
+        """Return a problem for each parameter that does not fit the data.
+
+        ``Problem.where`` is the path of the parameter, such as ``monotone_constraints.price``.
+        """
+        del shape
+        return ()
 
     @abstractmethod
     def fit(self, data: TrainingData) -> ModelT:

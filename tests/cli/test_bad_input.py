@@ -53,6 +53,26 @@ BAD_SPECS: dict[str, tuple[Callable[[Workspace], Path], str, int]] = {
         "Did you mean 'num_leaves'?",
         65,
     ),
+    "unknown alias": (
+        spec_with(trainer={"name": "lightgbm", "params": {"n_estimator": 3}}),
+        "Did you mean 'n_estimators', another name of 'rounds'?",
+        65,
+    ),
+    "one parameter twice": (
+        spec_with(trainer={"name": "lightgbm", "params": {"rounds": 3, "n_estimators": 4}}),
+        "params.rounds: the same parameter as 'n_estimators', which is set too",
+        65,
+    ),
+    "parameter that Refeed sets": (
+        spec_with(trainer={"name": "lightgbm", "params": {"n_jobs": 3}}),
+        "params.n_jobs: cannot be set: Refeed trains each model on one CPU thread",
+        65,
+    ),
+    "constraint on no feature": (
+        spec_with(trainer={"name": "lightgbm", "params": {"mc": {"numbr": 1}}}),
+        "params.mc.numbr: there is no feature 'numbr' Did you mean 'number'?",
+        65,
+    ),
     "bad parameter": (
         spec_with(trainer={"name": "lightgbm", "params": {"num_leaves": 1}}),
         "trainer.params.num_leaves",
@@ -100,6 +120,17 @@ def test_spec_errors_have_line_and_column(lab: Workspace) -> None:
     line = next(i for i, row in enumerate(text.splitlines(), 1) if "tarket" in row)
     _, _, errors = refeed("validate", path)
     assert f"spec.yaml:{line}:11: dataset.target: there is no column 'tarket'" in errors
+
+
+def test_validate_finds_parameters_that_do_not_fit_the_data(lab: Workspace) -> None:
+    lab.write_table(small_table(2))
+    path = lab.write_spec(trainer={"name": "lightgbm", "params": {"class_weight": "balanced"}})
+    text = path.read_text()
+    line = next(i for i, row in enumerate(text.splitlines(), 1) if "class_weight" in row)
+    code, _, errors = refeed("validate", path)
+    assert code == 65
+    place = f"spec.yaml:{line}:19: trainer.params.class_weight: "
+    assert f"{place}has no effect without classes" in errors
 
 
 def parquet(**columns: Any) -> Callable[[Workspace], str]:

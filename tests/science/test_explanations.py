@@ -12,7 +12,8 @@ from sklearn import metrics as sk
 from sklearn.base import BaseEstimator, ClassifierMixin, RegressorMixin
 from sklearn.inspection import partial_dependence
 
-from containers.lightgbm.trainer import LightGBMParams, LightGBMTrainer
+from containers.lightgbm.params import LightGBMParams
+from containers.lightgbm.trainer import LightGBMTrainer
 from containers.linear.trainer import LinearParams, LinearTrainer
 from refeed import Trainer, TrainingData
 from steps.records import canonical_json

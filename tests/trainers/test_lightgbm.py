@@ -17,7 +17,8 @@ from sklearn.inspection import partial_dependence
 
 from containers.lightgbm import curves, shapley
 from containers.lightgbm.booster import LightGBMModel
-from containers.lightgbm.trainer import LightGBMParams, LightGBMTrainer
+from containers.lightgbm.params import LightGBMParams
+from containers.lightgbm.trainer import LightGBMTrainer
 from refeed import Features, Task, Trainer, TrainingData
 from tests.trainers.support import (
     TASKS,
@@ -448,7 +449,8 @@ def test_stopping_early_changes_nothing(sampling: float) -> None:
 SAVE = """
 import hashlib
 from tests.trainers.support import mixed_data
-from containers.lightgbm.trainer import LightGBMParams, LightGBMTrainer
+from containers.lightgbm.params import LightGBMParams
+from containers.lightgbm.trainer import LightGBMTrainer
 trainer = LightGBMTrainer(LightGBMParams(min_data_in_leaf=2, bagging_fraction=0.5, bagging_freq=1))
 for task in ("regression", "binary", "multiclass"):
     model = trainer.fit(mixed_data(task, seed=7))

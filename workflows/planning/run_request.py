@@ -11,7 +11,14 @@ from steps.errors import Problem, SpecError
 from steps.records import RunRequest, canonical_json, digest
 from steps.split.engines.choose import Engine, choose_engine
 from steps.split.step import SplitRequest, SplitResult
-from steps.train.registry import check_params, library_versions, load_class
+from steps.train.registry import (
+    check_params,
+    conflicts,
+    data_shape,
+    installed,
+    library_versions,
+    load_class,
+)
 from workflows.spec.model import ExperimentSpec
 
 DEFAULT_GRID = 20
@@ -111,16 +118,12 @@ def run_request(
     """Return the request of a run.
 
     Raises:
-        SpecError: the trainer does not support the task, or explain names an unknown feature.
+        SpecError: the trainer does not fit the data, or explain names an unknown feature.
     """
     problems = []
-    if split.task not in trainer.tasks:
-        supported = ", ".join(trainer.tasks)
-        message = (
-            f"{spec.trainer.name!r} does not support {split.task} tasks. It supports {supported}"
-        )
-        hint = "List other trainers with `refeed trainers`."
-        problems.append(Problem("trainer.name", message, hint))
+    if spec.trainer.name in installed():  # else the train step checks it, in the trainer's image
+        shape = data_shape(split.task, split.roles, split.classes)
+        problems = conflicts(spec.trainer.name, spec.trainer.params, shape)
     dependence = spec.explain.partial_dependence
     curves = dependence.features if dependence else []
     problems += [

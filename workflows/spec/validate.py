@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from steps.errors import SpecError
 from steps.runtime.progress import Progress
 from steps.split.preview import preview_source, preview_warnings
 from steps.split.roles import resolve_roles, resolve_task
 from steps.split.sources.base import LiveSource, open_source
 from steps.split.step import column_types, report_billed_bytes, source_types
+from steps.train.registry import conflicts, data_shape
 from workflows.spec.model import ExperimentSpec
 
 
@@ -27,6 +29,11 @@ def advise(spec: ExperimentSpec, progress: Progress) -> dict[str, list[str]]:
         preview = preview_source(source, types, roles, progress)
         target = preview.summary.columns[roles.target]
         task, classes = resolve_task(spec.task, roles.target, types[roles.target], target.levels)
+        problems = conflicts(
+            spec.trainer.name, spec.trainer.params, data_shape(task, roles, classes)
+        )
+        if problems:
+            raise SpecError("the spec", problems)
         partition_rows = preview.partition_rows
         small = sum(count < spec.dataset.min_rows for count in partition_rows.values())
         skipped = (

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import difflib
-import re
 from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
@@ -11,6 +10,7 @@ from typing import Any
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
+from steps.config import best_errors
 from steps.errors import Problem
 from workflows.spec.yaml_positions import SourcePosition
 
@@ -20,40 +20,10 @@ def problems_of(model: type[BaseModel], error: ValidationError) -> list[Problem]
 
     For a union, it is the error of its best matching branch.
     """
-    best: dict[str, ErrorDetails] = {}
-    for details in error.errors(include_url=False):
-        where = _where(details)
-        if where not in best or _rank(details) < _rank(best[where]):
-            best[where] = details
-    return [
-        _problem(model, details)
-        for where, details in best.items()
-        if not any(other.startswith(f"{where}.") for other in best)
-    ]
+    return [_problem(model, where, details) for where, details in best_errors(error).items()]
 
 
-def _rank(details: ErrorDetails) -> int:
-    kind = details["type"]
-    return {"extra_forbidden": 0, "literal_error": 2, "is_instance_of": 3}.get(kind, 1)
-
-
-_BRANCHES = re.compile(
-    r"^(list\[.*|ExcludedFeatures|PartialDependenceConfig|literal\[.*|str|int"
-    r"|float|bool|nullable\[.*|constrained-.*|function-.*)$"
-)
-
-
-def _where(details: ErrorDetails) -> str:
-    """Return the dotted path of a pydantic error, without the names of union branches."""
-    return ".".join(
-        str(part)
-        for i, part in enumerate(details["loc"])
-        if i == 0 or not (isinstance(part, str) and _BRANCHES.match(part))
-    )
-
-
-def _problem(model: type[BaseModel], details: ErrorDetails) -> Problem:
-    where = _where(details)
+def _problem(model: type[BaseModel], where: str, details: ErrorDetails) -> Problem:
     message = details["msg"].removeprefix("Value error, ")
     value = details["input"]
     if details["type"] == "extra_forbidden":

@@ -20,6 +20,7 @@ from steps.errors import (
     LostArtifactError,
     MissingInputError,
     OutputError,
+    SpecError,
     TrainerError,
     TransientError,
 )
@@ -36,7 +37,13 @@ from steps.runtime.lost_artifacts import rebuild_if_lost
 from steps.storage.base import read_parsed, storage_for, write_text
 from steps.table.grid import Grid
 from steps.train.partition import Cached, TrainContext, train_partition
-from steps.train.registry import library_versions, load_class, make_trainer
+from steps.train.registry import (
+    conflicts,
+    data_shape,
+    library_versions,
+    load_class,
+    make_trainer,
+)
 from steps.train.workers.host import cpu_model_name
 
 
@@ -90,19 +97,23 @@ def open_context(address: RunAddress) -> TrainContext:
     Raises:
         MissingInputError: the run does not exist.
         LostArtifactError: its dataset was deleted or damaged.
-        SpecError: the trainer is not installed here.
+        SpecError: the trainer is not installed here, or does not fit the data.
         TrainerError: the run began with other versions.
     """
     storage = storage_for(address.root)
     request = read_parsed(storage, address.run_layout.request, RunRequest.from_json)
-    for name, version in library_versions(load_class(request.trainer["name"])).items():
-        recorded = request.versions.get(name)
+    for library, version in library_versions(load_class(request.trainer["name"])).items():
+        recorded = request.versions.get(library)
         if recorded != version:  # cache keys and tables name the recorded version
             raise TrainerError(
-                f"The run started with {name} {recorded}, but {version} is installed: its models "
-                "would not be comparable.",
-                hint=f"Install {name} {recorded} to resume this run, or start a new one.",
+                f"The run started with {library} {recorded}, but {version} is installed: its "
+                "models would not be comparable.",
+                hint=f"Install {library} {recorded} to resume this run, or start a new one.",
             )
+    name, params = request.trainer["name"], request.trainer["params"]
+    problems = conflicts(name, params, data_shape(request.task, request.roles, request.classes))
+    if problems:
+        raise SpecError("the spec", problems)
     dataset = address.layout.dataset(request.dataset)
     with rebuild_if_lost(dataset, storage):
         index = read_parsed(storage, dataset.index, PartitionIndex.from_json)
@@ -111,7 +122,7 @@ def open_context(address: RunAddress) -> TrainContext:
         request=request,
         index=index,
         grid=grid,
-        trainer=make_trainer(request.trainer["name"], request.trainer["params"]),
+        trainer=make_trainer(name, params),
         dataset=dataset,
         cache=address.run_layout.cache if request.force else address.layout.cache,
         storage=storage,
