@@ -69,7 +69,7 @@ def _ours(text: bytes, values: Any, grids: list[Any], scale: str) -> list[Any]: 
         rows = Features(names, values[start : start + 512], (None,) * FEATURES)
         for column, points in enumerate(grids):
             raw = trainer.response_curves(model, rows, column, points)
-            answers = inverse_link("binary", raw) if scale == "probability" else raw
+            answers = inverse_link("logit", raw) if scale == "probability" else raw
             totals[column] = totals[column] + answers[..., -1].sum(axis=0)
     return [np.asarray(total) / len(values) for total in totals]
 

@@ -21,12 +21,11 @@ if TYPE_CHECKING:
         TransientError,
     )
     from steps.records import RunRecord
+    from steps.train.loss import ClassWeight, Link, Loss, LossName, Task
     from steps.train.trainer import (
-        ClassWeight,
         DataShape,
         Features,
         ShapValues,
-        Task,
         Trainer,
         TrainerParams,
         TrainingData,
@@ -42,12 +41,15 @@ if TYPE_CHECKING:
 
 _HOMES = {
     "Chart": "workflows.api.charts",
-    "ClassWeight": "steps.train.trainer",
+    "ClassWeight": "steps.train.loss",
     "DataError": "steps.errors",
     "DataShape": "steps.train.trainer",
     "ExperimentSpec": "workflows.spec.model",
     "Features": "steps.train.trainer",
+    "Link": "steps.train.loss",
     "LoadedSpec": "workflows.spec.load",
+    "Loss": "steps.train.loss",
+    "LossName": "steps.train.loss",
     "Model": "workflows.api.model",
     "Outcome": "steps.collect.outcome",
     "PartitionResult": "workflows.api.partition",
@@ -59,7 +61,7 @@ _HOMES = {
     "ShapValues": "steps.train.trainer",
     "SpecError": "steps.errors",
     "Tables": "workflows.api.tables",
-    "Task": "steps.train.trainer",
+    "Task": "steps.train.loss",
     "Trainer": "steps.train.trainer",
     "TrainerError": "steps.errors",
     "TrainerParams": "steps.train.trainer",
@@ -79,7 +81,10 @@ __all__ = [
     "DataShape",
     "ExperimentSpec",
     "Features",
+    "Link",
     "LoadedSpec",
+    "Loss",
+    "LossName",
     "Model",
     "Outcome",
     "PartitionResult",

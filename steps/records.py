@@ -20,6 +20,7 @@ Reason = Literal[
     "too_few_rows",
     "constant_target",
     "one_class",
+    "target_out_of_range",
     "target_missing",
     "null_key",
     "all_features_missing",
@@ -30,7 +31,7 @@ Reason = Literal[
     "worker_died",
     "no_record",
 ]
-"""Why a partition has no model. The first seven are skips: there is nothing to train, and nothing
+"""Why a partition has no model. The first eight are skips: there is nothing to train, and nothing
 went wrong. The last five are failures."""
 
 

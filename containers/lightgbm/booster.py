@@ -26,6 +26,9 @@ _OBJECTIVES = {
     "l1": "regression_l1",
     "huber": "huber",
     "quantile": "quantile",
+    "poisson": "poisson",
+    "gamma": "gamma",
+    "tweedie": "tweedie",
 }
 
 # Bit-identical models on every machine and in every process; and not a word on stdout.

@@ -40,10 +40,12 @@ num_leaves: max_leaf num_leaf max_leaves max_leaf_nodes
 objective: app loss application objective_type
 other_rate
 path_smooth
+poisson_max_delta_step
 pos_bagging_fraction: pos_bagging pos_sub_row pos_subsample
 rounds: num_iterations n_iter nrounds max_iter num_tree num_round num_trees num_rounds
 rounds: n_estimators num_iteration num_boost_round
 top_rate
+tweedie_variance_power
 """
 
 _REFUSED = {
@@ -163,8 +165,6 @@ label_gain
 lambdarank_norm
 lambdarank_position_bias_regularization
 lambdarank_truncation_level
-poisson_max_delta_step
-tweedie_variance_power
 """,
     "it is a setting of LightGBM's own prediction": """
 num_iteration_predict
@@ -208,6 +208,9 @@ OBJECTIVES = {
     "l1": "regression_l1 mean_absolute_error mae",
     "huber": "",
     "quantile": "",
+    "poisson": "",
+    "gamma": "",
+    "tweedie": "",
 }
 """LightGBM's other names of each objective."""
 

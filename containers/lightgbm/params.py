@@ -9,7 +9,7 @@ from typing import Annotated, Any, ClassVar, Literal
 from pydantic import BeforeValidator, Field
 
 from containers.lightgbm.names import ALIASES, OBJECTIVE_NAMES, REFUSED
-from refeed import DataShape, Problem, TrainerParams
+from refeed import DataShape, Link, Loss, LossName, Problem, Task, TrainerParams
 
 
 def _added(default: Any, **limits: Any) -> Any:  # noqa: ANN401 - as pydantic's Field
@@ -27,8 +27,19 @@ def _class_texts(value: Any) -> Any:  # noqa: ANN401 - any YAML value
     }
 
 
-Objective = Literal["l2", "l1", "huber", "quantile"]
+Objective = Literal["l2", "l1", "huber", "quantile", "poisson", "gamma", "tweedie"]
 Factor = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+
+
+_LOSSES: dict[Objective, tuple[LossName, Link]] = {
+    "l2": ("squared_error", "identity"),
+    "l1": ("absolute_error", "identity"),
+    "huber": ("huber", "identity"),
+    "quantile": ("pinball", "identity"),
+    "poisson": ("poisson", "log"),
+    "gamma": ("gamma", "log"),
+    "tweedie": ("tweedie", "log"),
+}
 
 
 class LightGBMParams(TrainerParams):
@@ -102,9 +113,16 @@ class LightGBMParams(TrainerParams):
         Objective,
         BeforeValidator(lambda value: OBJECTIVE_NAMES.get(value, value)),  # any YAML value
     ] = "l2"
-    """Loss of a regression; a classification always takes the log loss."""
+    """Loss of a regression; a classification always takes the log loss. The metrics follow it.
+    poisson, gamma and tweedie predict on the log scale; gamma needs targets above 0, poisson and
+    tweedie 0 or more."""
     alpha: float = Field(default=0.9, gt=0, lt=1)
-    """Level of objective quantile, or the width of objective huber."""
+    """Level of objective quantile, or the width of objective huber in units of the target."""
+    poisson_max_delta_step: float = _added(0.7, gt=0)
+    """Objective poisson: the larger, the smaller the steps of each tree."""
+    tweedie_variance_power: float = _added(1.5, gt=1, lt=2)
+    """Objective tweedie: power of the mean that the variance is proportional to. Close to 1 for
+    counts, close to 2 for amounts without zeros."""
     boost_from_average: bool = _added(True)
     """Begin with the constant prediction; false begins with a score of 0."""
     class_weight: Annotated[
@@ -126,6 +144,19 @@ class LightGBMParams(TrainerParams):
     """Lists of features that may interact, such as `[[lat, lon], [age]]`: two features are on one
     path of a tree only if a list has both. Features in no list are one more list."""
 
+    def loss(self, task: Task) -> Loss:
+        """Return the loss that LightGBM minimises."""
+        if task != "regression":
+            return Loss(
+                "log_loss",
+                "logit" if task == "binary" else "softmax",
+                class_weight=self.class_weight,
+            )
+        power = self.tweedie_variance_power
+        parameters = {"huber": self.alpha, "quantile": self.alpha, "tweedie": power}
+        name, link = _LOSSES[self.objective]
+        return Loss(name, link, parameters.get(self.objective))
+
     def conflicts(self, shape: DataShape) -> Iterator[Problem]:
         """Yield a problem for each parameter that does not fit the data."""
         yield from self._without_effect(shape)
@@ -142,6 +173,8 @@ class LightGBMParams(TrainerParams):
         needed = {
             "objective": (regression, "a regression: the task decides the loss of classes"),
             "alpha": (self.objective in {"huber", "quantile"}, "objective huber or quantile"),
+            "poisson_max_delta_step": (self.objective == "poisson", "objective poisson"),
+            "tweedie_variance_power": (self.objective == "tweedie", "objective tweedie"),
             "class_weight": (not regression, "classes; dataset.weight weights rows"),
             "top_rate": (goss, "data_sample_strategy: goss"),
             "other_rate": (goss, "data_sample_strategy: goss"),

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, ClassVar
 
 from containers.lightgbm.params import LightGBMParams
-from refeed import DataShape, Features, Problem, ShapValues, Trainer, TrainingData
+from refeed import DataShape, Features, Loss, Problem, ShapValues, Task, Trainer, TrainingData
 
 if TYPE_CHECKING:
     import numpy as np
@@ -27,6 +27,10 @@ class LightGBMTrainer(Trainer[LightGBMParams, "LightGBMModel"]):
     libraries: ClassVar[tuple[str, ...]] = ("lightgbm",)
     preload: ClassVar[tuple[str, ...]] = ("containers.lightgbm.booster",)
     suffix: ClassVar[str] = ".txt"
+
+    def loss(self, task: Task) -> Loss:
+        """Return the loss that LightGBM minimises."""
+        return self.params.loss(task)
 
     def conflicts(self, shape: DataShape) -> Iterator[Problem]:
         """Yield a problem for each parameter that does not fit the data."""

@@ -92,7 +92,11 @@ PARTITIONS = _table(
         "boolean",
         "Whether its few groups were dealt to folds of its own, see science.md.",
     ),
-    ("metric", "text", "The headline metric: rmse, or log_loss for classes."),
+    (
+        "metric",
+        "text",
+        "The headline metric: that of the trainer's loss, such as rmse or log_loss.",
+    ),
     ("value", "number", "Its pooled out-of-fold value."),
     (
         "constant_value",
@@ -108,7 +112,11 @@ METRICS = _table(
     "metrics",
     "a metric of a partition, in one fold or pooled over all",
     *_PARTITION,
-    ("metric", "text", "Name of the metric; scikit-learn's definition."),
+    (
+        "metric",
+        "text",
+        "Name of the metric; scikit-learn's definition. The first is the headline metric.",
+    ),
     ("scope", "text", "fold, or pooled over the held-out rows of all folds."),
     (
         "fold",
@@ -148,7 +156,8 @@ IMPORTANCE = _table(
     (
         "scale",
         "text",
-        "Unit of value: share_of_constant_loss, share_of_gain, target or log_odds (raw margin).",
+        "Unit of value: share_of_constant_loss, share_of_gain, or of SHAP values: target, "
+        "log_target (the logarithm of the target) or log_odds.",
     ),
     ("reason", "text", "Why the value is empty."),
 )
@@ -169,7 +178,12 @@ PARTIAL_DEPENDENCE = _table(
     ("centred_fold_sd", "number", "Of centred. " + _FOLD_SD),
     ("support", "integer", "Rows of the partition in the grid value's cell."),
     ("extrapolated", "boolean", "No support, or outside the partition's range: do not read it."),
-    ("scale", "text", "Unit of value: target, probability, or log_odds where raw was asked for."),
+    (
+        "scale",
+        "text",
+        "Unit of value: target, probability, weighted_probability (with class weights); or, where "
+        "raw was asked for, log_target or log_odds.",
+    ),
 )
 SHAP_SUMMARY = _table(
     "shap_summary",
@@ -182,7 +196,7 @@ SHAP_SUMMARY = _table(
     ("mean_abs", "number", "Mean absolute SHAP value; mean over folds."),
     ("mean_abs_fold_sd", "number", _FOLD_SD),
     ("rows", "integer", "Held-out rows explained, in all folds together."),
-    ("scale", "text", "Unit: target, or log_odds (raw margin, per class if there are many)."),
+    ("scale", "text", "Unit: target, log_target, or log_odds (per class if there are many)."),
 )
 SHAP_BY_VALUE = _table(
     "shap_by_value",
@@ -194,7 +208,7 @@ SHAP_BY_VALUE = _table(
     ("mean", "number", "Mean SHAP value of the explained rows in the cell; mean over folds."),
     ("fold_sd", "number", _FOLD_SD),
     ("rows", "integer", "Explained rows in the cell."),
-    ("scale", "text", "Unit: target, or log_odds (raw margin)."),
+    ("scale", "text", "Unit: target, log_target or log_odds."),
 )
 FEATURES = _table(
     "features",

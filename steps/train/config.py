@@ -36,7 +36,8 @@ class EvaluateConfig(SpecPart):
     fraction: float = Field(default=0.2, gt=0, lt=1)
     """Share of groups (or of rows) that method holdout holds out."""
     quantile: float = Field(default=0.5, gt=0, lt=1)
-    """Level of the pinball metric of a regression; at 0.5 it is half the MAE."""
+    """Level of the pinball metric of a regression; at 0.5 it is half the MAE. If the trainer
+    predicts a quantile, its level is used."""
 
     @model_validator(mode="after")
     def _time_has_a_column(self) -> EvaluateConfig:
@@ -53,7 +54,8 @@ class PartialDependenceConfig(SpecPart):
     grid: int = Field(default=20, ge=2, le=100)
     """Values per feature, at most; all partitions share the grid."""
     scale: Literal["probability", "raw"] = "probability"
-    """For a classifier: the mean probability per class, or the mean raw margin (log-odds)."""
+    """For a classifier: the mean probability per class, or the mean raw margin (log-odds). For a
+    loss with a log link, such as poisson: the mean prediction, or the mean of its logarithm."""
 
 
 class ExplainConfig(SpecPart):

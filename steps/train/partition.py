@@ -10,7 +10,7 @@ from __future__ import annotations
 import io
 import json
 import zipfile
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from typing import Any, Literal
 
 import numpy as np
@@ -39,6 +39,7 @@ from steps.train.evaluation.metrics import inverse_link, with_possible_classes
 from steps.train.explanation.context import AnyTrainer, ExplainContext, seen_rows
 from steps.train.explanation.explain import explain
 from steps.train.frame import Frame, make_frame
+from steps.train.loss import LOSSES, Loss
 from steps.train.model_card import model_card
 from steps.train.trainer import Floats, Task, TrainingData
 
@@ -84,6 +85,11 @@ class TrainContext:
         task: Task = self.request.task  # type: ignore[assignment]  # split resolved it
         return task
 
+    @property
+    def loss(self) -> Loss:
+        """The loss of the trainer."""
+        return self.trainer.loss(self.task)
+
 
 def record_without_training(
     context: TrainContext, entry: PartitionEntry
@@ -120,7 +126,7 @@ def train_partition(context: TrainContext, entry: PartitionEntry) -> tuple[Parti
     fit_key, explanation_key = keys_of(context, entry)
     frame = read_frame(context, entry)
     folds = make_folds(frame, context.evaluation)
-    reason = _skip_after_reading(frame, folds.parts, context.evaluation)
+    reason = _skip_after_reading(frame, folds.parts, context.evaluation, context.loss)
     if reason is not None:
         _write_json(context, context.cache.fit(fit_key), {"skipped": reason})
         return PartitionRecord(entry.key, "skipped", *reason, fit_key), "none"
@@ -175,7 +181,7 @@ def trainable_rows(index: PartitionIndex, entry: PartitionEntry, target: str) ->
 
 
 def _skip_after_reading(
-    frame: Frame, folds: list[Fold], evaluation: EvaluateConfig
+    frame: Frame, folds: list[Fold], evaluation: EvaluateConfig, loss: Loss
 ) -> tuple[Reason, str] | None:
     if np.isnan(frame.features.values).all():
         return "all_features_missing", "Every feature is missing in every row."
@@ -185,6 +191,17 @@ def _skip_after_reading(
         return "constant_target", f"The target is {frame.target[0]:g} in every row."
     if not folds:
         return "too_few_groups", _too_few(frame, evaluation)
+    return _skip_for_loss(frame, folds, loss)
+
+
+def _skip_for_loss(frame: Frame, folds: list[Fold], loss: Loss) -> tuple[Reason, str] | None:
+    smallest = frame.target.min()
+    if not loss.accepts(smallest):
+        message = f"The smallest target is {smallest:g}, but {loss.name} needs {loss.domain}."
+        return "target_out_of_range", message
+    if loss.link == "log" and not all(frame.target[fold.train].any() for fold in folds):
+        message = "The target is 0 in all training rows of a fold, and 0 has no logarithm."
+        return "constant_target", message
     return None
 
 
@@ -207,6 +224,7 @@ def keys_of(context: TrainContext, entry: PartitionEntry) -> tuple[str, str]:
     """Return the cache keys of fit and explanation: digests of all inputs."""
     request = context.request
     roles = request.roles
+    loss = context.loss
     fit_key = digest(
         {
             "rows": entry.content,
@@ -217,6 +235,8 @@ def keys_of(context: TrainContext, entry: PartitionEntry) -> tuple[str, str]:
             "trainer": [request.trainer, context.trainer.version],
             "versions": request.versions,
             "train": TRAIN_VERSION,
+            # A loss that decides the metrics; by default it is not in the key, as it never was.
+            **({} if loss == LOSSES[context.task] else {"loss": asdict(loss)}),
         }
     )
     return fit_key, digest([fit_key, request.explain, context.grid.digest_of(roles.features)])
@@ -264,7 +284,7 @@ def _fit(
     predictions = [
         _predict(context, frame, model, fold) for model, fold in zip(models, folds, strict=True)
     ]
-    metrics = evaluate(frame, folds, predictions, context.task, context.evaluation)
+    metrics = evaluate(frame, folds, predictions, context.loss, context.evaluation)
     final = context.trainer.fit(_training_data(context, frame, slice(None)))
     storage, cache = context.storage, context.cache
     archive = io.BytesIO()
@@ -296,7 +316,9 @@ def _predict(context: TrainContext, frame: Frame, model: Any, fold: Fold) -> Flo
         raise ValueError(f"predict returned an array of shape {raw.shape} instead of {shape}")
     if not np.isfinite(raw).all():
         raise ValueError("predict returned a value that is not finite")
-    prediction = inverse_link(context.task, raw)
+    prediction = inverse_link(context.loss.link, raw)
+    if not np.isfinite(prediction).all():
+        raise ValueError(f"a raw score of {raw.max():g} on the log scale is beyond any number")
     if context.task == "regression":
         return prediction
     weight = weights_of(frame)[fold.train]

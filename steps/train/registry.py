@@ -15,6 +15,7 @@ from pydantic_core import ErrorDetails
 from steps.config import best_errors
 from steps.errors import Problem, ProblemCode, SpecError, TrainerError
 from steps.records import Roles
+from steps.train.config import EvaluateConfig, TrainerConfig
 from steps.train.trainer import DataShape, Trainer
 
 GROUP = "refeed.trainers"
@@ -164,6 +165,27 @@ def conflicts(name: str, params: dict[str, Any], shape: DataShape) -> list[Probl
 def make_trainer(name: str, params: dict[str, Any]) -> Trainer[Any, Any]:
     """Return a trainer with checked parameters. Raises like ``check_params`` and ``load_class``."""
     return load_class(name)(check_params(name, params))
+
+
+def trainer_of(config: TrainerConfig, evaluate: EvaluateConfig) -> Trainer[Any, Any]:
+    """Return the trainer of a spec. Raises like ``check_params`` and ``load_class``.
+
+    Raises:
+        SpecError: the evaluation is about another quantile than the trainer predicts.
+    """
+    trainer = make_trainer(config.name, config.params)
+    level = predicted_quantile(trainer)
+    if level is not None and evaluate.quantile not in {level, EvaluateConfig().quantile}:
+        message = f"{evaluate.quantile:g} is not the quantile that the models predict, {level:g}"
+        hint = "Remove it: the trainer's level is used."
+        raise SpecError("the spec", [Problem("evaluate.quantile", message, hint)])
+    return trainer
+
+
+def predicted_quantile(trainer: Trainer[Any, Any]) -> float | None:
+    """Return the level of the quantile that regressions predict; None for all other losses."""
+    loss = trainer.loss("regression")
+    return loss.parameter if loss.name == "pinball" else None
 
 
 def library_versions(trainer: type[Trainer[Any, Any]]) -> dict[str, str]:

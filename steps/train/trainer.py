@@ -11,20 +11,23 @@ import pickle
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any, ClassVar, Generic, Literal, TypeAlias, TypeVar
+from typing import Any, ClassVar, Generic, TypeVar
 
 from pydantic import BaseModel, ConfigDict
 
 from steps.errors import Problem
+from steps.train.loss import LOSSES, ClassWeight, Floats, Loss, Task, class_factors
 
-if TYPE_CHECKING:
-    import numpy as np
-    from numpy.typing import NDArray
-
-Floats: TypeAlias = "NDArray[np.float64]"
-"""An array of float64. The alias is a string, so that numpy is not imported."""
-
-Task = Literal["regression", "binary", "multiclass"]
+__all__ = [
+    "DataShape",
+    "Features",
+    "Floats",
+    "ShapValues",
+    "Task",
+    "Trainer",
+    "TrainerParams",
+    "TrainingData",
+]
 
 
 class TrainerParams(BaseModel):
@@ -98,36 +101,6 @@ class DataShape:
     features: tuple[str, ...]
     categorical: tuple[str, ...]
     classes: tuple[str, ...]
-
-
-ClassWeight: TypeAlias = Literal["balanced"] | Mapping[str, float] | None
-"""``balanced``, a factor by class, or None. A class without a factor has the factor 1."""
-
-
-def class_factors(
-    class_weight: ClassWeight, target: Floats, weight: Floats | None, classes: tuple[str, ...]
-) -> Floats:
-    """Return the factor by which the rows of each class count; shape (classes,).
-
-    ``balanced`` gives all classes that occur the same total, and leaves the sum over all rows as it
-    was: n / (k n_c) of scikit-learn's ``compute_class_weight``. A row of weight 2 counts as two.
-
-    Args:
-        class_weight: see ``ClassWeight``.
-        target: positions in ``classes``; shape (rows,).
-        weight: weight of each row; None if all rows count the same.
-        classes: names of the classes.
-    """
-    import numpy as np  # noqa: PLC0415 - this module is on the light path
-
-    if class_weight is None:
-        return np.ones(len(classes))
-    if class_weight == "balanced":
-        counts = np.bincount(target.astype(np.intp), weights=weight, minlength=len(classes))
-        equal = counts.sum() / (counts > 0).sum()
-        factors: Floats = np.divide(equal, counts, out=np.ones(len(classes)), where=counts > 0)
-        return factors
-    return np.array([class_weight.get(name, 1.0) for name in classes], np.float64)
 
 
 @dataclass(frozen=True)
@@ -208,6 +181,14 @@ class Trainer(ABC, Generic[ParamsT, ModelT]):
         del shape
         return ()
 
+    def loss(self, task: Task) -> Loss:
+        """Return the loss that the trainer minimises, with its parameters.
+
+        It decides the headline metric, what permutation importance is a share of, and how raw
+        scores become predictions. The default is the squared error, or the log loss of classes.
+        """
+        return LOSSES[task]
+
     @abstractmethod
     def fit(self, data: TrainingData) -> ModelT:
         """Fit a model.
@@ -220,9 +201,10 @@ class Trainer(ABC, Generic[ParamsT, ModelT]):
     def predict(self, model: ModelT, features: Features) -> Floats:
         """Return raw scores, shape (rows, outputs).
 
-        A regression predicts the target itself. A binary task predicts the log-odds of the
-        positive class, one output. With more classes there is one margin per class, whose softmax
-        are the probabilities (so the logarithm of a probability is a margin).
+        A regression predicts the target itself, or its logarithm if the link of ``loss`` is log. A
+        binary task predicts the log-odds of the positive class, one output. With more classes there
+        is one margin per class, whose softmax are the probabilities (so the logarithm of a
+        probability is a margin).
         """
 
     def response_curves(

@@ -94,7 +94,7 @@ def fit_and_explain(
     ]
     settings = ExplainConfig.model_validate(config)
     seen = seen_rows(frame, folds, models, settings.rows)
-    work = ExplainContext(trainer, task, frame, seen, grid, settings, 0)
+    work = ExplainContext(trainer, task, frame, seen, grid, settings, 0)  # type: ignore[arg-type]
     return Case(work, explain(work))
 
 

@@ -18,6 +18,7 @@ from steps.train.evaluation.estimates import Estimate
 from steps.train.evaluation.evaluate import evaluate
 from steps.train.evaluation.folds import Fold
 from steps.train.evaluation.metrics import Metric, inverse_link, metrics_of
+from steps.train.loss import LOSSES
 from steps.train.trainer import Floats
 from tests.science.truth import CLASSES, cell, frame_of, halves, labels, select
 
@@ -26,7 +27,7 @@ QUANTILE = 0.3
 
 
 def named(task: str, name: str) -> Metric:
-    return next(metric for metric in metrics_of(task, QUANTILE) if metric.name == name)
+    return next(metric for metric in metrics_of(LOSSES[task], QUANTILE) if metric.name == name)
 
 
 def sklearn_metric(task: str, name: str) -> Callable[[Floats, Floats, Floats], float]:
@@ -57,7 +58,7 @@ def sklearn_metric(task: str, name: str) -> Callable[[Floats, Floats, Floats], f
     return score
 
 
-ALL = [(task, metric.name) for task in TASKS for metric in metrics_of(task, QUANTILE)]
+ALL = [(task, metric.name) for task in TASKS for metric in metrics_of(LOSSES[task], QUANTILE)]
 
 
 @st.composite
@@ -81,7 +82,9 @@ def judged(draw: st.DrawFn, task: str) -> tuple[Floats, Floats, Floats]:
             max_size=rows,
         )
     )
-    prediction = inverse_link(task, raw.reshape(rows, outputs) * (1 if task == "regression" else 9))
+    prediction = inverse_link(
+        LOSSES[task].link, raw.reshape(rows, outputs) * (1 if task == "regression" else 9)
+    )
     return np.array(target, np.float64), prediction, np.array(weight)
 
 
@@ -112,7 +115,7 @@ def test_each_metric_is_scikit_learns_on_many_rows(task: str, name: str, *, weig
     signal = rng.normal(size=rows).round(1)  # ties
     noisy = signal + rng.normal(size=rows)
     outputs = np.column_stack([-signal, 0 * signal, signal]) if task == "multiclass" else signal
-    prediction = inverse_link(task, outputs.reshape(rows, -1))
+    prediction = inverse_link(LOSSES[task].link, outputs.reshape(rows, -1))
     cuts = {"regression": None, "binary": [0.8], "multiclass": [-0.5, 1.0]}[task]
     target = noisy if cuts is None else np.digitize(noisy, cuts).astype(np.float64)
     weight = rng.uniform(0.1, 4, rows) if weighted else np.ones(rows)
@@ -203,7 +206,7 @@ def test_to_know_nothing_but_to_leave_a_little_is_no_skill() -> None:
     smoothed = [(target[fold.train].sum() + 0.5) / (len(fold.train) + 1) for fold in folds]
     predictions = [np.full((50, 1), share) for share in smoothed]
     frame = frame_of(target, task="binary")
-    rows = evaluate(frame, folds, predictions, "binary", EvaluateConfig())
+    rows = evaluate(frame, folds, predictions, LOSSES["binary"], EvaluateConfig())
     assert -0.15 < cell(rows, "skill", metric="log_loss", scope="pooled") < 0.02
 
 
@@ -224,13 +227,15 @@ def _case(task: str, rows: int = 240, seed: int = 0) -> tuple[Any, list[Fold], l
         Fold(np.flatnonzero(np.arange(rows) % 3 != fold), np.arange(fold, rows, 3), fold)
         for fold in range(3)
     ]
-    return frame, folds, [inverse_link(task, raw)[fold.held_out] for fold in folds]
+    return frame, folds, [inverse_link(LOSSES[task].link, raw)[fold.held_out] for fold in folds]
 
 
 @pytest.mark.parametrize(("task", "name"), ALL)
 def test_skill_is_the_share_of_the_constants_loss_that_is_removed(task: str, name: str) -> None:
     frame, folds, predictions = _case(task)
-    rows = evaluate(frame, folds, predictions, task, EvaluateConfig(folds=3, quantile=QUANTILE))
+    rows = evaluate(
+        frame, folds, predictions, LOSSES[task], EvaluateConfig(folds=3, quantile=QUANTILE)
+    )
     score = sklearn_metric(task, name)
     gain = name in {"r2", "auc", "average_precision", "accuracy", "macro_f1"}
     assert select(rows, "scope", metric=name) == ["fold"] * 3 + ["pooled"]
@@ -262,7 +267,9 @@ def test_skill_is_the_share_of_the_constants_loss_that_is_removed(task: str, nam
 @pytest.mark.parametrize(("task", "name"), ALL)
 def test_the_pooled_row_is_of_all_held_out_rows(task: str, name: str) -> None:
     frame, folds, predictions = _case(task)
-    rows = evaluate(frame, folds, predictions, task, EvaluateConfig(folds=3, quantile=QUANTILE))
+    rows = evaluate(
+        frame, folds, predictions, LOSSES[task], EvaluateConfig(folds=3, quantile=QUANTILE)
+    )
     held = np.concatenate([fold.held_out for fold in folds])
     target, weight = frame.target[held], frame.weight[held]
     score = sklearn_metric(task, name)
@@ -284,7 +291,7 @@ def test_constants_that_differ_between_folds_do_not_rank_rows() -> None:
     naive = sk.roc_auc_score(target[held], np.concatenate(priors))
     assert naive < 0.4  # the case is not trivial
     predictions = [np.linspace(0.1, 0.9, len(fold.held_out))[:, None] for fold in folds]
-    rows = evaluate(frame, folds, predictions, "binary", EvaluateConfig())
+    rows = evaluate(frame, folds, predictions, LOSSES["binary"], EvaluateConfig())
     auc = sk.roc_auc_score(target[held], np.concatenate(predictions)[:, 0])
     assert cell(rows, "constant_value", metric="auc", scope="pooled") == pytest.approx(0.5)
     assert cell(rows, "skill", metric="auc", scope="pooled") == pytest.approx(2 * auc - 1)
@@ -301,7 +308,7 @@ def test_the_pooled_constant_of_macro_f1_is_of_one_class() -> None:
     folds = [Fold(np.flatnonzero(number != i), np.flatnonzero(number == i), i) for i in range(3)]
     frame = frame_of(target, task="multiclass")
     predictions = [np.eye(3)[frame.target[fold.held_out].astype(int)] for fold in folds]
-    rows = evaluate(frame, folds, predictions, "multiclass", EvaluateConfig())
+    rows = evaluate(frame, folds, predictions, LOSSES["multiclass"], EvaluateConfig())
     expected = 2 * (1 / 3) / (1 + 1 / 3) / 3
     actual = cell(rows, "constant_value", metric="macro_f1", scope="pooled")
     assert actual == pytest.approx(expected)
@@ -334,7 +341,7 @@ def test_nothing_infinite_leaks_and_each_gap_has_a_reason(data: st.DataObject) -
     )
     folds = halves(len(target))
     predictions = [prediction[fold.held_out] for fold in folds]
-    rows = evaluate(frame, folds, predictions, task, EvaluateConfig(quantile=QUANTILE))
+    rows = evaluate(frame, folds, predictions, LOSSES[task], EvaluateConfig(quantile=QUANTILE))
     _finite_with_reasons(rows)
 
 
@@ -349,7 +356,7 @@ def test_nothing_infinite_leaks_and_each_gap_has_a_reason(data: st.DataObject) -
 def test_a_fold_of_one_value_leaves_metrics_undefined(task: str, name: str, reason: str) -> None:
     frame = frame_of(np.array([0.0, 0.0, 0.0, 1.0, 0.0, 1.0]), task=task)
     folds = [Fold(np.arange(3, 6), np.arange(3)), Fold(np.arange(3), np.arange(3, 6), 1)]
-    rows = evaluate(frame, folds, [np.full((3, 1), 0.4)] * 2, task, EvaluateConfig())
+    rows = evaluate(frame, folds, [np.full((3, 1), 0.4)] * 2, LOSSES[task], EvaluateConfig())
     where = {"metric": name, "scope": "fold", "fold": 0}
     for column in ("value", "skill", "standard_error", "skill_low", "skill_high"):
         assert cell(rows, column, **where) is None
@@ -359,7 +366,9 @@ def test_a_fold_of_one_value_leaves_metrics_undefined(task: str, name: str, reas
 
 def test_no_skill_beside_a_perfect_constant() -> None:
     frame = frame_of(np.full(6, 0.1))
-    rows = evaluate(frame, halves(6), [np.full((3, 1), 0.2)] * 2, "regression", EvaluateConfig())
+    rows = evaluate(
+        frame, halves(6), [np.full((3, 1), 0.2)] * 2, LOSSES["regression"], EvaluateConfig()
+    )
     assert cell(rows, "value", metric="rmse", scope="pooled") == pytest.approx(0.1)
     assert cell(rows, "constant_value", metric="rmse", scope="pooled") == 0
     assert cell(rows, "skill", metric="rmse", scope="pooled") is None
@@ -368,7 +377,9 @@ def test_no_skill_beside_a_perfect_constant() -> None:
 
 def test_one_group_has_no_standard_error() -> None:
     frame = frame_of(np.arange(6.0), groups=np.zeros(6))
-    rows = evaluate(frame, halves(6), [np.full((3, 1), 0.2)] * 2, "regression", EvaluateConfig())
+    rows = evaluate(
+        frame, halves(6), [np.full((3, 1), 0.2)] * 2, LOSSES["regression"], EvaluateConfig()
+    )
     assert cell(rows, "skill", metric="rmse", scope="pooled") is not None
     assert cell(rows, "skill_low", metric="rmse", scope="pooled") is None
     assert cell(rows, "reason", metric="rmse", scope="pooled") == "one_group"

@@ -12,6 +12,7 @@ from steps.train.evaluation.evaluate import Judged, _skill, evaluate
 from steps.train.evaluation.folds import Fold, make_folds
 from steps.train.evaluation.metrics import Metric, inverse_link, metrics_of
 from steps.train.frame import Integers
+from steps.train.loss import LOSSES
 from steps.train.trainer import Floats
 from tests.science.truth import CLASSES, cell, frame_of, labels
 
@@ -19,7 +20,7 @@ TASKS = ("regression", "binary", "multiclass")
 WITH_ERROR = [
     (task, metric)
     for task in TASKS
-    for metric in metrics_of(task, 0.3)
+    for metric in metrics_of(LOSSES[task], 0.3)
     if metric.name != "average_precision"
 ]
 
@@ -103,7 +104,7 @@ def test_of_the_auc_it_is_delongs(digits: int) -> None:
     rng = np.random.default_rng(0)
     target = (rng.random(2000) < 0.2).astype(np.float64)
     score = (rng.normal(size=2000) + target).round(digits)
-    auc = metrics_of("binary", 0.5)[2].score(target, score[:, None], np.ones(2000))
+    auc = metrics_of(LOSSES["binary"], 0.5)[2].score(target, score[:, None], np.ones(2000))
     actual = standard_error(auc, labels(np.arange(2000)))
     assert actual == pytest.approx(delong(score[target > 0], score[target == 0]), rel=2e-3)
 
@@ -127,7 +128,7 @@ def sample(task: str, groups: int, rng: np.random.Generator, per: int = 5) -> Ju
     }
     return Judged(
         target,
-        inverse_link(task, raw),
+        inverse_link(LOSSES[task].link, raw),
         {"": np.broadcast_to(constants[task], (rows, len(constants[task])))},
         rng.uniform(0.1, 3, rows),
         np.repeat(labels(np.arange(groups)), per),
@@ -184,7 +185,7 @@ def _truth(metric: Metric, task: str) -> float:
 @pytest.mark.parametrize(("groups", "least"), [(20, 0.83), (60, 0.865)])
 def test_nine_intervals_of_ten_hold_the_true_skill(task: str, groups: int, least: float) -> None:
     """Of the headline metric; and far fewer do where rows are taken for independent."""
-    metric, rng = metrics_of(task, 0.5)[0], np.random.default_rng(7)
+    metric, rng = metrics_of(LOSSES[task], 0.5)[0], np.random.default_rng(7)
     truth, repeats = _truth(metric, task), 700
     hits = np.zeros(2)
     per = 12
@@ -225,7 +226,7 @@ def test_coverage_of_the_whole_evaluation() -> None:
         predictions = [
             (values[fold.held_out] @ fit)[:, None] for fold, fit in zip(folds, fits, strict=True)
         ]
-        rows = evaluate(frame, folds, predictions, "regression", config)
+        rows = evaluate(frame, folds, predictions, LOSSES["regression"], config)
         noise = 0.8**2 + 0.6**2
         sizes = np.array([len(fold.held_out) for fold in folds])
         left = np.average([((fit - slopes) ** 2).sum() + noise for fit in fits], weights=sizes)
@@ -251,8 +252,8 @@ def test_evaluate_reports_these_numbers(task: str) -> None:
     folds = [Fold(rows[rows % 10 >= 5], rows[rows % 10 < 5])]
     folds.append(Fold(folds[0].held_out, folds[0].train, 1))
     predictions = [part.prediction[fold.held_out] for fold in folds]
-    actual = evaluate(frame, folds, predictions, task, EvaluateConfig())
-    metric, held = metrics_of(task, 0.5)[0], folds[0].held_out
+    actual = evaluate(frame, folds, predictions, LOSSES[task], EvaluateConfig())
+    metric, held = metrics_of(LOSSES[task], 0.5)[0], folds[0].held_out
     train = folds[0].train
     constant = metric.constant(part.target[train], part.weight[train], len(CLASSES[task]))
     value = metric.score(part.target[held], part.prediction[held], part.weight[held])

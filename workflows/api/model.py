@@ -67,7 +67,7 @@ class Model:
         """
         features = self._encode(rows)
         raw = self._train.trainer.predict(self.native, features)
-        predictions = inverse_link(self._train.task, raw)
+        predictions = inverse_link(self._train.loss.link, raw)
         return predictions if self._train.task == "multiclass" else predictions[:, 0]
 
     def _encode(self, rows: Any) -> Features:  # noqa: ANN401 - see predict

@@ -9,7 +9,7 @@ import yaml
 
 from refeed import __version__
 from steps.errors import Problem, SpecError
-from steps.train.registry import check_params, installed
+from steps.train.registry import installed, trainer_of
 from workflows.argo import template
 from workflows.argo.template import Manifest
 from workflows.installation.model import Installation
@@ -38,7 +38,7 @@ def compile_spec(spec: ExperimentSpec, installation: Installation, kind: Kind) -
         problem = Problem("schedule", "the spec has no schedule", hint)
         raise SpecError("the spec", [problem])
     if spec.trainer.name in installed():  # else the check step checks them in the trainer's image
-        check_params(spec.trainer.name, spec.trainer.params)
+        trainer_of(spec.trainer, spec.evaluate)
     return _COMPILERS[kind](spec, installation)
 
 

@@ -23,6 +23,7 @@ REASONS = {
     "too_few_rows": "too few rows",
     "constant_target": "constant target",
     "one_class": "one class only",
+    "target_out_of_range": "targets that the loss cannot take",
     "target_missing": "no row has a target",
     "null_key": "no partition key",
     "all_features_missing": "all features missing",

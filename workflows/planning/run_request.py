@@ -11,13 +11,14 @@ from steps.errors import Problem, SpecError
 from steps.records import RunRequest, canonical_json, digest
 from steps.split.engines.choose import Engine, choose_engine
 from steps.split.step import SplitRequest, SplitResult
+from steps.train.config import EvaluateConfig
 from steps.train.registry import (
-    check_params,
     conflicts,
     data_shape,
     installed,
     library_versions,
-    load_class,
+    predicted_quantile,
+    trainer_of,
 )
 from workflows.spec.model import ExperimentSpec
 
@@ -65,16 +66,6 @@ def split_engine(spec: ExperimentSpec, follower: str) -> Engine:
     return choose_engine(spec.split, follower)
 
 
-def trainer_config(spec: ExperimentSpec) -> dict[str, Any]:
-    """Return name and parameters of the trainer, with all defaults.
-
-    Raises:
-        SpecError: the trainer does not exist, or a parameter is not valid.
-    """
-    params = check_params(spec.trainer.name, spec.trainer.params)
-    return {"name": spec.trainer.name, "params": params.model_dump(mode="json")}
-
-
 @dataclass(frozen=True)
 class TrainerInfo:
     """Information about a trainer that is available only where it is installed.
@@ -83,11 +74,13 @@ class TrainerInfo:
         config: name and parameters, with all defaults.
         versions: versions of Refeed and of the libraries that affect results.
         tasks: tasks that it supports.
+        quantile: level of the quantile that its regressions predict; None for all other losses.
     """
 
     config: dict[str, Any]
     versions: dict[str, str]
     tasks: tuple[str, ...]
+    quantile: float | None = None
 
     def to_json(self) -> str:
         """Return the text of ``operations/trainer.json``."""
@@ -97,19 +90,20 @@ class TrainerInfo:
     def from_json(cls, text: str | bytes) -> TrainerInfo:
         """Read what ``to_json`` wrote."""
         raw = json.loads(text)
-        return cls(raw["config"], raw["versions"], tuple(raw["tasks"]))
+        return cls(raw["config"], raw["versions"], tuple(raw["tasks"]), raw.get("quantile"))
 
 
 def trainer_info(spec: ExperimentSpec) -> TrainerInfo:
     """Check the trainer's part of a spec against the installed trainer.
 
     Raises:
-        SpecError: the trainer does not exist, or a parameter is not valid.
+        SpecError: the trainer does not exist, or a setting is not valid.
     """
-    config = trainer_config(spec)
-    trainer = load_class(spec.trainer.name)
-    versions = {"refeed": __version__, **library_versions(trainer)}
-    return TrainerInfo(config, versions, tuple(sorted(trainer.tasks)))
+    trainer = trainer_of(spec.trainer, spec.evaluate)
+    versions = {"refeed": __version__, **library_versions(type(trainer))}
+    tasks, level = tuple(sorted(trainer.tasks)), predicted_quantile(trainer)
+    config = {"name": spec.trainer.name, "params": trainer.params.model_dump(mode="json")}
+    return TrainerInfo(config, versions, tasks, level)
 
 
 def run_request(
@@ -147,10 +141,16 @@ def run_request(
         min_rows=spec.dataset.min_rows,
         max_levels=spec.dataset.max_levels,
         trainer=trainer.config,
-        evaluate=spec.evaluate.model_dump(mode="json"),
+        evaluate=_evaluation(spec.evaluate, trainer.quantile),
         explain=spec.explain.model_dump(mode="json"),
         versions=trainer.versions,
         max_failed_fraction=spec.execution.max_failed_fraction,
         force=spec.execution.force,
         label=spec.execution.label,
     )
+
+
+def _evaluation(evaluate: EvaluateConfig, level: float | None) -> dict[str, Any]:
+    """Return the settings of the evaluation, at the quantile that the trainer predicts, if any."""
+    config = evaluate.model_dump(mode="json")
+    return config if level is None else {**config, "quantile": level}

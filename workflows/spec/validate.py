@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 from steps.errors import SpecError
 from steps.runtime.progress import Progress
 from steps.split.preview import preview_source, preview_warnings
 from steps.split.roles import resolve_roles, resolve_task
 from steps.split.sources.base import LiveSource, open_source
 from steps.split.step import column_types, report_billed_bytes, source_types
-from steps.train.registry import conflicts, data_shape
+from steps.train.registry import conflicts, data_shape, trainer_of
 from workflows.spec.model import ExperimentSpec
 
 
@@ -49,7 +51,22 @@ def advise(spec: ExperimentSpec, progress: Progress) -> dict[str, list[str]]:
             f"{len(partition_rows):,} partitions by {roles.partition_by!r}{skipped}",
             f"{len(roles.features)} features, {len(roles.categorical)} of them categorical",
         ]
-        return {"warnings": list(preview_warnings(preview, roles, task)), "notes": notes}
+        warnings = [
+            *preview_warnings(preview, roles, task),
+            *_target_warnings(spec, roles.target, task, target.low),
+        ]
+        return {"warnings": warnings, "notes": notes}
     finally:
         if isinstance(source, LiveSource):
             source.close()
+
+
+def _target_warnings(
+    spec: ExperimentSpec, target: str, task: str, smallest: float | None
+) -> Iterator[str]:
+    loss = trainer_of(spec.trainer, spec.evaluate).loss(task)  # type: ignore[arg-type]
+    if smallest is not None and not loss.accepts(smallest):
+        yield (
+            f"The smallest {target!r} is {smallest:g}, but the loss {loss.name} needs "
+            f"{loss.domain}. Partitions with other targets will be skipped."
+        )

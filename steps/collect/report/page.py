@@ -42,7 +42,9 @@ SCALES = {
     "share_of_constant_loss": "share of the constant prediction's loss",
     "share_of_gain": "share of the model's gain",
     "target": "units of the target",
+    "log_target": "logarithm of the target (raw score)",
     "probability": "probability",
+    "weighted_probability": "probability of the classes as reweighted by class_weight",
     "log_odds": "log-odds (raw margin)",
 }
 """Names of the tables' units."""

@@ -14,7 +14,7 @@ from steps.train.evaluation.estimates import Estimate, interval, ratio, standard
 from steps.train.evaluation.folds import Fold
 from steps.train.evaluation.metrics import Metric, metrics_of
 from steps.train.frame import Frame, Integers
-from steps.train.trainer import Floats
+from steps.train.loss import Floats, Loss, class_factors
 
 Rows = dict[str, list[Any]]
 """Part of a result table: values by column, without the columns that name the partition."""
@@ -40,7 +40,7 @@ class Judged:
 
 
 def evaluate(
-    frame: Frame, folds: list[Fold], predictions: list[Floats], task: str, config: EvaluateConfig
+    frame: Frame, folds: list[Fold], predictions: list[Floats], loss: Loss, config: EvaluateConfig
 ) -> Rows:
     """Return the metrics of the held-out rows, per fold and pooled.
 
@@ -48,10 +48,10 @@ def evaluate(
         frame: the partition.
         folds: the folds that were trained.
         predictions: predictions of each fold's held-out rows; shape (rows, outputs).
-        task: kind of target.
+        loss: loss of the trainer.
         config: the section ``evaluate`` of the spec.
     """
-    metrics = metrics_of(task, config.quantile)
+    metrics = metrics_of(loss, config.quantile, factors_of(frame, loss))
     judged = [
         _judge(frame, fold, prediction, metrics)
         for fold, prediction in zip(folds, predictions, strict=True)
@@ -74,6 +74,13 @@ def evaluate(
 def weights_of(frame: Frame) -> Floats:
     """Return the row weights, all 1 without a weight column; shape (rows,)."""
     return np.ones(len(frame.target)) if frame.weight is None else frame.weight
+
+
+def factors_of(frame: Frame, loss: Loss) -> Floats | None:
+    """Return the factors by which the rows of each class count in the loss; None if it has none."""
+    if loss.class_weight is None:
+        return None
+    return class_factors(loss.class_weight, frame.target, frame.weight, frame.classes)
 
 
 def _judge(frame: Frame, fold: Fold, prediction: Floats, metrics: tuple[Metric, ...]) -> Judged:

@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
 
 from steps.train.evaluation.estimates import Estimate, mean, ratio
-from steps.train.trainer import Floats
-
-Score = Callable[[Floats, Floats, Floats], Estimate]
-"""(target, prediction, weight) -> estimate. Prediction has shape (rows, outputs)."""
-
-Constant = Callable[[Floats, Floats, int], Floats]
-"""(training target, weight, classes) -> constant prediction, shape (outputs,)."""
+from steps.train.evaluation.row_losses import (
+    Constant,
+    Score,
+    deviance,
+    huber,
+    mean_constant,
+    quantile_constant,
+)
+from steps.train.loss import Floats, Link, Loss
 
 _EPSILON = float(np.finfo(np.float64).eps)
 """Distance that probabilities keep from 0 and 1, as in ``sklearn.metrics.log_loss``."""
@@ -47,21 +48,52 @@ class Metric:
         return estimate.mapped(1 - estimate.value, -1.0)
 
 
-def metrics_of(task: str, quantile: float) -> tuple[Metric, ...]:
-    """Return all metrics of a task; the first one is the headline.
+def metrics_of(loss: Loss, quantile: float, factors: Floats | None = None) -> tuple[Metric, ...]:
+    """Return all metrics of a task; the first one is the headline, and follows from the loss.
 
     Args:
-        task: regression, binary or multiclass.
-        quantile: level of the pinball loss.
+        loss: loss of the trainer.
+        quantile: level of the pinball loss, unless it is the trainer's loss.
+        factors: factor of each class, if the loss has any; shape (classes,).
     """
-    if task == "regression":
-        return (
-            Metric("rmse", _rmse, _mean_constant),
-            Metric("mae", _mae, _quantile_constant(0.5)),
-            Metric("r2", _r2, _mean_constant, gain=True),
-            Metric("pinball", _pinball(quantile), _quantile_constant(quantile)),
-        )
-    return {"binary": _BINARY, "multiclass": _MULTICLASS}[task]
+    if loss.name == "log_loss":
+        usual = _BINARY if loss.link == "logit" else _MULTICLASS
+        return usual if factors is None else (_by_class(usual[0], factors), *usual)
+    usual = (
+        Metric("rmse", _rmse, mean_constant),
+        Metric("mae", _mae, quantile_constant(0.5)),
+        Metric("r2", _r2, mean_constant, gain=True),
+        Metric("pinball", _pinball(quantile), quantile_constant(quantile)),
+    )
+    if loss.name == "squared_error":
+        return usual
+    own = row_loss(loss)
+    return (own, *(metric for metric in usual if metric.name != own.name))
+
+
+def row_loss(loss: Loss, factors: Floats | None = None) -> Metric:
+    """Return the trainer's loss as a mean over rows; permutation importance is a share of it.
+
+    Args:
+        loss: loss of the trainer.
+        factors: see ``metrics_of``.
+    """
+    match loss.name:
+        case "log_loss":
+            return metrics_of(loss, 0.5, factors)[0]
+        case "squared_error":
+            return Metric("mse", _mse, mean_constant)
+        case "absolute_error":
+            return Metric("mae", _mae, quantile_constant(0.5))
+        case "pinball":
+            assert loss.parameter is not None
+            return Metric("pinball", _pinball(loss.parameter), quantile_constant(loss.parameter))
+        case "huber":
+            assert loss.parameter is not None
+            return Metric("huber", *huber(loss.parameter))
+        case _:
+            assert loss.power is not None
+            return Metric(f"{loss.name}_deviance", deviance(loss.power), mean_constant)
 
 
 # --- regression -----------------------------------------------------------------------------
@@ -72,8 +104,12 @@ def _squared(target: Floats, prediction: Floats) -> Floats:
     return errors
 
 
+def _mse(target: Floats, prediction: Floats, weight: Floats) -> Estimate:
+    return mean(_squared(target, prediction), weight)
+
+
 def _rmse(target: Floats, prediction: Floats, weight: Floats) -> Estimate:
-    squared = mean(_squared(target, prediction), weight)
+    squared = _mse(target, prediction, weight)
     assert squared.value is not None
     root = float(np.sqrt(squared.value))
     return squared.mapped(root, 0.5 / root if root else 0.0)
@@ -85,7 +121,7 @@ def _mae(target: Floats, prediction: Floats, weight: Floats) -> Estimate:
 
 def _r2(target: Floats, prediction: Floats, weight: Floats) -> Estimate:
     """Return 1 - squared error / squared distance from the mean of the same rows."""
-    centre = float(_mean_constant(target, weight, 0)[0])
+    centre = float(mean_constant(target, weight, 0)[0])
     spread = mean((target - centre) ** 2, weight)
     error = mean(_squared(target, prediction), weight)
     share = ratio(error, spread)
@@ -100,28 +136,6 @@ def _pinball(quantile: float) -> Score:
         return mean(np.where(over >= 0, quantile * over, (quantile - 1) * over), weight)
 
     return score
-
-
-def _mean_constant(target: Floats, weight: Floats, _classes: int) -> Floats:
-    if np.ptp(target) == 0:  # the mean of equal numbers may be off by a rounding error
-        return target[:1]
-    return np.array([(weight * target).sum() / weight.sum()])
-
-
-def _quantile_constant(quantile: float) -> Constant:
-    """Return the weighted lower quantile: the smallest value with at least that share at or below.
-
-    It minimises the pinball loss; at 0.5 it is the (lower) median, which minimises the MAE.
-    """
-
-    def constant(target: Floats, weight: Floats, _classes: int) -> Floats:
-        order = np.argsort(target, kind="stable")
-        reached = np.cumsum(weight[order])
-        position = np.searchsorted(reached, quantile * reached[-1] * (1 - _EPSILON))
-        best: Floats = target[order][[min(int(position), len(target) - 1)]]
-        return best
-
-    return constant
 
 
 # --- classes --------------------------------------------------------------------------------
@@ -273,15 +287,30 @@ _MULTICLASS = (
 )
 
 
-def inverse_link(task: str, raw: Floats) -> Floats:
+def _by_class(metric: Metric, factors: Floats) -> Metric:
+    """Return a metric in which each row counts as often as its class says."""
+
+    def score(target: Floats, prediction: Floats, weight: Floats) -> Estimate:
+        return metric.score(target, prediction, weight * factors[target.astype(np.intp)])
+
+    def constant(target: Floats, weight: Floats, classes: int) -> Floats:
+        return metric.constant(target, weight * factors[target.astype(np.intp)], classes)
+
+    return Metric(f"weighted_{metric.name}", score, constant)
+
+
+def inverse_link(link: Link, raw: Floats) -> Floats:
     """Return the predictions of raw scores; the last axis is the outputs.
 
-    Identity for a regression, the logistic function for a binary task (the probability of the
-    positive class), the softmax over the outputs for more classes.
+    The exponential for log, the logistic function for logit (the probability of the positive
+    class), the softmax over the outputs for more classes.
     """
-    if task == "regression":
+    if link == "identity":
         return raw
-    if task == "binary":
+    if link == "log":
+        with np.errstate(over="ignore"):  # the caller checks that predictions are finite
+            return np.asarray(np.exp(raw))
+    if link == "logit":
         # No branch overflows: exp of a number that is not positive.
         small = np.exp(-np.abs(raw))
         return np.where(raw >= 0, 1 / (1 + small), small / (1 + small))

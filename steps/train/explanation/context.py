@@ -18,6 +18,7 @@ from steps.train.config import ExplainConfig
 from steps.train.evaluation.evaluate import Rows, weights_of
 from steps.train.evaluation.folds import Fold
 from steps.train.frame import Frame, Integers
+from steps.train.loss import Loss, Task
 from steps.train.trainer import Features, Floats, Trainer
 
 AnyTrainer = Trainer[Any, Any]
@@ -55,7 +56,7 @@ class ExplainContext:
     """
 
     trainer: AnyTrainer
-    task: str
+    task: Task
     frame: Frame
     folds: list[ExplainedFold]
     grid: Grid
@@ -70,9 +71,21 @@ class ExplainContext:
         return self.frame.classes[1:] if self.task == "binary" else ("",)
 
     @property
+    def loss(self) -> Loss:
+        """The loss of the trainer."""
+        return self.trainer.loss(self.task)
+
+    @property
     def margin(self) -> str:
         """Unit of the raw scores."""
-        return "target" if self.task == "regression" else "log_odds"
+        return {"identity": "target", "log": "log_target"}.get(self.loss.link, "log_odds")
+
+    @property
+    def unit(self) -> str:
+        """Unit of the predictions."""
+        if self.task == "regression":
+            return "target"
+        return "probability" if self.loss.class_weight is None else "weighted_probability"
 
 
 def seen_rows(frame: Frame, folds: list[Fold], models: list[Any], rows: int) -> list[ExplainedFold]:

@@ -49,7 +49,7 @@ def _fold_curves(
         for i, (column, grid) in enumerate(drawn):
             points = work.frame.points(column, grid)
             raw = work.trainer.response_curves(seen.model, rows, column, points)
-            answers = inverse_link(work.task, raw) if scale == "probability" else raw
+            answers = inverse_link(work.loss.link, raw) if scale == "probability" else raw
             totals[i] = totals[i] + np.tensordot(weight[block], answers, axes=1)
     return [np.asarray(total / weight.sum()) for total in totals]
 
@@ -61,7 +61,7 @@ def _add_curves(
     support, extrapolated = support_of(work.frame, column, grid)
     weight = np.where(extrapolated, 0, support).astype(np.float64)
     weight = weight if weight.sum() else np.ones(len(weight))
-    unit = "probability" if work.task != "regression" and scale == "probability" else work.margin
+    unit = work.unit if scale == "probability" else work.margin
     for output, label in enumerate(work.classes):
         folds = curves[:, :, output]
         values, deviations = mean_and_sd(folds)

@@ -6,8 +6,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from steps.table.hashing import seeded
-from steps.train.evaluation.evaluate import Rows, weights_of
-from steps.train.evaluation.metrics import inverse_link, metrics_of
+from steps.train.evaluation.evaluate import Rows, factors_of, weights_of
+from steps.train.evaluation.metrics import Metric, inverse_link, row_loss
 from steps.train.explanation.context import (
     ExplainContext,
     ExplainedFold,
@@ -69,26 +69,28 @@ def _permutation_shares(work: ExplainContext) -> Floats:
     """Return the growth of the loss when a feature is shuffled, in shares of the constant's loss.
 
     Breiman, "Random forests", Machine Learning 45, 2001; dividing by the loss of the constant
-    prediction makes partitions of different size and spread comparable. The loss is the squared
-    error, or the log loss of classes. The constant's loss is the mean over the folds: a mean of
-    ratios would be drawn upwards by a fold in which the few explained rows happen to be alike.
+    prediction makes partitions of different size and spread comparable. The loss is the trainer's:
+    by default the squared error, or the log loss of classes. The constant's loss is the mean over
+    the folds: a mean of ratios would be drawn upwards by a fold in which the few explained rows
+    happen to be alike.
 
     Returns:
         Shape (folds, features); NaN where the constant has no loss.
     """
-    growth = np.array([_growth(work, seen) for seen in work.folds])
-    metric = metrics_of(work.task, 0.5)[0]
+    metric = row_loss(work.loss, factors_of(work.frame, work.loss))
+    growth = np.array([_growth(work, seen, metric) for seen in work.folds])
     losses = []
     for seen in work.folds:
         weight = weights_of(work.frame)[seen.fold.train]
         target = work.frame.target[seen.fold.train]
         constant = metric.constant(target, weight, len(work.frame.classes))
-        losses.append(_loss(work, seen, np.broadcast_to(constant, (len(seen.rows), len(constant)))))
+        shape = (len(seen.rows), len(constant))
+        losses.append(_loss(work, seen, metric, np.broadcast_to(constant, shape)))
     constant_loss = float(np.mean(losses))
     return growth / constant_loss if constant_loss else np.full(growth.shape, np.nan)
 
 
-def _growth(work: ExplainContext, seen: ExplainedFold) -> Floats:
+def _growth(work: ExplainContext, seen: ExplainedFold, metric: Metric) -> Floats:
     """Return how much a fold's loss grows per feature, averaged over shuffles.
 
     Returns:
@@ -102,16 +104,15 @@ def _growth(work: ExplainContext, seen: ExplainedFold) -> Floats:
     losses = [
         loss
         for start in range(0, len(jobs), at_once)
-        for loss in _shuffled_losses(work, seen, jobs[start : start + at_once])
+        for loss in _shuffled_losses(work, seen, metric, jobs[start : start + at_once])
     ]
-    base = _loss(
-        work, seen, inverse_link(work.task, work.trainer.predict(seen.model, seen.features))
-    )
+    raw = work.trainer.predict(seen.model, seen.features)
+    base = _loss(work, seen, metric, inverse_link(work.loss.link, raw))
     return np.asarray((np.array(losses) - base).reshape(columns, repeats).mean(axis=1))
 
 
 def _shuffled_losses(
-    work: ExplainContext, seen: ExplainedFold, jobs: list[tuple[int, int]]
+    work: ExplainContext, seen: ExplainedFold, metric: Metric, jobs: list[tuple[int, int]]
 ) -> list[float]:
     """Return the loss with a shuffled feature per (column, repeat), in one prediction."""
     rows, columns = seen.features.values.shape
@@ -121,7 +122,7 @@ def _shuffled_losses(
         block[:, column] = seen.features.values[_shuffle(work, seen, column, repeat), column]
     tall = Features(seen.features.names, stacked, seen.features.levels)
     raw = work.trainer.predict(seen.model, tall).reshape(len(jobs), rows, -1)
-    return [_loss(work, seen, inverse_link(work.task, block)) for block in raw]
+    return [_loss(work, seen, metric, inverse_link(work.loss.link, block)) for block in raw]
 
 
 def _shuffle(
@@ -141,12 +142,9 @@ def _shuffle(
     return source
 
 
-def _loss(work: ExplainContext, seen: ExplainedFold, prediction: Floats) -> float:
-    """Return squared error or log loss of a fold's explained rows."""
-    target = work.frame.target[seen.rows]
+def _loss(work: ExplainContext, seen: ExplainedFold, metric: Metric, prediction: Floats) -> float:
+    """Return the loss of a fold's explained rows."""
     weight = weights_of(work.frame)[seen.rows]
-    if work.task == "regression":
-        return float((weight * (target - prediction[:, 0]) ** 2).sum() / weight.sum())
-    value = metrics_of(work.task, 0.5)[0].score(target, prediction, weight).value
+    value = metric.score(work.frame.target[seen.rows], prediction, weight).value
     assert value is not None
     return value
