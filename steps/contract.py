@@ -15,6 +15,9 @@ SPLIT_VERSION = 4
 TRAIN_VERSION = 5
 """Increase this when the same rows would give another model, metric or explanation."""
 
+RESULTS_VERSION = f"{SPLIT_VERSION}.{TRAIN_VERSION}"
+"""Runs can be resumed by versions of Refeed that have this version in common."""
+
 
 LOCK = ".lock"
 """Name of a lock file; there are some in local folders only."""

@@ -18,7 +18,8 @@
     ├── MoreMemoryError        10n  a pod needs the n-th larger resource class to continue
     ├── PreemptedError         143  a pod was preempted; everything finished is recorded
     ├── RunFailedError           4  a run on the cluster failed, or was stopped
-    └── TooManyFailuresError     3  the run ended, but more partitions failed than the spec allows
+    ├── TooManyFailuresError     3  the run ended, but more partitions failed than the spec allows
+    └── NothingTrainedError      3  the run ended, but no partition could be trained
 
 Exit code 2 is an invalid command line, 130 is Ctrl-C, 0 is success. The codes from 64 to 78 are
 those of BSD's ``sysexits.h``; Argo reads them to decide whether to retry.
@@ -26,6 +27,8 @@ those of BSD's ``sysexits.h``; Argo reads them to decide whether to retry.
 
 from __future__ import annotations
 
+import difflib
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any, ClassVar, Literal
 
@@ -96,6 +99,12 @@ class Problem:
     def position(self) -> tuple[int, int, str, str]:
         """Sort key: by position in the file, then by field."""
         return self.line, self.column, self.where, self.message
+
+
+def did_you_mean(name: str, known: Iterable[str]) -> str:
+    """Return ``Did you mean 'x'? `` for the nearest known name; empty if none is near."""
+    near = difflib.get_close_matches(name, list(known), n=1)
+    return f"Did you mean {near[0]!r}? " if near else ""
 
 
 class SpecError(TerminalError):
@@ -238,6 +247,12 @@ class RunFailedError(RefeedError):
 
 class TooManyFailuresError(RefeedError):
     """The run finished and its tables are written, but too many partitions failed."""
+
+    exit_code = 3
+
+
+class NothingTrainedError(RefeedError):
+    """The run finished and its tables are written, but no partition has a model."""
 
     exit_code = 3
 

@@ -214,6 +214,7 @@ class RunRequest:
         max_failed_fraction: share of partitions that may fail before the run counts as failed.
         force: the run has a cache of its own, so nothing that was computed before is used.
         label: the user's own note.
+        results_version: see ``contract.RESULTS_VERSION``; empty for a run of an early version.
     """
 
     project: str
@@ -234,6 +235,7 @@ class RunRequest:
     max_failed_fraction: float
     force: bool = False
     label: str = ""
+    results_version: str = ""
 
     def to_json(self) -> str:
         """Return the text that is stored."""

@@ -67,6 +67,7 @@ class RunSummary:
 
         Raises:
             TooManyFailuresError: more partitions failed; the message has the share.
+            NothingTrainedError: no partition has a model.
         """
         self.outcome.raise_for_failures()
 

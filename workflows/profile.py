@@ -86,7 +86,7 @@ def profile(
     spec = loaded.spec
     project, storage = ProjectLayout(spec.output, spec.project), storage_for(spec.output)
     dataset = project.dataset(made.index.dataset)
-    statistics = facts_of(dataset, storage)
+    statistics = facts_of(dataset, storage, made.roles.target)
     warnings = find_data_warnings(statistics, made.roles, made.task)
     skipped = skipped_of(spec, made, constant_partitions(dataset, made.roles.target, storage))
     rows = rows_with_target(made.index, made.roles.target)

@@ -26,6 +26,7 @@ from steps.charts.svg import (
 )
 from steps.charts.tables import Partition
 from steps.charts.text import count, elide, fixed
+from steps.results.constant_models import predicts_constant
 
 FEW, MANY = 24, 120
 """Up to FEW partitions are in one column, up to MANY in three with a name each; then it is a
@@ -84,14 +85,31 @@ def skill_range(scored: Sequence[Partition]) -> tuple[float, float]:
 
 def best_of(partitions: Iterable[Partition]) -> list[Partition]:
     """Return partitions with a defined interval, the highest lower bound first."""
-    bounded = [each for each in partitions if each.scored and math.isfinite(each.low)]
+    bounded = [each for each in partitions if _can_be_ranked(each) and math.isfinite(each.low)]
     return sorted(bounded, key=lambda each: (-each.low, each.identifier))
 
 
 def worst_of(partitions: Iterable[Partition]) -> list[Partition]:
     """Return partitions with a defined interval, the lowest upper bound first."""
-    bounded = [each for each in partitions if each.scored and math.isfinite(each.high)]
+    bounded = [each for each in partitions if _can_be_ranked(each) and math.isfinite(each.high)]
     return sorted(bounded, key=lambda each: (each.high, each.identifier))
+
+
+def best_and_worst(
+    partitions: Sequence[Partition], most: int
+) -> tuple[list[Partition], list[Partition]]:
+    """Return the best and the worst partitions, none among both; at most ``most`` of each."""
+    best = best_of(partitions)
+    half = min(most, max(1, len(best) // 2))
+    shown = {each.identifier for each in best[:half]}
+    worst = [each for each in worst_of(partitions) if each.identifier not in shown]
+    return best[:half], worst[:half]
+
+
+def _can_be_ranked(partition: Partition) -> bool:
+    """Return False for a model that predicts a constant: it is neither good nor bad."""
+    bounds = (partition.skill, partition.low, partition.high)
+    return partition.scored and not predicts_constant(*bounds)
 
 
 def verdict(partition: Partition) -> str:
@@ -104,7 +122,7 @@ def verdict(partition: Partition) -> str:
 def summary_of(partition: Partition) -> str:
     """Return a partition's skill in one line, for the tooltips."""
     interval = f"{fixed(partition.low)} to {fixed(partition.high)}"
-    skill, rows = fixed(partition.skill), count(partition.rows)
+    skill, rows = fixed(partition.skill), count(partition.rows_with_target)
     return f"{partition.name}: skill {skill} ({interval}), {rows} rows"
 
 
@@ -163,8 +181,7 @@ def _strip(scored: Sequence[Partition], low: float, high: float) -> Markup:
     dots = {
         each.identifier: (x, scale.clip(each.skill)) for each, x in zip(scored, xs, strict=True)
     }
-    best = best_of(scored)[:_NOTABLE]
-    worst = [each for each in worst_of(scored)[:_NOTABLE] if each not in best]
+    best, worst = best_and_worst(scored, _NOTABLE)
     return picture(
         "skill-strip",
         (across, bottom + 30),
@@ -227,7 +244,8 @@ def _names_with_leaders(chosen: Sequence[Partition], dots: dict[str, Point], awa
 def _against_rows(scored: Sequence[Partition], low: float, high: float) -> Markup:
     across, top, bottom, left = 480, 10, 262, 52
     scale = Scale(low, high, bottom, top)
-    logs = [math.log10(max(each.rows, 1)) if math.isfinite(each.rows) else 0.0 for each in scored]
+    sizes = [each.rows_with_target for each in scored]
+    logs = [math.log10(max(rows, 1)) if math.isfinite(rows) else 0.0 for rows in sizes]
     rows = scale_over(logs, left + 6, across - 8)
     points = {
         each.identifier: (rows(log), scale.clip(each.skill))
@@ -272,7 +290,8 @@ def _scatter_names(
 ) -> Markup:
     """Return names of best and worst, at the side that has room, moved apart where they touch."""
     most = 1 if len(scored) <= FEW else _NOTABLE  # few partitions are all named next to it
-    chosen = {each.identifier: each for each in best_of(scored)[:most] + worst_of(scored)[:most]}
+    best, worst = best_and_worst(scored, most)
+    chosen = {each.identifier: each for each in best + worst}
     keys = list(chosen)
     ys = spread([points[key][1] + 4 for key in keys], 14, down[0] + 8, down[1] - 3)
     names = []

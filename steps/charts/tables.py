@@ -60,6 +60,11 @@ class Partition:
         return self.status == "trained"
 
     @property
+    def rows_with_target(self) -> float:
+        """Rows that have a target, which the models are made from."""
+        return self.rows - self.rows_without_target
+
+    @property
     def scored(self) -> bool:
         """True if its skill is defined."""
         return self.trained and bool(np.isfinite(self.skill))

@@ -41,7 +41,9 @@ def write_data_tables(
             shutil.copyfileobj(source, copy)
     found = [
         asdict(each)
-        for each in find_data_warnings(facts_of(dataset, storage), request.roles, request.task)
+        for each in find_data_warnings(
+            facts_of(dataset, storage, request.roles.target), request.roles, request.task
+        )
     ]
     columns = {column: [row[column] for row in found] for column in DATA_WARNINGS.names}
     place = partial(run.table, DATA_WARNINGS.name)

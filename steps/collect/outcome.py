@@ -6,8 +6,8 @@ import json
 from collections import Counter
 from dataclasses import asdict, dataclass, field
 
-from steps.collect.ranking import PartitionRow, ranked, worst_first
-from steps.errors import TooManyFailuresError
+from steps.collect.ranking import PartitionRow, best_and_worst, ranked
+from steps.errors import NothingTrainedError, TooManyFailuresError
 from steps.records import RunRequest, canonical_json
 
 SHOWN = 5
@@ -34,6 +34,8 @@ class Outcome:
         report: URI of the report.
         tables: URI of the result tables.
         attempts: pods by cause of their end; empty on a laptop.
+        constant_models: trained partitions whose models predict a constant.
+        advice: how more partitions could be trained; empty if at least half of them are.
     """
 
     run: str
@@ -51,6 +53,8 @@ class Outcome:
     report: str
     tables: str
     attempts: dict[str, int] = field(default_factory=dict)
+    constant_models: int = 0
+    advice: str = ""
 
     @classmethod
     def of(
@@ -79,7 +83,7 @@ class Outcome:
         """
         counts = Counter(each.status for each in partitions)
         ranking = ranked(partitions)
-        best, worst = best_and_worst(ranking)
+        best, worst = best_and_worst(ranking, SHOWN)
         return cls(
             run=request.run,
             partitions=len(partitions),
@@ -98,26 +102,51 @@ class Outcome:
             report=report,
             cached=cached,
             attempts=attempts,
+            constant_models=sum(each.predicts_constant for each in ranking),
+            advice=min_rows_advice(
+                request.min_rows,
+                [each.rows_with_target for each in partitions if each.reason == "too_few_rows"],
+                counts["trained"],
+                len(partitions),
+            ),
         )
+
+    @property
+    def nothing_trained(self) -> bool:
+        """True if no partition has a model."""
+        return not self.counts["trained"]
+
+    @property
+    def failed(self) -> bool:
+        """True if the run counts as failed."""
+        return self.too_many_failed or self.nothing_trained
 
     @property
     def failure(self) -> str:
         """Message of a failed run; empty if it did not fail."""
-        if not self.too_many_failed:
-            return ""
-        return f"{self.counts['failed']} of {self.partitions} partitions failed."
+        if self.too_many_failed:
+            return f"{self.counts['failed']} of {self.partitions} partitions failed."
+        if self.nothing_trained:
+            return f"No partition was trained: all {self.partitions} were skipped."
+        return ""
 
     def raise_for_failures(self) -> None:
-        """Raise if more partitions failed than the spec allows.
+        """Raise if more partitions failed than the spec allows, or if none was trained.
 
         Raises:
             TooManyFailuresError: with the number of failed partitions.
+            NothingTrainedError: no partition has a model.
         """
         if self.too_many_failed:
             raise TooManyFailuresError(
                 f"{self.counts['failed']} of {self.partitions} partitions failed, more than "
                 "execution.max_failed_fraction allows. The tables have been written.",
                 hint=f"The reasons are in {self.tables}/partitions.csv.",
+            )
+        if self.nothing_trained:
+            raise NothingTrainedError(
+                self.failure,
+                hint=self.advice or f"The reasons are in {self.tables}/partitions.csv.",
             )
 
     def to_json(self) -> str:
@@ -133,7 +162,31 @@ class Outcome:
         return cls(**raw)
 
 
-def best_and_worst(ranking: list[PartitionRow]) -> tuple[list[PartitionRow], list[PartitionRow]]:
-    """Return the best and the worst of a ranking, no partition among both."""
-    half = min(SHOWN, max(1, len(ranking) // 2))
-    return ranking[:half], worst_first(ranking, half)
+_FEWEST_ROWS = 20
+"""Rows below which no model is recommended."""
+
+
+def min_rows_advice(min_rows: int, skipped: list[int], trained: int, partitions: int) -> str:
+    """Return which ``min_rows`` would train more; empty if at least half of them are trained.
+
+    It is the largest value with which half of all partitions are trained, or the largest that
+    trains any, but not below 20.
+
+    Args:
+        min_rows: the spec's value.
+        skipped: rows with a target of each partition that has fewer.
+        trained: number of trained partitions.
+        partitions: number of all partitions.
+    """
+    sizes = sorted((rows for rows in skipped if rows), reverse=True)
+    if 2 * trained >= partitions or not sizes:
+        return ""
+    needed = (partitions + 1) // 2 - trained
+    value = max(sizes[min(needed, len(sizes)) - 1], min(_FEWEST_ROWS, sizes[0]))
+    more = sum(rows >= value for rows in sizes)
+    return (
+        f"dataset.min_rows is {min_rows:,}, and the largest partition below it has {sizes[0]:,} "
+        f"rows with a target. With dataset.min_rows: {value}, {trained + more:,} of {partitions:,} "
+        "partitions are trained. Models of few rows need smaller leaves, such as "
+        "trainer.params: {min_data_in_leaf: 5}."
+    )

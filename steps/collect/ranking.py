@@ -6,6 +6,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from steps.records import PartitionRecord
+from steps.results.constant_models import predicts_constant
 
 
 @dataclass(frozen=True)
@@ -52,6 +53,16 @@ class PartitionRow:
             **headline,
         )
 
+    @property
+    def rows_with_target(self) -> int:
+        """Rows that have a target, which the models are made from."""
+        return self.rows - self.rows_without_target
+
+    @property
+    def predicts_constant(self) -> bool:
+        """See ``constant_models``."""
+        return predicts_constant(self.skill, self.skill_low, self.skill_high)
+
     def as_row(self) -> dict[str, Any]:
         """Return values by column."""
         return asdict(self)
@@ -60,17 +71,36 @@ class PartitionRow:
 def ranked(lines: list[PartitionRow]) -> list[PartitionRow]:
     """Return trained partitions, best first: by the lower bound of the interval of skill.
 
-    A partition whose bound is undefined comes last; equal ones in order of their identifier.
+    Models that predict a constant come after all others, and partitions whose bound is undefined
+    last; equal ones in order of their identifier.
     """
     trained = [line for line in lines if line.status == "trained"]
 
-    def position(line: PartitionRow) -> tuple[bool, float, str]:
-        return line.skill_low is None, -(line.skill_low or 0.0), line.partition_id
+    def position(line: PartitionRow) -> tuple[bool, bool, float, str]:
+        undefined = line.skill_low is None
+        return undefined, line.predicts_constant, -(line.skill_low or 0.0), line.partition_id
 
     return sorted(trained, key=position)
 
 
-def worst_first(lines: list[PartitionRow], count: int) -> list[PartitionRow]:
-    """Return the surely bad partitions first: by the upper bound of the interval, lowest first."""
-    known = [line for line in lines if line.status == "trained" and line.skill_high is not None]
-    return sorted(known, key=lambda line: (line.skill_high, line.partition_id))[:count]
+def best_and_worst(
+    ranking: list[PartitionRow], most: int
+) -> tuple[list[PartitionRow], list[PartitionRow]]:
+    """Return the best and the worst partitions of a ranking, none among both.
+
+    The best have the highest lower bounds of the interval of skill, the worst the lowest upper
+    bounds. Models that predict a constant are neither.
+
+    Args:
+        ranking: trained partitions, best first.
+        most: partitions on each side, at most.
+    """
+    known = [
+        line
+        for line in ranking
+        if line.skill_high is not None and line.skill_low is not None and not line.predicts_constant
+    ]
+    half = min(most, max(1, len(known) // 2))
+    best = known[:half]
+    worst = sorted(known[half:], key=lambda line: (line.skill_high, line.partition_id))
+    return best, worst[:half]

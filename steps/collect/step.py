@@ -157,7 +157,7 @@ def _finish(context: RunContext, request: RunRequest, outcome: Outcome, info: Ru
         run=request.run,
         spec_hash=request.spec_hash,
         dataset=request.dataset,
-        status="failed" if outcome.too_many_failed else "finished",
+        status="failed" if outcome.failed else "finished",
         started=info.started,
         ended=info.ended,
         counts=outcome.counts,

@@ -132,8 +132,8 @@ def _by_partition(tables: Iterator[pa.Table]) -> Iterator[tuple[str, pa.Table]]:
         yield held
 
 
-def facts_of(dataset: DatasetLayout, storage: Storage) -> WarningInputs:
-    """Return the inputs of the data warnings.
+def facts_of(dataset: DatasetLayout, storage: Storage, target: str) -> WarningInputs:
+    """Return the inputs of the data warnings about models of a target.
 
     Raises:
         MissingInputError: a table is not there.
@@ -146,8 +146,12 @@ def facts_of(dataset: DatasetLayout, storage: Storage) -> WarningInputs:
     spread = PartitionVariance(names)
     for rows in slices(statistics, storage):
         spread.add(rows)
+    others: dict[str, int] = {}
+    known = _known_rows(index, target)
     for rows in slices(values, storage):
         spread.add_values(rows)
+        for row in _most_frequent(rows, target):
+            others[row["partition"]] = known[row["partition_id"]] - int(row["count"])
     about = rows_by_column(whole_table(statistics, COLUMN_STATISTICS.names, storage))
     top = whole_table(values, TOP_VALUES_TABLE.names, storage).to_pylist()
     return WarningInputs(
@@ -156,7 +160,22 @@ def facts_of(dataset: DatasetLayout, storage: Storage) -> WarningInputs:
         spread=spread,
         partition_rows=[entry.rows for entry in index.entries],
         sample=read_parsed(storage, dataset.sample, Sample.from_ipc),
+        others=others,
     )
+
+
+def _known_rows(index: PartitionIndex, column: str) -> dict[str, int]:
+    """Return per partition the rows in which a column has a value."""
+    position = index.column_position(column)
+    return {entry.key.partition_id: entry.rows - entry.missing[position] for entry in index.entries}
+
+
+def _most_frequent(top_values: pa.Table, column: str) -> list[dict[str, Any]]:
+    """Return the most frequent value of a column in each partition."""
+    first = pc.and_(pc.equal(top_values["scope"], "partition"), pc.equal(top_values["rank"], 1))
+    chosen = pc.and_(first, pc.equal(top_values["column"], column))
+    rows: list[dict[str, Any]] = top_values.filter(chosen).to_pylist()
+    return rows
 
 
 _IDENTITY = ("scope", "partition_id", "partition", "column")

@@ -28,7 +28,10 @@ _ROWS_PER_GROUP = 1 << 16
 _FORMULA = re.compile(r"^[\s\x00]*[=+\-@\uff1d\uff0b\uff0d\uff20|%]|^[\t\r\n']")
 _SUSPECT = r"^\s*[^\w\s.]|^\s*%|^[\t\r\n']|\x00|[^\x01-\x7f]"
 """Matches every text that ``escape_formula`` changes, and some that it does not."""
-_NUMBER = re.compile(r"^[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?$")
+_NUMBER = re.compile(
+    r"^[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?$|^\s*[+-]?\s*[$€£¥]?[\d.,' \u00a0]*[%$€£¥]?\s*$"
+)
+"""Plain numbers, numbers with separators and signs, telephone numbers: nothing to compute."""
 
 
 def escape_formula(text: str) -> str:
@@ -36,8 +39,9 @@ def escape_formula(text: str) -> str:
 
     The rule: a cell that begins (after white space) with one of ``= + - @ | %`` or their full-width
     forms, or with a tab, a line end or an apostrophe, gets an apostrophe in front, unless it is a
-    plain number. So one leading apostrophe is never part of the value. NUL, which many readers take
-    for the end, becomes U+2400. Parquet holds the value unchanged.
+    number such as ``-5``, ``-1,234.5 %`` or ``+49 30 123``. So one leading apostrophe is never part
+    of the value. NUL, which many readers take for the end, becomes U+2400. Parquet holds the value
+    unchanged.
     """
     if _FORMULA.match(text) and not _NUMBER.match(text):
         text = f"'{text}"

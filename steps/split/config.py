@@ -70,6 +70,9 @@ class DatasetConfig(SpecPart):
     """The column that determines the partition of each row. Each distinct value gets one model."""
     target: ColumnName
     """The column to predict. Rows without a target are counted, but not used for training."""
+    positive: str | int | float | bool | None = None
+    """Of a target with two classes, the one whose probability is predicted, such as `churned`;
+    default: true, the larger number, `yes`, or else the rarer class."""
     features: list[ColumnName] | ExcludedFeatures | None = None
     """The columns to predict from, or `{exclude: [...]}`; default: every other column. Use only
     columns that are known at prediction time."""

@@ -7,14 +7,16 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
+import pyarrow as pa
 
 from steps.records import Roles
 from steps.runtime.progress import Progress
-from steps.split.engines.first_pass import Partitions, no_rows_error
+from steps.split.engines.first_pass import Codes, Partitions, no_rows_error, value_codes
 from steps.split.sources.base import Source
 from steps.table.data_warnings import (
     ID_LIKE,
     REPEATED,
+    few_events,
     leakage_text,
     repeated_share,
     repeated_text,
@@ -38,12 +40,15 @@ class SourcePreview:
         sample: distinct rows with the smallest keys, and how often each occurs.
         summary: summary of each column.
         partition_rows: per partition key, rows that have a target; None for a missing key.
+        others: the same, rows whose target is not the most frequent one of the partition; empty if
+            the target has too many values for classes.
     """
 
     rows: int
     sample: Sample
     summary: TableSummary
     partition_rows: dict[str | None, int]
+    others: dict[str | None, int]
 
 
 def preview_source(
@@ -56,6 +61,7 @@ def preview_source(
     """
     sample, summary = BottomSample(SAMPLE_ROWS), TableSummary(types)
     partitions, counts = Partitions(types[roles.partition_by]), Counter[int]()
+    classes = Counter[tuple[int, object]]()
     rows = 0
     progress.begin("read", "rows", source.rows())
     for raw in source.batches(list(types)):
@@ -65,6 +71,8 @@ def preview_source(
         codes = partitions.add(batch.column(roles.partition_by))
         known = batch.column(roles.target).is_valid().to_numpy(zero_copy_only=False)
         counts.update(dict(enumerate(np.bincount(codes, weights=known).astype(int).tolist())))
+        if summary.columns[roles.target].levels is not None:
+            classes.update(_class_counts(codes, batch.column(roles.target)))
         rows += batch.num_rows
         progress.advance(batch.num_rows)
     progress.end()
@@ -74,7 +82,28 @@ def preview_source(
         None if key.kind == "null" else key.text: counts[code]
         for key, _, code in partitions.sorted()
     }
-    return SourcePreview(rows, sample.sample(batch.schema), summary, by_key)
+    others: dict[str | None, int] = {}
+    if summary.columns[roles.target].levels is not None:
+        largest = Counter[int]()
+        for (code, _), count in classes.items():
+            largest[code] = max(largest[code], count)
+        others = {
+            None if key.kind == "null" else key.text: counts[code] - largest[code]
+            for key, _, code in partitions.sorted()
+        }
+    return SourcePreview(rows, sample.sample(batch.schema), summary, by_key, others)
+
+
+def _class_counts(codes: Codes, target: pa.Array) -> dict[tuple[int, object], int]:
+    """Return the rows per partition and class."""
+    values, positions = value_codes(target)
+    pairs = codes.astype(np.int64) * len(values) + positions
+    found, count = np.unique(pairs, return_counts=True)
+    return {
+        (int(pair) // len(values), values[int(pair) % len(values)]): int(rows)
+        for pair, rows in zip(found, count, strict=True)
+        if values[int(pair) % len(values)] is not None
+    }
 
 
 def preview_warnings(preview: SourcePreview, roles: Roles, task: str) -> Iterator[str]:
@@ -93,6 +122,11 @@ def preview_warnings(preview: SourcePreview, roles: Roles, task: str) -> Iterato
                 f"{name!r} has {levels:,} distinct values in {len(column):,} sampled rows, like "
                 "an identifier. A model can only memorize it. Remove it from features."
             )
+    if task != "regression":
+        named = {str(key): count for key, count in preview.others.items()}
+        found = few_events(named)
+        if found is not None:
+            yield found[1]
     share = repeated_share(preview.sample)
     if share >= REPEATED:
         yield repeated_text(share)

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import difflib
 import re
 from collections.abc import Mapping
 
-from steps.errors import Problem, SpecError
+from steps.errors import Problem, SpecError, did_you_mean
 from steps.records import Roles
 from steps.split.config import DatasetConfig, ExcludedFeatures
+from steps.table.types import canonical_text
 
 _SHOWN = 12
 
@@ -79,6 +79,9 @@ def _missing(
         ("evaluate.time", time),
     ]
     named += [(f"dataset.identity.{i}", name) for i, name in enumerate(config.identity or [])]
+    if not stored:
+        chosen = enumerate(config.categorical or [])
+        named += [(f"dataset.categorical.{i}", name) for i, name in chosen]
     if isinstance(config.features, list):
         named += [(f"dataset.features.{i}", name) for i, name in enumerate(config.features)]
     elif config.features is not None and not stored:
@@ -89,9 +92,7 @@ def _missing(
     problems = []
     for field, name in named:
         if name is not None and name not in types:
-            similar = difflib.get_close_matches(name, types, n=1)
-            suggestion = f"Did you mean {similar[0]!r}? " if similar else ""
-            hint = f"{suggestion}The source has {shown}{more}."
+            hint = f"{did_you_mean(name, types)}The source has {shown}{more}."
             problems.append(Problem(field, f"there is no column {name!r}", hint))
     return problems
 
@@ -130,6 +131,15 @@ def _unfit(config: DatasetConfig, roles: Roles, types: Mapping[str, str]) -> lis
                 "dates, or name a column of dates, times or numbers.",
             )
         )
+    for i, name in enumerate(config.categorical or []):
+        if name not in roles.features:
+            problems.append(
+                Problem(
+                    f"dataset.categorical.{i}",
+                    f"{name!r} is not a feature",
+                    f"Remove {name!r} from categorical, or do not exclude it from features.",
+                )
+            )
     for name in roles.features:
         if types[name] == "string" and name not in roles.categorical:
             field = (
@@ -147,16 +157,42 @@ def _unfit(config: DatasetConfig, roles: Roles, types: Mapping[str, str]) -> lis
     return problems
 
 
+def weight_problem(weight: str, low: float | None, missing: int) -> Problem | None:
+    """Return what is wrong with the values of the weight column; None if nothing is.
+
+    Args:
+        weight: name of the column.
+        low: its smallest value.
+        missing: rows without one.
+    """
+    if low is not None and low > 0 and not missing:
+        return None
+    return Problem(
+        "dataset.weight",
+        f"the weight {weight!r} must be a positive number in every row, but its smallest value is "
+        f"{'missing' if low is None else f'{low:g}'} and {missing:,} rows have none",
+        "Remove these rows from the source. Other programs leave rows of weight 0 out.",
+    )
+
+
 def resolve_task(
-    task: str, target: str, kind: str, levels: Mapping[str, int] | None
+    task: str,
+    target: str,
+    kind: str,
+    levels: Mapping[str, int] | None,
+    positive: str | float | bool | None = None,
 ) -> tuple[str, tuple[str, ...]]:
     """Return the task and, for classification, the class names ordered by value.
+
+    Of two classes, the positive one is last.
 
     Args:
         task: the task in the spec, possibly ``auto``.
         target: name of the target.
         kind: canonical type of the target.
-        levels: distinct values of the target, or None if there are too many for classes.
+        levels: rows of each distinct value of the target, or None if there are too many for
+            classes.
+        positive: the positive class in the spec; None to guess it.
 
     Returns:
         ``auto`` becomes binary for two distinct values, multiclass for more than two strings, and
@@ -169,6 +205,9 @@ def resolve_task(
         task = "binary"
     elif task == "auto":
         task = "multiclass" if kind == "string" else "regression"
+    if positive is not None and task != "binary":
+        message = f"positive names a class of a target of two classes, but the task is {task}"
+        raise SpecError("the spec", [Problem("dataset.positive", message, "Remove positive.")])
     if task == "regression":
         if kind in {"string", "bool"}:
             raise _task_error(f"regression predicts a number, but {target!r} is {kind}")
@@ -179,7 +218,38 @@ def resolve_task(
         )
     if task == "binary" and len(levels) > 2:  # noqa: PLR2004 - binary means two
         raise _task_error(f"{target!r} has {len(levels)} distinct values; a binary target has two")
-    return task, tuple(sorted(levels, key=lambda text: class_order(kind, text)))
+    classes = tuple(sorted(levels, key=lambda text: class_order(kind, text)))
+    if task != "binary" or len(classes) < 2:  # noqa: PLR2004 - binary means two
+        return task, classes
+    last = guess_positive(kind, levels) if positive is None else _chosen(positive, classes)
+    return task, (*(name for name in classes if name != last), last)
+
+
+def _chosen(positive: str | float | bool, classes: tuple[str, ...]) -> str:
+    text = canonical_text(positive)
+    if text in classes:
+        return text
+    both = " and ".join(map(repr, classes))
+    message = f"{text!r} is no class of the target, whose classes are {both}"
+    hint = f"{did_you_mean(text, classes)}Set dataset.positive to one of them."
+    raise SpecError("the spec", [Problem("dataset.positive", message, hint)])
+
+
+_YES = frozenset({"yes", "y", "true", "t", "positive", "pos", "ja", "oui", "si", "sí", "はい"})
+_NO = frozenset({"no", "n", "false", "f", "negative", "neg", "none", "nein", "non", "いいえ"})
+
+
+def guess_positive(kind: str, levels: Mapping[str, int]) -> str:
+    """Return the positive class of two: true, the larger number, yes, or else the rarer one."""
+    classes = sorted(levels, key=lambda text: class_order(kind, text))
+    if kind != "string":
+        return classes[-1]
+    yes = [name for name in classes if name.strip().lower() in _YES]
+    not_no = [name for name in classes if name.strip().lower() not in _NO]
+    for found in (yes, not_no):
+        if len(found) == 1:
+            return found[0]
+    return min(classes, key=lambda name: (levels[name], name))
 
 
 def class_order(kind: str, text: str) -> tuple[float, str]:

@@ -8,7 +8,7 @@ from functools import partial
 from typing import Any
 
 from steps.contract import SPLIT_VERSION, ProjectLayout
-from steps.errors import DamagedError, DataError, ExpiredError, MissingInputError
+from steps.errors import DamagedError, DataError, ExpiredError, MissingInputError, SpecError
 from steps.quantity import format_bytes
 from steps.records import Column, PartitionIndex, Roles, digest
 from steps.runtime.lost_artifacts import mark_for_rebuild
@@ -21,7 +21,7 @@ from steps.split.dataset.plan import SplitPlan
 from steps.split.engines.choose import Engine
 from steps.split.engines.embedded import build_dataset
 from steps.split.engines.job_output import delete_job_output
-from steps.split.roles import resolve_roles, resolve_task, role_columns
+from steps.split.roles import resolve_roles, resolve_task, role_columns, weight_problem
 from steps.split.sources.base import LiveSource, Source, open_source
 from steps.storage.base import Storage, read_parsed, write_text
 from steps.table.grid import Grid, build_grid
@@ -238,15 +238,18 @@ def _split_result(
     layout = project.dataset(index.dataset)
     statistics = read_parsed(storage, layout.statistics, json.loads)
     if roles.weight is not None:
-        low, missing = statistics[roles.weight]["low"], statistics[roles.weight]["missing"]
-        if missing or low is None or low <= 0:
-            raise DataError(
-                f"The weight {roles.weight!r} must be a positive number in every row, but its "
-                f"smallest value is {low} and {missing} rows have none.",
-                hint="Remove these rows from the source, or give them a small positive weight.",
-            )
+        weight = statistics[roles.weight]
+        problem = weight_problem(roles.weight, weight["low"], weight["missing"])
+        if problem is not None:
+            raise SpecError("the spec", [problem])
     target = statistics[roles.target]
-    task, classes = resolve_task(request.task, roles.target, types[roles.target], target["levels"])
+    task, classes = resolve_task(
+        request.task,
+        roles.target,
+        types[roles.target],
+        target["levels"],
+        request.config.positive,
+    )
     lacking = {name for name in roles.features if statistics[name]["missing"]}
     grid = _ensure_grid(request.grid_points, index, roles, lacking, project, storage)
     return SplitResult(index, roles, task, classes, grid, reused)

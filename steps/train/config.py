@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, Literal
 
 from pydantic import Field, model_validator
 
 from steps.config import SpecPart
+from steps.errors import Problem, did_you_mean
 
 
 class TrainerConfig(SpecPart):
@@ -69,3 +71,16 @@ class ExplainConfig(SpecPart):
     """Shuffles per feature and fold; 0 for none. More shuffles make importance more stable."""
     rows: int = Field(default=1000, ge=10, le=1_000_000)
     """Held-out rows to explain per partition, at most: those with the smallest identity hashes."""
+
+    def unknown_features(self, features: Sequence[str]) -> list[Problem]:
+        """Return a problem for each feature that is explained, but that the models do not use."""
+        curves = self.partial_dependence.features if self.partial_dependence else []
+        return [
+            Problem(
+                f"explain.partial_dependence.features.{i}",
+                f"{name!r} is not a feature",
+                f"{did_you_mean(name, features)}The features are {', '.join(features)}.",
+            )
+            for i, name in enumerate([] if curves == "all" else curves)
+            if name not in features
+        ]

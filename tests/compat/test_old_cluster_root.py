@@ -13,12 +13,11 @@ from typing import Any
 import pytest
 from typer.testing import CliRunner, Result
 
+from steps.errors import DataError
 from tests.cluster.fake_server import fake_server
-from tests.compat.conftest import Pretend
-from tests.compat.make_roots import BUCKET, TABLE, cluster_workflow
+from tests.compat.make_roots import BUCKET, cluster_workflow
 from tests.fakes import gcs_server, make_bucket
 from tests.pods.fake_project import CREATED, FakeProject, FakeWorkflow
-from tests.tables import Tables
 from workflows.cli.app import app
 
 FINISHED, STOPPED = "20260102T030405-02cc", "20260102T030405-6a34"
@@ -106,52 +105,35 @@ def test_the_report_of_an_old_run_is_made_again(old: FakeProject) -> None:
     assert refeed("report", STOPPED).exit_code != 0
 
 
-def test_stopped_run_is_retried_to_the_same_tables(
-    old: FakeProject, server: str, pretend: Pretend, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("run", [FINISHED, STOPPED])
+def test_an_old_run_is_refused_with_a_command(
+    old: FakeProject, run: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    run = f"lab/runs/trial/{STOPPED}"
-    request = json.loads(old.storage.read(f"{old.root}/{run}/run.json"))
-    same_libraries = pretend(request["versions"])
-    kept = (f"{run}/records/", f"{run}/attempts/", f"{run}/shards/", "lab/cache/", "lab/datasets/")
-    before = objects_below(old, *kept)
-    # A fresh bucket gets the finished fits only where digits of new libraries may differ.
-    cache = {} if same_libraries else objects_below(old, "lab/cache/")
+    folder = f"lab/runs/trial/{run}"
+    before = objects_below(old, folder, "lab/cache/")
+    with fake_server() as argo:
+        monkeypatch.setenv("ARGO_SERVER", argo.address)
+        monkeypatch.setenv("ARGO_SECURE", "false")
+        done = refeed("retry", run, "--no-wait")
+        assert not [each for each in argo.requests if each.method == "POST"]
+    assert "started by another version of Refeed" in str(done.exception)
+    assert "refeed submit SPEC" in str(done.exception)
+    assert objects_below(old, folder, "lab/cache/") == before
 
+
+def test_a_pod_refuses_an_old_run_too(old: FakeProject, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A workflow that an old client retries, with images of this version."""
+    monkeypatch.setattr("workflows.runs.submit.reject_other_version", lambda *_: None)
     workflow = retry(old, STOPPED, monkeypatch)
+    with pytest.raises(DataError, match="started by another version of Refeed"):
+        workflow.run_all()
+
+
+def test_the_spec_of_an_old_run_runs_in_its_bucket(old: FakeProject) -> None:
+    before = objects_below(old, "lab/")
+    workflow = cluster_workflow(old, "trial-9", seed=1)
     workflow.run_all()
-    after = objects_below(old, *kept)
-    assert workflow.outputs["run"] == STOPPED
-    assert before.items() <= after.items()
-    assert len([name for name in after if name.startswith(f"{run}/attempts/")]) == 5
-    assert answer("status", STOPPED)["counts"] == {"trained": 4, "skipped": 1, "failed": 0}
-    assert STOPPED in old.storage.read(f"{old.root}/{run}/report.html").decode()
-
-    make_bucket(server, "fresh-root")
-    fresh = FakeProject("gs://fresh-root", old.folder, monkeypatch)
-    for name, content in cache.items():
-        fresh.storage.write(f"{fresh.root}/{name}", content)
-    fresh.storage.write(f"{fresh.root}/sources/{TABLE.name}", TABLE.read_bytes())
-    undisturbed = cluster_workflow(fresh, "trial-1", seed=1)
-    undisturbed.run_all()
-    assert workflow.tables() == undisturbed.tables()
-    assert len(workflow.tables()) >= 10
-
-
-def test_a_finished_run_is_retried_without_a_fit(
-    old: FakeProject, pretend: Pretend, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    run = f"lab/runs/trial/{FINISHED}"
-    request = json.loads(old.storage.read(f"{old.root}/{run}/run.json"))
-    same_libraries = pretend(request["versions"])
-    kept = (f"{run}/records/", f"{run}/attempts/", "lab/cache/", "lab/datasets/")
-    before, tables = objects_below(old, *kept), objects_below(old, f"{run}/tables/")
-    retry(old, FINISHED, monkeypatch).run_all()
-    assert objects_below(old, *kept) == before
-    assert len([name for name in before if name.startswith(f"{run}/records/")]) == 5
-
-    def comparable(files: dict[str, bytes]) -> Tables:
-        """Leave out Parquet where another pyarrow wrote it: it signs its files."""
-        return Tables({n: c for n, c in files.items() if same_libraries or n.endswith(".csv")})
-
-    assert comparable(objects_below(old, f"{run}/tables/")) == comparable(tables)
-    assert len(comparable(tables)) >= 10
+    assert workflow.outputs["run"] not in {FINISHED, STOPPED}
+    after = objects_below(old, "lab/")
+    changed = {name for name, content in before.items() if after.get(name) != content}
+    assert not changed

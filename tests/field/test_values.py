@@ -59,7 +59,7 @@ def test_a_flag_that_is_set_or_empty_is_explained(case: Case) -> None:
 
 
 def gaps(seed: int = 0) -> pd.DataFrame:
-    """A number that is missing where the target is high, and a level that is missing there in one partition."""
+    """A number that is missing where the target is high, and in one partition a level too."""
     rng = np.random.default_rng(seed)
     rows = 600
     table = pd.DataFrame(

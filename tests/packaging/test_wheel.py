@@ -21,6 +21,7 @@ IMPORTS = {
     "bigquery": ["steps.google.bigquery.clients"],
     "collect": ["steps.collect.step"],
     "dataflow": ["steps.google.dataflow"],
+    "excel": ["python_calamine"],
     "firestore": ["steps.stores.firestore"],
     "gcs": ["steps.storage.gcs"],
     "google": ["steps.storage.gcs", "steps.stores.firestore", "steps.google.bigquery.clients"],

@@ -67,6 +67,7 @@ def facts_of(rows: pa.Table, key: str = "key") -> WarningInputs:
         spread=spread,
         partition_rows=[group.rows for group in seen.groups],
         sample=sample,
+        others={},
     )
 
 

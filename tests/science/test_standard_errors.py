@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
+from steps.table.data_warnings import FEWEST_EVENTS
 from steps.train.config import EvaluateConfig
 from steps.train.evaluation.estimates import Estimate, interval, mean, ratio, standard_error
 from steps.train.evaluation.evaluate import Judged, _skill, evaluate
@@ -269,3 +270,46 @@ def test_evaluate_reports_these_numbers(task: str) -> None:
     assert cell(actual, "skill_standard_error", **where) == pytest.approx(error)
     assert cell(actual, "skill_low", **where) == pytest.approx(skill.value - reach)
     assert cell(actual, "skill_high", **where) == pytest.approx(skill.value + reach)
+
+
+def covered(metric: Metric, events: int, draws: int) -> float:
+    """Return how often the interval of skill holds the true one, given the number of events.
+
+    The model is fixed: log-odds of -4 + 1.2 x, where the truth is -4.2 + x.
+    """
+    rng = np.random.default_rng(events)
+
+    def rows_of(count: int) -> tuple[Floats, Floats]:
+        x = rng.normal(size=count)
+        return x, (rng.random(count) < 1 / (1 + np.exp(4.2 - x))).astype(np.float64)
+
+    def skill_of(x: Floats, y: Floats) -> Estimate:
+        prediction = 1 / (1 + np.exp(4 - 1.2 * x))[:, None]
+        weight = np.ones(len(y))
+        value = metric.score(y, prediction, weight)
+        constant = metric.score(y, np.full((len(y), 1), 0.0236), weight)
+        share = ratio(metric.loss(value), metric.loss(constant))
+        assert share.value is not None
+        return share.mapped(1 - share.value, -1.0)
+
+    truth = skill_of(*rows_of(400_000)).value
+    hits = []
+    while len(hits) < draws:
+        x, y = rows_of(400)
+        if y.sum() == events:
+            skill = skill_of(x, y)
+            error = standard_error(skill, labels(np.arange(400)))
+            assert skill.value is not None
+            assert error is not None
+            assert truth is not None
+            low, high = interval(skill.value, error, 400)
+            hits.append(low <= truth <= high)
+    return float(np.mean(hits))
+
+
+@pytest.mark.parametrize("name", ["log_loss", "auc"])
+def test_intervals_of_few_events_cover_too_little_and_are_not_shown(name: str) -> None:
+    (metric,) = [each for each in metrics_of(LOSSES["binary"], 0.5) if each.name == name]
+    assert covered(metric, 2, 200) < 0.75
+    assert covered(metric, 14, 300) > 0.80
+    assert 2 < FEWEST_EVENTS <= 14

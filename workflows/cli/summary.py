@@ -56,9 +56,15 @@ def print_outcome(outcome: Outcome, note: str = "") -> None:
     out.print(f"[bold]{trained}[/]{note}")
     for reason, count in outcome.reasons.items():
         out.print(f"  {count:,} without a model: {REASONS.get(reason, reason)}")
+    if outcome.constant_models:
+        out.print(
+            f"  {outcome.constant_models:,} models predict a constant: nothing could be split"
+        )
     if outcome.rows_without_target:
         share = f"{outcome.rows_without_target:,} of {outcome.rows:,}"
         out.print(f"  {share} rows have no target and are left out")
+    if outcome.advice and not outcome.nothing_trained:  # else the error says it
+        out.print(f"[yellow]warning:[/] {escape(outcome.advice)}")
     if outcome.best:
         title = "Best, by the lower bound of the 90 % interval of skill"
         _print_ranking(title, outcome.best, outcome.metric)
@@ -75,18 +81,18 @@ def short_path(path: str) -> str:
 
 def _print_ranking(title: str, rows: Sequence[PartitionRow], metric: str) -> None:
     table = Table(title=title, title_justify="left", title_style="", box=None, pad_edge=False)
-    table.add_column("  partition")
+    table.add_column("  partition", no_wrap=True, overflow="ignore")
     for name in ("skill", "90 % interval", metric, "constant prediction", "rows"):
         table.add_column(name, justify="right")
     for row in rows:
         bounds = f"{_signed(row.skill_low)} to {_signed(row.skill_high)}"
         cells = (_signed(row.skill), bounds, _short(row.value), _short(row.constant_value))
-        table.add_row(f"  {escape(elided(row.partition))}", *cells, f"{row.rows:,}")
+        table.add_row(f"  {escape(elided(row.partition))}", *cells, f"{row.rows_with_target:,}")
     out.print()
     out.print(table)
 
 
-def elided(text: str, width: int = 30) -> str:
+def elided(text: str, width: int = 200) -> str:
     """Return printable text of at most ``width`` characters, cut in the middle."""
     shown = visible(text) if text else "(empty)"
     if len(shown) <= width:
@@ -122,6 +128,8 @@ def as_json(summary: RunSummary) -> dict[str, Any]:
         "metric": outcome.metric,
         "ranking": [row.partition for row in summary.ranking],
         "too_many_failed": outcome.too_many_failed,
+        "constant_models": outcome.constant_models,
+        "advice": outcome.advice,
     }
 
 

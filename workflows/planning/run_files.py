@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 
-from steps.contract import RunLayout, shard_name, shard_number
+from steps.contract import RESULTS_VERSION, RunLayout, shard_name, shard_number
+from steps.errors import DataError
 from steps.records import RunRecord, RunRequest, canonical_json
-from steps.storage.base import Storage, write_text
+from steps.storage.base import Storage, read_parsed, write_text
 from steps.stores.base import ExperimentStore
 from workflows.spec.model import ExperimentSpec
 
@@ -54,3 +55,22 @@ def put_running(store: ExperimentStore, request: RunRequest, started: str) -> No
 def now() -> str:
     """Return the current time in ISO 8601, UTC, to the second."""
     return datetime.now(UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
+
+
+def reject_other_version(layout: RunLayout, storage: Storage) -> None:
+    """Reject a run that a version of Refeed with other results has started.
+
+    Its partitions would come from two versions that read tables and deal folds differently.
+
+    Raises:
+        DataError: it has.
+    """
+    if not storage.exists(layout.request):
+        return
+    request = read_parsed(storage, layout.request, RunRequest.from_json)
+    if request.results_version != RESULTS_VERSION:
+        raise DataError(
+            f"The run {request.run!r} was started by another version of Refeed, which reads tables "
+            "or deals folds differently. Its results stay readable, but it cannot be resumed.",
+            hint="Start a new run: refeed submit SPEC.",
+        )

@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from refeed import __version__
+from steps.contract import RESULTS_VERSION
 from steps.errors import Problem, SpecError
 from steps.records import RunRequest, canonical_json, digest
 from steps.split.engines.choose import Engine, choose_engine
@@ -118,13 +119,7 @@ def run_request(
     if spec.trainer.name in installed():  # else the train step checks it, in the trainer's image
         shape = data_shape(split.task, split.roles, split.classes)
         problems = conflicts(spec.trainer.name, spec.trainer.params, shape)
-    dependence = spec.explain.partial_dependence
-    curves = dependence.features if dependence else []
-    problems += [
-        Problem(f"explain.partial_dependence.features.{i}", f"{name!r} is not a feature")
-        for i, name in enumerate([] if curves == "all" else curves)
-        if name not in split.roles.features
-    ]
+    problems += spec.explain.unknown_features(split.roles.features)
     if problems:
         raise SpecError("the spec", problems)
     identity = spec.identity() | {"trainer": trainer.config}
@@ -147,6 +142,7 @@ def run_request(
         max_failed_fraction=spec.execution.max_failed_fraction,
         force=spec.execution.force,
         label=spec.execution.label,
+        results_version=RESULTS_VERSION,
     )
 
 

@@ -22,7 +22,7 @@ from steps.runtime.attempts import delete_attempts
 from steps.split.config import DataflowConfig
 from steps.storage.base import Storage, read_parsed
 from workflows.installation.isolation import conflicting_bigquery, inside, with_project_defaults
-from workflows.planning.run_files import now, write_start
+from workflows.planning.run_files import now, reject_other_version, write_start
 from workflows.planning.run_request import trainer_info
 from workflows.pods import environment as env
 from workflows.pods.pod import Pod, find, open_pod
@@ -180,6 +180,7 @@ def _resume(pod: Pod, spec: ExperimentSpec) -> None:
         message = f"the run {pod.address.run!r} was started with another spec, so it cannot resume"
         hint = "Leave the field `run` empty to start a new run."
         raise SpecError("the form", [Problem("run", message, hint)])
+    reject_other_version(layout, pod.storage)
     if not pod.storage.exists(layout.workflow(os.environ[env.WORKFLOW])):  # written after this
         pod.storage.delete(layout.done)
         pod.storage.delete(layout.outcome)  # of the previous workflow

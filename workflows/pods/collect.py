@@ -18,6 +18,7 @@ def collect_in_pod(address: RunAddress) -> None:
 
     Raises:
         TooManyFailuresError: more partitions failed than the spec allows.
+        NothingTrainedError: no partition has a model.
         RefeedError: see ``steps.collect.step.collect``.
     """
     with open_pod(address, "collect") as pod:

@@ -77,6 +77,7 @@ class RunEnd:
 
         Raises:
             TooManyFailuresError: more partitions failed than the spec allows.
+            NothingTrainedError: no partition has a model.
             RunFailedError: the run failed or was stopped.
         """
         if self.status == "Succeeded":
@@ -87,6 +88,8 @@ class RunEnd:
                 "The tables have been written.",
                 hint=f"The reasons are in {self.outcome.tables}/partitions.csv.",
             )
+        if self.outcome and self.outcome.nothing_trained:
+            self.outcome.raise_for_failures()
         raise RunFailedError(
             f"The run ended with the status {self.status}: {self.message or 'no reason reported'}",
             hint="See the logs with `refeed logs RUN`, or resume with `refeed retry RUN`.",

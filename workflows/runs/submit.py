@@ -18,6 +18,7 @@ from workflows.argo.template import Manifest
 from workflows.cluster.base import Cluster
 from workflows.cluster.errors import ConflictError
 from workflows.installation.model import Installation
+from workflows.planning.run_files import reject_other_version
 from workflows.pods.environment import run_id_of
 from workflows.runs.find import FoundRun, workflows_of
 from workflows.spec.model import ExperimentSpec
@@ -81,12 +82,14 @@ def retry(found: FoundRun, installation: Installation, cluster: Cluster) -> Subm
     Raises:
         TransientError: the run is still running, or is already being retried.
         MissingInputError: the run's spec no longer exists.
+        DataError: another version of Refeed has started the run.
         RefeedError: the cluster is unavailable or denies permission.
     """
+    layout = found.address.run_layout
+    reject_other_version(layout, found.storage)
     running = running_workflow(found, cluster)
     if running:
         raise _still_running(found, running)
-    layout = found.address.run_layout
     spec = read_parsed(found.storage, layout.spec, ExperimentSpec.model_validate_json)
     workflow = compile_spec(spec, installation, "workflow")
     del workflow["metadata"]["generateName"]

@@ -27,7 +27,7 @@ _SOURCE_FIELDS = (
     *("delimiter", "decimal", "encoding", "skip_lines", "sheet"),
 )
 """Fields that describe how rows are read. The dataset's hash covers the rows themselves."""
-_ADDED_FIELDS = ("identity",)
+_ADDED_FIELDS = ("identity", "positive")
 """Fields of ``dataset`` that are newer than the digest, which leaves them out if they are unset."""
 
 Duration = Annotated[str, Field(pattern=DURATION)]

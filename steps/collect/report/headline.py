@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 from markupsafe import Markup
 
-from steps.charts.skill import best_of, verdict, worst_of
+from steps.charts.skill import best_and_worst, verdict
 from steps.charts.svg import element
 from steps.charts.tables import Importance, Partition
 from steps.charts.text import count, elide, fixed, plural
@@ -83,8 +83,8 @@ def skill_sentence(partitions: Sequence[Partition]) -> str:
 
 def best_and_worst_sentence(partitions: Sequence[Partition]) -> Markup:
     """Return a sentence on the best and the worst partition, by their interval's bounds."""
-    best, worst = best_of(partitions)[:1], worst_of(partitions)[:1]
-    if len(best) + len(worst) < 2 or best == worst:  # noqa: PLR2004 - nothing to contrast
+    best, worst = best_and_worst(partitions, 1)
+    if not best or not worst:
         return Markup("")
     return Markup("Best is {} (skill at least {}), worst is {} (at most {}).").format(
         name(best[0].name), fixed(best[0].low, 2), name(worst[0].name), fixed(worst[0].high, 2)

@@ -15,7 +15,7 @@ from steps.charts import dependence, text
 from steps.charts.features import data_section
 from steps.charts.heatmap import heat_map
 from steps.charts.shap import MOST_PANELS, shap_chart, shap_panels
-from steps.charts.skill import best_of, skill_charts, verdict, worst_of
+from steps.charts.skill import best_and_worst, skill_charts, verdict
 from steps.charts.tables import (
     Importance,
     Partition,
@@ -94,6 +94,7 @@ def build_report(read: Reader, run: RunInfo) -> str:
         firsts = headline.first_counts(importance)
         most_often = sorted(firsts.items(), key=lambda item: (-item[1], item[0]))[:_NOTABLE]
         leaders = [(importance.features[index], times) for index, times in most_often]
+    best, worst = best_and_worst(partitions, _NOTABLE)
     content = {
         "run": run,
         "experiment": experiment,
@@ -105,8 +106,8 @@ def build_report(read: Reader, run: RunInfo) -> str:
         "importance_sentence": headline.importance_sentence(importance),
         "scores": headline.scores_of(partitions),
         "skill": skill_charts(partitions),
-        "best": best_of(partitions)[:_NOTABLE],
-        "worst": worst_of(partitions)[:_NOTABLE],
+        "best": best,
+        "worst": worst,
         "heat": None if importance is None else heat_map(importance, trained),
         "leaders": leaders,
         **_explanations(read, trained, importance, str(experiment["positive_class"] or "")),

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from steps.table.data_warnings import FEWEST_EVENTS
 from steps.table.hashing import Hashes
 from steps.train.config import EvaluateConfig
 from steps.train.evaluation.estimates import Estimate, interval, ratio, standard_error
@@ -30,6 +31,8 @@ class Judged:
         constants: constant prediction of each metric; shape (rows, outputs).
         weight: weight of each row; shape (rows,).
         clusters: label of the rows that are not independent; shape (rows,).
+        events: rows outside the most frequent class; None for a regression.
+        can_be_ranked: some fold holds two rows of each class, so their ranks can be compared.
     """
 
     target: Floats
@@ -37,6 +40,8 @@ class Judged:
     constants: dict[str, Floats]
     weight: Floats
     clusters: Hashes
+    events: int | None = None
+    can_be_ranked: bool = True
 
 
 def evaluate(
@@ -90,12 +95,16 @@ def _judge(frame: Frame, fold: Fold, prediction: Floats, metrics: tuple[Metric, 
         metric.name: np.broadcast_to(_constant(frame, metric, fold.train), shape)
         for metric in metrics
     }
+    target = frame.target[fold.held_out]
+    events = events_of(target) if frame.classes else None
     return Judged(
-        frame.target[fold.held_out],
+        target,
         prediction,
         constants,
         weight[fold.held_out],
         frame.clusters[fold.held_out],
+        events,
+        events is not None and events > 1,
     )
 
 
@@ -107,8 +116,9 @@ def _constant(frame: Frame, metric: Metric, train: Integers) -> Floats:
 def _pooled(parts: list[Judged], common: dict[str, Floats]) -> Judged:
     """Return the rows of all folds; ``common`` has the constants that do not differ per fold."""
     prediction = np.concatenate([part.prediction for part in parts])
+    target = np.concatenate([part.target for part in parts])
     return Judged(
-        np.concatenate([part.target for part in parts]),
+        target,
         prediction,
         {
             name: np.broadcast_to(common[name], prediction.shape)
@@ -118,26 +128,43 @@ def _pooled(parts: list[Judged], common: dict[str, Floats]) -> Judged:
         },
         np.concatenate([part.weight for part in parts]),
         np.concatenate([part.clusters for part in parts]),
+        None if parts[0].events is None else events_of(target),
+        any(part.can_be_ranked for part in parts),
     )
+
+
+_FEW = "too_few_events"
+
+
+def events_of(target: Floats) -> int:
+    """Return the number of rows outside the most frequent class."""
+    counts = np.bincount(target.astype(np.intp))
+    return int(counts.sum() - counts.max())
 
 
 def _append(rows: Rows, metric: Metric, scope: str, fold: int | None, part: Judged) -> None:
     value = metric.score(part.target, part.prediction, part.weight)
     constant = metric.score(part.target, part.constants[metric.name], part.weight)
+    if metric.ranks and not part.can_be_ranked:
+        value = constant = Estimate(None, None, value.reason if value.value is None else _FEW)
     skill = _skill(metric, value, constant)
-    error = standard_error(skill, part.clusters)
+    few = part.events is not None and part.events < FEWEST_EVENTS
+    value_error, error = (
+        None if few else standard_error(estimate, part.clusters) for estimate in (value, skill)
+    )
     low = high = None
     if skill.value is not None and error is not None:
         low, high = interval(skill.value, error, len(np.unique(part.clusters)))
+    why = "" if error is not None else _FEW if few else "one_group"
     row: dict[str, Any] = {
         "value": value.value,
         "constant_value": constant.value,
         "skill": skill.value,
-        "standard_error": standard_error(value, part.clusters),
+        "standard_error": value_error,
         "skill_standard_error": error,
         "skill_low": low,
         "skill_high": high,
-        "reason": value.reason or skill.reason or ("" if error is not None else "one_group"),
+        "reason": value.reason or skill.reason or why,
         "metric": metric.name,
         "scope": scope,
         "fold": fold,

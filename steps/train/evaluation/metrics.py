@@ -33,6 +33,7 @@ class Metric:
         additive: whether the value follows from means over rows. If not, the pooled value
             is compared with one constant for all folds: constants that differ per fold rank rows
             of one fold above those of another, or name several classes, as no constant can.
+        ranks: True if the value compares the ranks of rows, so it needs two rows of each class.
     """
 
     name: str
@@ -40,6 +41,7 @@ class Metric:
     constant: Constant
     gain: bool = False
     additive: bool = True
+    ranks: bool = False
 
     def loss(self, estimate: Estimate) -> Estimate:
         """Return the metric as a loss, 0 at best."""
@@ -277,8 +279,15 @@ def _macro_f1(target: Floats, prediction: Floats, weight: Floats) -> Estimate:
 _BINARY = (
     Metric("log_loss", _binary_log_loss, _possible_positive_prior),
     Metric("brier", _brier, _positive_prior),
-    Metric("auc", _auc, _positive_prior, gain=True, additive=False),
-    Metric("average_precision", _average_precision, _positive_prior, gain=True, additive=False),
+    Metric("auc", _auc, _positive_prior, gain=True, additive=False, ranks=True),
+    Metric(
+        "average_precision",
+        _average_precision,
+        _positive_prior,
+        gain=True,
+        additive=False,
+        ranks=True,
+    ),
 )
 _MULTICLASS = (
     Metric("log_loss", _multiclass_log_loss, _possible_prior),
