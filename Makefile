@@ -85,7 +85,7 @@ data/penguins.csv: examples/penguins/prepare.py | install
 # uses the processors while they wait.
 .PHONY: test
 test: install data ## Run all tests that need no cluster
-	@$(BIN)/pytest --numprocesses 3 --dist loadfile --no-loadscope-reorder --ignore=tests/e2e --ignore=tests/github --ignore=tests/policy --ignore=tests/terraform tests/semantics tests/split tests/sources tests
+	@$(BIN)/pytest --numprocesses 3 --dist loadfile --no-loadscope-reorder -m "not field" --ignore=tests/e2e --ignore=tests/github --ignore=tests/policy --ignore=tests/terraform tests/semantics tests/split tests/sources tests
 
 # The fast tests: command line, trainers, numbers, report, compiler, cluster and documentation.
 FAST_TESTS := tests/argo tests/cli tests/cluster tests/docs tests/report tests/science tests/split tests/trainers
@@ -98,6 +98,11 @@ test-fast: install data ## Run the fast tests: no emulator, no killed processes,
 .PHONY: test-python
 test-python: ## Run the fast tests on PYTHON=python3.13, in an environment of its own
 	@$(MAKE) --no-print-directory test-fast VENV=.venvs/$(notdir $(PYTHON))
+
+# Neighbours in the list of tests share a table, so each worker takes a part of the list.
+.PHONY: field
+field: install ## Compare Refeed on all real tables with pandas, scikit-learn and LightGBM
+	@$(BIN)/pytest --numprocesses 2 --dist worksteal tests/field
 
 .PHONY: soak
 soak: install data ## Kill SOAK=10 times as many processes as the tests do, and split larger tables
