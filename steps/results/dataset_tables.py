@@ -161,6 +161,7 @@ def facts_of(dataset: DatasetLayout, storage: Storage, target: str) -> WarningIn
         partition_rows=[entry.rows for entry in index.entries],
         sample=read_parsed(storage, dataset.sample, Sample.from_ipc),
         others=others,
+        keys=[entry.key.text for entry in index.entries if entry.key.kind == "string"],
     )
 
 

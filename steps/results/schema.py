@@ -308,7 +308,8 @@ DATA_WARNINGS = _table(
         "kind",
         "text",
         "leakage, repeated, missing, constant, constant_within, id_like, drift, drift_missing, "
-        "drift_levels, few_rows or few_events; see science.md.",
+        "drift_levels, few_rows, few_events, numbers_as_text, dates_as_text, similar_keys or "
+        "total_key; see science.md.",
     ),
     ("column", "text", "Name of the feature; empty for the table."),
     ("number", "number", "What was found, on the scale of the threshold."),

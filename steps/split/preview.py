@@ -14,6 +14,7 @@ from steps.runtime.progress import Progress
 from steps.split.engines.first_pass import Codes, Partitions, no_rows_error, value_codes
 from steps.split.sources.base import Source
 from steps.table.data_warnings import (
+    COUNTER_LIKE,
     ID_LIKE,
     REPEATED,
     few_events,
@@ -23,6 +24,7 @@ from steps.table.data_warnings import (
 )
 from steps.table.hashing import row_hashes, seeded
 from steps.table.leakage import FEWEST, LEAKAGE, Target
+from steps.table.recognize import key_warnings, text_warning
 from steps.table.row_identity import identity_hashes, sample_keys
 from steps.table.sample import BottomSample, Sample
 from steps.table.summaries import TableSummary
@@ -109,28 +111,52 @@ def _class_counts(codes: Codes, target: pa.Array) -> dict[tuple[int, object], in
 def preview_warnings(preview: SourcePreview, roles: Roles, task: str) -> Iterator[str]:
     """Yield warnings that a user should read before training on the features."""
     for name in roles.features:
-        summary = preview.summary.columns[name]
-        if summary.missing == summary.rows:
-            yield f"{name!r} is missing in every row, so it has no predictive value."
-        elif summary.levels is not None and len(summary.levels) == 1 and not summary.missing:
-            yield f"{name!r} has the same value in every row, so it has no predictive value."
-    for name in roles.categorical:
-        column = preview.sample.rows.column(name).drop_null()
-        levels = len(column.unique())
-        if len(column) > 100 and levels > ID_LIKE * len(column):  # noqa: PLR2004 - fewer prove little
-            yield (
-                f"{name!r} has {levels:,} distinct values in {len(column):,} sampled rows, like "
-                "an identifier. A model can only memorize it. Remove it from features."
-            )
+        yield from _feature_warnings(preview, name, categorical=name in roles.categorical)
+    yield from _key_warnings(preview, roles.partition_by)
     if task != "regression":
-        named = {str(key): count for key, count in preview.others.items()}
-        found = few_events(named)
+        found = few_events({str(key): count for key, count in preview.others.items()})
         if found is not None:
             yield found[1]
     share = repeated_share(preview.sample)
     if share >= REPEATED:
         yield repeated_text(share)
     yield from _leaks(preview, roles, task)
+
+
+def _feature_warnings(preview: SourcePreview, name: str, *, categorical: bool) -> Iterator[str]:
+    """Yield the warning about a feature, the most specific one if there are several."""
+    summary = preview.summary.columns[name]
+    column = preview.sample.rows.column(name).combine_chunks()
+    text = text_warning(name, column)
+    if summary.missing == summary.rows:
+        yield f"{name!r} is missing in every row, so it has no predictive value."
+    elif summary.levels is not None and len(summary.levels) == 1 and not summary.missing:
+        yield f"{name!r} has the same value in every row, so it has no predictive value."
+    elif text is not None:
+        yield text[2]
+    else:
+        yield from _identifiers(name, column.drop_null(), categorical=categorical)
+
+
+def _identifiers(name: str, known: pa.Array, *, categorical: bool) -> Iterator[str]:
+    whole = pa.types.is_integer(known.type)
+    if len(known) <= FEWEST or not (categorical or whole):
+        return
+    distinct = len(known.unique())
+    if distinct > (ID_LIKE if categorical else COUNTER_LIKE) * len(known):
+        like = "an identifier" if categorical else "a row number or an identifier"
+        yield (
+            f"{name!r} has {distinct:,} distinct values in {len(known):,} sampled rows, like "
+            f"{like}. A model can only memorize it. Remove it from features."
+        )
+
+
+def _key_warnings(preview: SourcePreview, partition_by: str) -> Iterator[str]:
+    kind = preview.sample.rows.schema.field(partition_by).type
+    if pa.types.is_string(kind):
+        keys = [key for key in preview.partition_rows if key is not None]
+        for _, _, message in key_warnings(partition_by, keys):
+            yield message
 
 
 def _leaks(preview: SourcePreview, roles: Roles, task: str) -> Iterator[str]:

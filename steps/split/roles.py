@@ -5,9 +5,12 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 
+import pyarrow as pa
+
 from steps.errors import Problem, SpecError, did_you_mean
 from steps.records import Roles
 from steps.split.config import DatasetConfig, ExcludedFeatures
+from steps.table.recognize import recognize
 from steps.table.types import canonical_text
 
 _SHOWN = 12
@@ -181,6 +184,7 @@ def resolve_task(
     kind: str,
     levels: Mapping[str, int] | None,
     positive: str | float | bool | None = None,
+    cells: pa.Array | None = None,
 ) -> tuple[str, tuple[str, ...]]:
     """Return the task and, for classification, the class names ordered by value.
 
@@ -193,6 +197,7 @@ def resolve_task(
         levels: rows of each distinct value of the target, or None if there are too many for
             classes.
         positive: the positive class in the spec; None to guess it.
+        cells: some of the target's cells, for the error; they may be numbers in another notation.
 
     Returns:
         ``auto`` becomes binary for two distinct values, multiclass for more than two strings, and
@@ -210,12 +215,12 @@ def resolve_task(
         raise SpecError("the spec", [Problem("dataset.positive", message, "Remove positive.")])
     if task == "regression":
         if kind in {"string", "bool"}:
-            raise _task_error(f"regression predicts a number, but {target!r} is {kind}")
+            message = f"regression predicts a number, but {target!r} is {kind}"
+            raise _task_error(message, _number_hint(target, cells))
         return task, ()
     if levels is None:
-        raise _task_error(
-            f"{target!r} ({kind}) has more than 64 distinct values, the limit for classes"
-        )
+        message = f"{target!r} ({kind}) has more than 64 distinct values, the limit for classes"
+        raise _task_error(message, _number_hint(target, cells))
     if task == "binary" and len(levels) > 2:  # noqa: PLR2004 - binary means two
         raise _task_error(f"{target!r} has {len(levels)} distinct values; a binary target has two")
     classes = tuple(sorted(levels, key=lambda text: class_order(kind, text)))
@@ -257,6 +262,14 @@ def class_order(kind: str, text: str) -> tuple[float, str]:
     return (float(text) if kind in {"int64", "float64"} else 0.0, text)
 
 
-def _task_error(message: str) -> SpecError:
-    hint = "Set task to auto, regression, binary or multiclass, or choose another target."
+def _number_hint(target: str, cells: pa.Array | None) -> str:
+    """Return how the target's text is read as numbers, if it is numbers."""
+    found = recognize(cells) if cells is not None and pa.types.is_string(cells.type) else None
+    if found is None or found.what != "numbers":
+        return ""
+    return f"Its cells are numbers such as {found.example!r}: set {found.choices(target)}. "
+
+
+def _task_error(message: str, hint: str = "") -> SpecError:
+    hint += "Set task to auto, regression, binary or multiclass, or choose another target."
     return SpecError("the spec", [Problem("task", message, hint)])

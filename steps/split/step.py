@@ -7,7 +7,9 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
-from steps.contract import SPLIT_VERSION, ProjectLayout
+import pyarrow as pa
+
+from steps.contract import SPLIT_VERSION, DatasetLayout, ProjectLayout
 from steps.errors import DamagedError, DataError, ExpiredError, MissingInputError, SpecError
 from steps.quantity import format_bytes
 from steps.records import Column, PartitionIndex, Roles, digest
@@ -249,10 +251,16 @@ def _split_result(
         types[roles.target],
         target["levels"],
         request.config.positive,
+        _cells(roles.target, layout, storage) if types[roles.target] == "string" else None,
     )
     lacking = {name for name in roles.features if statistics[name]["missing"]}
     grid = _ensure_grid(request.grid_points, index, roles, lacking, project, storage)
     return SplitResult(index, roles, task, classes, grid, reused)
+
+
+def _cells(name: str, layout: DatasetLayout, storage: Storage) -> pa.Array:
+    column = read_parsed(storage, layout.sample, Sample.from_ipc).rows.column(name)
+    return pa.concat_arrays(column.chunks)
 
 
 def _ensure_grid(

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal, get_args
+from typing import Any, Literal, cast, get_args
 
 import numpy as np
 import pyarrow as pa
@@ -18,6 +18,7 @@ import pyarrow.compute as pc
 from steps.records import Roles
 from steps.table.drift import PartitionVariance
 from steps.table.leakage import FEWEST, LEAKAGE, Target
+from steps.table.recognize import MOSTLY, key_warnings, text_warning
 from steps.table.sample import Sample
 
 Kind = Literal[
@@ -32,6 +33,10 @@ Kind = Literal[
     "drift_levels",
     "few_rows",
     "few_events",
+    "numbers_as_text",
+    "dates_as_text",
+    "similar_keys",
+    "total_key",
 ]
 KINDS: tuple[Kind, ...] = get_args(Kind)
 """All kinds, in the order of the warnings."""
@@ -90,6 +95,7 @@ class WarningInputs:
         spread: variance between the partitions, with columns in the order of ``columns``.
         partition_rows: number of rows of each partition.
         sample: sample of the table.
+        keys: values of the partition column.
         others: by partition, the rows whose target is not the partition's most frequent one.
     """
 
@@ -99,6 +105,7 @@ class WarningInputs:
     partition_rows: Sequence[int]
     sample: Sample
     others: Mapping[str, int]
+    keys: Sequence[str]
 
 
 def find_data_warnings(inputs: WarningInputs, roles: Roles, task: str) -> list[DataWarning]:
@@ -106,6 +113,7 @@ def find_data_warnings(inputs: WarningInputs, roles: Roles, task: str) -> list[D
     warnings = [
         *_leaks(inputs, roles, task),
         *_repeats(inputs.sample),
+        *_texts(inputs, roles),
         *(warning for name in roles.features for warning in _feature_warnings(inputs, name)),
     ]
     each = float(np.median(inputs.partition_rows)) / len(roles.features)
@@ -147,6 +155,16 @@ def _repeats(sample: Sample) -> Iterator[DataWarning]:
     share = repeated_share(sample)
     if share >= REPEATED:
         yield DataWarning("repeated", "", share, REPEATED, repeated_text(share))
+
+
+def _texts(inputs: WarningInputs, roles: Roles) -> Iterator[DataWarning]:
+    for name in roles.features:
+        found = text_warning(name, _flat(inputs.sample.rows.column(name)))
+        if found is not None:
+            kind, share, text = found
+            yield DataWarning(cast(Kind, kind), name, share, MOSTLY, text)
+    for kind, number, text in key_warnings(roles.partition_by, inputs.keys):
+        yield DataWarning(cast(Kind, kind), roles.partition_by, number, 1, text)
 
 
 def _leaks(inputs: WarningInputs, roles: Roles, task: str) -> Iterator[DataWarning]:

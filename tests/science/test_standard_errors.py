@@ -293,7 +293,7 @@ def covered(metric: Metric, events: int, draws: int) -> float:
         return share.mapped(1 - share.value, -1.0)
 
     truth = skill_of(*rows_of(400_000)).value
-    hits = []
+    hits: list[bool] = []
     while len(hits) < draws:
         x, y = rows_of(400)
         if y.sum() == events:

@@ -31,8 +31,14 @@ def advise(spec: ExperimentSpec, progress: Progress) -> dict[str, list[str]]:
             report_billed_bytes(source, list(types), progress)
         preview = preview_source(source, types, roles, progress)
         target = preview.summary.columns[roles.target]
+        cells = preview.sample.rows.column(roles.target).combine_chunks()
         task, classes = resolve_task(
-            spec.task, roles.target, types[roles.target], target.levels, spec.dataset.positive
+            spec.task,
+            roles.target,
+            types[roles.target],
+            target.levels,
+            spec.dataset.positive,
+            cells,
         )
         shape = data_shape(task, roles, classes)
         problems = [

@@ -18,8 +18,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from steps.errors import DataError, Problem, SpecError
-from steps.table.column_type import ColumnType
+from steps.table.column_type import NUMBER_FORMATS, ColumnType
 from steps.table.convert import convert_column, is_text, with_nulls
+from steps.table.text_conversion import parse_text
 from steps.table.text_types import MixedTextError, TextEvidence
 from steps.table.time_text import TimeFormats
 from steps.table.types import ARROW_TYPES, canonical_type
@@ -364,11 +365,17 @@ def mixed_error(path: Path, name: str, error: MixedTextError) -> DataError:
             column=name,
             value=error.cell,
         )
+    notations = (ColumnType("float64", each) for each in NUMBER_FORMATS)
+    cell = pa.array([error.cell])
+    written = [str(each) for each in notations if not parse_text(cell, each).null_count]
+    number = (
+        f"If it is a number, set dataset.types: {{{name!r}: {written[0]}}}. " if written else ""
+    )
     return MisfitError(
         f"{column} is read as text because of a few cells, such as {error.cell!r}; most are "
         f"{error.kind}.",
-        hint=f"If {error.cell!r} means missing, set dataset.null_values: ['', {error.cell!r}]. If "
-        f"the column is text, set dataset.types: {{{name!r}: string}}.",
+        hint=f"{number}If {error.cell!r} means missing, set dataset.null_values: "
+        f"['', {error.cell!r}]. If the column is text, set dataset.types: {{{name!r}: string}}.",
         column=name,
         value=error.cell,
     )
