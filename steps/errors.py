@@ -131,6 +131,30 @@ class DataError(TerminalError):
     """The source table cannot be used."""
 
 
+class SettingError(DataError):
+    """A source that a setting of the spec would make readable, such as ``skip_lines``.
+
+    Attributes:
+        setting: name of the field of ``dataset``.
+        value: a value that would probably do.
+        column: the column that the setting is about; empty for the whole source.
+        cell: text of the cell that cannot be read; empty if it is not about a cell.
+    """
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        hint: str,
+        setting: str,
+        value: str | int,
+        column: str = "",
+        cell: str = "",
+    ) -> None:
+        super().__init__(message, hint=hint)
+        self.setting, self.value, self.column, self.cell = setting, value, column, cell
+
+
 class DamagedError(DataError):
     """An artifact cannot be read: it was truncated or changed.
 

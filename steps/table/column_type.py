@@ -132,9 +132,13 @@ _DAYS = (
     *("%d/%m/%y", "%m/%d/%y", "%d.%m.%y", "%d-%m-%y", "%m-%d-%y", "%Y-%m-%d"),
     *("%d %b %Y", "%d. %b %Y", "%b %d, %Y", "%d-%b-%Y", "%d-%b-%y", "%d %b %y", "%b %d %Y"),
 )
+_PERIODS = (
+    *("%Y-%m", "%Y/%m", "%m/%Y", "%m.%Y", "%b-%Y", "%b %Y", "%b-%y", "%Y-%b", "%Y %b"),
+    *("%G-W%V", "%Y-Q%q", "%YQ%q", "%Y Q%q", "Q%q %Y"),
+)
 _CLOCKS = ("%H:%M", "%H:%M:%S", "%I:%M %p", "%I:%M:%S %p", "%I:%M%p")
 TIME_FORMATS = (
-    *(TimeFormat("date", period) for period in ("%Y-%m", "%G-W%V", "%Y-Q%q", "%YQ%q", "%Y/%m")),
+    *(TimeFormat("date", period) for period in _PERIODS),
     *(TimeFormat("date", day) for day in _DAYS),
     *(TimeFormat("timestamp", f"{day} {clock}") for day in _DAYS for clock in _CLOCKS),
     *(TimeFormat("timestamp", f"{day}, {clock}") for day in _DAYS[:2] for clock in _CLOCKS),

@@ -2,27 +2,25 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
+from collections.abc import Sequence
 from pathlib import Path
 
 import yaml
 
 from steps.errors import DataError, Problem, SpecError, UsageError
-from steps.split.config import DatasetConfig
-from steps.split.sources.base import Source, open_source
-from steps.split.sources.files import MisfitError
-from steps.split.step import source_types
+from workflows.spec.guess import ALTERNATIVES, ColumnFacts, rank_partitions, rank_targets
 from workflows.spec.model import NAME
+from workflows.spec.reading import Table, read_table
 
-_HEAD_ROWS = 20_000
-_COMMON_NULLS = {"NA", "N/A", "n/a", "#N/A", "NaN", "nan", "null", "NULL", "None", "-", "?"}
 _DRAFT = """\
 # {rows}{columns} columns. Check the lines marked <-, then: refeed validate THIS_FILE
 name: {name}
 project: default
 dataset:
-  source: {source}{nulls}
+  source: {source}{reading}
   partition_by: {partition_by} # {partition_note}
   target: {target} # {target_note}
   features: # <- keep only columns that are known before the target
@@ -31,7 +29,7 @@ dataset:
   min_rows: 200 # a partition needs at least this many rows with a target
 task: auto # regression, binary, multiclass
 trainer: {{name: lightgbm}} # refeed trainers lists the others and their params
-evaluate: {{method: kfold, folds: 5, seed: 0}} # <- group: a column whose rows belong together
+evaluate: {{method: kfold, folds: 5, seed: 0}} # <- {groups}
 explain:
   partial_dependence: {{features: all, grid: 20}}
   shap: true
@@ -45,8 +43,10 @@ def draft(
 ) -> str:
     """Return the text of a spec for a table.
 
+    Settings without which the table cannot be read are filled in and marked.
+
     Args:
-        table: a Parquet or CSV file, or a directory of them.
+        table: a file, a folder or a pattern.
         partition_by: column that identifies the partition; guessed if None.
         target: column to predict; guessed if None.
         name: name of the experiment; derived from the table's name if None.
@@ -61,85 +61,125 @@ def draft(
             f"--name {name!r} is not valid. A name can contain only lower-case letters, digits "
             "and hyphens."
         )
-    source, nulls = _open(table)
-    types = {key: kind for key, kind in source_types(source).items() if kind != "?"}
+    found = read_table(table)
+    columns = {each.name: each for each in found.columns}
     for role, column in (("--partition-by", partition_by), ("--target", target)):
-        if column is not None and column not in types:
-            columns = ", ".join(types)
-            message = f"the table has no column {column!r}; its columns are {columns}"
+        if column is not None and column not in columns:
+            message = f"the table has no column {column!r}; its columns are {', '.join(columns)}"
             raise SpecError(role, [Problem("", message)])
-    distinct = _distinct(source, list(types))
-    partition_column = partition_by or _guess_partition(types, distinct, target)
-    target_column = target or _guess_target(types, partition_column)
-    features = [key for key in types if key not in {partition_column, target_column}]
-    values = f"{distinct[partition_column]:,} values in the first rows"
+    partitions, targets = _ranked(found, partition_by, target)
+    partition, outcome = columns[partitions[0]], columns[targets[0]]
+    features = [each for each in found.columns if each not in {partition, outcome}]
+    useful = [each for each in features if not _left_out(each)] or features
+    rows = found.source.rows()
     return _DRAFT.format(
-        rows=f"{rows:,} rows, " if (rows := source.rows()) is not None else "",
-        columns=len(types),
+        rows="" if rows is None else f"{rows:,} rows, ",
+        columns=len(columns),
         name=name or _name(table),
-        source=_scalar(os.path.relpath(table, folder)),
-        nulls=f"\n  null_values: [{', '.join(map(_scalar, nulls))}]" if len(nulls) > 1 else "",
-        partition_by=_scalar(partition_column),
-        partition_note=values + ("" if partition_by else "  <- guessed"),
-        target=_scalar(target_column),
-        target_note=types[target_column] + ("" if target else "  <- guessed"),
-        features="\n".join(f"    - {_scalar(key)} # {types[key]}" for key in features),
-        categorical=", ".join(_scalar(key) for key in features if types[key] == "string"),
+        source=_scalar(_relative(table, folder)),
+        reading=_reading(found),
+        partition_by=_scalar(partition.name),
+        partition_note=f"{partition.distinct:,} values in the first rows"
+        + ("" if partition_by else _others(partitions)),
+        target=_scalar(outcome.name),
+        target_note=outcome.kind + ("" if target else _others(targets)),
+        features="\n".join(_feature(each, listed=each in useful) for each in features),
+        categorical=", ".join(
+            _scalar(each.name) for each in features if each.kind == "string" and each in useful
+        ),
+        groups=f"group: a column whose rows belong together{_times(features)}",
     )
 
 
-def _open(table: str) -> tuple[Source, list[str]]:
-    """Return the source and its null values: the common ones that occur in it."""
-    nulls = [""]
-    while True:
-        config = DatasetConfig(source=table, partition_by="?", target="!", null_values=nulls)
-        source = open_source(config)
-        try:
-            source.schema()
-        except MisfitError as error:
-            if error.value not in _COMMON_NULLS or error.value in nulls:
-                raise
-            nulls = [*nulls, error.value]
-        else:
-            return source, nulls
+def _ranked(
+    found: Table, partition_by: str | None, target: str | None
+) -> tuple[Sequence[str], Sequence[str]]:
+    """Return the candidates for partition column and target, the best first.
+
+    If no column seems to fit, they are all columns: a draft always has a line to correct.
+
+    Raises:
+        DataError: the table has fewer than two columns.
+    """
+    names = [each.name for each in found.columns]
+    if len(names) < 2:  # noqa: PLR2004
+        raise DataError(
+            "The table has fewer than two columns that a model can use: a key and a target.",
+            hint=f"Its columns are {', '.join(map(repr, [*names, *found.unusable]))}.",
+        )
+    partitions = [partition_by] if partition_by else rank_partitions(found.columns, target)
+    fewest = sorted(found.columns, key=lambda each: each.distinct)
+    partitions = partitions or [each.name for each in fewest if each.name != target]
+    targets = [target] if target else rank_targets(found.columns, partitions[0])
+    return partitions, targets or [name for name in names if name != partitions[0]]
 
 
-def _distinct(source: Source, names: list[str]) -> dict[str, int]:
-    """Count the distinct values of each column among the first rows."""
-    batch = next(iter(source.batches(names)), None)
-    if batch is None:
-        raise DataError("The table has no rows, so its columns cannot be guessed.")
-    head = batch.slice(0, _HEAD_ROWS)
-    return {key: len(head.column(key).unique()) for key in names}
+def _others(ranked: Sequence[str]) -> str:
+    """Return the mark of a guess, with the next candidates."""
+    others = ", ".join(_comment(name) for name in ranked[1:ALTERNATIVES])
+    return f"  <- guessed{f'; or {others}' if others else ''}"
 
 
-def _guess_partition(types: dict[str, str], distinct: dict[str, int], target: str | None) -> str:
-    """Return the text (else integer) column with the most values, up to 2,000."""
-    for kind in ("string", "int64"):
-        candidates = [
-            key for key in types
-            if types[key] == kind and key != target and 2 <= distinct[key] <= 2000  # noqa: PLR2004
-        ]  # fmt: skip
-        if candidates:
-            return max(candidates, key=distinct.__getitem__)
-    raise DataError(
-        "Cannot choose a partition column: no column has 2 to 2,000 distinct values.",
-        hint="Name the column with --partition-by COLUMN.",
-    )
+def _reading(found: Table) -> str:
+    """Return the lines of the settings that the table needs to be read, and of offered types."""
+    settings = dict(found.settings)
+    types = dict(settings.pop("types", {}))
+    nulls = settings.pop("null_values", [""])
+    lines = [f"{name}: {json.dumps(value)} # <- found" for name, value in settings.items()]
+    if len(nulls) > 1:
+        lines.append(f"null_values: [{', '.join(map(_scalar, nulls))}] # <- missing?")
+    if types or found.recognized:
+        lines.append("types:")
+    for name, kind in types.items():
+        cells = ", ".join(_comment(cell) for cell in found.examples.get(name, []))
+        lines.append(f"  {_scalar(name)}: {_scalar(kind)} # <- {cells}: text?")
+    for name, each in found.recognized.items():
+        others = "".join(f" or {kind}" for kind in each.types[1:])
+        written = f"<- written as {_comment(each.example)}{others and f';{others}?'}"
+        lines.append(f"  {_scalar(name)}: {_scalar(str(each.types[0]))} # {written}")
+    return "".join(f"\n  {line}" for line in lines)
 
 
-def _guess_target(types: dict[str, str], partition_by: str) -> str:
-    """Return the last numeric column, since the target usually comes last."""
-    numbers = [key for key in types if types[key] in {"float64", "int64"} and key != partition_by]
-    others = [key for key in types if key != partition_by]
-    if not others:
-        raise DataError("The table has a single column, so there is no other column to predict.")
-    return (numbers or others)[-1]
+def _feature(column: ColumnFacts, *, listed: bool) -> str:
+    """Return the line of a feature; a comment for a column that tells nothing."""
+    reason = _left_out(column)
+    if not listed:
+        return f"    # - {_scalar(column.name)} # {column.kind}: {reason}"
+    return f"    - {_scalar(column.name)} # {column.kind}"
+
+
+def _left_out(column: ColumnFacts) -> str:
+    """Return why a column is no feature; empty if it is one."""
+    if column.is_index:
+        return "counts the rows"
+    if not column.known:
+        return "missing in the first rows"
+    if column.kind == "string" and column.is_identifier:
+        return "a different text in nearly every row"
+    return ""
+
+
+def _times(features: Sequence[ColumnFacts]) -> str:
+    """Return the mark of columns that could order the rows in time."""
+    times = [each.name for each in features if each.kind in {"date", "timestamp"}]
+    if not times:
+        return ""
+    return f"; or method: time, time: {_comment(times[0])}"
+
+
+def _relative(table: str, folder: Path) -> str:
+    return table if table.startswith("~") or "://" in table else os.path.relpath(table, folder)
 
 
 def _name(table: str) -> str:
     name = re.sub(r"[^a-z0-9]+", "-", Path(table).stem.lower()).strip("-")[:45].strip("-")
     return name if name[:1].isalpha() else f"experiment-{name}".strip("-")[:45].strip("-")
+
+
+def _comment(text: str) -> str:
+    """Return text for a comment: on one line, and short."""
+    shown = "".join(c if c.isprintable() else " " for c in text)
+    return shown if len(shown) <= 40 else f"{shown[:39]}…"  # noqa: PLR2004
 
 
 def _scalar(text: str) -> str:

@@ -98,7 +98,7 @@ def _resolve(raw: dict[str, Any], names: list[str], folder: Path) -> None:
         raw = raw.get(parent) if isinstance(raw, dict) else None  # type: ignore[assignment]
     value = raw.get(last) if isinstance(raw, dict) else None
     if isinstance(value, str) and value and "://" not in value:
-        raw[last] = str((folder / value).resolve())
+        raw[last] = str((folder / Path(value).expanduser()).resolve())
 
 
 def _apply(raw: dict[str, Any], positions: dict[str, SourcePosition], override: str) -> str:

@@ -12,9 +12,8 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.csv as pa_csv
 
-from steps.errors import DataError
+from steps.errors import DataError, SettingError
 from steps.split.sources.dialect import Dialect, find_dialect, not_decodable
-from steps.split.sources.files import MisfitError
 
 _BLOCK_BYTES = 8 << 20
 _LARGEST_BLOCK_BYTES = 1 << 30
@@ -153,7 +152,7 @@ class _CsvFile:
             return f'A quote within a quoted cell is written as "", not as \\". {hint}'
         return hint
 
-    def _misfit(self, match: re.Match[str]) -> MisfitError:
+    def _misfit(self, match: re.Match[str]) -> DataError:
         """Return the error for a cell that does not fit the type that the spec gives."""
         skipped, encoding = self.dialect.skipped, self.dialect.encoding
         with pa.input_stream(str(self.path), compression="detect") as stream:
@@ -162,12 +161,14 @@ class _CsvFile:
         name = next(csv.reader(lines, delimiter=self.dialect.delimiter))[int(match["number"])]
         row = f", row {match['row']}" if match["row"] else ""
         value, kind = match["value"], match["kind"]
-        return MisfitError(
+        return SettingError(
             f"{str(self.path)!r}{row}: column {name!r} is read as {kind}, but contains {value!r}.",
             hint=f"If {value!r} means missing, set dataset.null_values: ['', {value!r}]. If the "
             f"column is text, set dataset.types: {{{name!r}: string}}.",
+            setting="types",
+            value="string",
             column=name,
-            value=value,
+            cell=value,
         )
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pyarrow as pa
 
-from steps.errors import DataError
+from steps.errors import DataError, SettingError
 
 _HEAD_BYTES = 1 << 16
 _LINES = 30
@@ -93,10 +93,12 @@ def _text(path: Path, head: bytes, encoding: str) -> str:
 
 def not_decodable(path: Path, encoding: str) -> DataError:
     """Return the error for a file that has another encoding."""
-    return DataError(
+    return SettingError(
         f"{str(path)!r} contains text that is not valid {encoding.upper()}.",
         hint="Set dataset.encoding, for example cp1252 (Windows in Western Europe and America) or "
         "shift_jis, or convert the file to UTF-8.",
+        setting="encoding",
+        value="cp1252" if encoding != "cp1252" else "latin-1",
     )
 
 
@@ -125,8 +127,10 @@ def _reject_title(path: Path, lines: list[str], delimiter: str) -> None:
     if common <= 1 or widths[0] == common or (widths[0] > 1 and not comment):
         return  # a header; or a line with too many cells, which the reader names
     header = widths.index(common)
-    raise DataError(
+    raise SettingError(
         f"{str(path)!r} begins with {lines[0][:60]!r}, which is not a line of column names. "
         f"They seem to be in line {header + 1}: {lines[header][:60]!r}.",
         hint=f"Set dataset.skip_lines: {header}, or remove the lines above the column names.",
+        setting="skip_lines",
+        value=header,
     )

@@ -17,7 +17,7 @@ from typing import Protocol
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from steps.errors import DataError, Problem, SpecError
+from steps.errors import DataError, Problem, SettingError, SpecError
 from steps.table.column_type import NUMBER_FORMATS, ColumnType
 from steps.table.convert import convert_column, is_text, with_nulls
 from steps.table.text_conversion import parse_text
@@ -337,33 +337,28 @@ def _declared(kind: ColumnType, file_format: FileFormat) -> Reading:
     return Reading(ARROW_TYPES[kind.canonical], kind, direct=file_format.parses and plain)
 
 
-class MisfitError(DataError):
-    """A cell of a column of text that does not fit the other cells; ``value`` is its text."""
-
-    def __init__(self, message: str, *, hint: str, column: str, value: str) -> None:
-        super().__init__(message, hint=hint)
-        self.column, self.value = column, value
-
-
 def mixed_error(path: Path, name: str, error: MixedTextError) -> DataError:
     """Return the error for a column that is nearly all numbers or dates."""
     column = f"{str(path)!r}: column {name!r}"
     if error.kind == "zones":
-        return MisfitError(
+        return SettingError(
             f"{column} contains times with a time zone and times without one.",
             hint=f"Write all of them alike, or set dataset.types: {{{name!r}: timestamp}}, which "
             "takes times without a zone for UTC.",
+            setting="types",
+            value="timestamp",
             column=name,
-            value="",
         )
     if error.kind == "decimals":
-        return MisfitError(
+        return SettingError(
             f"{column} contains decimal numbers and {error.cell}, which has more digits "
             "than a decimal number can hold.",
             hint=f"If the column is a code, set dataset.types: {{{name!r}: string}}. If it is a "
             f"number, set dataset.types: {{{name!r}: float64}}, which rounds it.",
+            setting="types",
+            value="string",
             column=name,
-            value=error.cell,
+            cell=error.cell,
         )
     notations = (ColumnType("float64", each) for each in NUMBER_FORMATS)
     cell = pa.array([error.cell])
@@ -371,13 +366,15 @@ def mixed_error(path: Path, name: str, error: MixedTextError) -> DataError:
     number = (
         f"If it is a number, set dataset.types: {{{name!r}: {written[0]}}}. " if written else ""
     )
-    return MisfitError(
+    return SettingError(
         f"{column} is read as text because of a few cells, such as {error.cell!r}; most are "
         f"{error.kind}.",
         hint=f"{number}If {error.cell!r} means missing, set dataset.null_values: "
         f"['', {error.cell!r}]. If the column is text, set dataset.types: {{{name!r}: string}}.",
+        setting="types",
+        value=written[0] if written else "string",
         column=name,
-        value=error.cell,
+        cell=error.cell,
     )
 
 
@@ -413,10 +410,13 @@ def _joined(name: str, files: Sequence[SourceFile], types: Sequence[pa.DataType]
         return _reading(ColumnType(found.pop()))
     first = next(i for i, kind in enumerate(canonical) if kind is not None)
     other = next(i for i, kind in enumerate(canonical) if kind not in {None, canonical[first]})
-    raise DataError(
+    raise SettingError(
         f"Column {name!r} is {types[first]} in {str(files[first].path)!r}, but {types[other]} in "
         f"{str(files[other].path)!r}: no type holds both.",
         hint=f"Write the files with one type, or set dataset.types: {{{name!r}: string}}.",
+        setting="types",
+        value="string",
+        column=name,
     )
 
 

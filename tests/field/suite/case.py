@@ -75,9 +75,16 @@ class Case:
 
     @cached_property
     def classes(self) -> list[Any]:
-        """Classes of the target; none for a regression."""
+        """Classes of the target; none for a regression. Of two, the positive one is last.
+
+        Which one that is follows from what Refeed says; ``tests/field/test_classes.py`` checks it.
+        """
         target = self.frame[self.table.target].dropna()
-        return sorted(target.unique()) if is_text(target) or target.nunique() == 2 else []
+        found = sorted(target.unique()) if is_text(target) or target.nunique() == 2 else []
+        if len(found) != 2:
+            return found
+        positive = str(self.table_of("experiment")["positive_class"].item())
+        return sorted(found, key=lambda label: str(label).lower() == positive.lower())
 
     @cached_property
     def partitions(self) -> dict[Key, pd.DataFrame]:
