@@ -179,6 +179,8 @@ class Roles:
         group: column whose equal values share a fold; None if every row is on its own.
         time: column that orders the folds of method time; None for other methods.
         identity: columns that identify a row, sorted; empty for all columns.
+        offset: column that is added to the raw score of each row; None for no offset.
+        exposure: column whose logarithm is added to the raw score; None for no exposure.
     """
 
     partition_by: str
@@ -189,6 +191,13 @@ class Roles:
     group: str | None
     time: str | None
     identity: tuple[str, ...] = ()
+    offset: str | None = None
+    exposure: str | None = None
+
+    @property
+    def has_offset(self) -> bool:
+        """True if something is added to the raw score of each row."""
+        return self.offset is not None or self.exposure is not None
 
 
 @dataclass(frozen=True)

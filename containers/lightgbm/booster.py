@@ -93,10 +93,12 @@ def fit(data: TrainingData, params: LightGBMParams) -> LightGBMModel:
     data = data.with_class_weight(params.class_weight)
     options = _options(data, params)
     features = data.features
+    begin = _begin(data, params)
     dataset = lightgbm.Dataset(
         features.values,
         label=data.target,
         weight=data.weight,
+        init_score=None if data.offset is None else data.offset + begin,
         categorical_feature=list(features.categorical),
         params=options,
     )
@@ -105,7 +107,27 @@ def fit(data: TrainingData, params: LightGBMParams) -> LightGBMModel:
         # Without sampling, a round that finds no split is followed by more of the same.
         if booster.update() and not _samples(params):
             break
+    if data.offset is not None:
+        _add(booster, begin)
     return LightGBMModel(booster.model_to_string())
+
+
+def _begin(data: TrainingData, params: LightGBMParams) -> float:
+    """Return the score that the first tree improves on, in addition to the offset.
+
+    LightGBM begins with the constant prediction, but with 0 for rows that have an offset: with a
+    mean rate of 0.01, a hundred rounds would not reach it.
+    """
+    if data.offset is None or not params.boost_from_average:
+        return 0.0
+    return data.best_constant(params.loss(data.task))
+
+
+def _add(booster: Any, score: float) -> None:  # noqa: ANN401 - lightgbm has no usable types
+    """Add a score to the first tree, as LightGBM does with the constant that it begins with."""
+    leaves = booster.dump_model(num_iteration=1)["tree_info"][0]["num_leaves"]
+    for leaf in range(leaves):
+        booster.set_leaf_output(0, leaf, booster.get_leaf_output(0, leaf) + score)
 
 
 def _options(data: TrainingData, params: LightGBMParams) -> dict[str, Any]:

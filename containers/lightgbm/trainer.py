@@ -24,6 +24,7 @@ class LightGBMTrainer(Trainer[LightGBMParams, "LightGBMModel"]):
     """LightGBM on one thread: the same data and parameters give the same bytes."""
 
     Params = LightGBMParams
+    offset_tasks: ClassVar[frozenset[Task]] = frozenset({"regression", "binary"})
     libraries: ClassVar[tuple[str, ...]] = ("lightgbm",)
     preload: ClassVar[tuple[str, ...]] = ("containers.lightgbm.booster",)
     suffix: ClassVar[str] = ".txt"

@@ -72,6 +72,11 @@ _FOLD_SD = (
     "training rows, so it is never divided by the square root of their number."
 )
 
+_RAW = (
+    "target, log_target (its logarithm), log_target_per_exposure, or log_odds (one per class if "
+    "there are many)."
+)
+
 PARTITIONS = _table(
     "partitions",
     "a partition, trained or not",
@@ -156,8 +161,7 @@ IMPORTANCE = _table(
     (
         "scale",
         "text",
-        "Unit of value: share_of_constant_loss, share_of_gain, or of SHAP values: target, "
-        "log_target (the logarithm of the target) or log_odds.",
+        "Unit of value: share_of_constant_loss, share_of_gain, or a unit of shap_summary.",
     ),
     ("reason", "text", "Why the value is empty."),
 )
@@ -181,8 +185,8 @@ PARTIAL_DEPENDENCE = _table(
     (
         "scale",
         "text",
-        "Unit of value: target, probability, weighted_probability (with class weights); or, where "
-        "raw was asked for, log_target or log_odds.",
+        "Unit of value: target, target_per_exposure, probability, weighted_probability (with class "
+        "weights); or, where raw was asked for, a unit of shap_summary.",
     ),
 )
 SHAP_SUMMARY = _table(
@@ -196,7 +200,7 @@ SHAP_SUMMARY = _table(
     ("mean_abs", "number", "Mean absolute SHAP value; mean over folds."),
     ("mean_abs_fold_sd", "number", _FOLD_SD),
     ("rows", "integer", "Held-out rows explained, in all folds together."),
-    ("scale", "text", "Unit: target, log_target, or log_odds (per class if there are many)."),
+    ("scale", "text", "Unit: " + _RAW),
 )
 SHAP_BY_VALUE = _table(
     "shap_by_value",
@@ -208,7 +212,7 @@ SHAP_BY_VALUE = _table(
     ("mean", "number", "Mean SHAP value of the explained rows in the cell; mean over folds."),
     ("fold_sd", "number", _FOLD_SD),
     ("rows", "integer", "Explained rows in the cell."),
-    ("scale", "text", "Unit: target, log_target or log_odds."),
+    ("scale", "text", "Unit: " + _RAW),
 )
 FEATURES = _table(
     "features",

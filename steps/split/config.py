@@ -25,6 +25,8 @@ _NO_FEATURE = {
     "target": "the model would see the value it predicts",
     "partition_by": "it is constant within a partition",
     "weight": "a weight is the importance of a row, not a property of it",
+    "offset": "it is added to the score, so its effect is known",
+    "exposure": "predictions are proportional to it, so its effect is known",
 }
 """Roles that exclude a column from the features, with the reason."""
 
@@ -37,8 +39,13 @@ def _column_type(text: str) -> str:
 ColumnTypeText = Annotated[str, AfterValidator(_column_type)]
 
 
+def _is_none(value: object) -> bool:
+    """Return whether a field that was added later is left out, so that no digest changes."""
+    return value is None
+
+
 class ExcludedFeatures(SpecPart):
-    """All columns except these and except target, partition_by, weight, group and time."""
+    """All columns except these, and except those with another role such as target or weight."""
 
     exclude: list[ColumnName]
     """Columns that are not features, such as outcomes that are unknown at prediction time."""
@@ -80,6 +87,14 @@ class DatasetConfig(SpecPart):
     """Features whose values are unordered levels; default: all features of type string."""
     weight: ColumnName | None = None
     """A column of row weights, positive numbers; default: all rows have equal weight."""
+    offset: ColumnName | None = Field(default=None, exclude_if=_is_none)
+    """A numeric column that is added to the raw score of each row, in fits and predictions: to the
+    target itself, to its logarithm for a loss with a log link such as poisson, to the log-odds of a
+    binary task. It is not a feature."""
+    exposure: ColumnName | None = Field(default=None, exclude_if=_is_none)
+    """A column with the size of each row, such as its days at risk; positive numbers. The models
+    predict target per unit of exposure. It is `offset` for the logarithm of the column, for a loss
+    with a log link only. It is not a feature."""
     identity: list[ColumnName] | None = Field(default=None, min_length=1)
     """Columns that identify a row, such as `[order_id]`; default: all columns that the spec uses.
     They decide its fold. Keep the list in a variant of a spec that adds or drops a feature, and
@@ -171,6 +186,15 @@ class DatasetConfig(SpecPart):
             raise ValueError(
                 f"categorical contains {', '.join(map(repr, unknown))}, missing from features"
             )
+        return self
+
+    @model_validator(mode="after")
+    def _check_offset(self) -> DatasetConfig:
+        if self.offset is not None and self.exposure is not None:
+            raise ValueError("set one of offset and exposure; their sum can be one offset column")
+        for role in ("offset", "exposure"):
+            if getattr(self, role) in {self.target, self.partition_by, self.weight} - {None}:
+                raise ValueError(f"{role} is {getattr(self, role)!r}, which has another role")
         return self
 
     @model_validator(mode="after")

@@ -52,6 +52,8 @@ def resolve_roles(
         group=group,
         time=time,
         identity=tuple(sorted(set(config.identity or ()))),
+        offset=config.offset,
+        exposure=config.exposure,
     )
     problems = _unfit(config, roles, types)
     if problems:
@@ -62,6 +64,7 @@ def resolve_roles(
 def role_columns(roles: Roles) -> list[str]:
     """Return the columns of the dataset, sorted."""
     named = [roles.partition_by, roles.target, roles.weight, roles.group, roles.time]
+    named += [roles.offset, roles.exposure]
     columns = (*named, *roles.features, *roles.identity)
     return sorted({name for name in columns if name is not None})
 
@@ -78,6 +81,8 @@ def _missing(
         ("dataset.partition_by", config.partition_by),
         ("dataset.target", config.target),
         ("dataset.weight", config.weight),
+        ("dataset.offset", config.offset),
+        ("dataset.exposure", config.exposure),
         ("evaluate.group", group),
         ("evaluate.time", time),
     ]
@@ -107,6 +112,7 @@ def _features(
         return tuple(config.features)
     excluded = config.features.exclude if isinstance(config.features, ExcludedFeatures) else []
     others = {config.partition_by, config.target, config.weight, group, time, *excluded}
+    others |= {config.offset, config.exposure}
     return tuple(
         sorted(name for name in types if name not in others and not _UNNAMED.fullmatch(name))
     )
@@ -120,11 +126,14 @@ def _unfit(config: DatasetConfig, roles: Roles, types: Mapping[str, str]) -> lis
     problems = []
     if not roles.features:
         problems.append(Problem("dataset.features", "no columns remain as features"))
-    if roles.weight is not None and types[roles.weight] not in {"int64", "float64"}:
-        kind = types[roles.weight]
-        message = f"the column {roles.weight!r} has the type {kind}, but a weight must be a number"
-        hint = "Name a column with numbers, or leave dataset.weight out."
-        problems.append(Problem("dataset.weight", message, hint))
+    for role, article in (("weight", "a"), ("offset", "an"), ("exposure", "an")):
+        name = getattr(roles, role)
+        if name is not None and types[name] not in {"int64", "float64"}:
+            kind = types[name]
+            noun = f"{article} {role}"
+            message = f"the column {name!r} has the type {kind}, but {noun} must be a number"
+            hint = f"Name a column with numbers, or leave dataset.{role} out."
+            problems.append(Problem(f"dataset.{role}", message, hint))
     if time_text := roles.time if roles.time and types[roles.time] == "string" else None:
         problems.append(
             Problem(
@@ -175,6 +184,26 @@ def weight_problem(weight: str, low: float | None, missing: int) -> Problem | No
         f"the weight {weight!r} must be a positive number in every row, but its smallest value is "
         f"{'missing' if low is None else f'{low:g}'} and {missing:,} rows have none",
         "Remove these rows from the source. Other programs leave rows of weight 0 out.",
+    )
+
+
+def offset_problem(roles: Roles, low: float | None, missing: int) -> Problem | None:
+    """Return what is wrong with the values of the offset or exposure column, if there is one.
+
+    Args:
+        roles: roles of the columns.
+        low: smallest value of the column. Infinite values are refused when they are read.
+        missing: rows without one.
+    """
+    role, kind = ("offset", "number") if roles.offset else ("exposure", "positive number")
+    if not missing and low is not None and (roles.offset or low > 0):
+        return None
+    return Problem(
+        f"dataset.{role}",
+        f"the {role} {roles.offset or roles.exposure!r} must be a {kind} in every row, but its "
+        f"smallest value is {'missing' if low is None else f'{low:g}'} and {missing:,} rows have "
+        "none",
+        "Remove these rows from the source, or correct them.",
     )
 
 

@@ -23,7 +23,13 @@ from steps.split.dataset.plan import SplitPlan
 from steps.split.engines.choose import Engine
 from steps.split.engines.embedded import build_dataset
 from steps.split.engines.job_output import delete_job_output
-from steps.split.roles import resolve_roles, resolve_task, role_columns, weight_problem
+from steps.split.roles import (
+    offset_problem,
+    resolve_roles,
+    resolve_task,
+    role_columns,
+    weight_problem,
+)
 from steps.split.sources.base import LiveSource, Source, open_source
 from steps.storage.base import Storage, read_parsed, write_text
 from steps.table.grid import Grid, build_grid
@@ -212,6 +218,7 @@ def _identity(source: Source, request: SplitRequest) -> str:
 
 _CONTENT = (
     *("partition_by", "target", "features", "weight", "format", "types", "null_values"),
+    *("offset", "exposure"),
     *("delimiter", "decimal", "encoding", "skip_lines", "sheet"),
 )
 """Settings that determine how a source's bytes become a dataset."""
@@ -242,6 +249,10 @@ def _split_result(
     if roles.weight is not None:
         weight = statistics[roles.weight]
         problem = weight_problem(roles.weight, weight["low"], weight["missing"])
+        if problem is not None:
+            raise SpecError("the spec", [problem])
+    if name := roles.offset or roles.exposure:
+        problem = offset_problem(roles, statistics[name]["low"], statistics[name]["missing"])
         if problem is not None:
             raise SpecError("the spec", [problem])
     target = statistics[roles.target]

@@ -62,6 +62,8 @@ class Frame:
         time: rank of each row's time among the distinct times, from 1; 0 if it is missing. None
             without a time column.
         classes: classes of the partition, in order of their value.
+        offset: what is added to the raw score of each row, shape (rows,); None for no offset.
+        exposure: size of each row, whose logarithm is the offset; None for no exposure.
     """
 
     features: Features
@@ -72,6 +74,21 @@ class Frame:
     groups: Hashes | None
     time: Integers | None
     classes: tuple[str, ...]
+    offset: Floats | None = None
+    exposure: Floats | None = None
+
+    def with_offset(self, raw: Floats, rows: Integers | slice) -> Floats:
+        """Return raw scores of these rows with their offset; ``raw`` has the rows first."""
+        if self.offset is None:
+            return raw
+        added = self.offset[rows]
+        total: Floats = raw + added.reshape(len(added), *[1] * (raw.ndim - 1))
+        return total
+
+    @property
+    def weights(self) -> Floats:
+        """The row weights, all 1 without a weight column; shape (rows,)."""
+        return np.ones(len(self.target)) if self.weight is None else self.weight
 
     @property
     def clusters(self) -> Hashes:
@@ -145,6 +162,8 @@ def make_frame(table: pa.Table, roles: Roles, classes: tuple[str, ...], max_leve
         # A row whose group is unknown is a group of its own.
         unknown = batch.column(roles.group).is_null().to_numpy(zero_copy_only=False)
         groups = np.where(unknown, keys, row_hashes(batch.select([roles.group])))
+    exposure = numbers_of(batch.column(roles.exposure)) if roles.exposure else None
+    offset = numbers_of(batch.column(roles.offset)) if roles.offset else None
     return Frame(
         features=Features(roles.features, np.ascontiguousarray(matrix), names),
         codes=codes,
@@ -154,6 +173,8 @@ def make_frame(table: pa.Table, roles: Roles, classes: tuple[str, ...], max_leve
         groups=groups,
         time=_ranks(batch.column(roles.time)) if roles.time else None,
         classes=present,
+        offset=offset if exposure is None else np.log(exposure),
+        exposure=exposure,
     )
 
 

@@ -33,9 +33,10 @@ from steps.storage.base import Storage, read_parsed, write_text
 from steps.table.grid import Grid
 from steps.table.part_codec import arrow_schema, decode_part
 from steps.train.config import EvaluateConfig, ExplainConfig
-from steps.train.evaluation.evaluate import evaluate, weights_of
+from steps.train.evaluation.constants import constant_prediction
+from steps.train.evaluation.evaluate import evaluate, factors_of
 from steps.train.evaluation.folds import Fold, Folds, make_folds
-from steps.train.evaluation.metrics import inverse_link, with_possible_classes
+from steps.train.evaluation.metrics import inverse_link, row_loss, with_possible_classes
 from steps.train.explanation.context import AnyTrainer, ExplainContext, seen_rows
 from steps.train.explanation.explain import explain
 from steps.train.frame import Frame, make_frame
@@ -237,6 +238,7 @@ def keys_of(context: TrainContext, entry: PartitionEntry) -> tuple[str, str]:
             "train": TRAIN_VERSION,
             # A loss that decides the metrics; by default it is not in the key, as it never was.
             **({} if loss == LOSSES[context.task] else {"loss": asdict(loss)}),
+            **({"offset": [roles.offset, roles.exposure]} if roles.has_offset else {}),
         }
     )
     return fit_key, digest([fit_key, request.explain, context.grid.digest_of(roles.features)])
@@ -272,6 +274,7 @@ def _training_data(context: TrainContext, frame: Frame, rows: Any) -> TrainingDa
         task=context.task,
         classes=frame.classes,
         seed=context.evaluation.seed,
+        offset=None if frame.offset is None else frame.offset[rows],
     )
 
 
@@ -316,13 +319,16 @@ def _predict(context: TrainContext, frame: Frame, model: Any, fold: Fold) -> Flo
         raise ValueError(f"predict returned an array of shape {raw.shape} instead of {shape}")
     if not np.isfinite(raw).all():
         raise ValueError("predict returned a value that is not finite")
-    prediction = inverse_link(context.loss.link, raw)
+    prediction = inverse_link(context.loss.link, frame.with_offset(raw, fold.held_out))
     if not np.isfinite(prediction).all():
         raise ValueError(f"a raw score of {raw.max():g} on the log scale is beyond any number")
     if context.task == "regression":
         return prediction
-    weight = weights_of(frame)[fold.train]
+    weight = frame.weights[fold.train]
     target = frame.target[fold.train]
+    if frame.offset is not None and np.ptp(target) == 0:  # the constant differs from row to row
+        metric = row_loss(context.loss, factors_of(frame, context.loss))
+        return constant_prediction(metric, "logit", frame, fold.train, fold.held_out)
     return with_possible_classes(prediction, target, weight, len(frame.classes))
 
 

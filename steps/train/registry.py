@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import difflib
 import traceback
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from importlib.metadata import EntryPoint, PackageNotFoundError, entry_points, metadata, version
-from typing import Any
+from typing import Any, Literal
 
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
@@ -143,7 +143,9 @@ def _at(path: str, message: str, hint: str, code: ProblemCode = "invalid") -> Pr
 
 def data_shape(task: str, roles: Roles, classes: tuple[str, ...]) -> DataShape:
     """Return what is known about the data after the split, or from a preview of the source."""
-    return DataShape(task, roles.features, roles.categorical, classes)  # type: ignore[arg-type]
+    offset: Literal["offset", "exposure"] | None = "offset" if roles.offset else None
+    offset = "exposure" if roles.exposure else offset
+    return DataShape(task, roles.features, roles.categorical, classes, offset)  # type: ignore[arg-type]
 
 
 def conflicts(name: str, params: dict[str, Any], shape: DataShape) -> list[Problem]:
@@ -154,12 +156,25 @@ def conflicts(name: str, params: dict[str, Any], shape: DataShape) -> list[Probl
         message = f"{name!r} does not support {shape.task} tasks. It supports {supported}"
         return [Problem("trainer.name", message, "List other trainers with `refeed trainers`.")]
     _, written, _ = _by_main_name(type(trainer).Params, params)
-    problems = []
+    problems = list(_offset_problems(name, trainer, shape))
     for problem in trainer.conflicts(shape):
         param, _, rest = problem.where.partition(".")
         path = ".".join(filter(None, [written.get(param, param), rest]))
         problems.append(_at(path, problem.message, problem.hint))
     return problems
+
+
+def _offset_problems(name: str, trainer: Trainer[Any, Any], shape: DataShape) -> Iterator[Problem]:
+    if shape.offset is None:
+        return
+    where, loss = f"dataset.{shape.offset}", trainer.loss(shape.task)
+    if shape.task not in trainer.offset_tasks:
+        message = f"the trainer {name!r} cannot add it to the score of a {shape.task} task"
+        yield Problem(where, message, "Leave it out, or choose another trainer.")
+    elif shape.offset == "exposure" and loss.link != "log":
+        message = f"needs a loss with a log link, such as poisson, but the loss is {loss.name}"
+        hint = "Set such an objective, or use dataset.offset, which is added to the score."
+        yield Problem(where, message, hint)
 
 
 def make_trainer(name: str, params: dict[str, Any]) -> Trainer[Any, Any]:

@@ -11,7 +11,7 @@ import pickle
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
-from typing import Any, ClassVar, Generic, TypeVar
+from typing import Any, ClassVar, Generic, Literal, TypeVar
 
 from pydantic import BaseModel, ConfigDict
 
@@ -95,12 +95,14 @@ class DataShape:
         features: names of the features.
         categorical: those of them whose values are levels without order.
         classes: classes of the whole table in order of their value; empty for a regression.
+        offset: the setting that gives rows an offset; None if they have none.
     """
 
     task: Task
     features: tuple[str, ...]
     categorical: tuple[str, ...]
     classes: tuple[str, ...]
+    offset: Literal["offset", "exposure"] | None = None
 
 
 @dataclass(frozen=True)
@@ -115,6 +117,8 @@ class TrainingData:
         classes: the partition's classes in order of their value; empty for a regression. For a
             binary task the second one is the positive class.
         seed: for all randomness in the trainer.
+        offset: shape (rows,), or None. It is added to the raw score of each row, and the fit takes
+            it as given: ``predict`` returns the score without it.
     """
 
     features: Features
@@ -123,11 +127,18 @@ class TrainingData:
     task: Task
     classes: tuple[str, ...]
     seed: int
+    offset: Floats | None = None
 
     @property
     def outputs(self) -> int:
         """Number of columns of ``predict``: one, or one per class if there are more than two."""
         return len(self.classes) if self.task == "multiclass" else 1
+
+    def best_constant(self, loss: Loss) -> float:
+        """Return the raw score that, with each row's offset added, has the smallest loss."""
+        from steps.train.evaluation.constants import best_score  # noqa: PLC0415 - loads numpy
+
+        return best_score(loss, self.target, self.weight, self.offset)
 
     def with_class_weight(self, class_weight: ClassWeight) -> TrainingData:
         """Return the same rows, each with its weight times the factor of its class."""
@@ -157,6 +168,7 @@ class Trainer(ABC, Generic[ParamsT, ModelT]):
     Class attributes:
         Params: a pydantic model of the trainer's parameters (``trainer.params`` of the spec).
         tasks: the tasks that it can do.
+        offset_tasks: those of them in which it can take ``TrainingData.offset`` into account.
         libraries: distributions whose versions shape the model; a new version is fitted again.
         preload: heavy modules that the workers' server imports once, before it forks them.
         suffix: file suffix of a saved model.
@@ -165,6 +177,7 @@ class Trainer(ABC, Generic[ParamsT, ModelT]):
 
     Params: ClassVar[type[BaseModel]]
     tasks: ClassVar[frozenset[Task]] = frozenset({"regression", "binary", "multiclass"})
+    offset_tasks: ClassVar[frozenset[Task]] = frozenset()
     libraries: ClassVar[tuple[str, ...]] = ()
     preload: ClassVar[tuple[str, ...]] = ()
     suffix: ClassVar[str] = ".pickle"

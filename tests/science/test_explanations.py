@@ -88,6 +88,7 @@ def fit_and_explain(
                 task=task,  # type: ignore[arg-type]
                 classes=frame.classes,
                 seed=0,
+                offset=None if frame.offset is None else frame.offset[fold.train],
             )
         )
         for fold in folds

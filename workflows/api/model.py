@@ -11,11 +11,12 @@ import pyarrow as pa
 from steps.errors import DataError, MissingInputError
 from steps.run_context import RunContext
 from steps.storage.base import read_parsed
+from steps.table.grid import numbers_of
 from steps.table.types import canonical_batch
 from steps.train.evaluation.metrics import inverse_link
 from steps.train.frame import Frame
 from steps.train.partition import TrainContext, keys_of, read_frame
-from steps.train.trainer import Features, Floats
+from steps.train.trainer import Floats
 from steps.train.workers.worker import open_context
 
 
@@ -32,7 +33,8 @@ class Model:
         TrainerError: the installed libraries have other versions than the run.
 
     Attributes:
-        features: names of the columns that ``predict`` needs.
+        features: names of the features. ``predict`` needs them, and the column of
+            ``dataset.offset`` or ``dataset.exposure`` if there is one.
         classes: classes of the target; ``predict`` returns its columns in this order.
         native: the model object of the trainer's own library.
     """
@@ -55,43 +57,60 @@ class Model:
 
         Args:
             rows: a pyarrow table, a pandas DataFrame, or a mapping of column names to values, with
-                at least the columns in ``features``. None and NaN are missing values. A level that
-                the partition does not have counts as one that it has not seen.
+                at least the columns that the model needs. None and NaN are missing values. A level
+                that the partition does not have counts as one that it has not seen.
 
         Returns:
             Shape (rows,): values of the target for a regression, probabilities of the positive
             class for a binary task. Shape (rows, classes): probabilities for a multiclass task.
 
         Raises:
-            DataError: a feature is missing, or has another type than in the dataset.
+            DataError: a column is missing, or has another type than in the dataset; or a row has
+                no offset or exposure.
         """
-        features = self._encode(rows)
-        raw = self._train.trainer.predict(self.native, features)
-        predictions = inverse_link(self._train.loss.link, raw)
+        batch = self._read(rows)
+        raw = self._train.trainer.predict(self.native, self._frame.encode(batch))
+        predictions = inverse_link(self._train.loss.link, raw + self._offset(batch))
         return predictions if self._train.task == "multiclass" else predictions[:, 0]
 
-    def _encode(self, rows: Any) -> Features:  # noqa: ANN401 - see predict
+    def _offset(self, batch: pa.RecordBatch) -> Floats:
+        """Return the offset of each row, shape (rows, 1)."""
+        roles = self._train.request.roles
+        name = roles.offset or roles.exposure
+        if name is None:
+            return np.zeros((batch.num_rows, 1))
+        values = numbers_of(batch.column(name))[:, None]
+        if not np.isfinite(values).all() or (roles.exposure and values.min(initial=1) <= 0):
+            kind = "finite" if roles.offset else "positive"
+            raise DataError(
+                f"The column {name!r} must be a {kind} number in every row.",
+                hint="Correct it: the prediction depends on it.",
+            )
+        return values if roles.offset else np.asarray(np.log(values))
+
+    def _read(self, rows: Any) -> pa.RecordBatch:  # noqa: ANN401 - see predict
         if isinstance(rows, pa.Table):
             table = rows
         elif isinstance(rows, Mapping):
             table = pa.table({name: np.asarray(cells, object) for name, cells in rows.items()})
         else:
             table = pa.Table.from_pandas(rows, preserve_index=False)
-        missing = [name for name in self.features if name not in table.column_names]
+        roles = self._train.request.roles
+        needed = [*self.features, *filter(None, [roles.offset, roles.exposure])]
+        missing = [name for name in needed if name not in table.column_names]
         if missing:
             raise DataError(
-                f"The rows have no column {missing[0]!r}. The model needs {list(self.features)}.",
+                f"The rows have no column {missing[0]!r}. The model needs {needed}.",
                 hint="Add the column; its values may be missing (None).",
             )
         known = {column.name: column.type for column in self._train.index.columns}
-        types = {name: known[name] for name in self.features}
+        types = {name: known[name] for name in needed}
         try:
             (batch,) = table.select(list(types)).combine_chunks().to_batches()
-            canonical = canonical_batch(batch, types)
+            return canonical_batch(batch, types)
         except (pa.ArrowException, ValueError) as error:
             expected = ", ".join(f"{name}: {kind}" for name, kind in types.items())
             raise DataError(
                 f"The rows do not have the types of the training data: {error}.",
                 hint=f"The types are {expected}.",
             ) from error
-        return self._frame.encode(canonical)

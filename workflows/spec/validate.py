@@ -6,9 +6,10 @@ from collections.abc import Iterator, Sequence
 
 from steps.collect.outcome import min_rows_advice
 from steps.errors import Problem, SpecError
+from steps.records import Roles
 from steps.runtime.progress import Progress
 from steps.split.preview import SourcePreview, preview_source, preview_warnings
-from steps.split.roles import resolve_roles, resolve_task, weight_problem
+from steps.split.roles import offset_problem, resolve_roles, resolve_task, weight_problem
 from steps.split.sources.base import LiveSource, open_source
 from steps.split.step import column_types, report_billed_bytes, source_types
 from steps.train.registry import conflicts, data_shape, trainer_of
@@ -45,6 +46,7 @@ def advise(spec: ExperimentSpec, progress: Progress) -> dict[str, list[str]]:
             *conflicts(spec.trainer.name, spec.trainer.params, shape),
             *spec.explain.unknown_features(roles.features),
             *_weight_problems(roles.weight, preview),
+            *_offset_problems(roles, preview),
         ]
         if problems:
             raise SpecError("the spec", problems)
@@ -93,6 +95,15 @@ def _weight_problems(weight: str | None, preview: SourcePreview) -> list[Problem
         return []
     summary = preview.summary.columns[weight]
     problem = weight_problem(weight, summary.low, summary.missing)
+    return [] if problem is None else [problem]
+
+
+def _offset_problems(roles: Roles, preview: SourcePreview) -> list[Problem]:
+    name = roles.offset or roles.exposure
+    if name is None:
+        return []
+    summary = preview.summary.columns[name]
+    problem = offset_problem(roles, summary.low, summary.missing)
     return [] if problem is None else [problem]
 
 

@@ -11,11 +11,12 @@ import numpy as np
 from steps.table.data_warnings import FEWEST_EVENTS
 from steps.table.hashing import Hashes
 from steps.train.config import EvaluateConfig
+from steps.train.evaluation.constants import constant_prediction
 from steps.train.evaluation.estimates import Estimate, interval, ratio, standard_error
 from steps.train.evaluation.folds import Fold
 from steps.train.evaluation.metrics import Metric, metrics_of
-from steps.train.frame import Frame, Integers
-from steps.train.loss import Floats, Loss, class_factors
+from steps.train.frame import Frame
+from steps.train.loss import Floats, Link, Loss, class_factors
 
 Rows = dict[str, list[Any]]
 """Part of a result table: values by column, without the columns that name the partition."""
@@ -58,12 +59,13 @@ def evaluate(
     """
     metrics = metrics_of(loss, config.quantile, factors_of(frame, loss))
     judged = [
-        _judge(frame, fold, prediction, metrics)
+        _judge(frame, fold, prediction, metrics, loss.link)
         for fold, prediction in zip(folds, predictions, strict=True)
     ]
     all_train = np.unique(np.concatenate([fold.train for fold in folds]))
+    held = np.concatenate([fold.held_out for fold in folds])
     common = {
-        metric.name: _constant(frame, metric, all_train)
+        metric.name: constant_prediction(metric, loss.link, frame, all_train, held)
         for metric in metrics
         if not metric.additive
     }
@@ -76,11 +78,6 @@ def evaluate(
     return dict(rows)
 
 
-def weights_of(frame: Frame) -> Floats:
-    """Return the row weights, all 1 without a weight column; shape (rows,)."""
-    return np.ones(len(frame.target)) if frame.weight is None else frame.weight
-
-
 def factors_of(frame: Frame, loss: Loss) -> Floats | None:
     """Return the factors by which the rows of each class count in the loss; None if it has none."""
     if loss.class_weight is None:
@@ -88,11 +85,12 @@ def factors_of(frame: Frame, loss: Loss) -> Floats | None:
     return class_factors(loss.class_weight, frame.target, frame.weight, frame.classes)
 
 
-def _judge(frame: Frame, fold: Fold, prediction: Floats, metrics: tuple[Metric, ...]) -> Judged:
-    weight = weights_of(frame)
-    shape = (len(fold.held_out), prediction.shape[1])
+def _judge(
+    frame: Frame, fold: Fold, prediction: Floats, metrics: tuple[Metric, ...], link: Link
+) -> Judged:
+    weight = frame.weights
     constants = {
-        metric.name: np.broadcast_to(_constant(frame, metric, fold.train), shape)
+        metric.name: constant_prediction(metric, link, frame, fold.train, fold.held_out)
         for metric in metrics
     }
     target = frame.target[fold.held_out]
@@ -108,11 +106,6 @@ def _judge(frame: Frame, fold: Fold, prediction: Floats, metrics: tuple[Metric, 
     )
 
 
-def _constant(frame: Frame, metric: Metric, train: Integers) -> Floats:
-    weight = weights_of(frame)[train]
-    return metric.constant(frame.target[train], weight, len(frame.classes))
-
-
 def _pooled(parts: list[Judged], common: dict[str, Floats]) -> Judged:
     """Return the rows of all folds; ``common`` has the constants that do not differ per fold."""
     prediction = np.concatenate([part.prediction for part in parts])
@@ -121,7 +114,7 @@ def _pooled(parts: list[Judged], common: dict[str, Floats]) -> Judged:
         target,
         prediction,
         {
-            name: np.broadcast_to(common[name], prediction.shape)
+            name: common[name]
             if name in common
             else np.concatenate([part.constants[name] for part in parts])
             for name in parts[0].constants

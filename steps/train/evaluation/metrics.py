@@ -34,6 +34,8 @@ class Metric:
             is compared with one constant for all folds: constants that differ per fold rank rows
             of one fold above those of another, or name several classes, as no constant can.
         ranks: True if the value compares the ranks of rows, so it needs two rows of each class.
+        degree: the loss of k y and k m is k to this power times that of y and m.
+        factors: factors of the classes in the score and in the constant; shape (classes,).
     """
 
     name: str
@@ -42,6 +44,8 @@ class Metric:
     gain: bool = False
     additive: bool = True
     ranks: bool = False
+    degree: float = 2.0
+    factors: Floats | None = None
 
     def loss(self, estimate: Estimate) -> Estimate:
         """Return the metric as a loss, 0 at best."""
@@ -63,9 +67,9 @@ def metrics_of(loss: Loss, quantile: float, factors: Floats | None = None) -> tu
         return usual if factors is None else (_by_class(usual[0], factors), *usual)
     usual = (
         Metric("rmse", _rmse, mean_constant),
-        Metric("mae", _mae, quantile_constant(0.5)),
+        _mean_absolute_error(),
         Metric("r2", _r2, mean_constant, gain=True),
-        Metric("pinball", _pinball(quantile), quantile_constant(quantile)),
+        _mean_pinball(quantile),
     )
     if loss.name == "squared_error":
         return usual
@@ -86,16 +90,25 @@ def row_loss(loss: Loss, factors: Floats | None = None) -> Metric:
         case "squared_error":
             return Metric("mse", _mse, mean_constant)
         case "absolute_error":
-            return Metric("mae", _mae, quantile_constant(0.5))
+            return _mean_absolute_error()
         case "pinball":
             assert loss.parameter is not None
-            return Metric("pinball", _pinball(loss.parameter), quantile_constant(loss.parameter))
+            return _mean_pinball(loss.parameter)
         case "huber":
             assert loss.parameter is not None
             return Metric("huber", *huber(loss.parameter))
         case _:
             assert loss.power is not None
-            return Metric(f"{loss.name}_deviance", deviance(loss.power), mean_constant)
+            name, degree = f"{loss.name}_deviance", 2 - loss.power
+            return Metric(name, deviance(loss.power), mean_constant, degree=degree)
+
+
+def _mean_absolute_error() -> Metric:
+    return Metric("mae", _mae, quantile_constant(0.5), degree=1)
+
+
+def _mean_pinball(quantile: float) -> Metric:
+    return Metric("pinball", _pinball(quantile), quantile_constant(quantile), degree=1)
 
 
 # --- regression -----------------------------------------------------------------------------
@@ -305,7 +318,7 @@ def _by_class(metric: Metric, factors: Floats) -> Metric:
     def constant(target: Floats, weight: Floats, classes: int) -> Floats:
         return metric.constant(target, weight * factors[target.astype(np.intp)], classes)
 
-    return Metric(f"weighted_{metric.name}", score, constant)
+    return Metric(f"weighted_{metric.name}", score, constant, factors=factors)
 
 
 def inverse_link(link: Link, raw: Floats) -> Floats:

@@ -15,7 +15,7 @@ import numpy as np
 
 from steps.table.grid import Grid
 from steps.train.config import ExplainConfig
-from steps.train.evaluation.evaluate import Rows, weights_of
+from steps.train.evaluation.evaluate import Rows
 from steps.train.evaluation.folds import Fold
 from steps.train.frame import Frame, Integers
 from steps.train.loss import Loss, Task
@@ -78,13 +78,15 @@ class ExplainContext:
     @property
     def margin(self) -> str:
         """Unit of the raw scores."""
+        if self.frame.exposure is not None:
+            return "log_target_per_exposure"
         return {"identity": "target", "log": "log_target"}.get(self.loss.link, "log_odds")
 
     @property
     def unit(self) -> str:
         """Unit of the predictions."""
         if self.task == "regression":
-            return "target"
+            return "target" if self.frame.exposure is None else "target_per_exposure"
         return "probability" if self.loss.class_weight is None else "weighted_probability"
 
 
@@ -136,5 +138,5 @@ def cell_of(value: float) -> float | None:
 
 def row_mean(work: ExplainContext, fold: int, values: Floats) -> Floats:
     """Return the weighted mean over a fold's explained rows (the first axis)."""
-    weight = weights_of(work.frame)[work.folds[fold].rows]
+    weight = work.frame.weights[work.folds[fold].rows]
     return np.asarray(np.tensordot(weight, values, axes=1) / weight.sum())

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from steps.table.grid import FeatureGrid
 from steps.train.config import PartialDependenceConfig
-from steps.train.evaluation.evaluate import Rows, weights_of
+from steps.train.evaluation.evaluate import Rows
 from steps.train.evaluation.metrics import inverse_link
 from steps.train.explanation.context import ExplainContext, ExplainedFold, mean_and_sd, put
 from steps.train.frame import Frame, Integers
@@ -39,16 +39,23 @@ def _fold_curves(
 ) -> list[Floats]:
     """Return a fold's curve of each feature, shape (points, outputs).
 
+    Each row keeps its own offset. With an exposure, the curve is the sum of the predicted targets
+    over the sum of the exposures: a mean rate, in which a row counts as often as its exposure.
+
     Blocks of rows are the outer loop: a trainer may share work between the columns of one block.
     """
-    weight = weights_of(work.frame)[seen.rows]
+    frame, weight = work.frame, work.frame.weights[seen.rows]
+    if frame.exposure is not None and scale == "probability":
+        weight = weight * frame.exposure[seen.rows]
     totals: list[Floats] = [np.zeros(())] * len(drawn)
     for start in range(0, len(seen.rows), _ROWS_AT_ONCE):
         block = slice(start, start + _ROWS_AT_ONCE)
         rows = seen.features.take(block)
         for i, (column, grid) in enumerate(drawn):
-            points = work.frame.points(column, grid)
+            points = frame.points(column, grid)
             raw = work.trainer.response_curves(seen.model, rows, column, points)
+            if frame.exposure is None:
+                raw = frame.with_offset(raw, seen.rows[block])
             answers = inverse_link(work.loss.link, raw) if scale == "probability" else raw
             totals[i] = totals[i] + np.tensordot(weight[block], answers, axes=1)
     return [np.asarray(total / weight.sum()) for total in totals]

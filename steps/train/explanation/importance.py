@@ -6,7 +6,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from steps.table.hashing import seeded
-from steps.train.evaluation.evaluate import Rows, factors_of, weights_of
+from steps.train.evaluation.constants import constant_prediction
+from steps.train.evaluation.evaluate import Rows, factors_of
 from steps.train.evaluation.metrics import Metric, inverse_link, row_loss
 from steps.train.explanation.context import (
     ExplainContext,
@@ -81,11 +82,9 @@ def _permutation_shares(work: ExplainContext) -> Floats:
     growth = np.array([_growth(work, seen, metric) for seen in work.folds])
     losses = []
     for seen in work.folds:
-        weight = weights_of(work.frame)[seen.fold.train]
-        target = work.frame.target[seen.fold.train]
-        constant = metric.constant(target, weight, len(work.frame.classes))
-        shape = (len(seen.rows), len(constant))
-        losses.append(_loss(work, seen, metric, np.broadcast_to(constant, shape)))
+        train, link = seen.fold.train, work.loss.link
+        constant = constant_prediction(metric, link, work.frame, train, seen.rows)
+        losses.append(_loss(work, seen, metric, constant))
     constant_loss = float(np.mean(losses))
     return growth / constant_loss if constant_loss else np.full(growth.shape, np.nan)
 
@@ -107,7 +106,7 @@ def _growth(work: ExplainContext, seen: ExplainedFold, metric: Metric) -> Floats
         for loss in _shuffled_losses(work, seen, metric, jobs[start : start + at_once])
     ]
     raw = work.trainer.predict(seen.model, seen.features)
-    base = _loss(work, seen, metric, inverse_link(work.loss.link, raw))
+    base = _loss(work, seen, metric, _predictions(work, seen, raw))
     return np.asarray((np.array(losses) - base).reshape(columns, repeats).mean(axis=1))
 
 
@@ -122,7 +121,11 @@ def _shuffled_losses(
         block[:, column] = seen.features.values[_shuffle(work, seen, column, repeat), column]
     tall = Features(seen.features.names, stacked, seen.features.levels)
     raw = work.trainer.predict(seen.model, tall).reshape(len(jobs), rows, -1)
-    return [_loss(work, seen, metric, inverse_link(work.loss.link, block)) for block in raw]
+    return [_loss(work, seen, metric, _predictions(work, seen, block)) for block in raw]
+
+
+def _predictions(work: ExplainContext, seen: ExplainedFold, raw: Floats) -> Floats:
+    return inverse_link(work.loss.link, work.frame.with_offset(raw, seen.rows))
 
 
 def _shuffle(
@@ -144,7 +147,7 @@ def _shuffle(
 
 def _loss(work: ExplainContext, seen: ExplainedFold, metric: Metric, prediction: Floats) -> float:
     """Return the loss of a fold's explained rows."""
-    weight = weights_of(work.frame)[seen.rows]
+    weight = work.frame.weights[seen.rows]
     value = metric.score(work.frame.target[seen.rows], prediction, weight).value
     assert value is not None
     return value

@@ -7,7 +7,7 @@ from collections import defaultdict
 import numpy as np
 
 from steps.table.grid import FeatureGrid
-from steps.train.evaluation.evaluate import Rows, weights_of
+from steps.train.evaluation.evaluate import Rows
 from steps.train.explanation.context import ExplainContext, mean_and_sd, put, row_mean
 from steps.train.trainer import ShapValues
 
@@ -66,7 +66,7 @@ def _add_cells(
         for fold, part in enumerate(shap):
             inside = mine[fold] >= 0
             cells = mine[fold][inside]
-            weight = weights_of(work.frame)[work.folds[fold].rows][inside]
+            weight = work.frame.weights[work.folds[fold].rows][inside]
             weighted = weight * part.values[inside, column, output]
             total = np.bincount(cells, weights=weight, minlength=grid.size)
             sums = np.bincount(cells, weights=weighted, minlength=grid.size)
