@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from refeed import TrainingData
 
     Floats = NDArray[np.float64]
+    Integers = NDArray[np.intp]
 
 _OBJECTIVES = {
     "l2": "regression",
@@ -82,34 +83,86 @@ class LightGBMModel:
 
 
 _NOT_LIGHTGBMS = {
-    *("objective", "rounds", "class_weight"),
-    *("monotone_constraints", "interaction_constraints"),
+    *("objective", "class_weight", "monotone_constraints", "interaction_constraints"),
+    *("rounds", "max_rounds", "early_stopping_round", "inner_folds"),
 }
-"""Parameters that LightGBM gets in another form."""
+"""Parameters that LightGBM gets in another form, or not at all."""
 
 
 def fit(data: TrainingData, params: LightGBMParams) -> LightGBMModel:
-    """Train a booster."""
+    """Train a booster; with rounds auto, as many rounds as inner folds find best."""
     data = data.with_class_weight(params.class_weight)
-    options = _options(data, params)
-    features = data.features
     begin = _begin(data, params)
-    dataset = lightgbm.Dataset(
-        features.values,
-        label=data.target,
-        weight=data.weight,
-        init_score=None if data.offset is None else data.offset + begin,
-        categorical_feature=list(features.categorical),
-        params=options,
-    )
-    booster = lightgbm.Booster(options, dataset)
-    for _ in range(params.rounds):
+    booster, _ = _booster(data, params, begin)
+    for _ in range(_best_rounds(data, params) if params.rounds == "auto" else params.rounds):
         # Without sampling, a round that finds no split is followed by more of the same.
         if booster.update() and not _samples(params):
             break
     if data.offset is not None:
         _add(booster, begin)
     return LightGBMModel(booster.model_to_string())
+
+
+def _best_rounds(data: TrainingData, params: LightGBMParams) -> int:
+    """Return the number of rounds with the smallest mean loss on the held-out rows.
+
+    The inner folds grow together, so that they stop at the same round. The loss is LightGBM's own
+    for the objective, with weights and offset; each inner fold counts the same.
+    """
+    boosters = [_inner_booster(data, params, *fold) for fold in data.inner_folds]
+    smallest, best = np.inf, 1
+    for number in range(1, params.max_rounds + 1):
+        stuck = [booster.update() for booster in boosters]
+        loss = np.mean([booster.eval_valid()[0][2] for booster in boosters])
+        if loss < smallest:
+            smallest, best = loss, number
+        if number - best >= params.early_stopping_round:
+            break
+        if all(stuck) and not _samples(params):
+            break
+    return best
+
+
+def _inner_booster(
+    data: TrainingData, params: LightGBMParams, train: Integers, held_out: Integers
+) -> Any:  # noqa: ANN401 - lightgbm has no usable types
+    """Return a booster of an inner fold, with its held-out rows to evaluate."""
+    part, held = data.take(train), data.take(held_out)
+    begin = _begin(part, params)
+    booster, dataset = _booster(part, params, begin)
+    booster.add_valid(_dataset(held, params, begin, dataset), "held-out")
+    return booster
+
+
+def _booster(data: TrainingData, params: LightGBMParams, begin: float) -> tuple[Any, Any]:
+    """Return an untrained booster, and its rows."""
+    dataset = _dataset(data, params, begin)
+    return lightgbm.Booster(_options(data, params), dataset), dataset
+
+
+def _dataset(
+    data: TrainingData,
+    params: LightGBMParams,
+    begin: float,
+    reference: Any = None,  # noqa: ANN401 - lightgbm has no usable types
+) -> Any:  # noqa: ANN401 - the same
+    """Return rows as LightGBM takes them.
+
+    Args:
+        data: the rows.
+        params: parameters of the trainer.
+        begin: score that the first tree improves on, in addition to the offset.
+        reference: rows that made the bins, if these rows are held out.
+    """
+    return lightgbm.Dataset(
+        data.features.values,
+        label=data.target,
+        weight=data.weight,
+        init_score=None if data.offset is None else data.offset + begin,
+        reference=reference,
+        categorical_feature=list(data.features.categorical),
+        params=_options(data, params),
+    )
 
 
 def _begin(data: TrainingData, params: LightGBMParams) -> float:

@@ -14,6 +14,7 @@ boost_from_average
 cat_l2
 cat_smooth
 data_sample_strategy
+early_stopping_round: early_stopping n_iter_no_change early_stopping_rounds
 enable_bundle: bundle is_enable_bundle
 extra_trees: extra_tree
 feature_fraction: sub_feature colsample_bytree
@@ -180,9 +181,8 @@ start_iteration_predict
     "it may only remove features that no split could use": """
 feature_pre_filter
 """,
-    "rounds is a fixed number": """
+    "any improvement counts; early_stopping_round says how long to wait for one": """
 early_stopping_min_delta
-early_stopping_round: early_stopping n_iter_no_change early_stopping_rounds
 """,
 }
 

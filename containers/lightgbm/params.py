@@ -28,6 +28,7 @@ def _class_texts(value: Any) -> Any:  # noqa: ANN401 - any YAML value
 
 
 Objective = Literal["l2", "l1", "huber", "quantile", "poisson", "gamma", "tweedie"]
+Rounds = Annotated[int, Field(ge=1, le=100_000)]
 Factor = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 
 
@@ -52,8 +53,16 @@ class LightGBMParams(TrainerParams):
     """Leaves per tree, at most: the main control of a tree's complexity."""
     learning_rate: float = Field(default=0.1, gt=0, le=1)
     """Shrinkage of each tree; smaller values need more rounds."""
-    rounds: int = Field(default=100, ge=1, le=100_000)
-    """Boosting rounds (LightGBM: num_iterations); each adds one tree, or one per class."""
+    rounds: Rounds | Literal["auto"] = 100
+    """Boosting rounds (LightGBM: num_iterations); each adds one tree, or one per class. auto: for
+    each fit as many as have the smallest mean loss on inner folds of its training rows."""
+    max_rounds: Rounds = _added(1000)
+    """rounds auto: rounds, at most."""
+    early_stopping_round: Rounds = _added(50)
+    """rounds auto: stop after so many rounds without a smaller loss."""
+    inner_folds: int = _added(5, ge=2, le=20)
+    """rounds auto: inner folds. They hold out as the evaluation does: groups stay together, and
+    with method time no row is predicted from later ones."""
     max_depth: int = Field(default=-1, ge=-1, le=1000)
     """Depth of a tree, at most; -1 or 0 for no limit but num_leaves."""
     min_data_in_leaf: int = Field(default=20, ge=0)
@@ -170,7 +179,11 @@ class LightGBMParams(TrainerParams):
         drawn = shape.task == "binary" and self.bagging_freq > 0
         regression = shape.task == "regression"
         monotone = bool(self.monotone_constraints)
+        auto = self.rounds == "auto"
         needed = {
+            "max_rounds": (auto, "rounds: auto"),
+            "early_stopping_round": (auto, "rounds: auto"),
+            "inner_folds": (auto, "rounds: auto"),
             "objective": (regression, "a regression: the task decides the loss of classes"),
             "alpha": (self.objective in {"huber", "quantile"}, "objective huber or quantile"),
             "poisson_max_delta_step": (self.objective == "poisson", "objective poisson"),

@@ -37,6 +37,11 @@ class LightGBMTrainer(Trainer[LightGBMParams, "LightGBMModel"]):
         """Yield a problem for each parameter that does not fit the data."""
         return self.params.conflicts(shape)
 
+    @property
+    def inner_folds(self) -> int:
+        """Number of inner folds, if they choose the number of rounds."""
+        return self.params.inner_folds if self.params.rounds == "auto" else 0
+
     def fit(self, data: TrainingData) -> LightGBMModel:
         """Train on all rows; the model knows columns by position, not by name."""
         from containers.lightgbm import booster
@@ -70,6 +75,12 @@ class LightGBMTrainer(Trainer[LightGBMParams, "LightGBMModel"]):
         from containers.lightgbm import booster
 
         return booster.gain(model)
+
+    def describe(self, model: LightGBMModel) -> str:
+        """Return the number of rounds, if inner folds chose it."""
+        if self.params.rounds != "auto":
+            return ""
+        return f"rounds: {model.booster.num_trees() // model.outputs}"
 
     def save(self, model: LightGBMModel) -> bytes:
         """Write LightGBM's text format: ``lightgbm.Booster(model_file=...)`` reads it."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pyarrow as pa
@@ -76,6 +76,20 @@ class Frame:
     classes: tuple[str, ...]
     offset: Floats | None = None
     exposure: Floats | None = None
+
+    def take(self, rows: Integers | slice) -> Frame:
+        """Return some of the rows, with the codes and the ranks of times of all."""
+        return replace(
+            self,
+            features=self.features.take(rows),
+            target=self.target[rows],
+            weight=None if self.weight is None else self.weight[rows],
+            keys=self.keys[rows],
+            groups=None if self.groups is None else self.groups[rows],
+            time=None if self.time is None else self.time[rows],
+            offset=None if self.offset is None else self.offset[rows],
+            exposure=None if self.exposure is None else self.exposure[rows],
+        )
 
     def with_offset(self, raw: Floats, rows: Integers | slice) -> Floats:
         """Return raw scores of these rows with their offset; ``raw`` has the rows first."""

@@ -13,6 +13,9 @@ if TYPE_CHECKING:
 Floats: TypeAlias = "NDArray[np.float64]"
 """An array of float64. The alias is a string, so that numpy is not imported."""
 
+Integers: TypeAlias = "NDArray[np.intp]"
+"""An array of positions."""
+
 Task = Literal["regression", "binary", "multiclass"]
 
 Link = Literal["identity", "log", "logit", "softmax"]
@@ -63,6 +66,10 @@ class Loss:
         if self.power is None:
             return True
         return smallest > 0 if self.name == "gamma" else smallest >= 0
+
+    def can_fit(self, target: Floats) -> bool:
+        """Return whether rows with these targets have a constant prediction on the raw scale."""
+        return self.link != "log" or bool(target.any())
 
     @property
     def domain(self) -> str:

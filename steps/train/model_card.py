@@ -18,7 +18,7 @@ _CARD = """\
 | Trained on | {rows} rows, all that have a target |
 | From the features | {features} |
 | Trainer | {trainer} |
-| Parameters | {params} |
+| Parameters | {params} |{fitted}
 | Data | content digest {content} |
 
 ## How good it is
@@ -38,8 +38,18 @@ The model shows which values occur together, which is not the same as a cause.
 """
 
 
-def model_card(request: RunRequest, entry: PartitionEntry, frame: Frame, metrics: Rows) -> str:
-    """Return the card of a final model as Markdown. It depends on content only."""
+def model_card(
+    request: RunRequest, entry: PartitionEntry, frame: Frame, metrics: Rows, fitted: str
+) -> str:
+    """Return the card of a final model as Markdown. It depends on content only.
+
+    Args:
+        request: the request of the run.
+        entry: the partition.
+        frame: its rows.
+        metrics: metrics of its fold models.
+        fitted: what the fit has chosen; empty for nothing.
+    """
     roles = request.roles
     metric_rows = []
     for i, scope in enumerate(metrics["scope"]):
@@ -60,6 +70,7 @@ def model_card(request: RunRequest, entry: PartitionEntry, frame: Frame, metrics
         features=", ".join(map(_plain, roles.features)),
         trainer=request.trainer["name"],
         params=_plain(json.dumps(request.trainer["params"], sort_keys=True)),
+        fitted=f"\n| Chosen by the fit | {_plain(fitted)} |" if fitted else "",
         content=entry.content,
         evaluate=_plain(json.dumps(request.evaluate, sort_keys=True)),
         metrics="\n".join(metric_rows),

@@ -36,6 +36,7 @@ from steps.train.config import EvaluateConfig, ExplainConfig
 from steps.train.evaluation.constants import constant_prediction
 from steps.train.evaluation.evaluate import evaluate, factors_of
 from steps.train.evaluation.folds import Fold, Folds, make_folds
+from steps.train.evaluation.inner_folds import InnerFolds, make_inner_folds
 from steps.train.evaluation.metrics import inverse_link, row_loss, with_possible_classes
 from steps.train.explanation.context import AnyTrainer, ExplainContext, seen_rows
 from steps.train.explanation.explain import explain
@@ -127,7 +128,9 @@ def train_partition(context: TrainContext, entry: PartitionEntry) -> tuple[Parti
     fit_key, explanation_key = keys_of(context, entry)
     frame = read_frame(context, entry)
     folds = make_folds(frame, context.evaluation)
-    reason = _skip_after_reading(frame, folds.parts, context.evaluation, context.loss)
+    reason = _skip_after_reading(
+        frame, folds.parts, context.evaluation, context.loss
+    ) or _skip_for_inner_folds(context, frame, folds.parts)
     if reason is not None:
         _write_json(context, context.cache.fit(fit_key), {"skipped": reason})
         return PartitionRecord(entry.key, "skipped", *reason, fit_key), "none"
@@ -200,7 +203,7 @@ def _skip_for_loss(frame: Frame, folds: list[Fold], loss: Loss) -> tuple[Reason,
     if not loss.accepts(smallest):
         message = f"The smallest target is {smallest:g}, but {loss.name} needs {loss.domain}."
         return "target_out_of_range", message
-    if loss.link == "log" and not all(frame.target[fold.train].any() for fold in folds):
+    if not all(loss.can_fit(frame.target[fold.train]) for fold in folds):
         message = "The target is 0 in all training rows of a fold, and 0 has no logarithm."
         return "constant_target", message
     return None
@@ -216,6 +219,20 @@ def _too_few(frame: Frame, evaluation: EvaluateConfig) -> str:
         groups = len(np.unique(frame.groups))
         return f"{groups} groups are too few to hold some out and train on two or more."
     return f"{len(frame.target)} rows are too few to hold some out."
+
+
+def _skip_for_inner_folds(
+    context: TrainContext, frame: Frame, folds: list[Fold]
+) -> tuple[Reason, str] | None:
+    count = context.trainer.inner_folds
+    trained_on = [*(fold.train for fold in folds), slice(None)]
+    if count and not all(_inner_folds(context, frame, rows) for rows in trained_on):
+        message = (
+            f"The training rows of a fold cannot be divided into {count} inner folds: there are "
+            "too few rows, groups or times."
+        )
+        return "too_few_groups", message
+    return None
 
 
 # --- keys -----------------------------------------------------------------------------------
@@ -275,7 +292,13 @@ def _training_data(context: TrainContext, frame: Frame, rows: Any) -> TrainingDa
         classes=frame.classes,
         seed=context.evaluation.seed,
         offset=None if frame.offset is None else frame.offset[rows],
+        inner_folds=_inner_folds(context, frame, rows),
     )
+
+
+def _inner_folds(context: TrainContext, frame: Frame, rows: Any) -> InnerFolds:  # noqa: ANN401 - index
+    count = context.trainer.inner_folds
+    return make_inner_folds(frame, rows, context.evaluation, count, context.loss)
 
 
 def _fit(
@@ -299,7 +322,10 @@ def _fit(
     storage.write(cache.fold_models(key), archive.getvalue())
     storage.write(cache.final_model(key, context.trainer.suffix), context.trainer.save(final))
     storage.write(
-        cache.model_card(key), model_card(context.request, entry, frame, metrics).encode()
+        cache.model_card(key),
+        model_card(
+            context.request, entry, frame, metrics, context.trainer.describe(final)
+        ).encode(),
     )
     facts = {
         "folds": len(folds),

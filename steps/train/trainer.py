@@ -16,7 +16,7 @@ from typing import Any, ClassVar, Generic, Literal, TypeVar
 from pydantic import BaseModel, ConfigDict
 
 from steps.errors import Problem
-from steps.train.loss import LOSSES, ClassWeight, Floats, Loss, Task, class_factors
+from steps.train.loss import LOSSES, ClassWeight, Floats, Integers, Loss, Task, class_factors
 
 __all__ = [
     "DataShape",
@@ -117,6 +117,10 @@ class TrainingData:
         classes: the partition's classes in order of their value; empty for a regression. For a
             binary task the second one is the positive class.
         seed: for all randomness in the trainer.
+        inner_folds: positions of the training and of the held-out rows of each inner fold, at most
+            as many as ``Trainer.inner_folds`` asks for. They are made of these rows only, and hold
+            out as the evaluation does: groups stay together, and with method time no row is
+            predicted from later ones.
         offset: shape (rows,), or None. It is added to the raw score of each row, and the fit takes
             it as given: ``predict`` returns the score without it.
     """
@@ -128,11 +132,23 @@ class TrainingData:
     classes: tuple[str, ...]
     seed: int
     offset: Floats | None = None
+    inner_folds: tuple[tuple[Integers, Integers], ...] = ()
 
     @property
     def outputs(self) -> int:
         """Number of columns of ``predict``: one, or one per class if there are more than two."""
         return len(self.classes) if self.task == "multiclass" else 1
+
+    def take(self, rows: Integers) -> TrainingData:
+        """Return some of the rows, without inner folds."""
+        return replace(
+            self,
+            features=self.features.take(rows),
+            target=self.target[rows],
+            weight=None if self.weight is None else self.weight[rows],
+            offset=None if self.offset is None else self.offset[rows],
+            inner_folds=(),
+        )
 
     def best_constant(self, loss: Loss) -> float:
         """Return the raw score that, with each row's offset added, has the smallest loss."""
@@ -202,6 +218,11 @@ class Trainer(ABC, Generic[ParamsT, ModelT]):
         """
         return LOSSES[task]
 
+    @property
+    def inner_folds(self) -> int:
+        """Number of inner folds that ``fit`` needs, such as for early stopping; 0 for none."""
+        return 0
+
     @abstractmethod
     def fit(self, data: TrainingData) -> ModelT:
         """Fit a model.
@@ -248,6 +269,11 @@ class Trainer(ABC, Generic[ParamsT, ModelT]):
         """Return the total gain of each column, shape (columns,), or None if there is none."""
         del model
         return None
+
+    def describe(self, model: ModelT) -> str:
+        """Return what ``fit`` has chosen, in a few words for the model card; by default nothing."""
+        del model
+        return ""
 
     def save(self, model: ModelT) -> bytes:
         """Return the model in its library's own format; the default pickles it."""

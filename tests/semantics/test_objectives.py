@@ -128,3 +128,28 @@ def test_models_of_a_log_link_predict_the_target(lab: Workspace) -> None:
     assert mean_poisson_deviance(target, prediction) < mean_poisson_deviance(
         target, np.full(len(target), target.mean())
     )
+
+
+def test_rounds_auto_gives_the_same_tables_whatever_the_rows_order(tmp_path: Path) -> None:
+    lab = Workspace(tmp_path)
+    table = counts()
+    lab.write_table(table)
+    params = {"rounds": "auto", "max_rounds": 40, "inner_folds": 3, "min_data_in_leaf": 5}
+    one = run(spec_of(lab, "poisson", params=params))
+    lab.write_table(table.take(np.random.default_rng(0).permutation(table.num_rows)))
+    two = run(spec_of(lab, "poisson", params=params, execution__workers=1, output="other"))
+    assert lab.tables(one.layout.base) == lab.tables(two.layout.base)
+    cards = [path.read_text() for path in (tmp_path / "runs").rglob("*card*")]
+    assert len(cards) == 2
+    assert all("| Chosen by the fit | rounds: " in card for card in cards)
+
+
+def test_rounds_auto_needs_groups_for_inner_folds(tmp_path: Path) -> None:
+    lab = Workspace(tmp_path)
+    table = counts()
+    groups = np.tile(np.arange(90) % 3, 3)  # two groups to train on: no three inner folds
+    lab.write_table(table.append_column("day", pa.array(groups)))
+    result = run(spec_of(lab, "poisson", params={"rounds": "auto"}, evaluate__group="day"))
+    assert reasons(lab, result)["a"] == ("skipped", "too_few_groups")
+    rows = lab.read(result.layout.base, "partitions").to_pylist()
+    assert "cannot be divided into 5 inner folds" in rows[0]["message"]

@@ -58,7 +58,7 @@ def lightgbms_names() -> dict[str, str]:
 
 def test_every_name_of_lightgbm_is_accepted_or_refused() -> None:
     accepted = {*LightGBMParams.model_fields, *ALIASES}
-    ours = {"rounds", "class_weight"}
+    ours = {"rounds", "class_weight", "max_rounds", "inner_folds"}
     assert (accepted - ours) | set(REFUSED) == set(lightgbms_names())
     assert not accepted & set(REFUSED)
 
@@ -139,6 +139,8 @@ def test_a_refused_name_gets_the_reason(name: str, reason: str) -> None:
         ({"mc": [1, 0]}, "mc"),
         ({"interaction_constraints": [["x"], []]}, "interaction_constraints.1"),
         ({"objective": "mape"}, "objective"),
+        ({"n_estimators": "many"}, "n_estimators"),
+        ({"rounds": 0}, "rounds"),
     ],
 )
 def test_a_wrong_value_is_reported_once_under_the_name_as_written(
@@ -187,7 +189,7 @@ def test_defaults_are_lightgbms() -> None:
     defaults = {name: field.default for name, field in fields if name in written}
     assert len(defaults) > 30
     for name, default in defaults.items():
-        if name == "objective" or default is None:
+        if name in {"objective", "early_stopping_round"} or default is None:
             continue
         if isinstance(default, str):
             assert written[name] == default
@@ -365,6 +367,10 @@ def shape_of(task: Task) -> DataShape:
         ("regression", {"bagging_freq": 1, "pos_bagging_fraction": 0.5}, "pos_bagging_fraction"),
         ("binary", {"neg_bagging_fraction": 0.5}, "neg_bagging_fraction"),
         ("regression", {"monotone_penalty": 1.0}, "monotone_penalty"),
+        ("regression", {"early_stopping_rounds": 9}, "early_stopping_rounds"),
+        ("regression", {"max_rounds": 9}, "max_rounds"),
+        ("regression", {"tweedie_variance_power": 1.2}, "tweedie_variance_power"),
+        ("regression", {"poisson_max_delta_step": 1.2}, "poisson_max_delta_step"),
     ],
 )  # fmt: skip
 def test_parameters_that_do_not_fit_the_data(

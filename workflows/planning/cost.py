@@ -43,6 +43,10 @@ UNKNOWN_TRAINER_FACTOR = 10.0
 
 _ROWS_PER_LEAF = 25
 """Rows per leaf, which limit the leaves in a small partition: LightGBM needs 20."""
+_AUTO_ROUNDS = 100
+"""Rounds that early stopping is expected to choose."""
+_INNER_FOLDS = 5
+"""Inner folds, unless a parameter sets their number."""
 _RUNS = 5
 """Number of recent runs to search for recorded times."""
 
@@ -85,11 +89,14 @@ def shape_of(
     """Return the shape of a run, from the parts of its request."""
     params = trainer["params"]
     boosted = trainer["name"] != "linear"
+    rounds = params.get("rounds", 100)
+    if rounds == "auto":  # each inner fold grows as many trees, and some more before it stops
+        rounds = _AUTO_ROUNDS * (1 + params.get("inner_folds", _INNER_FOLDS))
     outputs = classes if classes > 2 else 1  # noqa: PLR2004 - two classes have one margin
     return Shape(
         trainer=trainer["name"],
         fits=1 + (1 if evaluate["method"] == "holdout" else evaluate["folds"]),
-        trees=outputs * (int(params.get("rounds", 100)) if boosted else 1),
+        trees=outputs * (int(rounds) if boosted else 1),
         leaves=int(params.get("num_leaves", 31)) if boosted else 0,
         features=features,
         explained=bool(
