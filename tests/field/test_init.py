@@ -12,7 +12,7 @@ import yaml
 from tests.command import refeed
 from tests.field.conftest import CASES, Case
 from tests.field.suite.tables import TABLES, Table
-from workflows.spec.draft import ALTERNATIVES
+from workflows.spec.guess import ALTERNATIVES
 
 
 def draft(*arguments: str | Path) -> tuple[dict[str, object], str]:

@@ -80,7 +80,7 @@ def test_the_csv_of_excel_in_most_of_europe(case: Case) -> None:
 )
 def test_a_dialect(case: Case, write: dict[str, object], settings: dict[str, object]) -> None:
     table = table_of()
-    table.to_csv(case.folder / "t.csv", index=False, **write)  # type: ignore[call-overload]
+    table.to_csv(case.folder / "t.csv", index=False, **write)
     same_as_plain(case, table, "t.csv", **settings)
 
 

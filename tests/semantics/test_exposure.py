@@ -141,7 +141,11 @@ def test_validate_and_run_refuse(changes: dict[str, Any], message: str, lab: Wor
 @pytest.mark.parametrize(
     ("role", "value", "message"),
     [
-        ("exposure", 0.0, "dataset.exposure: the exposure 'years' must be a positive number in every row"),
+        (
+            "exposure",
+            0.0,
+            "dataset.exposure: the exposure 'years' must be a positive number in every row",
+        ),
         ("exposure", None, "and 1 rows have none"),
         ("offset", None, "dataset.offset: the offset 'years' must be a number in every row"),
     ],
