@@ -56,7 +56,7 @@ class Losses:
     """Loss of the models on all held-out rows, and of the constant prediction: RMSE or log loss."""
 
     value: float
-    constant: float
+    constant_value: float
 
 
 def codes_of(column: pd.Series) -> Floats:
