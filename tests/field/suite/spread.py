@@ -38,7 +38,8 @@ class Draws:
     @property
     def relative(self) -> float:
         """The variance, in a unit in which the partitions of a table are alike."""
-        return float(self.losses.var(ddof=1) / self.unit)
+        variance: float = self.losses.var(ddof=1)
+        return variance / self.unit
 
 
 def deviations(draws: list[Draws]) -> list[float]:
