@@ -33,13 +33,12 @@ class Draws:
 
     @property
     def unit(self) -> float:
-        return float(self.losses.mean() ** 2) / self.rows**self.order
+        return float(self.losses.mean() ** 2) / float(self.rows) ** self.order
 
     @property
     def relative(self) -> float:
         """The variance, in a unit in which the partitions of a table are alike."""
-        variance: float = self.losses.var(ddof=1)
-        return variance / self.unit
+        return float(self.losses.var(ddof=1)) / self.unit
 
 
 def deviations(draws: list[Draws]) -> list[float]:
