@@ -75,16 +75,12 @@ class Case:
 
     @cached_property
     def classes(self) -> list[Any]:
-        """Classes of the target; none for a regression. Of two, the positive one is last.
-
-        Which one that is follows from what Refeed says; ``tests/field/test_classes.py`` checks it.
-        """
+        """Classes of the target, none for a regression; of two, the positive one is the last."""
         target = self.frame[self.table.target].dropna()
-        found = sorted(target.unique()) if is_text(target) or target.nunique() == 2 else []
-        if len(found) != 2:
-            return found
-        positive = str(self.table_of("experiment")["positive_class"].item())
-        return sorted(found, key=lambda label: str(label).lower() == positive.lower())
+        if not is_text(target) and target.nunique() != 2:
+            return []
+        positive = self.table_of("experiment")["positive_class"][0]
+        return sorted(target.unique(), key=lambda label: (str(label) == positive, label))
 
     @cached_property
     def partitions(self) -> dict[Key, pd.DataFrame]:

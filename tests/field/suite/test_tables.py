@@ -132,8 +132,8 @@ def test_losses_are_within_the_spread_of_shuffles(case: Case) -> None:
     Six standard deviations, since the losses of few rows have longer tails than a normal
     distribution: with 200 partitions the largest deviation was 4.4. The loss of a constant exceeds
     the standard deviation of the target by a share of chi-square distribution, with one degree of
-    freedom less than folds: eight deviations above its mean have a chance of 1 in 40,000. For classes,
-    half a percent of the constant's loss is for how their counts are rounded to folds, which no
+    freedom less than folds: eight deviations above its mean have a chance of 1 in 40,000. Half a
+    percent of the constant's loss is for how counts of classes are rounded to folds, which no
     shuffle varies.
     """
     wrong = []
