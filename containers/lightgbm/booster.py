@@ -10,6 +10,7 @@ import numpy as np
 
 from containers.lightgbm.curves import Walk
 from containers.lightgbm.forest import parse_forest
+from containers.lightgbm.label_range import LabelRange, label_range
 from containers.lightgbm.shapley import Shapley
 
 if TYPE_CHECKING:
@@ -92,6 +93,8 @@ _NOT_LIGHTGBMS = {
 def fit(data: TrainingData, params: LightGBMParams) -> LightGBMModel:
     """Train a booster; with rounds auto, as many rounds as inner folds find best."""
     data = data.with_class_weight(params.class_weight)
+    labels = label_range(data, params.objective)
+    data, params = labels.rows(data), labels.params(params)
     begin = _begin(data, params)
     booster, _ = _booster(data, params, begin)
     for _ in range(_best_rounds(data, params) if params.rounds == "auto" else params.rounds):
@@ -100,6 +103,8 @@ def fit(data: TrainingData, params: LightGBMParams) -> LightGBMModel:
             break
     if data.offset is not None:
         _add(booster, begin)
+    if labels != LabelRange():
+        labels.restore(booster)
     return LightGBMModel(booster.model_to_string())
 
 
