@@ -1,8 +1,8 @@
 """Targets that LightGBM's float32 labels would distort, moved to where they keep their digits.
 
 LightGBM stores labels as float32, which has 24 bits. Seconds since 1970 then come in steps of 128,
-and a target of 1e39 is infinite. A loss of differences (l2, l1, huber, quantile) does not change if a
-constant is subtracted from target and prediction, and only in its unit if both are scaled.
+and a target of 1e39 is infinite. A loss of differences (l2, l1, huber, quantile) does not change if
+a constant is subtracted from target and prediction, and only in its unit if both are scaled.
 """
 
 from __future__ import annotations
