@@ -179,6 +179,7 @@ class Roles:
         group: column whose equal values share a fold; None if every row is on its own.
         time: column that orders the folds of method time; None for other methods.
         identity: columns that identify a row, sorted; empty for all columns.
+        keys: columns that make up ``partition_by``; empty if it is a column of the source.
         offset: column that is added to the raw score of each row; None for no offset.
         exposure: column whose logarithm is added to the raw score; None for no exposure.
     """
@@ -191,6 +192,7 @@ class Roles:
     group: str | None
     time: str | None
     identity: tuple[str, ...] = ()
+    keys: tuple[str, ...] = ()
     offset: str | None = None
     exposure: str | None = None
 
@@ -258,6 +260,7 @@ class RunRequest:
         roles["features"] = tuple(roles["features"])
         roles["categorical"] = tuple(roles["categorical"])
         roles["identity"] = tuple(roles.get("identity", ()))
+        roles["keys"] = tuple(roles.get("keys", ()))
         raw["roles"] = Roles(**roles)
         raw["classes"] = tuple(raw["classes"])
         return cls(**raw)

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from contextlib import ExitStack
 from functools import partial
 from typing import Any
 
 from steps.collect.partition_results import PartitionArtifacts
 from steps.collect.ranking import PartitionRow, ranked
-from steps.records import PartitionIndex, RunRequest, canonical_json
+from steps.records import PartitionIndex, Roles, RunRequest, canonical_json
 from steps.results.run_tables import PER_PARTITION
 from steps.results.schema import SCHEMA_VERSION, TABLES
 from steps.results.writer import TableWriter
@@ -25,6 +25,7 @@ from steps.table.sample import Sample
 def write_partition_tables(
     context: RunContext,
     results: Iterable[PartitionArtifacts],
+    roles: Roles,
     target: int,
     progress: Progress,
 ) -> list[PartitionRow]:
@@ -33,6 +34,7 @@ def write_partition_tables(
     Args:
         context: context of the run.
         results: one partition at a time, in the order of the index.
+        roles: roles of the columns.
         target: position of the target among the dataset's columns.
         progress: advances with each partition.
 
@@ -43,7 +45,12 @@ def write_partition_tables(
     with ExitStack() as stack:
         writers = {
             name: stack.enter_context(
-                TableWriter(TABLES[name], partial(context.run.table, name), context.storage)
+                TableWriter(
+                    TABLES[name],
+                    partial(context.run.table, name),
+                    context.storage,
+                    keys=roles.keys,
+                )
             )
             for name in PER_PARTITION
         }
@@ -79,7 +86,7 @@ def write_run_tables(
     storage, dataset = context.storage, context.dataset(request)
     ranks = {row.partition_id: i + 1 for i, row in enumerate(ranked(rows))}
     partitions = [row.as_row() | {"rank": ranks.get(row.partition_id)} for row in rows]
-    _write_table(context, "partitions", partitions)
+    _write_table(context, "partitions", partitions, request.roles.keys)
     statistics = read_parsed(storage, dataset.statistics, json.loads)
     grid = read_parsed(storage, dataset.grid(request.grid), Grid.from_json)
     sample = read_parsed(storage, dataset.sample, Sample.from_ipc).rows
@@ -103,9 +110,12 @@ def write_run_tables(
     _write_table(context, "experiment", [_experiment_row(request, index, rows)])
 
 
-def _write_table(context: RunContext, name: str, rows: list[dict[str, Any]]) -> None:
+def _write_table(
+    context: RunContext, name: str, rows: list[dict[str, Any]], keys: Sequence[str] = ()
+) -> None:
     columns = {column: [row[column] for row in rows] for column in TABLES[name].names}
-    with TableWriter(TABLES[name], partial(context.run.table, name), context.storage) as writer:
+    place = partial(context.run.table, name)
+    with TableWriter(TABLES[name], place, context.storage, keys=keys) as writer:
         writer.add(columns)
 
 

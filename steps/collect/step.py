@@ -108,7 +108,7 @@ def _write_tables(
     results = PartitionResultReader(context, context.cache(request), index).read()
     target = index.column_position(request.roles.target)
     progress.begin("collect", "partitions", len(index.entries))
-    rows = write_partition_tables(context, results, target, progress)
+    rows = write_partition_tables(context, results, request.roles, target, progress)
     progress.end()
     write_run_tables(context, request, index, rows)
     write_data_tables(request, dataset, context.run, context.storage)

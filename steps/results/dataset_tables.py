@@ -16,6 +16,7 @@ import pyarrow.parquet as pq
 from steps.contract import DatasetLayout
 from steps.errors import DamagedError
 from steps.records import PartitionIndex
+from steps.results.key_columns import PREFIX
 from steps.results.schema import BUCKETS_TABLE, COLUMN_STATISTICS, DATASET_TABLES, TOP_VALUES_TABLE
 from steps.results.writer import arrow_schema_of
 from steps.storage.base import Storage, read_parsed, scheme_of
@@ -199,7 +200,11 @@ def document_of(tables: dict[str, pa.Table]) -> dict[str, Any]:
     columns: dict[str, dict[str, Any]] = {
         row["column"]: {
             "column": row["column"],
-            **{name: value for name, value in row.items() if name not in _IDENTITY},
+            **{
+                name: value
+                for name, value in row.items()
+                if name not in _IDENTITY and not name.startswith(PREFIX)
+            },
             "top_values": [],
             "histogram": [],
         }

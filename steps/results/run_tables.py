@@ -17,6 +17,7 @@ import pyarrow.parquet as pq
 
 from steps.contract import RunLayout
 from steps.errors import DamagedError, MissingInputError
+from steps.results.key_columns import PREFIX
 from steps.results.partition_result import PartitionResult
 from steps.storage.base import Storage, scheme_of
 
@@ -48,11 +49,19 @@ def results_of(run: RunLayout, storage: Storage) -> Iterator[PartitionResult]:
             (row,) = rows.to_pylist()
             found = {name: table.take(row["partition_id"]) for name, table in tables.items()}
             columns = {
-                name: rows.drop_columns(_KEY).to_pydict() for name, rows in found.items() if rows
+                name: rows.select(_own_columns(rows)).to_pydict()
+                for name, rows in found.items()
+                if rows
             }
             yield PartitionResult(row, columns)
         for table in tables.values():
             table.check_end()
+
+
+def _own_columns(rows: pa.Table) -> list[str]:
+    """Return the columns that do not name the partition."""
+    names: list[str] = rows.column_names
+    return [name for name in names if name not in _KEY and not name.startswith(PREFIX)]
 
 
 class _Table:

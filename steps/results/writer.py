@@ -14,6 +14,7 @@ import pyarrow.csv as pa_csv
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
+from steps.results.key_columns import with_key_columns
 from steps.results.schema import ResultTable
 from steps.storage.base import Storage
 
@@ -63,6 +64,7 @@ class TableWriter:
         place: returns the URI of the file with a suffix, ``csv`` or ``parquet``.
         storage: storage of these files.
         csv: True to write the table as CSV too.
+        keys: columns that make up the partition column, which become columns of the table.
     """
 
     def __init__(
@@ -72,8 +74,10 @@ class TableWriter:
         storage: Storage,
         *,
         csv: bool = True,
+        keys: Sequence[str] = (),
     ) -> None:
-        self.table, self.schema = table, arrow_schema_of(table)
+        self.table, self._keys = table, tuple(keys)
+        self.schema = with_key_columns(arrow_schema_of(table).empty_table(), self._keys).schema
         self._uris = {suffix: place(suffix) for suffix in (["csv"] if csv else []) + ["parquet"]}
         self._storage = storage
         self._stack = ExitStack()
@@ -122,7 +126,7 @@ class TableWriter:
 
     def _flush(self) -> None:
         if self._waiting:
-            table = pa.concat_tables(self._waiting)
+            table = with_key_columns(pa.concat_tables(self._waiting), self._keys)
             self._parquet.write_table(table, row_group_size=table.num_rows)
             if self._csv:
                 self._csv.write(csv_of(escape_formulas(table), header=False))

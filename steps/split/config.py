@@ -73,8 +73,10 @@ class DatasetConfig(SpecPart):
     billing: str | None = Field(default=None, pattern=GCP_PROJECT)
     """BigQuery only: the Google Cloud project that is billed for reading; default: the project of
     the credentials. On a cluster it defaults to the project's own."""
-    partition_by: ColumnName
-    """The column that determines the partition of each row. Each distinct value gets one model."""
+    partition_by: ColumnName | Annotated[list[ColumnName], Field(min_length=1, max_length=5)]
+    """The column that determines the partition of each row, or a list such as `[store, brand]`.
+    Each distinct value, or combination of values, gets one model. With a list, result tables have a
+    column per key, such as `key_store`."""
     target: ColumnName
     """The column to predict. Rows without a target are counted, but not used for training."""
     positive: str | int | float | bool | None = None
@@ -123,6 +125,17 @@ class DatasetConfig(SpecPart):
     """CSV and Excel only: lines above the column names, such as a title."""
     sheet: str | None = None
     """Excel only: the sheet; default: the first one."""
+
+    @property
+    def keys(self) -> tuple[str, ...]:
+        """The columns that make up the key of a partition."""
+        by = self.partition_by
+        return (by,) if isinstance(by, str) else tuple(by)
+
+    @property
+    def partition_column(self) -> str:
+        """The name of the key: that of its column, or all names."""
+        return ", ".join(self.keys)
 
     @property
     def title(self) -> str:
@@ -178,9 +191,10 @@ class DatasetConfig(SpecPart):
         if duplicates:
             raise ValueError(f"features contains {', '.join(map(repr, duplicates))} more than once")
         for role, reason in _NO_FEATURE.items():
-            name = getattr(self, role)
-            if name in features:
-                raise ValueError(f"features contains {name!r}, which is the {role}: {reason}")
+            value = getattr(self, role)
+            for name in value if isinstance(value, list) else [value]:
+                if name in features:
+                    raise ValueError(f"features contains {name!r}, which is the {role}: {reason}")
         unknown = [name for name in self.categorical or [] if name not in features]
         if unknown:
             raise ValueError(
@@ -193,17 +207,19 @@ class DatasetConfig(SpecPart):
         if self.offset is not None and self.exposure is not None:
             raise ValueError("set one of offset and exposure; their sum can be one offset column")
         for role in ("offset", "exposure"):
-            if getattr(self, role) in {self.target, self.partition_by, self.weight} - {None}:
+            if getattr(self, role) in {self.target, *self.keys, self.weight} - {None}:
                 raise ValueError(f"{role} is {getattr(self, role)!r}, which has another role")
         return self
 
     @model_validator(mode="after")
     def _check_target(self) -> DatasetConfig:
-        if self.target == self.partition_by:
+        if self.target in self.keys:
             raise ValueError(
                 f"target and partition_by are both {self.target!r}: the target would be constant "
                 "in every partition"
             )
+        if len(set(self.keys)) < len(self.keys):
+            raise ValueError("partition_by contains a column more than once")
         return self
 
 

@@ -44,7 +44,8 @@ def resolve_roles(
     if categorical is None:
         categorical = [name for name in features if types[name] == "string"]
     roles = Roles(
-        partition_by=config.partition_by,
+        partition_by=config.partition_column,
+        keys=config.keys if len(config.keys) > 1 else (),
         target=config.target,
         features=features,
         categorical=tuple(name for name in features if name in categorical),
@@ -78,7 +79,7 @@ def _missing(
     stored: bool,
 ) -> list[Problem]:
     named: list[tuple[str, str | None]] = [
-        ("dataset.partition_by", config.partition_by),
+        ("dataset.partition_by", config.partition_column),
         ("dataset.target", config.target),
         ("dataset.weight", config.weight),
         ("dataset.offset", config.offset),
@@ -111,7 +112,15 @@ def _features(
     if isinstance(config.features, list):
         return tuple(config.features)
     excluded = config.features.exclude if isinstance(config.features, ExcludedFeatures) else []
-    others = {config.partition_by, config.target, config.weight, group, time, *excluded}
+    others = {
+        config.partition_column,
+        *config.keys,
+        config.target,
+        config.weight,
+        group,
+        time,
+        *excluded,
+    }
     others |= {config.offset, config.exposure}
     return tuple(
         sorted(name for name in types if name not in others and not _UNNAMED.fullmatch(name))

@@ -141,8 +141,9 @@ def _find_or_build(
         roles = resolve_roles(request.config, request.group, request.time, source_types(source))
         plan = SplitPlan(
             tuple(Column(*item) for item in column_types(source, roles).items()),
-            request.config.partition_by,
+            roles.partition_by,
             request.config.format,
+            roles.keys,
             roles.identity,
             identity=build.pointer.identity,
             ignored_version=build.pointer.ignored_version,

@@ -14,6 +14,7 @@ from typing import Any
 
 from steps.errors import DamagedError
 from steps.records import RunRecord, canonical_json
+from steps.results.key_columns import PREFIX
 from steps.results.partition_result import PartitionResult
 from steps.results.schema import PARTITIONS, TABLES
 
@@ -126,7 +127,9 @@ def partition_result(
         columns = tables.setdefault(piece["table"], {})
         for column, values in json.loads(piece["columns"]).items():
             columns.setdefault(column, []).extend(values)
-    return PartitionResult({name: summary[name] for name in PARTITIONS.names}, tables)
+    keys = [name for name in summary if name.startswith(PREFIX)]
+    # A column that is newer than the document is empty.
+    return PartitionResult({name: summary.get(name) for name in [*PARTITIONS.names, *keys]}, tables)
 
 
 def _rows(

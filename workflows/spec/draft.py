@@ -141,7 +141,7 @@ def _reading(found: Table) -> str:
 
 
 def _feature(column: ColumnFacts, *, listed: bool) -> str:
-    """Return the line of a feature; a comment for a column that tells nothing."""
+    """Return the line of a feature; a comment for a column that has no predictive value."""
     reason = _left_out(column)
     if not listed:
         return f"    # - {_scalar(column.name)} # {column.kind}: {reason}"

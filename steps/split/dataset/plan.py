@@ -20,6 +20,7 @@ class SplitPlan:
         columns: names and canonical types, sorted by name.
         partition_by: name of the partition column.
         format: format of the part files.
+        keys: columns that make up the partition column; empty if it is a column of the source.
         row_identity: columns that identify a row, which choose the sample; empty for all.
         identity: digest of the source's state and of the settings; not part of the dataset's hash.
         ignored_version: version of the pointer to ignore, see ``DatasetPointer``; not part of the
@@ -30,6 +31,7 @@ class SplitPlan:
     columns: tuple[Column, ...]
     partition_by: str
     format: str
+    keys: tuple[str, ...] = ()
     row_identity: tuple[str, ...] = ()
     identity: str = ""
     ignored_version: str = ""

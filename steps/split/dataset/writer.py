@@ -51,6 +51,7 @@ class DatasetWriter:
                     partial(self.layout.statistics_table, table.name),
                     self.storage,
                     csv=table is COLUMN_STATISTICS,
+                    keys=self.plan.keys,
                 )
             )
             for table in DATASET_TABLES.values()

@@ -17,6 +17,7 @@ from steps.split.sources.converted import ConvertedSource
 from steps.split.sources.csv import CsvFormat
 from steps.split.sources.excel import ExcelFormat
 from steps.split.sources.files import FileFormat, FileSource, Settings, SourceFile
+from steps.split.sources.keyed import KeyColumn, KeyedLiveSource, KeyedSource
 from steps.split.sources.locate import locate, table_suffix
 from steps.split.sources.parquet import ParquetFormat
 from steps.split.sources.remote import RemoteFiles
@@ -97,6 +98,8 @@ class LiveSource(Source, Protocol):
 def open_source(config: DatasetConfig, time: str | None = None) -> Source:
     """Return the source of a spec, without downloading a remote one.
 
+    If several columns make up the key of a partition, it has one more column for it.
+
     Args:
         config: the spec's ``dataset`` section.
         time: ``evaluate.time``, a column whose text must be a date.
@@ -107,6 +110,16 @@ def open_source(config: DatasetConfig, time: str | None = None) -> Source:
         DataError: there are no tables, or in several formats.
         TransientError: the source is remote and cannot be reached.
     """
+    source = _open(config, time)
+    if len(config.keys) == 1:
+        return source
+    key = KeyColumn(config.partition_column, config.keys)
+    if isinstance(source, LiveSource):
+        return KeyedLiveSource(source, key)
+    return KeyedSource(source, key)
+
+
+def _open(config: DatasetConfig, time: str | None) -> Source:
     types = {name: ColumnType.parse(text) for name, text in config.types.items()}
     settings = Settings(types, tuple(config.null_values or ()), time)
     if config.query is not None or scheme_of(config.source) == "bigquery":

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import pyarrow as pa
 
 from steps.split.sources.files import Settings, reject_unknown_types
+from steps.split.sources.live import LiveDelegate
 from steps.table.column_type import ColumnType
 from steps.table.convert import convert_column, with_nulls
 from steps.table.types import ARROW_TYPES
@@ -52,7 +53,7 @@ def converted(
     return pa.RecordBatch.from_arrays(arrays, names=batch.schema.names)
 
 
-class ConvertedSource:
+class ConvertedSource(LiveDelegate):
     """See ``steps.split.sources.base.LiveSource``."""
 
     def __init__(self, source: LiveSource, settings: Settings) -> None:
@@ -88,27 +89,3 @@ class ConvertedSource:
     def rows(self) -> int | None:
         """See ``Source.rows``."""
         return self.source.rows()
-
-    def take_snapshot(self) -> str:
-        """See ``LiveSource.take_snapshot``."""
-        return self.source.take_snapshot()
-
-    def resume(self, snapshot: str) -> None:
-        """See ``LiveSource.resume``."""
-        self.source.resume(snapshot)
-
-    def release(self) -> None:
-        """See ``LiveSource.release``."""
-        self.source.release()
-
-    def snapshot_time(self) -> float:
-        """See ``LiveSource.snapshot_time``."""
-        return self.source.snapshot_time()
-
-    def estimate(self, columns: list[str]) -> int:
-        """See ``LiveSource.estimate``."""
-        return self.source.estimate(columns)
-
-    def close(self) -> None:
-        """See ``LiveSource.close``."""
-        self.source.close()
