@@ -18,13 +18,16 @@ from steps.results.schema import COLUMN_STATISTICS, DATA_WARNINGS, DATASET_TABLE
 from steps.results.writer import TableWriter, arrow_schema_of
 from steps.storage.base import Storage
 from steps.stores.base import ExperimentStore
-from steps.table.data_warnings import find_data_warnings
+from steps.table.data_warnings import DataWarning, find_data_warnings
 
 
 def write_data_tables(
     request: RunRequest, dataset: DatasetLayout, run: RunLayout, storage: Storage
-) -> None:
+) -> list[DataWarning]:
     """Write ``column_statistics``, a copy of the dataset's, and ``data_warnings``.
+
+    Returns:
+        The warnings, the gravest first.
 
     Raises:
         MissingInputError: the dataset has no statistics.
@@ -39,16 +42,14 @@ def write_data_tables(
             storage.writer(run.table(name, suffix)) as copy,
         ):
             shutil.copyfileobj(source, copy)
-    found = [
-        asdict(each)
-        for each in find_data_warnings(
-            facts_of(dataset, storage, request.roles.target), request.roles, request.task
-        )
-    ]
-    columns = {column: [row[column] for row in found] for column in DATA_WARNINGS.names}
+    facts = facts_of(dataset, storage, request.roles.target)
+    found = find_data_warnings(facts, request.roles, request.task)
+    rows = [asdict(each) for each in found]
+    columns = {column: [row[column] for row in rows] for column in DATA_WARNINGS.names}
     place = partial(run.table, DATA_WARNINGS.name)
     with TableWriter(DATA_WARNINGS, place, storage) as writer:
         writer.add(columns)
+    return found
 
 
 def put_statistics(

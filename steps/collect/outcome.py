@@ -35,6 +35,7 @@ class Outcome:
         tables: URI of the result tables.
         attempts: pods by cause of their end; empty on a laptop.
         constant_models: trained partitions whose models predict a constant.
+        warnings: warnings about the data, the gravest first.
         advice: how more partitions could be trained; empty if at least half of them are.
     """
 
@@ -55,6 +56,7 @@ class Outcome:
     attempts: dict[str, int] = field(default_factory=dict)
     constant_models: int = 0
     advice: str = ""
+    warnings: list[str] = field(default_factory=list)
 
     @classmethod
     def of(
@@ -68,6 +70,7 @@ class Outcome:
         tables: str,
         cached: dict[str, int],
         attempts: dict[str, int],
+        warnings: list[str],
     ) -> Outcome:
         """Count the statuses and reasons of a run's partitions.
 
@@ -80,6 +83,7 @@ class Outcome:
             tables: see ``Outcome``.
             cached: see ``Outcome``.
             attempts: see ``Outcome``.
+            warnings: see ``Outcome``.
         """
         counts = Counter(each.status for each in partitions)
         ranking = ranked(partitions)
@@ -102,6 +106,7 @@ class Outcome:
             report=report,
             cached=cached,
             attempts=attempts,
+            warnings=warnings,
             constant_models=sum(each.predicts_constant for each in ranking),
             advice=min_rows_advice(
                 request.min_rows,

@@ -26,6 +26,7 @@ from steps.runtime.attempts import Attempt
 from steps.runtime.lost_artifacts import rebuild_if_lost
 from steps.runtime.progress import Progress
 from steps.storage.base import read_parsed, write_text
+from steps.table.data_warnings import DataWarning
 
 
 @dataclass(frozen=True)
@@ -57,7 +58,7 @@ def collect(context: RunContext, source: str, progress: Progress) -> CollectResu
     """
     request = context.request()
     with rebuild_if_lost(context.dataset(request), context.storage):
-        rows, index = _write_tables(context, request, progress)
+        rows, index, warnings = _write_tables(context, request, progress)
         attempts = read_attempts(context.run, context.storage)
         info = _run_info(context, request, rows, attempts, source)
         outcome = Outcome.of(
@@ -69,6 +70,7 @@ def collect(context: RunContext, source: str, progress: Progress) -> CollectResu
             tables=info.tables,
             cached=count_by_cache(attempts),
             attempts=count_pods(context.run, context.storage),
+            warnings=[each.message for each in warnings],
         )
         _write_operations(context, outcome, info, attempts)
         write_report(context, info)
@@ -102,7 +104,7 @@ def read_run_info(context: RunContext) -> RunInfo:
 
 def _write_tables(
     context: RunContext, request: RunRequest, progress: Progress
-) -> tuple[list[PartitionRow], PartitionIndex]:
+) -> tuple[list[PartitionRow], PartitionIndex, list[DataWarning]]:
     dataset = context.dataset(request)
     index = read_parsed(context.storage, dataset.index, PartitionIndex.from_json)
     results = PartitionResultReader(context, context.cache(request), index).read()
@@ -111,8 +113,8 @@ def _write_tables(
     rows = write_partition_tables(context, results, request.roles, target, progress)
     progress.end()
     write_run_tables(context, request, index, rows)
-    write_data_tables(request, dataset, context.run, context.storage)
-    return rows, index
+    warnings = write_data_tables(request, dataset, context.run, context.storage)
+    return rows, index, warnings
 
 
 def _run_info(

@@ -24,6 +24,11 @@ from steps.table.sample import Sample
 Kind = Literal[
     "leakage",
     "repeated",
+    "numbers_as_text",
+    "dates_as_text",
+    "similar_keys",
+    "total_key",
+    "few_events",
     "missing",
     "constant",
     "constant_within",
@@ -32,11 +37,6 @@ Kind = Literal[
     "drift_missing",
     "drift_levels",
     "few_rows",
-    "few_events",
-    "numbers_as_text",
-    "dates_as_text",
-    "similar_keys",
-    "total_key",
 ]
 KINDS: tuple[Kind, ...] = get_args(Kind)
 """All kinds, in the order of the warnings."""
@@ -109,7 +109,7 @@ class WarningInputs:
 
 
 def find_data_warnings(inputs: WarningInputs, roles: Roles, task: str) -> list[DataWarning]:
-    """Return all warnings, by kind, then in the order of the features."""
+    """Return all warnings, the gravest kinds first, then in the order of the features."""
     warnings = [
         *_leaks(inputs, roles, task),
         *_repeats(inputs.sample),
@@ -125,7 +125,12 @@ def find_data_warnings(inputs: WarningInputs, roles: Roles, task: str) -> list[D
         warnings.append(DataWarning("few_rows", "", each, ROWS_PER_FEATURE, text))
     if task != "regression":
         warnings += _few_events(inputs.others)
-    return sorted(warnings, key=lambda warning: KINDS.index(warning.kind))
+    as_text = {
+        each.column for each in warnings if each.kind in {"numbers_as_text", "dates_as_text"}
+    }
+    # A number in another notation looks like an identifier, and leaving it out would be wrong.
+    kept = [each for each in warnings if each.kind != "id_like" or each.column not in as_text]
+    return sorted(kept, key=lambda warning: KINDS.index(warning.kind))
 
 
 def leakage_text(name: str, share: float, target: str) -> str:

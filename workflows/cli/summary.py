@@ -36,6 +36,10 @@ REASONS = {
 }
 
 
+_WARNINGS = 3
+"""Warnings about the data in a summary, at most."""
+
+
 def print_summary(summary: RunSummary) -> None:
     """Print the outcome of ``refeed run``."""
     cached = summary.trained.cached
@@ -65,6 +69,10 @@ def print_outcome(outcome: Outcome, note: str = "") -> None:
         out.print(f"  {share} rows have no target and are left out")
     if outcome.advice and not outcome.nothing_trained:  # else the error says it
         out.print(f"[yellow]warning:[/] {escape(outcome.advice)}")
+    for warning in outcome.warnings[:_WARNINGS]:
+        out.print(f"[yellow]warning:[/] {escape(visible(warning))}")
+    if len(outcome.warnings) > _WARNINGS:
+        out.print(f"  and {len(outcome.warnings) - _WARNINGS:,} more warnings in the report")
     if outcome.best:
         title = "Best, by the lower bound of the 90 % interval of skill"
         _print_ranking(title, outcome.best, outcome.metric)
@@ -130,6 +138,7 @@ def as_json(summary: RunSummary) -> dict[str, Any]:
         "too_many_failed": outcome.too_many_failed,
         "constant_models": outcome.constant_models,
         "advice": outcome.advice,
+        "warnings": outcome.warnings,
     }
 
 
