@@ -25,7 +25,7 @@ from workflows.installation.model import Installation
 from workflows.spec.model import ExperimentSpec
 
 DOCS = Path(__file__).parent.parent / "docs"
-TRAINERS = ("lightgbm", "linear")
+TRAINERS = ("lightgbm", "linear", "ebm")
 
 _GENERATED = "<!-- Generated from the code by `make fix`. Do not edit. -->\n\n"
 _SPEC_HEAD = """\

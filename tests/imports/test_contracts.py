@@ -28,6 +28,7 @@ PLANTS = {
     "dataflow": ("workflows/runs/planted_dataflow.py", "steps.google.dataflow"),
     "lightgbm": ("workflows/planning/planted.py", "lightgbm"),
     "scikit-learn": ("steps/train/evaluation/planted.py", "sklearn.metrics"),
+    "interpret": ("containers/ebm/planted.py", "interpret"),
     "tests-only": ("steps/charts/planted.py", "pandas"),
     "google": ("steps/split/sources/planted.py", "google.cloud.storage"),
     "beam": ("steps/split/dataset/planted.py", "apache_beam"),

@@ -21,6 +21,7 @@ IMPORTS = {
     "bigquery": ["steps.google.bigquery.clients"],
     "collect": ["steps.collect.step"],
     "dataflow": ["steps.google.dataflow"],
+    "ebm": ["containers.ebm.fitting", "steps.train.step"],
     "excel": ["python_calamine"],
     "firestore": ["steps.stores.firestore"],
     "gcs": ["steps.storage.gcs"],

@@ -57,7 +57,7 @@ def computed(lab: Workspace, name: str, environment: dict[str, str], **changes: 
 
 
 @pytest.mark.skipif(not portable_cpu_env(), reason="this processor has no AVX2, so nothing to pin")
-@pytest.mark.parametrize("trainer", ["lightgbm", "linear"])
+@pytest.mark.parametrize("trainer", ["lightgbm", "linear", "ebm"])
 def test_what_the_libraries_would_choose_changes_no_byte(trainer: str, lab: Workspace) -> None:
     """Of classes, since probabilities take ``exp``; fails if training takes the shell's choice."""
     table = small_table(3, 300)

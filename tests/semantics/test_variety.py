@@ -28,7 +28,7 @@ FEATURES = ["number", "level", "whole", "flag", "weight"]
 
 @pytest.mark.parametrize("method", EVALUATE)
 @pytest.mark.parametrize("task", TASKS)
-@pytest.mark.parametrize("trainer", ["lightgbm", "linear"])
+@pytest.mark.parametrize("trainer", ["lightgbm", "linear", "ebm"])
 def test_whole_tables(trainer: str, task: str, method: str, lab: Workspace) -> None:
     lab.write_table(small_table(2, rows=200))
     target = TASKS[task]
@@ -141,7 +141,7 @@ def test_a_missing_record_is_named_not_lost(lab: Workspace) -> None:
     assert lost.stem in {row["partition_id"] for row in rows if row["reason"] == "no_record"}
 
 
-@pytest.mark.parametrize("trainer", ["lightgbm", "linear"])
+@pytest.mark.parametrize("trainer", ["lightgbm", "linear", "ebm"])
 def test_a_class_that_a_fold_has_not_seen_costs_little(trainer: str, lab: Workspace) -> None:
     """One row of a third class: whichever model is judged on it cannot have seen it."""
     table = small_table(1, rows=200)

@@ -107,7 +107,7 @@ def test_platform_pool_has_no_taints(example: Plan) -> None:
 def test_images_are_in_the_planned_repository(example: Plan, spot: Compiled) -> None:
     names = {image.removeprefix(repository(example)) for image in spot.images()}
     tag = example.raw["variables"]["image_tag"]["value"]
-    wanted = {"worker", "collect", "lightgbm", "linear"}
+    wanted = {"worker", "collect", "lightgbm", "linear", "ebm"}
     assert names == {f"{name}:{tag}" for name in wanted}
 
 

@@ -25,9 +25,11 @@ from workflows.spec.model import ExperimentSpec
 CONSTANTS = {
     "lightgbm": (6.0e-9, 1.8e-5, 2.0e-6, 0.06),
     "linear": (1.5e-7, 0.0, 0.0, 0.06),
+    "ebm": (1.9e-6, 0.047, 0.0, 0.06),
 }
 """CPU seconds by trainer: per row, feature and tree; per leaf and tree; per leaf, feature and tree;
-per partition. A fit of ``linear`` counts as one tree without leaves. Fitted to runs with 200 to
+per partition. A fit of ``linear`` counts as one tree without leaves, a bag of ``ebm`` as one tree
+with one leaf. Fitted to runs with 200 to
 20,000 rows, 10 to 40 features, 7 to 31 leaves and 50 or 100 trees on an AMD EPYC of 2025, and
 accurate within a factor of 1.6 for the times in benchmarks/results.md."""
 
@@ -87,22 +89,33 @@ def shape_of(
     classes: int,
 ) -> Shape:
     """Return the shape of a run, from the parts of its request."""
-    params = trainer["params"]
-    boosted = trainer["name"] != "linear"
-    rounds = params.get("rounds", 100)
-    if rounds == "auto":  # each inner fold grows as many trees, and some more before it stops
-        rounds = _AUTO_ROUNDS * (1 + params.get("inner_folds", _INNER_FOLDS))
     outputs = classes if classes > 2 else 1  # noqa: PLR2004 - two classes have one margin
     return Shape(
         trainer=trainer["name"],
         fits=1 + (1 if evaluate["method"] == "holdout" else evaluate["folds"]),
-        trees=outputs * (int(rounds) if boosted else 1),
-        leaves=int(params.get("num_leaves", 31)) if boosted else 0,
+        trees=outputs * _trees(trainer["name"], trainer["params"]),
+        leaves=_leaves(trainer["name"], trainer["params"]),
         features=features,
         explained=bool(
             explain["partial_dependence"] or explain["shap"] or explain["permutation_importance"]
         ),
     )
+
+
+def _trees(trainer: str, params: dict[str, Any]) -> int:
+    """Return the trees per model and output; see ``CONSTANTS`` for models without trees."""
+    if trainer == "linear":
+        return 1
+    if trainer == "ebm":
+        return int(params.get("bags", 4))
+    rounds = params.get("rounds", 100)
+    if rounds == "auto":  # each inner fold grows as many trees, and some more before it stops
+        rounds = _AUTO_ROUNDS * (1 + params.get("inner_folds", _INNER_FOLDS))
+    return int(rounds)
+
+
+def _leaves(trainer: str, params: dict[str, Any]) -> int:
+    return {"linear": 0, "ebm": 1}.get(trainer, int(params.get("num_leaves", 31)))
 
 
 @dataclass(frozen=True)

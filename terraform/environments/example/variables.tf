@@ -136,7 +136,7 @@ variable "auto_provisioning" {
 variable "trainers" {
   type        = set(string)
   description = "The trainers of the installation. Each has an image of the same name."
-  default     = ["lightgbm", "linear"]
+  default     = ["lightgbm", "linear", "ebm"]
   nullable    = false
 
   validation {

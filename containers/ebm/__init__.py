@@ -1,0 +1,1 @@
+"""The trainer ``ebm``: explainable boosting machines, which add up one curve per feature."""
