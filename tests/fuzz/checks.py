@@ -10,7 +10,7 @@ from pathlib import Path
 
 from steps.errors import RefeedError
 from tests.fuzz.expectation import expect
-from tests.fuzz.folds import fold_problems
+from tests.fuzz.folds import class_problems, fold_problems
 from tests.fuzz.sources import write_source
 from tests.fuzz.splitting import (
     Dataset,
@@ -53,6 +53,7 @@ def _problems(table: Table, folder: Path) -> Iterator[str]:
     yield from _equality_problems(datasets)
     if datasets:
         yield from fold_problems(table, datasets[0][1])
+        yield from class_problems(table, datasets[0][1])
 
 
 def _equality_problems(datasets: list[tuple[str, Dataset]]) -> Iterator[str]:
