@@ -24,7 +24,7 @@ _WORDS = (
     *('say "hi"', "a,b", "a;b", "a|b", "tab\there", "two\nlines", "NA", "null", "None", "nan"),
     *("yes", "no", "true", "-", "?", "#1", "=1+1", "@x", "+x", "'x", "\\", "x\\", "..", "/", "%41"),
     *("  padded  ", "trailing ", " leading", "İ", "ß", "ﬁ", "1 000", "10%", "$5", "1e5x"),
-    *("0x1G", "2024-13-01", "31.12.2024", "12:30", "T", "Z", "_x0041_", "[1]", "{}", "<b>&amp;"),
+    *("0x1G", "2024-13-01", "31.12.2024", "12:30", "T", "Z", "[1]", "{}", "<b>&amp;"),
     *("x" * 120, "line\u2028separator", "next\x85line", "form\x0cfeed", "nbsp\u00a0", "\u200b"),
 )
 _PLAIN_WORDS = ("red", "green", "blue", "violet", "Paris", "Lyon", "Zürich", "a b", "x-y", "N.N.")

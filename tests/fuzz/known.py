@@ -1,0 +1,97 @@
+"""Defects that are known and not fixed yet. Tables that meet one are not checked.
+
+When a defect is fixed, delete its line: its case in ``cases/`` fails until then.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+
+from tests.fuzz.table import Table
+
+_LEADING_ZERO = re.compile(r"[+-]?0[0-9]")
+_OTHER_LINE_ENDS = frozenset("\x0b\x0c\x1c\x1d\x1e\x85\u2028\u2029")
+
+
+def _decimal(table: Table) -> bool:
+    return any(column.arrow.startswith("decimal") for column in table.columns)
+
+
+def _early_nanoseconds(table: Table) -> bool:
+    return any(
+        isinstance(cell, int) and cell < 0 and nano
+        for column in table.columns
+        for cell, nano in zip(column.cells, column.nanos, strict=False)
+    )
+
+
+def _hexadecimal(table: Table) -> bool:
+    return any(re.match("0x[0-9A-F]", text) for each in table.columns for text in each.texts)
+
+
+def _plus(table: Table) -> bool:
+    return any(
+        text.startswith("+") for each in table.columns if each.kind == "int64" for text in each.texts
+    )
+
+
+def _smallest_integer(table: Table) -> bool:
+    return any(
+        cell == -(2**63) for each in table.columns if each.kind == "int64" for cell in each.cells
+    )
+
+
+def _line_ends(table: Table) -> bool:
+    texts = [text for each in table.columns for text in (each.name, *each.texts)]
+    return any(_OTHER_LINE_ENDS & set(text) for text in texts)
+
+
+def _codes_with_words(table: Table) -> bool:
+    return any(
+        text in {"unknown", "n/a"} and any(map(_LEADING_ZERO.match, each.texts))
+        for each in table.columns
+        for text in each.texts
+    )
+
+
+def _empty_text_and_null_values(table: Table) -> bool:
+    empty = any(cell == "" for each in table.columns for cell in each.cells)
+    return empty and any(variant.dialect.missing for variant in table.variants)
+
+
+def _newlines(table: Table) -> bool:
+    lines = any("\n" in text for each in table.columns for text in (each.name, *each.texts))
+    return lines and any(variant.dialect.delimiter != "," for variant in table.variants)
+
+
+def _padded(table: Table) -> bool:
+    return any(
+        isinstance(cell, str) and cell != cell.strip()
+        for each in table.columns
+        for cell in each.cells
+    )
+
+
+def _holdout_of_few_groups(table: Table) -> bool:
+    return bool(table.group) and table.evaluation["method"] == "holdout"
+
+
+DEFECTS: dict[str, Callable[[Table], bool]] = {
+    "a decimal in Parquet is not the nearest float64": _decimal,
+    "nanoseconds before 1970 are rounded up in Parquet, cut in CSV": _early_nanoseconds,
+    "a column of numbers and a hexadecimal one is refused": _hexadecimal,
+    "a whole number with a plus sign is no whole number": _plus,
+    "the smallest int64 is text": _smallest_integer,
+    "a cell with another kind of line end confuses the dialect": _line_ends,
+    "codes with leading zeros and one word in one file are refused": _codes_with_words,
+    "with null_values, a quoted empty cell is missing": _empty_text_and_null_values,
+    "the separator is not found where a cell has several lines": _newlines,
+    "text in workbooks and names of folders loses spaces at its ends": _padded,
+    "a holdout of three or four groups holds out none": _holdout_of_few_groups,
+}
+
+
+def is_known(table: Table) -> bool:
+    """Return True if a table meets a defect that is not fixed yet."""
+    return any(meets(table) for meets in DEFECTS.values())

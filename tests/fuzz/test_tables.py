@@ -1,0 +1,25 @@
+"""Random tables: every format and order gives the dataset that pandas expects."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from tests.fuzz.__main__ import table_problems
+from tests.fuzz.cases import CASES, case_problems
+
+TABLES = 300
+_SLICE = 25
+
+
+@pytest.mark.parametrize("first", range(0, TABLES, _SLICE))
+def test_random_tables_give_the_expected_datasets_and_folds(first: int) -> None:
+    found = {seed: table_problems(seed) for seed in range(first, first + _SLICE)}
+    failed = {seed: problems for seed, problems in found.items() if problems}
+    assert not failed, "shrink with: python -m tests.fuzz shrink SEED"
+
+
+@pytest.mark.parametrize("folder", sorted(CASES.iterdir()), ids=lambda folder: folder.name)
+def test_a_shrunk_failure_stays_right(folder: Path, tmp_path: Path) -> None:
+    assert list(case_problems(folder, tmp_path)) == []
