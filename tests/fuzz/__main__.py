@@ -22,6 +22,7 @@ from tests.fuzz.checks import problems
 from tests.fuzz.generator import generate
 from tests.fuzz.known import is_known
 from tests.fuzz.shrinking import shrink
+from tests.fuzz.specs import spec_problems
 from tests.fuzz.table import Table
 
 UNFINISHED = 75
@@ -97,7 +98,7 @@ def main(arguments: list[str] | None = None) -> int:
     start, stop = map(int, options.seeds.split(":"))
     progress = options.progress or Path("build", f"fuzz-{options.command}-{start}-{stop}.json")
     progress.parent.mkdir(parents=True, exist_ok=True)
-    check = table_problems
+    check = spec_problems if options.command == "specs" else table_problems
     return check_range(check, range(start, stop), options.seconds, progress)
 
 

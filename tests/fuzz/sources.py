@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import datetime as dt
 import gzip
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from decimal import Decimal
@@ -277,9 +276,6 @@ def _workbook_cell(column: Column, cell: Any, text: str, row: int) -> Any:
     return cell
 
 
-_PLAIN_TIME = re.compile(r"(\d{4}-\d\d-\d\d)( 00:00:00)?")
-
-
 def workbook_texts(column: Column) -> list[str | None]:
     """Return the texts that the cells of a workbook stand for; it has no decimal type."""
     return [None if value is None else _workbook_text(value) for value in workbook_cells(column)]
@@ -290,6 +286,8 @@ def _workbook_text(value: str | float | bool | dt.date) -> str:
         return "true" if value else "false"
     if isinstance(value, float):
         return str(int(value)) if value.is_integer() else repr(value)
+    if isinstance(value, dt.datetime) and value.time() == dt.time.min:
+        return value.date().isoformat()  # Excel stores midnight and the day as the same number
     return str(value)
 
 
