@@ -53,6 +53,8 @@ def _parse_distinct(texts: pa.Array, kind: ColumnType) -> pa.Array:
         return _numbers(texts, kind.notation)
     if isinstance(kind.notation, TimeFormat):
         return _times(texts, kind.notation)
+    if kind.canonical == "string":
+        return texts
     return _PLAIN[kind.canonical](pc.utf8_trim_whitespace(texts))
 
 
@@ -125,7 +127,6 @@ def _timestamp(text: str | None, kind: pa.DataType) -> Any:  # noqa: ANN401 - a 
 _PLAIN = {
     "int64": _integers,
     "float64": _floats,
-    "string": lambda texts: texts,
     "bool": _booleans,
     "date": _dates,
     "timestamp": iso_timestamps,

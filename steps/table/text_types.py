@@ -17,6 +17,8 @@ Bytes = NDArray[np.uint8]
 
 _TELEPHONE_DIGITS = 8
 """A whole number with a plus sign and at least as many digits is a telephone number."""
+_CODE = rf"^[+-]?0[0-9]+(\.[0-9]+)?$|^[+-]?0[xX][0-9A-Fa-f]+$|^\+[0-9]{{{_TELEPHONE_DIGITS},}}$"
+"""Codes that look like numbers."""
 _LONG_DIGITS = 16
 """Digits from which on float64 does not hold every whole number."""
 _LONG = rf"^[+-]?[0-9]{{{_LONG_DIGITS},}}$"
@@ -57,6 +59,7 @@ class TextEvidence:
         numbers: cells that are plain numbers.
         times: cells that are dates or times in ISO 8601.
         whole: all cells are whole numbers of 64 bits.
+        plus: some whole number has a plus sign.
         plain: all cells are plain numbers.
         fraction: some number has a fraction or an exponent, or is NaN.
         code: some number has a leading zero, or another sign of a code.
@@ -75,6 +78,7 @@ class TextEvidence:
     numbers: int = 0
     times: int = 0
     whole: bool = True
+    plus: bool = False
     plain: bool = True
     fraction: bool = False
     code: bool = False
@@ -101,7 +105,7 @@ class TextEvidence:
         self.known += len(cells)
         if _contains(cells, _SPACES):
             cells = pc.utf8_trim_whitespace(cells)
-        if not _contains(cells, _NOT_DIGITS) and _fits(cells, pa.int64()):
+        if not _contains(cells, _NOT_DIGITS) and self._is_whole(cells):
             self._add_whole(cells)
         elif _fits(cells, pa.float64()):
             self._add_fractions(cells)
@@ -109,6 +113,13 @@ class TextEvidence:
             self._add_plain_times(cells)
         else:
             self._add_text(cells)
+
+    def _is_whole(self, cells: pa.Array) -> bool:
+        """Return True for whole numbers of 64 bits; Arrow does not take a plus sign for them."""
+        plus = _contains(cells, _PLUS_SIGN)
+        found = _fits(pc.utf8_ltrim(cells, "+") if plus else cells, pa.int64())
+        self.plus = self.plus or (found and plus)
+        return found
 
     def _add_whole(self, cells: pa.Array) -> None:
         self.numbers += len(cells)
@@ -130,7 +141,7 @@ class TextEvidence:
         if pc.max(pc.binary_length(cells)).as_py() < _LONG_DIGITS:
             return
         texts = cells.filter(pc.match_substring_regex(cells, _LONG)).unique().to_pylist()
-        self.beyond = self.beyond or any(abs(int(text)) >= _BEYOND for text in texts)
+        self.beyond = self.beyond or any(not -_BEYOND <= int(text) < _BEYOND for text in texts)
         lossy = [text for text in texts if int(text) != int(float(text))]
         self.lossy = min([*lossy, *([self.lossy] if self.lossy else [])], default="")
 
@@ -154,6 +165,7 @@ class TextEvidence:
         initial = pa.array(_INITIALS[_first_bytes(distinct)])
         some, some_counts = distinct.filter(initial), count.filter(initial)
         number = pc.match_substring_regex(some, PLAIN_NUMBER)
+        self.code = self.code or _any(some, _CODE)
         time = parse_text(some, ColumnType("timestamp")).is_valid()
         self.numbers += _total(some_counts.filter(number))
         self._add_times(some.filter(time), some_counts.filter(time))
@@ -260,6 +272,7 @@ def _table(characters: bytes) -> NDArray[np.bool_]:
 
 _SPACES = _table(b" \t\r\n\x0b\x0c\xc2\xe2\xe3")
 """Spaces, and the first bytes of those beyond ASCII."""
+_PLUS_SIGN = _table(b"+")
 _NOT_DIGITS = ~_table(b"0123456789+-")
 _INITIALS = _table(b"0123456789+-.nNiI")
 """First bytes of numbers and dates."""

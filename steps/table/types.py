@@ -84,6 +84,8 @@ def canonical_array(name: str, array: pa.Array) -> pa.Array:
 def _floats(name: str, array: pa.Array) -> pa.Array:
     if pa.types.is_decimal(array.type) and array.type.precision > _EXACT_DECIMAL_DIGITS:
         _warn(name, f"{array.type} becomes float64, which holds 15 digits")
+    if pa.types.is_decimal(array.type):  # Arrow's own cast is not always to the nearest number
+        array = array.cast(pa.string())
     numbers = pc.add(array.cast(pa.float64()), 0.0)  # -0.0 + 0.0 is 0.0
     finite = pc.is_finite(numbers)
     if pc.all(finite, min_count=0).as_py():
@@ -108,12 +110,14 @@ def _strings(name: str, array: pa.Array) -> pa.Array:
 
 
 def _timestamps(name: str, array: pa.Array) -> pa.Array:
-    exact = array.cast(pa.timestamp("us", array.type.tz), safe=False)
-    if array.type.unit == "ns" and not exact.cast(array.type).equals(array):
-        _warn(name, "nanoseconds are truncated to microseconds")
-    if array.type.tz is None:
-        return pc.assume_timezone(exact, "UTC")
-    return exact.cast(ARROW_TYPES["timestamp"])
+    utc = array if array.type.tz is None else array.cast(pa.timestamp(array.type.unit, "UTC"))
+    exact = utc
+    if array.type.unit == "ns":  # a cast rounds towards 1970, and text is cut: floor both
+        exact = pc.floor_temporal(utc, 1, "microsecond")
+        if not exact.equals(utc):
+            _warn(name, "nanoseconds are truncated to microseconds")
+    exact = exact.cast(pa.timestamp("us", utc.type.tz))
+    return pc.assume_timezone(exact, "UTC") if utc.type.tz is None else exact
 
 
 _CONVERT = {"float64": _floats, "string": _strings, "timestamp": _timestamps}

@@ -33,7 +33,15 @@ _PLAIN_WORDS = ("red", "green", "blue", "violet", "Paris", "Lyon", "Zürich", "a
 def integers(rng: Random, name: str, rows: int) -> Column:
     """Whole numbers, from small counts to the limits of 64 bits."""
     low, high = rng.choice(
-        [(0, 9), (-5, 5), (0, 255), (-1000, 1000), (0, 2**31), (-(2**53), 2**53), (-(2**63), 2**63 - 1)]
+        [
+            (0, 9),
+            (-5, 5),
+            (0, 255),
+            (-1000, 1000),
+            (0, 2**31),
+            (-(2**53), 2**53),
+            (-(2**63), 2**63 - 1),
+        ]
     )
     cells = [rng.randint(low, high) for _ in range(rows)]
     if rng.random() < 0.2:
@@ -94,7 +102,9 @@ def floats(rng: Random, name: str, rows: int) -> Column:
     cells = [draw[spread]() for _ in range(rows)]
     if rng.random() < 0.2:
         cells[rng.randrange(rows)] = -0.0
-    texts = tuple(str(int(x)) if spread == "whole" and rng.random() < 0.5 else repr(x) for x in cells)
+    texts = tuple(
+        str(int(x)) if spread == "whole" and rng.random() < 0.5 else repr(x) for x in cells
+    )
     kind = "float" if all(_is_float32(x) for x in cells) and rng.random() < 0.5 else "double"
     return Column(name, "float64", tuple(x + 0.0 for x in cells), texts, kind)
 
@@ -204,7 +214,11 @@ def numeric_texts(rng: Random, name: str, rows: int) -> Column:
     """Text of which some or all cells are numbers or dates, so that only the spec says its type."""
     share = rng.choice([0.3, 0.7, 0.95, 1.0])
     number = rng.choice(
-        [lambda: str(rng.randrange(50)), lambda: f"{rng.randrange(50) / 4}", lambda: day_text(rng.randrange(50))]
+        [
+            lambda: str(rng.randrange(50)),
+            lambda: f"{rng.randrange(50) / 4}",
+            lambda: day_text(rng.randrange(50)),
+        ]
     )
     words = rng.sample(_PLAIN_WORDS, rng.randint(1, 6))
     cells = tuple(number() if rng.random() < share else rng.choice(words) for _ in range(rows))

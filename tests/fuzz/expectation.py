@@ -59,7 +59,9 @@ class Expectation:
     def from_json(cls, raw: dict[str, Any]) -> Expectation:
         """Read what ``to_json`` returned."""
         partitions = [
-            Partition(**{**each, "statistics": {k: tuple(v) for k, v in each["statistics"].items()}})
+            Partition(
+                **{**each, "statistics": {k: tuple(v) for k, v in each["statistics"].items()}}
+            )
             for each in raw["partitions"]
         ]
         return cls(raw["types"], partitions)
@@ -109,7 +111,9 @@ def _numbers(column: Column) -> pd.Series:
     if column.kind == "string":
         return pd.Series([None] * len(column.cells), dtype=float)
     unit = 1_000_000 if column.kind == "timestamp" else 1
-    return pd.Series([math.nan if cell is None else cell / unit for cell in column.cells], dtype=float)  # type: ignore[operator]
+    return pd.Series(
+        [math.nan if cell is None else cell / unit for cell in column.cells], dtype=float
+    )  # type: ignore[operator]
 
 
 def sort_key(row: list[Cell]) -> list[tuple[bool, str]]:

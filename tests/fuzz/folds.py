@@ -59,9 +59,7 @@ class _Dealt:
 
 def fold_problems(table: Table, dataset: Dataset) -> Iterator[str]:
     """Yield the properties that the folds of some partition do not have."""
-    config = EvaluateConfig(
-        **table.evaluation, group=table.group or None, time=table.time or None
-    )  # type: ignore[arg-type]
+    config = EvaluateConfig(**table.evaluation, group=table.group or None, time=table.time or None)  # type: ignore[arg-type]
     fold_of_group: dict[Cell, tuple[int, str]] = {}
     for position, entry in enumerate(dataset.result.index.entries):
         if entry.key.kind == "null":
@@ -180,7 +178,9 @@ def class_problems(table: Table, dataset: Dataset) -> Iterator[str]:
         if config.method != "kfold" or not held:
             continue
         for label in set(rows.target.values()):
-            sizes = [sum(n for row, n in each.items() if rows.target[row] == label) for each in held]
+            sizes = [
+                sum(n for row, n in each.items() if rows.target[row] == label) for each in held
+            ]
             if max(sizes) - min(sizes) > 1:
                 yield f"folds of {entry.key.text!r}: the class {label!r} has {sizes} rows in them"
 
@@ -230,7 +230,9 @@ def _time_problems(rows: _Rows, dealt: _Dealt, config: EvaluateConfig) -> Iterat
             yield f"fold {part.number} has rows without a time"
         elif max(train) >= min(held):  # type: ignore[type-var]
             yield f"fold {part.number} predicts from rows that are not earlier"
-        elif len(train) != sum(n for row, n in rows.count.items() if row in known and known[row] < min(held)):  # type: ignore[operator,type-var]
+        elif len(train) != sum(
+            n for row, n in rows.count.items() if row in known and known[row] < min(held)
+        ):  # type: ignore[operator,type-var]
             yield f"fold {part.number} is not trained on all earlier rows"
 
 
@@ -254,4 +256,3 @@ def _identity_problems(
     parent = _deal(table, dataset, part, config, fixed).held()
     if _deal(table, dataset, part.drop_columns([dropped[0]]), config, child).held() != parent:
         yield f"{name}: they change without the feature {dropped[0]!r}, though identity is kept"
-

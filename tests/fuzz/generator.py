@@ -10,9 +10,46 @@ from tests.fuzz.table import Column, Dialect, Format, Table, Variant
 
 _NAMES = (
     *("store", "x", "X", "price (€)", "a,b", 'the "best"', "two\nlines", "../../etc", "=cmd()"),
-    *("<script>alert(1)</script>", "n" * 300, "名前", "ключ", "e\u0301", "é", "a.b", "a;b", "a|b", "a\tb"),
-    *("#note", "1", "1.5", "true", "null", "NaN", "index", "level_0", "key", "target", "rows", "fold"),
-    *("trailing ", " leading", "a=b", "%41", "{{x}}", "$HOME", "-", "_", "__init__", "\\", "'", "🦊"),
+    *(
+        "<script>alert(1)</script>",
+        "n" * 300,
+        "名前",
+        "ключ",
+        "e\u0301",
+        "é",
+        "a.b",
+        "a;b",
+        "a|b",
+        "a\tb",
+    ),
+    *(
+        "#note",
+        "1",
+        "1.5",
+        "true",
+        "null",
+        "NaN",
+        "index",
+        "level_0",
+        "key",
+        "target",
+        "rows",
+        "fold",
+    ),
+    *(
+        "trailing ",
+        " leading",
+        "a=b",
+        "%41",
+        "{{x}}",
+        "$HOME",
+        "-",
+        "_",
+        "__init__",
+        "\\",
+        "'",
+        "🦊",
+    ),
     *("missing", "partition", "weight", "2024-01-31", "sep=", "a\u00a0b", "DROP TABLE", "x" * 64),
 )
 _ROWS = (1, 2, 5, 12, 20, 30, 40, 60)
@@ -113,7 +150,9 @@ def _variants(rng: Random, table: Table) -> tuple[Variant, ...]:
 def _variant(rng: Random, table: Table, file_format: Format) -> Variant:
     files = rng.choice([1, 1, 2, 3])
     with_gaps = [each.name for each in table.columns if 0 < len(each.known) < table.rows]
-    folders = [each.name for each in table.columns if fits_folder(each) and each.name != table.row_id]
+    folders = [
+        each.name for each in table.columns if fits_folder(each) and each.name != table.row_id
+    ]
     return Variant(
         format=file_format,
         seed=rng.randrange(2**32),
@@ -165,7 +204,9 @@ def _encodable(text: str, encoding: str) -> bool:
 
 def fits_folder(column: Column) -> bool:
     """Return True if the values of a column can be names of folders."""
-    texts = {text for cell, text in zip(column.cells, column.texts, strict=True) if cell is not None}
+    texts = {
+        text for cell, text in zip(column.cells, column.texts, strict=True) if cell is not None
+    }
     return (
         len(texts) <= _MAX_FOLDERS
         and len(column.name) < 64

@@ -12,7 +12,15 @@ from collections.abc import Iterable
 from typing import Literal, TypeAlias
 
 Inferred: TypeAlias = Literal[
-    "int64", "float64", "string", "bool", "date", "timestamp", "error: mixed", "error: zones", "error: decimals"
+    "int64",
+    "float64",
+    "string",
+    "bool",
+    "date",
+    "timestamp",
+    "error: mixed",
+    "error: zones",
+    "error: decimals",
 ]
 
 _WHOLE = re.compile(r"[+-]?\d+", re.ASCII)

@@ -169,7 +169,9 @@ def _float_array(rng: Random, column: Column, *, may_be_whole: bool) -> pa.Array
         float("nan") if cell is None and text == "nan" else cell
         for cell, text in zip(column.cells, column.texts, strict=True)
     ]
-    return pa.array(gaps, pa.float64()).cast(getattr(pa, f"float{32 if column.arrow == 'float' else 64}")())
+    return pa.array(gaps, pa.float64()).cast(
+        getattr(pa, f"float{32 if column.arrow == 'float' else 64}")()
+    )
 
 
 def _write_arrow(rng: Random, table: pa.Table, path: Path) -> None:
@@ -270,7 +272,12 @@ def _workbook_cell(column: Column, cell: Any, text: str, row: int) -> Any:
         return dt.date.fromisoformat(text) if cell >= _FIRST_EXCEL_DAY else text
     if column.kind == "timestamp":
         whole = not cell % 1_000_000 and not column.nanos[row]
-        if whole and cell >= _FIRST_EXCEL_DAY * DAY and "]" in column.arrow and "," not in column.arrow:
+        if (
+            whole
+            and cell >= _FIRST_EXCEL_DAY * DAY
+            and "]" in column.arrow
+            and "," not in column.arrow
+        ):
             return dt.datetime(1970, 1, 1) + dt.timedelta(microseconds=cell)  # noqa: DTZ001
         return text
     return cell

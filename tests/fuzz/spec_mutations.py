@@ -37,7 +37,10 @@ FULL: dict[str, Any] = {
     },
     "split": {"engine": "embedded", "workers": 3},
     "task": "regression",
-    "trainer": {"name": "lightgbm", "params": {"rounds": 10, "monotone_constraints": {"price": -1}}},
+    "trainer": {
+        "name": "lightgbm",
+        "params": {"rounds": 10, "monotone_constraints": {"price": -1}},
+    },
     "evaluate": {"method": "kfold", "folds": 3, "seed": 1, "group": "day"},
     "explain": {
         "partial_dependence": {"features": ["price"], "grid": 5, "scale": "raw"},
@@ -58,36 +61,141 @@ TABLE = "id,store,day,kind,price,weight,units\n" + "".join(
 """The table of ``FULL``."""
 
 _STRINGS = (
-    *("", " ", "x", "../../etc/passwd", "a" * 5000, "名前 🦊", "\u202e", "\x1b[31mred", "line\nline"),
+    *(
+        "",
+        " ",
+        "x",
+        "../../etc/passwd",
+        "a" * 5000,
+        "名前 🦊",
+        "\u202e",
+        "\x1b[31mred",
+        "line\nline",
+    ),
     *("{{workflow.name}}", "{{=sprig.env('HOME')}}", "${HOME}", "$(reboot)", "`id`", "<script>"),
     *("null", "~", "true", "yes", "1e400", "nan", "0x1F", "1:30", "2024-02-31", "int64", "string"),
-    *("gs://", "gs://refeed-demo/x.csv", "s3://bucket/x", "bigquery://p.d.t", "bigquery://", "file:///x"),
+    *(
+        "gs://",
+        "gs://refeed-demo/x.csv",
+        "s3://bucket/x",
+        "bigquery://p.d.t",
+        "bigquery://",
+        "file:///x",
+    ),
     *("firestore://x", "http://localhost", "~/x.csv", "*.csv", "**", "[", "date(%d/%m/%Y)"),
     *("number(1.234,5)", "date(%Q)", "timestamp()", "number()", "lightgbm", "linear", "no_such"),
     *("SELECT 1", "day >= '2026-01-01'", "2TiB", "-1B", "24h", "0s", "* * * * *", "@daily"),
-    *("utf-16", "rot13", "no-such-encoding", "\t", ";", "price", "units", "store", "Price", "unknown"),
+    *(
+        "utf-16",
+        "rot13",
+        "no-such-encoding",
+        "\t",
+        ";",
+        "price",
+        "units",
+        "store",
+        "Price",
+        "unknown",
+    ),
 )
 _NUMBERS = (
     *(0, -1, 1, 2, 3, 50, 51, 2**31, 2**63, 2**64, 10**30, -(10**30), 10**400),
     *(0.0, -0.0, 0.5, 1.0, 1e308, -1e-320, float("inf"), float("nan"), 0.1 + 0.2),
 )
 _OTHERS: tuple[Any, ...] = (
-    *(None, True, False, [], {}, [[]], [None], [{}], {"": ""}, {"x": {"y": []}}, ["price", "price"]),
-    *({"exclude": ["price"]}, {"exclude": []}, {"exclude": ["nowhere"]}, ["unknown"], "all", "auto"),
+    *(
+        None,
+        True,
+        False,
+        [],
+        {},
+        [[]],
+        [None],
+        [{}],
+        {"": ""},
+        {"x": {"y": []}},
+        ["price", "price"],
+    ),
+    *(
+        {"exclude": ["price"]},
+        {"exclude": []},
+        {"exclude": ["nowhere"]},
+        ["unknown"],
+        "all",
+        "auto",
+    ),
 )
 _KEYS = (
     *("", "x", "Name", "datasets", "partition", "partition_by", "target", "n_estimators", "rounds"),
-    *("num_leaves", "seed", "objective", "alpha", "folds", "group", "time", "<<", "a.b", "é", "\x07"),
+    *(
+        "num_leaves",
+        "seed",
+        "objective",
+        "alpha",
+        "folds",
+        "group",
+        "time",
+        "<<",
+        "a.b",
+        "é",
+        "\x07",
+    ),
     *("__class__", "model_config", "exclude", "source", "query", "weight", "offset", "exposure"),
     *("positive", "identity", "sheet", "class_weight", "interaction_constraints", "rows"),
 )
 _YAML_VALUES = (
     *("&a 1", "*a", "!!python/object/apply:os.system ['true']", "!!binary aGk=", "!!set {a, b}"),
-    *("!!timestamp 2024-01-01", "2024-01-01 10:00:00", "|\n   text", ">-\n   folded", "? x", "!x y"),
-    *("0o17", "0b11", "1_000", "1:30:00", ".inf", ".nan", "-.inf", "1" * 5000, "'open", '"\\x"', "{a"),
-    *("[a, b", "%TAG", "@x", "`x`", "- x", "a: b: c", "[*a, *a]", "&b [*b]", "<<: *a", "--- x", "..."),
+    *(
+        "!!timestamp 2024-01-01",
+        "2024-01-01 10:00:00",
+        "|\n   text",
+        ">-\n   folded",
+        "? x",
+        "!x y",
+    ),
+    *(
+        "0o17",
+        "0b11",
+        "1_000",
+        "1:30:00",
+        ".inf",
+        ".nan",
+        "-.inf",
+        "1" * 5000,
+        "'open",
+        '"\\x"',
+        "{a",
+    ),
+    *(
+        "[a, b",
+        "%TAG",
+        "@x",
+        "`x`",
+        "- x",
+        "a: b: c",
+        "[*a, *a]",
+        "&b [*b]",
+        "<<: *a",
+        "--- x",
+        "...",
+    ),
 )
-_TEXT_JUNK = ("\t", "\x00", "\ufeff", "\u2028", "\x85", "\x1b", "}", "]", ":", "- ", "#", "'", "\r", "\ud7ff")
+_TEXT_JUNK = (
+    "\t",
+    "\x00",
+    "\ufeff",
+    "\u2028",
+    "\x85",
+    "\x1b",
+    "}",
+    "]",
+    ":",
+    "- ",
+    "#",
+    "'",
+    "\r",
+    "\ud7ff",
+)
 
 
 @dataclass(frozen=True)
@@ -117,7 +225,9 @@ def mutate(seed: int) -> SpecInput:
     rng = Random(seed)  # noqa: S311 - not for secrets
     text = rng.choice(_bases())
     if rng.random() < 0.3:
-        text = text.replace("../../data/", "gs://refeed-demo/").replace("../../runs", "gs://refeed-demo")
+        text = text.replace("../../data/", "gs://refeed-demo/").replace(
+            "../../runs", "gs://refeed-demo"
+        )
     if rng.random() < 0.7:
         value = yaml.safe_load(text)
         for _ in range(rng.choice([1, 1, 1, 2, 5])):
@@ -183,7 +293,11 @@ def _typo(rng: Random, text: Any) -> str:
     text = str(text)
     position = rng.randrange(len(text) + 1)
     return rng.choice(
-        [text[:position] + text[position + 1 :], text[:position] + "x" + text[position:], text.upper()]
+        [
+            text[:position] + text[position + 1 :],
+            text[:position] + "x" + text[position:],
+            text.upper(),
+        ]
     )
 
 

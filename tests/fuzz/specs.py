@@ -31,7 +31,9 @@ from workflows.spec.validate import advise
 
 _EXPECTED = (SpecError, DataError, MissingInputError, TrainerError, UsageError)
 _EXIT_CODES = {2, 65, 66}
-_JARGON = re.compile(r"Traceback|pydantic|input_value|type=|errors\.|<class |object at 0x|\bNoneType\b")
+_JARGON = re.compile(
+    r"Traceback|pydantic|input_value|type=|errors\.|<class |object at 0x|\bNoneType\b"
+)
 _LONGEST = 20_000
 
 

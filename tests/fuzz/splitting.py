@@ -130,9 +130,7 @@ def dataset_problems(dataset: Dataset, expected: Expectation) -> Iterator[str]:
         cells = sorted(([row[i] for i in kept] for row in partition.cells), key=sort_key)
         if found != cells:
             yield f"cells of {key}: {_first_difference(found, cells)}"
-        yield from _statistics_problems(
-            statistics[entry.key.partition_id], partition, types
-        )
+        yield from _statistics_problems(statistics[entry.key.partition_id], partition, types)
 
 
 def _first_difference(found: list[list[Cell]], wanted: list[list[Cell]]) -> str:
@@ -158,7 +156,9 @@ def _plain(column: pa.ChunkedArray) -> list[Cell]:
 
 def _statistics(layout: DatasetLayout) -> dict[str, dict[str, dict[str, Any]]]:
     """Return the statistics of each column, by partition id."""
-    table = pq.read_table(layout.statistics_table("column_statistics", "parquet"), use_threads=False)
+    table = pq.read_table(
+        layout.statistics_table("column_statistics", "parquet"), use_threads=False
+    )
     found: dict[str, dict[str, dict[str, Any]]] = {}
     for row in table.to_pylist():
         if row["scope"] == "partition":
@@ -187,5 +187,3 @@ def _statistics_problems(
                 row[each], value, rel_tol=_RELATIVE, abs_tol=_RELATIVE * scale
             ):
                 yield f"{where}: {each} is {row[each]} instead of {value}"
-
-

@@ -122,12 +122,14 @@ def open_source(config: DatasetConfig, time: str | None = None) -> Source:
 def _open(config: DatasetConfig, time: str | None) -> Source:
     types = {name: ColumnType.parse(text) for name, text in config.types.items()}
     settings = Settings(types, tuple(config.null_values or ()), time)
+    of_text = Settings(types, (), time)  # the format knows which cells are quoted
     if config.query is not None or scheme_of(config.source) == "bigquery":
         _reject_settings(config, "a BigQuery table", _OF_TEXT | _OF_EXCEL)
         return _open_bigquery(config, settings)
     storage = storage_for(config.source, "dataset.source")
     located = locate(config.source, storage)
     file_format = _format_of(config, sorted({table_suffix(each.uri) for each in located}))
+    applied = of_text if file_format.text else settings
     files = [(each.uri, each.folders) for each in located]
     if scheme_of(config.source):
 
@@ -135,10 +137,10 @@ def _open(config: DatasetConfig, time: str | None) -> Source:
             copies = [
                 SourceFile(path, names) for path, (_, names) in zip(paths, files, strict=True)
             ]
-            return FileSource(copies, file_format, settings)
+            return FileSource(copies, file_format, applied)
 
         return RemoteFiles([uri for uri, _ in files], storage, opened)
-    return FileSource([SourceFile(Path(uri), names) for uri, names in files], file_format, settings)
+    return FileSource([SourceFile(Path(uri), names) for uri, names in files], file_format, applied)
 
 
 _OF_TEXT = frozenset({"delimiter", "decimal", "encoding", "skip_lines"})

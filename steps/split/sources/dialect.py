@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import codecs
 import csv
+import io
+import re
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 
 import pyarrow as pa
@@ -12,7 +15,7 @@ import pyarrow as pa
 from steps.errors import DataError, SettingError
 
 _HEAD_BYTES = 1 << 16
-_LINES = 30
+_ROWS = 30
 _DELIMITERS = (",", ";", "\t", "|")
 
 
@@ -47,13 +50,21 @@ def find_dialect(
     """
     head = _head(path)
     encoding = encoding or _marked_encoding(head) or "utf-8"
-    lines = _text(path, head, encoding).splitlines()
-    lines, skipped = lines[skip_lines:], skip_lines
-    if lines and lines[0].lower().startswith("sep=") and len(lines[0]) == len("sep=;"):
-        delimiter, lines, skipped = delimiter or lines[0][-1], lines[1:], skipped + 1
-    delimiter = delimiter or _delimiter(lines)
-    _reject_title(path, lines, delimiter)
+    text = _text(path, head, encoding)
+    skipped = skip_lines
+    for _ in range(skip_lines):
+        text = _LINE.sub("", text, count=1)
+    first = _LINE.match(text)
+    line = first[0].rstrip("\r\n") if first else ""
+    if line.lower().startswith("sep=") and len(line) == len("sep=;"):
+        delimiter, text, skipped = delimiter or line[-1], _LINE.sub("", text, count=1), skipped + 1
+    delimiter = delimiter or _delimiter(text)
+    _reject_title(path, text, delimiter)
     return Dialect(delimiter, encoding, skipped)
+
+
+_LINE = re.compile(r"\A[^\r\n]*(?:\r\n|\r|\n|\Z)")
+"""The first line. Python's ``splitlines`` ends lines at more characters than CSV does."""
 
 
 def _head(path: Path) -> bytes:
@@ -75,7 +86,7 @@ def _marked_encoding(head: bytes) -> str | None:
 
 
 def _text(path: Path, head: bytes, encoding: str) -> str:
-    """Return the whole lines of the first bytes."""
+    """Return the first bytes as text."""
     try:
         decoder = codecs.getincrementaldecoder("utf-8-sig" if encoding == "utf-8" else encoding)
         text = decoder().decode(head, final=len(head) < _HEAD_BYTES)
@@ -86,8 +97,6 @@ def _text(path: Path, head: bytes, encoding: str) -> str:
         ) from error
     except UnicodeError as error:
         raise not_decodable(path, encoding) from error
-    if len(head) == _HEAD_BYTES and "\n" in text:
-        text = text[: text.rindex("\n")]
     return text
 
 
@@ -102,31 +111,39 @@ def not_decodable(path: Path, encoding: str) -> DataError:
     )
 
 
-def _delimiter(lines: list[str]) -> str:
-    """Return the separator with which all lines have as many cells as the first, the most cells."""
-    widths = {each: _width(lines, each) for each in _DELIMITERS}
-    return max(_DELIMITERS, key=lambda each: widths[each])
+def _rows(text: str, delimiter: str) -> list[list[str]]:
+    """Return the first rows; the last one of a long text is left out, as it may be cut."""
+    try:
+        rows = list(islice(csv.reader(io.StringIO(text, newline=""), delimiter=delimiter), _ROWS))
+    except csv.Error:  # such as a cell of more than 128 KiB
+        return []
+    whole = len(text.encode("utf-8", "replace")) < _HEAD_BYTES // 4 or len(rows) == _ROWS
+    return rows if whole else rows[:-1] or rows
 
 
-def _width(lines: list[str], delimiter: str) -> int:
-    """Return the number of cells per line; 1 if lines differ."""
-    rows = [row for row in csv.reader(lines[:_LINES], delimiter=delimiter) if row]
-    widths = {len(row) for row in (rows[:-1] if len(rows) == _LINES else rows)}
+def _delimiter(text: str) -> str:
+    """Return the separator with which all rows have as many cells as the first, the most cells."""
+    return max(_DELIMITERS, key=lambda each: _width(text, each))
+
+
+def _width(text: str, delimiter: str) -> int:
+    """Return the number of cells per row; 1 if rows differ."""
+    widths = {len(row) for row in _rows(text, delimiter) if row}
     return widths.pop() if len(widths) == 1 else 1
 
 
-def _reject_title(path: Path, lines: list[str], delimiter: str) -> None:
+def _reject_title(path: Path, text: str, delimiter: str) -> None:
     """Reject a file whose first line is a title or a comment.
 
     It has one cell, or starts with a #, and most lines have another number of cells.
     """
-    rows = list(csv.reader(lines[:_LINES], delimiter=delimiter))
-    widths = [len(row) for row in rows]
+    widths = [len(row) for row in _rows(text, delimiter)]
     common = max(set(widths), key=lambda width: (widths.count(width), width), default=0)
-    comment = bool(lines) and lines[0].lstrip().startswith("#")
+    comment = text.lstrip().startswith("#")
     if common <= 1 or widths[0] == common or (widths[0] > 1 and not comment):
         return  # a header; or a line with too many cells, which the reader names
     header = widths.index(common)
+    lines = re.split(r"\r\n|\r|\n", text)
     raise SettingError(
         f"{str(path)!r} begins with {lines[0][:60]!r}, which is not a line of column names. "
         f"They seem to be in line {header + 1}: {lines[header][:60]!r}.",

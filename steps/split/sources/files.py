@@ -267,7 +267,8 @@ class FileSource:
             raise mixed_error(self._file_with(name, error.cell), name, error) from error
         if kind is None:
             return Reading(pa.float64(), ColumnType("float64"), parses)
-        if not parses or kind.notation is not None or evidence.nanoseconds:
+        plus = evidence.plus and kind.canonical == "int64"
+        if not parses or kind.notation is not None or evidence.nanoseconds or plus:
             return _reading(kind)
         if kind.canonical == "timestamp":  # Arrow wants to know whether there is a zone
             return Reading(

@@ -116,7 +116,10 @@ def _folds_of_groups(groups: Hashes, config: EvaluateConfig) -> Folds:
     rank = np.empty(count, np.intp)
     rank[np.argsort(shuffled)] = np.arange(count)
     folds = min(max(config.folds, _FEWEST_GROUPS), count)
-    return Folds(_parts_of(_deal(rank, config, folds)[members]), own=True)
+    own = _deal(rank, config, folds)
+    if own.max() < 0:  # a holdout of a small fraction of few groups
+        own[rank == 0] = 0
+    return Folds(_parts_of(own[members]), own=True)
 
 
 def _time_folds(frame: Frame, folds: int) -> list[Fold]:
