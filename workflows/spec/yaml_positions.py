@@ -52,13 +52,7 @@ def parse_yaml(path: str, text: str) -> tuple[dict[str, Any], dict[str, SourcePo
         SpecError: the text is not valid; one problem per error.
     """
     try:
-        aliases = 0  # many of them can expand the text to far more than its size
-        for event in yaml.parse(text, Loader=yaml.SafeLoader):
-            aliases += isinstance(event, yaml.AliasEvent)
-            if aliases > _MAX_ALIASES:
-                line = event.start_mark.line + 1 if event.start_mark else 0
-                problem = Problem("", "more than 100 YAML aliases", line=line, column=1)
-                raise SpecError(path, [problem])
+        _check_size(path, text)
         node = yaml.compose(text, Loader=yaml.SafeLoader)
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
@@ -81,6 +75,27 @@ def parse_yaml(path: str, text: str) -> tuple[dict[str, Any], dict[str, SourcePo
     if reader.problems:
         raise SpecError(path, reader.problems)
     return value, reader.positions
+
+
+def _check_size(path: str, text: str) -> None:
+    """Refuse aliases that expand a text to far more than its size, and very deep nesting.
+
+    Raises:
+        SpecError: there are too many aliases or levels.
+    """
+    aliases = depth = 0
+    for event in yaml.parse(text, Loader=yaml.SafeLoader):
+        aliases += isinstance(event, yaml.AliasEvent)
+        depth += isinstance(event, yaml.CollectionStartEvent)
+        depth -= isinstance(event, yaml.CollectionEndEvent)
+        message = (
+            f"more than {_MAX_ALIASES} YAML aliases"
+            if aliases > _MAX_ALIASES
+            else f"more than {_MAX_DEPTH} levels within each other"
+        )
+        if aliases > _MAX_ALIASES or depth > _MAX_DEPTH:
+            line = event.start_mark.line + 1 if event.start_mark else 0
+            raise SpecError(path, [Problem("", message, line=line, column=1)])
 
 
 class _Reader:
