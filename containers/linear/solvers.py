@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 import warnings
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from sklearn.exceptions import ConvergenceWarning
-from sklearn.linear_model import ElasticNet, LogisticRegression, Ridge
+from sklearn.linear_model import (
+    ElasticNet,
+    LogisticRegression,
+    QuantileRegressor,
+    Ridge,
+    TweedieRegressor,
+)
 
 from containers.linear.encoding import learn_encoding
 from containers.linear.model import LinearModel
@@ -16,7 +21,7 @@ from containers.linear.model import LinearModel
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from containers.linear.trainer import LinearParams
+    from containers.linear.params import LinearParams
     from refeed import TrainingData
 
     Floats = NDArray[np.float64]
@@ -32,12 +37,13 @@ def fit(data: TrainingData, params: LinearParams) -> LinearModel:
     Raises:
         NotConvergedError: see there.
     """
+    data = data.with_class_weight(params.class_weight)
     if data.weight is None:
         weight = np.ones(data.features.rows)
     else:  # rows without weight do not count: a class that has only such rows is absent
-        rows = data.weight > 0
-        weight = data.weight[rows]
-        data = replace(data, features=data.features.take(rows), target=data.target[rows])
+        data = data.take(np.flatnonzero(data.weight > 0))
+        assert data.weight is not None
+        weight = data.weight
     encoding = learn_encoding(data.features, weight)
     terms = encoding.encode(data.features.values)
     solve = _regression if data.task == "regression" else _classification
@@ -58,18 +64,89 @@ def _regression(
     terms: Floats, data: TrainingData, weight: Floats, params: LinearParams
 ) -> tuple[Floats, Floats]:
     """Return coefficients of shape (terms, 1), and the intercept of shape (1,)."""
-    mean = np.average(data.target, weights=weight)
-    scale = np.sqrt(np.average((data.target - mean) ** 2, weights=weight))
-    if data.target.min() == data.target.max():
-        return np.zeros((terms.shape[1], 1)), data.target[:1].copy()
+    if params.loss("regression").link == "log":
+        return _log_regression(terms, data, weight, params)
+    target = data.target if data.offset is None else data.target - data.offset
+    mean = np.average(target, weights=weight)
+    scale = np.sqrt(np.average((target - mean) ** 2, weights=weight))
+    if target.min() == target.max():
+        return np.zeros((terms.shape[1], 1)), target[:1].copy()
+    scaled = (target - mean) / scale
+    if params.objective in {"l1", "quantile"}:
+        level = 0.5 if params.objective == "l1" else params.quantile
+        solver = QuantileRegressor(quantile=level, alpha=params.alpha, solver="highs")
+        solver.fit(terms, scaled, sample_weight=weight)
+    elif params.objective == "huber":
+        assert params.width is not None
+        solver = _huber(terms, scaled, weight, params.width / scale, params)
+    else:
+        solver = _least_squares(params, weight.sum()).fit(terms, scaled, sample_weight=weight)
+    return solver.coef_[:, None] * scale, np.atleast_1d(solver.intercept_ * scale + mean)
+
+
+def _least_squares(params: LinearParams, total: float) -> Any:  # noqa: ANN401 - of scikit-learn
+    """Return a solver of the squared error, of which a total weight of ``total`` is the mean."""
     if params.l1_ratio:
-        solver = ElasticNet(
+        return ElasticNet(
             alpha=params.alpha, l1_ratio=params.l1_ratio, max_iter=params.max_iter, tol=params.tol
         )
-    else:  # coordinate descent is slow and imprecise without an L1 part; Ridge's loss is a sum
-        solver = Ridge(alpha=params.alpha * weight.sum(), solver="cholesky")
-    solver.fit(terms, (data.target - mean) / scale, sample_weight=weight)
-    return solver.coef_[:, None] * scale, np.atleast_1d(solver.intercept_ * scale + mean)
+    # coordinate descent is slow and imprecise without an L1 part; Ridge's loss is a sum
+    return Ridge(alpha=params.alpha * total, solver="cholesky")
+
+
+def _huber(
+    terms: Floats, target: Floats, weight: Floats, width: float, params: LinearParams
+) -> Any:  # noqa: ANN401 - a solver of scikit-learn
+    """Return a solver fitted by iteratively reweighted least squares.
+
+    The Huber loss of an error e is at most the squared error with the weight min(1, d / |e|), up to
+    a constant, and equal for the error at hand. So each step lowers it (Holland and Welsch, Comm.
+    Statist. A6, 1977). scikit-learn's HuberRegressor estimates a width of its own for each fit,
+    with which no two fits have the same loss.
+    """
+    before = None
+    for _ in range(params.max_iter):
+        if before is None:
+            share = np.ones(len(target))
+        else:
+            error = np.abs(target - before)
+            share = np.minimum(1.0, width / np.maximum(error, width))
+        solver = _least_squares(params, weight.sum())
+        if params.l1_ratio:  # a mean over the weights: the penalty must not shrink with them
+            solver.set_params(alpha=params.alpha * weight.sum() / (weight * share).sum())
+        solver.fit(terms, target, sample_weight=weight * share)
+        after = solver.predict(terms)
+        if before is not None and np.abs(after - before).max() <= params.tol:
+            return solver
+        before = after
+    raise ConvergenceWarning
+
+
+def _log_regression(
+    terms: Floats, data: TrainingData, weight: Floats, params: LinearParams
+) -> tuple[Floats, Floats]:
+    """Return coefficients and intercept of a generalized linear model with a log link.
+
+    scikit-learn has no offset. With an exposure e and the power p of the deviance d, d(y, e m) =
+    e^(2-p) d(y / e, m): the same model of the rates y / e, weighted by e^(2-p). The penalty is per
+    unit of the row weights, and the rates are in units of their mean.
+    """
+    loss = params.loss("regression")
+    assert loss.power is not None
+    exposure = np.ones(len(data.target)) if data.offset is None else np.exp(data.offset)
+    rates, counts = data.target / exposure, weight * exposure ** (2 - loss.power)
+    mean = np.average(rates, weights=counts)
+    if rates.min() == rates.max():
+        return np.zeros((terms.shape[1], 1)), np.log(rates[:1])
+    solver = TweedieRegressor(
+        power=loss.power,
+        link="log",
+        alpha=params.alpha * weight.sum() / counts.sum(),
+        max_iter=params.max_iter,
+        tol=params.tol,
+    )
+    solver.fit(terms, rates / mean, sample_weight=counts)
+    return solver.coef_[:, None], np.atleast_1d(solver.intercept_ + np.log(mean))
 
 
 def _classification(

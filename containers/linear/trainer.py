@@ -1,4 +1,4 @@
-"""Linear models: elastic net for a regression, logistic regression for classes.
+"""Linear models: elastic net and generalized linear models, logistic regression for classes.
 
 Importing this module loads neither scikit-learn nor numpy, so that a spec is validated without
 them.
@@ -6,11 +6,11 @@ them.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import TYPE_CHECKING, ClassVar
 
-from pydantic import Field
-
-from refeed import Features, ShapValues, Trainer, TrainerParams, TrainingData
+from containers.linear.params import LinearParams
+from refeed import DataShape, Features, Loss, Problem, ShapValues, Task, Trainer, TrainingData
 
 if TYPE_CHECKING:
     import numpy as np
@@ -19,30 +19,6 @@ if TYPE_CHECKING:
     from containers.linear.model import LinearModel
 
     Floats = NDArray[np.float64]
-
-
-class LinearParams(TrainerParams):
-    """Parameters of the penalty and of the solver.
-
-    What is minimised is the mean loss over the rows (half the squared error of the target in units
-    of its standard deviation, or the log loss), plus
-
-        alpha * (l1_ratio * sum|b| + (1 - l1_ratio) / 2 * sum b^2)
-
-    over the coefficients b of the scaled features. A mean, and units that cancel: so one alpha
-    means the same for small and large partitions, and for targets in metres or in kilometres.
-    """
-
-    alpha: float = Field(default=0.01, gt=0)
-    """Strength of the penalty. With l1_ratio 1 and alpha 1 or more, a regression is a constant,
-    since features and target are scaled."""
-    l1_ratio: float = Field(default=0.0, ge=0, le=1)
-    """0 for ridge, 1 for lasso, between them for the elastic net."""
-    max_iter: int = Field(default=10_000, ge=1)
-    """Iterations, at most. A model that has not converged by then is an error: that partition is
-    recorded as failed."""
-    tol: float = Field(default=1e-6, gt=0, lt=1)
-    """When to stop: the solver's own tolerance (LogisticRegression, ElasticNet of scikit-learn)."""
 
 
 class LinearTrainer(Trainer[LinearParams, "LinearModel"]):
@@ -55,9 +31,18 @@ class LinearTrainer(Trainer[LinearParams, "LinearModel"]):
     """
 
     Params = LinearParams
+    offset_tasks: ClassVar[frozenset[Task]] = frozenset({"regression"})
     libraries: ClassVar[tuple[str, ...]] = ("scikit-learn",)
     preload: ClassVar[tuple[str, ...]] = ("containers.linear.solvers",)
     suffix: ClassVar[str] = ".json"
+
+    def loss(self, task: Task) -> Loss:
+        """Return the loss that is minimised, without the penalty."""
+        return self.params.loss(task)
+
+    def conflicts(self, shape: DataShape) -> Iterator[Problem]:
+        """Yield a problem for each parameter that does not fit the data or another parameter."""
+        return self.params.conflicts(shape)
 
     def fit(self, data: TrainingData) -> LinearModel:
         """Find the coefficients.

@@ -14,7 +14,8 @@ from sklearn.inspection import partial_dependence
 
 from containers.lightgbm.params import LightGBMParams
 from containers.lightgbm.trainer import LightGBMTrainer
-from containers.linear.trainer import LinearParams, LinearTrainer
+from containers.linear.params import LinearParams
+from containers.linear.trainer import LinearTrainer
 from refeed import Trainer, TrainingData
 from steps.records import canonical_json
 from steps.train.config import EvaluateConfig, ExplainConfig

@@ -18,8 +18,9 @@ from sklearn.linear_model import ElasticNet, LogisticRegression, Ridge
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import OneHotEncoder, StandardScaler
 
+from containers.linear.params import LinearParams
 from containers.linear.solvers import NotConvergedError
-from containers.linear.trainer import LinearParams, LinearTrainer
+from containers.linear.trainer import LinearTrainer
 from refeed import Features, Task, TrainingData
 from tests.trainers.support import (
     CLASSES,
@@ -290,7 +291,8 @@ def test_a_reloaded_model_is_the_same_to_the_last_bit(task: Task) -> None:
 SAVE = """
 import hashlib
 from tests.trainers.support import mixed_data
-from containers.linear.trainer import LinearParams, LinearTrainer
+from containers.linear.params import LinearParams
+from containers.linear.trainer import LinearTrainer
 trainer = LinearTrainer(LinearParams(l1_ratio=0.5, tol=1e-3))
 for task in ("regression", "binary", "multiclass"):
     model = trainer.fit(mixed_data(task, seed=7))
