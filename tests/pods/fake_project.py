@@ -40,7 +40,8 @@ CLASSES: dict[str, Any] = {
     "large": {"cpu": "2", "memory": "4Gi"},
 }
 TRAINERS = {
-    name: {"image": f"docker.io/refeed/{name}:1"} for name in ("lightgbm", "linear", "faulty")
+    name: {"image": f"docker.io/refeed/{name}:1"}
+    for name in ("lightgbm", "linear", "ebm", "faulty")
 }
 
 

@@ -8,7 +8,8 @@ from typing import Any
 import pyarrow as pa
 import pytest
 
-from steps.errors import TooManyFailuresError
+from steps.errors import SpecError, TooManyFailuresError
+from tests.objectives import SPECS, claims_table
 from tests.pods.fake_project import FakeProject
 from tests.workspace import Workspace, small_table
 from workflows.local import run
@@ -47,6 +48,32 @@ def test_pods_write_the_same_bytes_as_a_laptop(
     assert workflow.stored().status == "finished"
     assert workflow.stored().counts == {"trained": 6, "skipped": 0, "failed": 0}
     assert b"<html" in (world.folder / "outputs" / "report.html").read_bytes()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", SPECS)
+def test_pods_write_the_same_bytes_for_any_objective(
+    name: str, world: FakeProject, lab: Workspace
+) -> None:
+    table = claims_table()
+    world.upload(table)
+    workflow = world.workflow(**SPECS[name])
+    workflow.run_check()
+    workflow.train(workflow.run_split())
+    workflow.run("collect", workflow.outputs)
+    lab.write_table(table)
+    reference = run(lab.write_spec(**SPECS[name]))
+    assert reference.outcome.counts == {"trained": 3, "skipped": 0, "failed": 0}
+    assert workflow.tables() == lab.tables(reference.layout.base)
+
+
+def test_an_offset_that_the_trainer_cannot_use_fails_in_split(world: FakeProject) -> None:
+    world.upload(claims_table())
+    offset: dict[str, Any] = {"dataset__target": "late", "dataset__offset": "score"}
+    workflow = world.workflow(trainer={"name": "linear", "params": {}}, **offset)
+    workflow.run_check()
+    with pytest.raises(SpecError, match="cannot add it to the score of a binary task"):
+        workflow.run_split()
 
 
 def test_repeated_split_writes_no_shard_again(world: FakeProject) -> None:

@@ -12,6 +12,7 @@ import pyarrow.csv as pa_csv
 import pyarrow.parquet as pq
 import pytest
 
+from tests.objectives import SPECS, claims_table
 from tests.workspace import Workspace, small_table
 from workflows.local import RunSummary, run
 
@@ -83,6 +84,24 @@ def test_how_rows_come_changes_no_byte(
     result = run(lab.write_spec(**changes))
     assert result.outcome.counts == {"trained": 5, "skipped": 0, "failed": 0}
     assert lab.tables(result.layout.base) == lab.tables(reference[1].layout.base)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", SPECS)
+def test_how_rows_come_changes_no_byte_of_any_objective(name: str, lab: Workspace) -> None:
+    """Another order, another format of source and partitions, one process; then from the cache."""
+    table = claims_table()
+    lab.write_table(table)
+    first = run(lab.write_spec(**SPECS[name]))
+    assert first.outcome.counts == {"trained": 3, "skipped": 0, "failed": 0}
+    pa_csv.write_csv(shuffled(table), lab.folder / "table.csv")
+    other: dict[str, Any] = {"dataset__source": "table.csv", "dataset__format": "csv"}
+    spec = lab.write_spec(**SPECS[name], **other, execution__workers=1, output="elsewhere")
+    second = run(spec)
+    assert lab.tables(second.layout.base) == lab.tables(first.layout.base)
+    again = run(spec)
+    assert again.trained.cached == {"full": 3}
+    assert lab.tables(again.layout.base) == lab.tables(first.layout.base)
 
 
 def test_a_cached_run_changes_no_byte_and_reads_no_row(
