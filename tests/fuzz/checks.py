@@ -49,7 +49,8 @@ def _problems(table: Table, folder: Path) -> Iterator[str]:
         except RefeedError as error:
             yield f"{name}: refused: {type(error).__name__}: {error}"
         except Exception as error:  # noqa: BLE001 - any crash is a finding
-            yield f"{name}: crash: {type(error).__name__}: {error}\n{traceback.format_exc(limit=-3)}"
+            trace = traceback.format_exc(limit=-3)
+            yield f"{name}: crash: {type(error).__name__}: {error}\n{trace}"
     yield from _equality_problems(datasets)
     if datasets:
         yield from fold_problems(table, datasets[0][1])

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import datetime as dt
-import math
 from collections.abc import Callable
 from random import Random
 
@@ -34,12 +33,7 @@ def integers(rng: Random, name: str, rows: int) -> Column:
     """Whole numbers, from small counts to the limits of 64 bits."""
     low, high = rng.choice(
         [
-            (0, 9),
-            (-5, 5),
-            (0, 255),
-            (-1000, 1000),
-            (0, 2**31),
-            (-(2**53), 2**53),
+            *((0, 9), (-5, 5), (0, 255), (-1000, 1000), (0, 2**31), (-(2**53), 2**53)),
             (-(2**63), 2**63 - 1),
         ]
     )
@@ -73,14 +67,13 @@ def big_integers(rng: Random, name: str, rows: int) -> Column:
 
 def codes(rng: Random, name: str, rows: int) -> Column:
     """Numbers with leading zeros, hexadecimal numbers and telephone numbers, which are text."""
-    make = rng.choice(
-        [
-            lambda: f"{rng.randrange(300):05d}",
-            lambda: f"00{rng.randrange(8)}",
-            lambda: f"+49151{rng.randrange(5):07d}",
-            lambda: f"0x{rng.randrange(40):02X}",
-        ]
-    )
+    makers: list[Callable[[], str]] = [
+        lambda: f"{rng.randrange(300):05d}",
+        lambda: f"00{rng.randrange(8)}",
+        lambda: f"+49151{rng.randrange(5):07d}",
+        lambda: f"0x{rng.randrange(40):02X}",
+    ]
+    make = rng.choice(makers)
     cells = [make() for _ in range(rows)]
     if rng.random() < 0.6:  # the sign that the column is a code is rare
         cells = [str(rng.randrange(1000, 1010)) if rng.random() < 0.8 else cell for cell in cells]
@@ -213,13 +206,12 @@ def categories(rng: Random, name: str, rows: int) -> Column:
 def numeric_texts(rng: Random, name: str, rows: int) -> Column:
     """Text of which some or all cells are numbers or dates, so that only the spec says its type."""
     share = rng.choice([0.3, 0.7, 0.95, 1.0])
-    number = rng.choice(
-        [
-            lambda: str(rng.randrange(50)),
-            lambda: f"{rng.randrange(50) / 4}",
-            lambda: day_text(rng.randrange(50)),
-        ]
-    )
+    makers: list[Callable[[], str]] = [
+        lambda: str(rng.randrange(50)),
+        lambda: f"{rng.randrange(50) / 4}",
+        lambda: day_text(rng.randrange(50)),
+    ]
+    number = rng.choice(makers)
     words = rng.sample(_PLAIN_WORDS, rng.randint(1, 6))
     cells = tuple(number() if rng.random() < share else rng.choice(words) for _ in range(rows))
     return Column(name, "string", cells, cells, _text_type(rng))
@@ -248,11 +240,6 @@ def with_missing(rng: Random, column: Column, share: float) -> Column:
         for gone, text in zip(lost, column.texts, strict=True)
     )
     return Column(column.name, column.kind, cells, lost_texts, column.arrow, column.nanos)
-
-
-def is_finite(cell: Cell) -> bool:
-    """Return False for a float that no column of this generator may contain."""
-    return not isinstance(cell, float) or math.isfinite(cell)
 
 
 KINDS: tuple[Make, ...] = (

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import datetime as dt
-import json
 import math
 from dataclasses import asdict, dataclass
 from typing import Any
@@ -111,9 +110,8 @@ def _numbers(column: Column) -> pd.Series:
     if column.kind == "string":
         return pd.Series([None] * len(column.cells), dtype=float)
     unit = 1_000_000 if column.kind == "timestamp" else 1
-    return pd.Series(
-        [math.nan if cell is None else cell / unit for cell in column.cells], dtype=float
-    )  # type: ignore[operator]
+    numbers = [math.nan if isinstance(x, str) or x is None else x / unit for x in column.cells]
+    return pd.Series(numbers, dtype=float)
 
 
 def sort_key(row: list[Cell]) -> list[tuple[bool, str]]:
@@ -134,8 +132,3 @@ def key_text(kind: Kind, cell: Cell) -> str:
         clock = (dt.datetime(2000, 1, 1) + dt.timedelta(microseconds=micros)).time()  # noqa: DTZ001
         return f"{day_text(day)}T{clock.isoformat()}Z"
     return repr(cell) if isinstance(cell, float) else str(cell)
-
-
-def canonical(value: Expectation) -> str:
-    """Return the JSON text of an expectation."""
-    return json.dumps(value.to_json(), ensure_ascii=True, sort_keys=True, indent=1)

@@ -59,7 +59,7 @@ class _Dealt:
 
 def fold_problems(table: Table, dataset: Dataset) -> Iterator[str]:
     """Yield the properties that the folds of some partition do not have."""
-    config = EvaluateConfig(**table.evaluation, group=table.group or None, time=table.time or None)  # type: ignore[arg-type]
+    config = EvaluateConfig(**table.evaluation, group=table.group or None, time=table.time or None)
     fold_of_group: dict[Cell, tuple[int, str]] = {}
     for position, entry in enumerate(dataset.result.index.entries):
         if entry.key.kind == "null":
@@ -76,7 +76,7 @@ def fold_problems(table: Table, dataset: Dataset) -> Iterator[str]:
             for each in _shared_problems(rows, dealt, fold_of_group, entry.key.text):
                 yield f"{name}: {each}"
         order = list(range(len(part)))
-        Random(position).shuffle(order)  # noqa: S311 - not for secrets
+        Random(position).shuffle(order)
         if _deal(table, dataset, part.take(pa.array(order)), config).held() != dealt.held():
             yield f"{name}: they depend on the order of rows"
         if not table.group and not table.time:
@@ -170,7 +170,7 @@ def class_problems(table: Table, dataset: Dataset) -> Iterator[str]:
     """Yield classes whose rows are not spread evenly over the folds of a partition."""
     if dataset.result.task == "regression" or table.group or table.time:
         return
-    config = EvaluateConfig(**table.evaluation)  # type: ignore[arg-type]
+    config = EvaluateConfig(**table.evaluation)
     for position, entry in enumerate(dataset.result.index.entries):
         part = dataset.part(position)
         rows = _rows(table, part)
@@ -219,21 +219,27 @@ def _shared_problems(
 
 def _time_problems(rows: _Rows, dealt: _Dealt, config: EvaluateConfig) -> Iterator[str]:
     """Yield what is wrong with blocks of time: each is predicted from all earlier rows."""
-    known = {row: time for row, time in rows.time.items() if time is not None}
+    known = {row: _moment(time) for row, time in rows.time.items() if time is not None}
     times = len(set(known.values()))
     if len(dealt.folds.parts) != (config.folds if times > config.folds else 0):
         yield f"{len(dealt.folds.parts)} folds of {times} times"
     for part in dealt.folds.parts:
-        train = [rows.time[dealt.numbers[i]] for i in part.train]
-        held = [rows.time[dealt.numbers[i]] for i in part.held_out]
-        if None in train or None in held:
+        train = [dealt.numbers[i] for i in part.train]
+        held = [dealt.numbers[i] for i in part.held_out]
+        if not known.keys() >= {*train, *held}:
             yield f"fold {part.number} has rows without a time"
-        elif max(train) >= min(held):  # type: ignore[type-var]
+            continue
+        begin = min(known[row] for row in held)
+        if max(known[row] for row in train) >= begin:
             yield f"fold {part.number} predicts from rows that are not earlier"
-        elif len(train) != sum(
-            n for row, n in rows.count.items() if row in known and known[row] < min(held)
-        ):  # type: ignore[operator,type-var]
+        earlier = sum(n for row, n in rows.count.items() if row in known and known[row] < begin)
+        if len(train) != earlier:
             yield f"fold {part.number} is not trained on all earlier rows"
+
+
+def _moment(time: Cell) -> float:
+    assert isinstance(time, (int, float))
+    return time
 
 
 def _identity_problems(

@@ -31,7 +31,8 @@ _COMMA_NUMBER = re.compile(r"[+-]?\d+(?:,\d+)?", re.ASCII)
 _LEADING_ZERO = re.compile(r"[+-]?0\d.*", re.ASCII)
 _HEXADECIMAL_OR_TELEPHONE = re.compile(r"[+-]?0x[\da-f]+|\+\d{8,}", re.ASCII | re.IGNORECASE)
 _TIME = re.compile(
-    r"(\d{4}-\d\d-\d\d)(?:[ T](\d\d)(?::?(\d\d)(?::?(\d\d)(?:\.\d{1,9})?)?)?(Z|[+-]\d\d(?::?\d\d)?)?)?",
+    r"(\d{4}-\d\d-\d\d)"
+    r"(?:[ T](\d\d)(?::?(\d\d)(?::?(\d\d)(?:\.\d{1,9})?)?)?(Z|[+-]\d\d(?::?\d\d)?)?)?",
     re.ASCII,
 )
 _LONG_DIGITS = 16
@@ -49,18 +50,16 @@ def infer(cells: Iterable[str | None], *, decimal_comma: bool = False) -> Inferr
     if not known:
         return "float64"  # the numbers of an empty column
     code = any(map(_is_code, known))
-    if decimal_comma and not code and all(map(_COMMA_NUMBER.fullmatch, known)):
-        if any("," in cell for cell in known):
-            return "float64"
+    commas = decimal_comma and all(map(_COMMA_NUMBER.fullmatch, known))
+    if commas and not code and any("," in cell for cell in known):
+        return "float64"
     if all(map(_is_number, known)):
         return "string" if code else _number_type(known)
     if all(cell.lower() in {"true", "false", "0", "1"} for cell in known):
         return "bool"
     times = [match for match in map(_time, known) if match]
     if len(times) == len(known):
-        if len({match[5] is not None for match in times}) > 1:
-            return "error: zones"
-        return "date" if all(match[0] == match[1] for match in times) else "timestamp"
+        return _time_type(times)
     return "string" if code else _text_type(known, len(times))
 
 
@@ -93,6 +92,12 @@ def _number_type(known: list[str]) -> Inferred:
         return "int64" if fits else "string"
     long = [int(cell) for cell in whole if len(cell.lstrip("+-")) >= _LONG_DIGITS]
     return "error: decimals" if any(number != int(float(number)) for number in long) else "float64"
+
+
+def _time_type(times: list[re.Match[str]]) -> Inferred:
+    if len({match[5] is not None for match in times}) > 1:
+        return "error: zones"
+    return "date" if all(match[0] == match[1] for match in times) else "timestamp"
 
 
 def _text_type(known: list[str], times: int) -> Inferred:

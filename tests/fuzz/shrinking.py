@@ -40,7 +40,7 @@ def _candidates(table: Table) -> Iterator[Table]:
         yield from (
             replace(table, variants=variants[:i] + variants[i + 1 :])
             for i in range(len(variants))
-            if len(variants) > 2  # noqa: PLR2004 - a pair may differ
+            if len(variants) > 2
         )
     yield from _of_rows(table)
     for column in table.columns:

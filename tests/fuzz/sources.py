@@ -12,7 +12,7 @@ from random import Random
 from typing import Any
 from urllib.parse import quote
 
-import openpyxl
+import openpyxl  # type: ignore[import-untyped]
 import pyarrow as pa
 import pyarrow.feather
 import pyarrow.parquet as pq
@@ -45,7 +45,7 @@ class Source:
 def write_source(table: Table, variant: Variant, folder: Path) -> Source:
     """Write a table into an empty folder."""
     folder.mkdir(parents=True)
-    rng = Random(variant.seed)  # noqa: S311 - not for secrets
+    rng = Random(variant.seed)
     suffix = variant.dialect.suffix if variant.format == "csv" else _SUFFIXES[variant.format]
     parts = _parts(rng, table, variant)
     fractions = {each.name for each in table.columns if not all(map(_is_whole, each.known))}
@@ -145,7 +145,11 @@ def _time_array(column: Column) -> pa.Array:
     unit, _, zone = column.arrow.removeprefix("timestamp[").removesuffix("]").partition(", ")
     per_micro = {"s": 1_000_000, "ms": 1_000, "us": 1, "ns": 1}[unit]
     values = [
-        None if cell is None else cell * 1000 + nano if unit == "ns" else cell // per_micro
+        None
+        if not isinstance(cell, int)
+        else cell * 1000 + nano
+        if unit == "ns"
+        else cell // per_micro
         for cell, nano in zip(column.cells, column.nanos, strict=True)
     ]
     return pa.array(values, pa.int64()).cast(pa.timestamp(unit, zone or None))

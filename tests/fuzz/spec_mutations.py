@@ -55,7 +55,7 @@ FULL: dict[str, Any] = {
 """A spec that has most fields; its source is ``TABLE``."""
 
 TABLE = "id,store,day,kind,price,weight,units\n" + "".join(
-    f"{i},{'ab'[i % 2]},2024-01-{i % 9 + 1:02d},{'xyz'[i % 3]},{i / 7:.2f},{1 + i % 3},{i % 11 + 0.5}\n"
+    f"{i},{'ab'[i % 2]},2024-01-0{i % 9 + 1},{'xyz'[i % 3]},{i / 7:.2f},{1 + i % 3},{i % 11 / 2}\n"
     for i in range(48)
 )
 """The table of ``FULL``."""
@@ -222,7 +222,7 @@ def _bases() -> tuple[str, ...]:
 
 def mutate(seed: int) -> SpecInput:
     """Return the mutated spec of a seed."""
-    rng = Random(seed)  # noqa: S311 - not for secrets
+    rng = Random(seed)
     text = rng.choice(_bases())
     if rng.random() < 0.3:
         text = text.replace("../../data/", "gs://refeed-demo/").replace(
@@ -266,11 +266,11 @@ def _mutate_value(rng: Random, spec: Any) -> None:
         del place[key]
     elif action == 1:
         place[_typo(rng, key)] = place.pop(key)
-    elif action == 2:  # noqa: PLR2004 - one of the actions
+    elif action == 2:
         place[rng.choice(_KEYS)] = _any_value(rng)
-    elif action == 3:  # noqa: PLR2004
+    elif action == 3:
         place[key] = [place[key]] if rng.random() < 0.5 else {"value": place[key]}
-    elif action == 4:  # noqa: PLR2004
+    elif action == 4:
         place[rng.choice(_KEYS)] = deepcopy(place[key])
     else:
         place[key] = _any_value(rng)
@@ -283,22 +283,17 @@ def _mutate_list(rng: Random, place: list[Any]) -> None:
         del place[position]
     elif action == 1:
         place.insert(position, deepcopy(place[position]))
-    elif action == 2 and isinstance(place[position], str):  # noqa: PLR2004 - one of the actions
+    elif action == 2 and isinstance(place[position], str):
         place[position] = _typo(rng, place[position])
     else:
         place[position] = _any_value(rng)
 
 
-def _typo(rng: Random, text: Any) -> str:
-    text = str(text)
+def _typo(rng: Random, value: object) -> str:
+    text = str(value)
     position = rng.randrange(len(text) + 1)
-    return rng.choice(
-        [
-            text[:position] + text[position + 1 :],
-            text[:position] + "x" + text[position:],
-            text.upper(),
-        ]
-    )
+    before, after = text[:position], text[position:]
+    return rng.choice([before + after[1:], f"{before}x{after}", text.upper()])
 
 
 def _drop_line(rng: Random, text: str) -> str:

@@ -48,7 +48,7 @@ def spec_problems(seed: int) -> list[str]:
     before = Path.cwd()
     try:
         os.chdir(folder)
-        return list(_problems(mutate(seed), folder))
+        return [f"spec {seed}: {each}" for each in _problems(mutate(seed), folder)]
     finally:
         os.chdir(before)
         shutil.rmtree(folder)

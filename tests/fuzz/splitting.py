@@ -169,12 +169,12 @@ def _statistics(layout: DatasetLayout) -> dict[str, dict[str, dict[str, Any]]]:
 def _statistics_problems(
     found: dict[str, dict[str, Any]], partition: Partition, types: dict[str, str]
 ) -> Iterator[str]:
-    for name in types:
+    for name, kind in types.items():
         row = found[name]
         where = f"statistics of {name!r} in {partition.key!r}"
         if (row["rows"], row["missing"]) != (partition.rows, partition.missing[name]):
             yield f"{where}: {row['rows']} rows, {row['missing']} missing"
-        if types[name] == "string":
+        if kind == "string":
             continue
         wanted = partition.statistics.get(name)
         if wanted is None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, replace
-from typing import Literal, TypeAlias
+from typing import Any, Literal, TypeAlias
 
 Cell: TypeAlias = int | float | str | bool | None
 """A canonical cell. A date is its number of days since 1970, a timestamp its microseconds."""
@@ -126,7 +126,7 @@ class Table:
     group: str
     time: str
     listed: bool
-    evaluation: dict[str, str | int | float]
+    evaluation: dict[str, Any]
     variants: tuple[Variant, ...]
 
     @property
