@@ -13,6 +13,7 @@ from tests.fuzz.expectation import expect
 from tests.fuzz.folds import class_problems, fold_problems
 from tests.fuzz.sources import write_source
 from tests.fuzz.splitting import (
+    MEMORY,
     Dataset,
     build,
     dataset_problems,
@@ -24,7 +25,7 @@ from tests.fuzz.table import Table
 
 def problems(table: Table) -> list[str]:
     """Return what is wrong with Refeed's datasets and folds of a table; empty if nothing is."""
-    folder = Path(tempfile.mkdtemp(prefix="fuzz"))
+    folder = Path(tempfile.mkdtemp(prefix="fuzz", dir=MEMORY))
     try:
         return list(_problems(table, folder))
     finally:

@@ -12,7 +12,9 @@ from dataclasses import dataclass
 from random import Random
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
+from numpy.typing import NDArray
 
 from steps.records import Roles
 from steps.train.config import EvaluateConfig
@@ -81,6 +83,17 @@ def fold_problems(table: Table, dataset: Dataset) -> Iterator[str]:
             yield f"{name}: they depend on the order of rows"
         if not table.group and not table.time:
             yield from _identity_problems(table, dataset, part, config, name)
+
+
+def dealt_targets(
+    table: Table, dataset: Dataset, position: int, config: EvaluateConfig
+) -> list[tuple[NDArray[np.float64], NDArray[np.float64]]]:
+    """Return the targets of the training rows and of the held-out rows of each fold."""
+    part = dataset.part(position)
+    rows = _rows(table, part)
+    dealt = _deal(table, dataset, part, config)
+    target = np.array([rows.target[number] for number in dealt.numbers], np.float64)
+    return [(target[each.train], target[each.held_out]) for each in dealt.folds.parts]
 
 
 def _rows(table: Table, part: pa.Table) -> _Rows:

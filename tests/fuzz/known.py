@@ -96,3 +96,15 @@ DEFECTS: dict[str, Callable[[Table], bool]] = {
 def is_known(table: Table) -> bool:
     """Return True if a table meets a defect that is not fixed yet."""
     return any(meets(table) for meets in DEFECTS.values())
+
+
+def is_known_in_training(table: Table) -> bool:
+    """Return True if a table has numbers whose squares overflow.
+
+    Its partitions fail with the message "Out of range float values are not JSON compliant".
+    """
+    numbers = [cell for each in table.columns for cell in each.cells if isinstance(cell, float)]
+    return any(abs(number) > _LARGEST for number in numbers)
+
+
+_LARGEST = 1e100

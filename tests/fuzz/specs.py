@@ -24,6 +24,7 @@ from steps.errors import (
 from steps.runtime.progress import NoProgress
 from steps.train.registry import trainer_of
 from tests.fuzz.spec_mutations import ROOT, TABLE, SpecInput, mutate
+from tests.fuzz.splitting import MEMORY
 from workflows.argo.compile import KINDS, compile_spec, to_yaml
 from workflows.installation.model import Installation, load_installation
 from workflows.spec.load import LoadedSpec, load_spec
@@ -44,7 +45,7 @@ def _installation() -> Installation:
 
 def spec_problems(seed: int) -> list[str]:
     """Return what is wrong with the answer to the mutated spec of a seed."""
-    folder = Path(tempfile.mkdtemp(prefix="fuzz"))
+    folder = Path(tempfile.mkdtemp(prefix="fuzz", dir=MEMORY))
     before = Path.cwd()
     try:
         os.chdir(folder)

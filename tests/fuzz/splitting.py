@@ -24,6 +24,8 @@ from tests.fuzz.expectation import Expectation, Partition, sort_key
 from tests.fuzz.inference import Inferred
 from tests.fuzz.table import Cell, Table
 
+MEMORY = "/dev/shm" if Path("/dev/shm").is_dir() else None
+"""Folder for temporary files; None for the default. Removing thousands of folders takes time."""
 GRID_POINTS = 5
 _RELATIVE = 1e-9
 
