@@ -104,9 +104,19 @@ test-python: ## Run the fast tests on PYTHON=python3.13, in an environment of it
 field: install ## Compare Refeed on all real tables with pandas, scikit-learn and LightGBM
 	@$(BIN)/pytest --numprocesses 2 --dist worksteal tests/field
 
+FUZZ := 0:10000
+FUZZ_SECONDS := 480
+FUZZ_SLICE = $(BIN)/python -m tests.fuzz all --seeds $(FUZZ) --seconds $(FUZZ_SECONDS)
+
 .PHONY: soak
-soak: install data ## Kill SOAK=10 times as many processes as the tests do, and split larger tables
+soak: install data ## Kill SOAK=10 times as many processes as the tests do, split larger tables, fuzz
 	@REFEED_SOAK=$${SOAK:-10} $(BIN)/pytest -m soak tests/split tests/semantics
+	@until $(FUZZ_SLICE); do [ $$? = 75 ] || exit 1; done
+
+# A slice ends after FUZZ_SECONDS with exit code 75, and the next one resumes it.
+.PHONY: fuzz
+fuzz: install ## Check random tables and specs FUZZ=0:10000 for eight minutes; run again to resume
+	@$(FUZZ_SLICE)
 
 # The two longest files come first, one for each worker.
 .PHONY: e2e

@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from tests.fuzz.__main__ import table_problems
 from tests.fuzz.cases import CASES, case_problems
+from tests.fuzz.checks import table_problems
 from tests.fuzz.known import DEFECTS
 
 TABLES = 300
@@ -18,7 +18,7 @@ _SLICE = 25
 @pytest.mark.parametrize("first", range(0, TABLES, _SLICE))
 def test_random_tables_give_the_expected_datasets_and_folds(first: int) -> None:
     found = [each for seed in range(first, first + _SLICE) for each in table_problems(seed)]
-    assert not found, "\n".join([*found, "Shrink: python -m tests.fuzz shrink SEED"])
+    assert not found, "\n".join([*found, "Shrink: python -m tests.fuzz shrink TABLE"])
 
 
 def _cases() -> list[Any]:
