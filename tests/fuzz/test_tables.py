@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from tests.fuzz.cases import CASES, case_problems
 from tests.fuzz.checks import table_problems
-from tests.fuzz.known import DEFECTS
 
 TABLES = 300
 _SLICE = 25
@@ -21,14 +19,6 @@ def test_random_tables_give_the_expected_datasets_and_folds(first: int) -> None:
     assert not found, "\n".join([*found, "Shrink: python -m tests.fuzz shrink TABLE"])
 
 
-def _cases() -> list[Any]:
-    known = pytest.mark.xfail(strict=True, reason="a known defect")
-    return [
-        pytest.param(folder, id=folder.name, marks=[known] if folder.name in DEFECTS else [])
-        for folder in sorted(CASES.iterdir())
-    ]
-
-
-@pytest.mark.parametrize("folder", _cases())
+@pytest.mark.parametrize("folder", sorted(CASES.iterdir()), ids=lambda folder: folder.name)
 def test_a_shrunk_failure_stays_right(folder: Path, tmp_path: Path) -> None:
     assert list(case_problems(folder, tmp_path)) == []

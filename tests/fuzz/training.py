@@ -24,7 +24,6 @@ from steps.train.workers.worker import WorkerTask, _run_task, open_context
 from tests.fuzz.expectation import Partition, expect
 from tests.fuzz.folds import dealt_targets
 from tests.fuzz.generator import generate
-from tests.fuzz.known import is_known, is_known_in_training
 from tests.fuzz.sources import write_source
 from tests.fuzz.splitting import MEMORY, build, dataset_section
 from tests.fuzz.table import Cell, Table, Variant
@@ -67,7 +66,7 @@ def _in_process() -> Iterator[None]:
 def training_problems(seed: int) -> list[str]:
     """Return what is wrong with the results of the table of a seed."""
     table = generate(seed, _ROWS)
-    while is_known(table) or is_known_in_training(table):
+    while _squares_overflow(table):
         table = generate(table.seed + _NEXT, _ROWS)
     folder = Path(tempfile.mkdtemp(prefix="fuzz", dir=MEMORY))
     try:
@@ -75,6 +74,15 @@ def training_problems(seed: int) -> list[str]:
         return [f"table {table.seed}: {each}" for each in _problems(table, trainer, folder)]
     finally:
         shutil.rmtree(folder)
+
+
+def _squares_overflow(table: Table) -> bool:
+    """Return True for numbers whose squares a float64 cannot hold: no loss can be computed."""
+    numbers = [cell for each in table.columns for cell in each.cells if isinstance(cell, float)]
+    return any(abs(number) > _LARGEST for number in numbers)
+
+
+_LARGEST = 1e100
 
 
 def _problems(table: Table, trainer: dict[str, Any], folder: Path) -> Iterator[str]:
