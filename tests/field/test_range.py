@@ -73,6 +73,19 @@ def test_a_target_too_small_for_lightgbm_is_a_typed_failure(case: Case) -> None:
     assert "multiply the target" in row["message"]
 
 
+def test_a_target_whose_squares_overflow_is_a_typed_failure(case: Case) -> None:
+    rng = np.random.default_rng(0)
+    table = pd.DataFrame(
+        {"part": "p", "a": rng.normal(size=300), "y": 1e250 * rng.normal(size=300)}
+    )
+    table.to_parquet(case.folder / "t.parquet", index=False)
+    case.write({"dataset": {"source": "t.parquet", "partition_by": "part", "target": "y"}})
+    found = case.run()
+    row = found.table("partitions").iloc[0]
+    assert (found.code, row["status"], row["reason"]) == (3, "failed", "trainer_error")
+    assert "Divide the target" in row["message"]
+
+
 def test_shap_values_of_a_moved_target_add_up(case: Case) -> None:
     """The base value holds the center, so base plus values is the prediction."""
     rng = np.random.default_rng(1)

@@ -140,6 +140,11 @@ def _append(rows: Rows, metric: Metric, scope: str, fold: int | None, part: Judg
     constant = metric.score(part.target, part.constants[metric.name], part.weight)
     if metric.ranks and not part.can_be_ranked:
         value = constant = Estimate(None, None, value.reason if value.value is None else _FEW)
+    if not np.isfinite([value.value or 0.0, constant.value or 0.0]).all():
+        raise OverflowError(
+            f"the {metric.name} is infinite: squares of the target are beyond 64-bit numbers. "
+            "Divide the target by a large number"
+        )
     skill = _skill(metric, value, constant)
     few = part.events is not None and part.events < FEWEST_EVENTS
     value_error, error = (
