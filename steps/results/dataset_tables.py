@@ -16,8 +16,13 @@ import pyarrow.parquet as pq
 from steps.contract import DatasetLayout
 from steps.errors import DamagedError
 from steps.records import PartitionIndex
-from steps.results.key_columns import PREFIX
-from steps.results.schema import BUCKETS_TABLE, COLUMN_STATISTICS, DATASET_TABLES, TOP_VALUES_TABLE
+from steps.results.schema import (
+    BUCKETS_TABLE,
+    COLUMN_STATISTICS,
+    DATASET_TABLES,
+    KEY_PREFIX,
+    TOP_VALUES_TABLE,
+)
 from steps.results.writer import arrow_schema_of
 from steps.storage.base import Storage, read_parsed, scheme_of
 from steps.table.data_warnings import WarningInputs, rows_by_column
@@ -203,7 +208,7 @@ def document_of(tables: dict[str, pa.Table]) -> dict[str, Any]:
             **{
                 name: value
                 for name, value in row.items()
-                if name not in _IDENTITY and not name.startswith(PREFIX)
+                if name not in _IDENTITY and not name.startswith(KEY_PREFIX)
             },
             "top_values": [],
             "histogram": [],

@@ -11,8 +11,8 @@ from collections.abc import Sequence
 import pyarrow as pa
 import pyarrow.compute as pc
 
-PREFIX = "key_"
-"""Prefix of the columns of a result table that hold the parts of a key."""
+from steps.results.schema import KEY_PREFIX
+
 _SEPARATOR = " / "
 
 
@@ -33,7 +33,7 @@ def key_parts(text: str) -> list[str]:
 
 def key_column(name: str) -> str:
     """Return the name of the column that holds a part of the key."""
-    return f"{PREFIX}{name}"
+    return f"{KEY_PREFIX}{name}"
 
 
 def with_key_columns(table: pa.Table, keys: Sequence[str]) -> pa.Table:

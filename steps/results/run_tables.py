@@ -17,8 +17,8 @@ import pyarrow.parquet as pq
 
 from steps.contract import RunLayout
 from steps.errors import DamagedError, MissingInputError
-from steps.results.key_columns import PREFIX
 from steps.results.partition_result import PartitionResult
+from steps.results.schema import KEY_PREFIX
 from steps.storage.base import Storage, scheme_of
 
 PER_PARTITION = ("metrics", "importance", "partial_dependence", "shap_summary", "shap_by_value")
@@ -61,7 +61,7 @@ def results_of(run: RunLayout, storage: Storage) -> Iterator[PartitionResult]:
 def _own_columns(rows: pa.Table) -> list[str]:
     """Return the columns that do not name the partition."""
     names: list[str] = rows.column_names
-    return [name for name in names if name not in _KEY and not name.startswith(PREFIX)]
+    return [name for name in names if name not in _KEY and not name.startswith(KEY_PREFIX)]
 
 
 class _Table:

@@ -12,6 +12,9 @@ from typing import Literal
 SCHEMA_VERSION = 1
 """Raised when a column is renamed, removed or changes its meaning; new columns do not raise it."""
 
+KEY_PREFIX = "key_"
+"""Prefix of the columns that hold the parts of a key, if several columns make up the partition."""
+
 ColumnType = Literal["text", "integer", "number", "boolean"]
 
 

@@ -14,9 +14,8 @@ from typing import Any
 
 from steps.errors import DamagedError
 from steps.records import RunRecord, canonical_json
-from steps.results.key_columns import PREFIX
 from steps.results.partition_result import PartitionResult
-from steps.results.schema import PARTITIONS, TABLES
+from steps.results.schema import KEY_PREFIX, PARTITIONS, TABLES
 
 TEXT_BYTES = 8 << 10
 """Maximum UTF-8 bytes of a text; longer texts are clipped, because documents are limited too."""
@@ -127,7 +126,7 @@ def partition_result(
         columns = tables.setdefault(piece["table"], {})
         for column, values in json.loads(piece["columns"]).items():
             columns.setdefault(column, []).extend(values)
-    keys = [name for name in summary if name.startswith(PREFIX)]
+    keys = [name for name in summary if name.startswith(KEY_PREFIX)]
     # A column that is newer than the document is empty.
     return PartitionResult({name: summary.get(name) for name in [*PARTITIONS.names, *keys]}, tables)
 

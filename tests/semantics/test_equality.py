@@ -133,7 +133,7 @@ def test_another_trainer_reads_no_source_row(
     lab.write_table(small_table())
     run(lab.write_spec())
     monkeypatch.setattr(
-        "steps.split.sources.parquet.ParquetSource.batches", None
+        "steps.split.sources.parquet.ParquetFormat.batches", None
     )  # reading would raise
     result = run(lab.write_spec(trainer__name="linear", trainer__params={}))
     assert result.reused

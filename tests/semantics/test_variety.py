@@ -159,6 +159,6 @@ def test_a_class_that_a_fold_has_not_seen_costs_little(trainer: str, lab: Worksp
                 evaluate={"method": "kfold", "folds": 3, "seed": 2},
             )
         )
-        line = result.outcome.best[0]
+        (line,) = result.ranking
         assert line.skill is not None
         assert line.skill > -0.2

@@ -246,7 +246,7 @@ class FileSource:
             if name not in self.settings.types
         }
         text = dict.fromkeys(evidence, pa.string())
-        for file in self.files:
+        for file in self.files if evidence else []:
             for batch in self.format.batches(file.path, list(evidence), text):
                 for name, column in zip(batch.schema.names, batch.columns, strict=True):
                     evidence[name].add(column)
