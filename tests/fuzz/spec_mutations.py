@@ -23,7 +23,7 @@ FULL: dict[str, Any] = {
         "target": "units",
         "features": ["price", "kind", "day"],
         "categorical": ["kind"],
-        "weight": "weight",
+        "weight": None,
         "identity": ["id"],
         "min_rows": 5,
         "max_levels": 20,
@@ -59,6 +59,63 @@ TABLE = "id,store,day,kind,price,weight,units\n" + "".join(
     for i in range(48)
 )
 """The table of ``FULL``."""
+
+PLAUSIBLE: dict[str, tuple[Any, ...]] = {
+    "task": ("auto", "regression", "binary", "multiclass"),
+    "dataset.partition_by": ("store", "kind", "day", "id", "weight"),
+    "dataset.target": ("units", "kind", "price", "store", "weight", "id"),
+    "dataset.features": (["price"], ["kind", "id"], {"exclude": ["weight"]}, {"exclude": []}, None),
+    "dataset.categorical": (["kind", "weight"], ["day"], ["price"], [], None),
+    "dataset.weight": ("weight", "price", "kind", None),
+    "dataset.offset": ("price", "weight", "kind", None),
+    "dataset.exposure": ("weight", "price", "day", None),
+    "dataset.identity": (["id"], ["id", "store"], ["unknown"], None),
+    "dataset.positive": ("x", "a", 1, True, 0.5, None),
+    "dataset.min_rows": (2, 20, 24, 25, 1000),
+    "dataset.max_levels": (2, 3, 10_000),
+    "dataset.format": ("csv", "parquet"),
+    "dataset.types": (
+        *({}, {"kind": "bool"}, {"price": "string"}, {"units": "string"}, {"day": "timestamp"}),
+        *({"day": "date(%Y-%m-%d)"}, {"id": "float64"}, {"units": "int64"}, {"kind": "date"}),
+        *({"price": "number(1.234,5)"}, {"store": "int64"}),
+    ),
+    "dataset.null_values": (["x"], ["a", "b"], ["0.0"], [], None),
+    "dataset.delimiter": (",", ";", "|", None),
+    "dataset.decimal": (".", ",", None),
+    "dataset.encoding": ("utf-8", "utf-16", "cp1252", "ascii", None),
+    "dataset.skip_lines": (0, 1, 48, 49, 50, 1000),
+    "dataset.sheet": ("Sheet", None),
+    "evaluate.method": ("kfold", "time", "holdout"),
+    "evaluate.folds": (2, 3, 7, 50),
+    "evaluate.group": ("day", "kind", "store", "id", None),
+    "evaluate.time": ("day", "id", "kind", "store", None),
+    "evaluate.fraction": (0.01, 0.5, 0.99),
+    "evaluate.quantile": (0.1, 0.5, 0.9),
+    "trainer.name": ("lightgbm", "linear"),
+    "trainer.params": (
+        *({}, {"rounds": 3}, {"n_estimators": 3}, {"rounds": "auto", "max_rounds": 5}),
+        *(
+            {"objective": "poisson"},
+            {"objective": "gamma"},
+            {"objective": "quantile", "alpha": 0.8},
+        ),
+        *({"class_weight": "balanced"}, {"class_weight": {"x": 2}}, {"alpha": 0.5}),
+        *({"monotone_constraints": {"kind": 1}}, {"interaction_constraints": [["price", "id"]]}),
+        *({"rounds": 3, "num_iterations": 3}, {"device": "gpu"}, {"min_data_in_leaf": 1}),
+    ),
+    "explain.partial_dependence": (False, {"grid": 2}, {"features": ["kind"]}, {"features": "all"}),
+    "explain.shap": (True, False),
+    "explain.permutation_importance": (0, 2),
+    "explain.rows": (10, 1_000_000),
+    "execution.label": ("", "x" * 200, "x" * 201),
+    "execution.classes": (["small"], ["huge"], [], None),
+    "execution.max_failed_fraction": (0, 1),
+    "split.engine": ("embedded", "dataflow"),
+    "schedule.cron": ("0 6 * * 1", "60 6 * * 1", "0 0 31 2 *"),
+    "schedule.timezone": ("UTC", "Europe/Paris", "Mars/Olympus"),
+    "project": ("demo", "lab", "nowhere"),
+}
+"""Values of fields, valid on their own, but not always with each other or with ``TABLE``."""
 
 _STRINGS = (
     *(
@@ -223,6 +280,8 @@ def _bases() -> tuple[str, ...]:
 def mutate(seed: int) -> SpecInput:
     """Return the mutated spec of a seed."""
     rng = Random(seed)
+    if rng.random() < 0.4:
+        return SpecInput(_plausible(rng).encode(), ())
     text = rng.choice(_bases())
     if rng.random() < 0.3:
         text = text.replace("../../data/", "gs://refeed-demo/").replace(
@@ -239,6 +298,18 @@ def mutate(seed: int) -> SpecInput:
     overrides = [_override(rng) for _ in range(rng.choice([0, 0, 0, 1, 1, 2]))]
     encoding = rng.choice(["utf-8"] * 12 + ["utf-8-sig", "utf-16", "latin-1"])
     return SpecInput(text.encode(encoding, errors="replace"), tuple(overrides))
+
+
+def _plausible(rng: Random) -> str:
+    """Return ``FULL`` with other values of a few fields."""
+    spec = deepcopy(FULL)
+    for path in rng.sample(sorted(PLAUSIBLE), rng.randint(1, 5)):
+        *parents, last = path.split(".")
+        inner = spec
+        for parent in parents:
+            inner = inner[parent]
+        inner[last] = deepcopy(rng.choice(PLAUSIBLE[path]))
+    return yaml.safe_dump(spec, sort_keys=False)
 
 
 def _any_value(rng: Random) -> Any:

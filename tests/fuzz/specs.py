@@ -9,6 +9,7 @@ import tempfile
 import traceback
 import warnings
 from collections.abc import Iterator
+from dataclasses import replace
 from functools import cache
 from pathlib import Path
 
@@ -25,8 +26,10 @@ from steps.runtime.progress import NoProgress
 from steps.train.registry import trainer_of
 from tests.fuzz.spec_mutations import ROOT, TABLE, SpecInput, mutate
 from tests.fuzz.splitting import MEMORY
-from workflows.argo.compile import KINDS, compile_spec, to_yaml
+from tests.fuzz.training import in_process, read_table
+from workflows.argo.compile import KINDS, Kind, compile_spec, to_yaml
 from workflows.installation.model import Installation, load_installation
+from workflows.local import run, split_only
 from workflows.spec.load import LoadedSpec, load_spec
 from workflows.spec.validate import advise
 
@@ -36,6 +39,8 @@ _JARGON = re.compile(
     r"Traceback|pydantic|input_value|type=|errors\.|<class |object at 0x|\bNoneType\b"
 )
 _LONGEST = 20_000
+_TRAINED = 8
+"""Of so many seeds, one is trained if its spec is valid; the others are split."""
 
 
 @cache
@@ -49,13 +54,14 @@ def spec_problems(seed: int) -> list[str]:
     before = Path.cwd()
     try:
         os.chdir(folder)
-        return [f"spec {seed}: {each}" for each in _problems(mutate(seed), folder)]
+        return [f"spec {seed}: {each}" for each in _problems(seed, folder)]
     finally:
         os.chdir(before)
         shutil.rmtree(folder)
 
 
-def _problems(given: SpecInput, folder: Path) -> Iterator[str]:
+def _problems(seed: int, folder: Path) -> Iterator[str]:
+    given = mutate(seed)
     path = folder / "spec.yaml"
     path.write_bytes(given.content)
     (folder / "table.csv").write_text(TABLE, encoding="utf-8")
@@ -66,15 +72,24 @@ def _problems(given: SpecInput, folder: Path) -> Iterator[str]:
         yield from _error_problems(error, path)
         return
     local = "://" not in loaded.spec.dataset.source and loaded.spec.dataset.query is None
-    for name, step in (("validate", _validate), ("compile", _compile)):
-        if name == "validate" and not local:
-            continue
-        try:
-            step(loaded)
-        except Exception as error:  # noqa: BLE001 - any crash is a finding
-            located = loaded.locate(error) if isinstance(error, SpecError) else error
-            for each in _error_problems(located, path, placed=name == "validate"):
-                yield f"{name}: {each}"
+    try:
+        if local:
+            _validate(loaded)
+    except Exception as error:  # noqa: BLE001 - any crash is a finding
+        for each in _error_problems(_located(loaded, error), path):
+            yield f"validate: {each}"
+    else:
+        if local and loaded.spec.split.engine == "embedded":
+            yield from _run_problems(loaded, folder, train=not seed % _TRAINED)
+    try:
+        _compile(path, given, KINDS[seed % len(KINDS)])
+    except Exception as error:  # noqa: BLE001 - any crash is a finding
+        for each in _error_problems(_located(loaded, error), path, placed=False):
+            yield f"compile: {each}"
+
+
+def _located(loaded: LoadedSpec, error: Exception) -> Exception:
+    return loaded.locate(error) if isinstance(error, SpecError) else error
 
 
 def _validate(loaded: LoadedSpec) -> None:
@@ -84,12 +99,30 @@ def _validate(loaded: LoadedSpec) -> None:
         advise(loaded.spec, NoProgress())
 
 
-def _compile(loaded: LoadedSpec) -> None:
-    for kind in KINDS:
-        if kind != "cron-workflow" or loaded.spec.schedule is not None:
-            manifest = compile_spec(loaded.spec, _installation(), kind)
-            if kind == "workflow-template":
-                to_yaml(manifest, loaded.path)
+def _run_problems(loaded: LoadedSpec, folder: Path, *, train: bool) -> Iterator[str]:
+    """Yield what a run refuses although ``validate`` accepted it, and partitions that fail."""
+    spec = loaded.spec.model_copy(update={"output": str(folder / "runs"), "store": None})
+    try:
+        with in_process(), warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            if not train:
+                split_only(replace(loaded, spec=spec))
+                return
+            summary = run(replace(loaded, spec=spec))
+    except Exception as error:  # noqa: BLE001 - any crash is a finding
+        yield f"run refuses what validate accepts: {type(error).__name__}: {error}"
+        return
+    if summary.outcome.counts.get("failed"):
+        reasons = {row["message"] for row in read_table(summary, "partitions")} - {"", None}
+        yield f"run: partitions failed: {reasons}"
+
+
+def _compile(path: Path, given: SpecInput, kind: Kind) -> None:
+    """Compile the spec, with its source and output in the project's bucket."""
+    moved = ["dataset.source=gs://refeed-demo/sources/table.csv", "output=gs://refeed-demo"]
+    loaded = load_spec(path, [*given.overrides, *moved])
+    if kind != "cron-workflow" or loaded.spec.schedule is not None:
+        to_yaml(compile_spec(loaded.spec, _installation(), kind), loaded.path)
 
 
 def _error_problems(error: Exception, path: Path, *, placed: bool = True) -> Iterator[str]:

@@ -55,7 +55,9 @@ class _InProcessPool:
 
 
 @contextmanager
-def _in_process() -> Iterator[None]:
+def in_process() -> Iterator[None]:
+    """Train in this process within the block."""
+
     def make_pool(shard: _Shard, address: RunAddress, _stop: object) -> _InProcessPool:
         return _InProcessPool(shard, address)
 
@@ -94,11 +96,12 @@ def _problems(table: Table, trainer: dict[str, Any], folder: Path) -> Iterator[s
             yield f"variant {number}: {type(error).__name__}: {error}"
             return
     first, second = (Path(each.layout.base, "tables") for each in runs)
+    partitions, metrics = (read_table(runs[0], name) for name in ("partitions", "metrics"))
     for path in sorted(first.iterdir()):
         if path.read_bytes() != (second / path.name).read_bytes():
             yield f"{path.name} differs between two ways to write the table"
-    yield from _partition_problems(table, first)
-    yield from _constant_problems(table, first, folder)
+    yield from _partition_problems(table, partitions)
+    yield from _constant_problems(table, metrics, folder)
 
 
 def _run(table: Table, variant: Variant, trainer: dict[str, Any], folder: Path) -> RunSummary:
@@ -115,13 +118,13 @@ def _run(table: Table, variant: Variant, trainer: dict[str, Any], folder: Path) 
     }
     path = folder.parent / f"{folder.name}.yaml"
     path.write_text(yaml.safe_dump(spec, allow_unicode=True), encoding="utf-8")
-    with _in_process():
+    with in_process():
         return run(path)
 
 
-def _partition_problems(table: Table, tables: Path) -> Iterator[str]:
+def _partition_problems(table: Table, partitions: list[dict[str, Any]]) -> Iterator[str]:
     """Yield partitions without a row, or with another status than they should have."""
-    rows = {row["partition_id"]: row for row in _read(tables, "partitions")}
+    rows = {row["partition_id"]: row for row in partitions}
     if len(rows) != len(expect(table).partitions):
         yield f"{len(rows)} partitions instead of {len(expect(table).partitions)}"
     by_key = {(each.kind == "null", each.key): each for each in expect(table).partitions}
@@ -164,21 +167,19 @@ def _reason(table: Table, partition: Partition, targets: list[Cell]) -> str:
     return ""
 
 
-def _constant_problems(table: Table, tables: Path, folder: Path) -> Iterator[str]:
+def _constant_problems(table: Table, metrics: list[dict[str, Any]], folder: Path) -> Iterator[str]:
     """Yield metrics of the constant prediction that numpy computes otherwise."""
     source = write_source(table, table.variants[0], folder / "again")
     dataset = build(
         dataset_section(table, source.settings), table.group, table.time, folder / "datasets"
     )
     config = EvaluateConfig(**table.evaluation, group=table.group or None, time=table.time or None)
-    metrics = {
-        (row["partition_id"], row["metric"]): row
-        for row in _read(tables, "metrics")
-        if row["scope"] == "pooled"
+    pooled = {
+        (row["partition_id"], row["metric"]): row for row in metrics if row["scope"] == "pooled"
     }
     for position, entry in enumerate(dataset.result.index.entries):
         name = entry.key.partition_id
-        if (name, "rmse") not in metrics:
+        if (name, "rmse") not in pooled:
             continue
         pairs = dealt_targets(table, dataset, position, config)
         squares = [(held - np.mean(train)) ** 2 for train, held in pairs]
@@ -189,7 +190,7 @@ def _constant_problems(table: Table, tables: Path, folder: Path) -> Iterator[str
         rmse = math.sqrt(np.concatenate(squares).mean())
         mae = float(np.concatenate(absolute).mean())
         for metric, value in (("rmse", rmse), ("mae", mae)):
-            row = metrics[name, metric]
+            row = pooled[name, metric]
             if not math.isclose(row["constant_value"], value, rel_tol=1e-9):
                 yield f"{metric} of the constant is {row['constant_value']}, not {value}"
             if row["rows"] != sum(len(held) for _, held in pairs):
@@ -199,6 +200,8 @@ def _constant_problems(table: Table, tables: Path, folder: Path) -> Iterator[str
                 yield f"skill of {metric} is {row['skill']}, not {skill}"
 
 
-def _read(tables: Path, name: str) -> list[dict[str, Any]]:
-    rows: list[dict[str, Any]] = pq.read_table(tables / f"{name}.parquet").to_pylist()
+def read_table(summary: RunSummary, name: str) -> list[dict[str, Any]]:
+    """Return the rows of a result table."""
+    path = Path(summary.layout.base, "tables", f"{name}.parquet")
+    rows: list[dict[str, Any]] = pq.read_table(path).to_pylist()
     return rows
