@@ -56,7 +56,7 @@ class EBMParams(TrainerParams):
 
     objective: Annotated[
         Literal["l2", "poisson", "gamma", "tweedie"],
-        BeforeValidator(lambda value: _OBJECTIVES.get(value, value)),  # any YAML value
+        BeforeValidator(lambda value: _OBJECTIVES.get(str(value), value)),  # any YAML value
     ] = "l2"
     """Loss of a regression; a classification always takes the log loss. poisson, gamma and tweedie
     predict on the log scale."""

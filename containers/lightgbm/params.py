@@ -120,7 +120,7 @@ class LightGBMParams(TrainerParams):
     """A feature with at most this many levels is split one level against the others."""
     objective: Annotated[
         Objective,
-        BeforeValidator(lambda value: OBJECTIVE_NAMES.get(value, value)),  # any YAML value
+        BeforeValidator(lambda value: OBJECTIVE_NAMES.get(str(value), value)),  # any YAML value
     ] = "l2"
     """Loss of a regression; a classification always takes the log loss. The metrics follow it.
     poisson, gamma and tweedie predict on the log scale; gamma needs targets above 0, poisson and
