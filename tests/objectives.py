@@ -33,6 +33,7 @@ SPECS: dict[str, dict[str, Any]] = {
     },
     "classes with weights and offset": {
         "dataset__target": "late",
+        "dataset__positive": "late",
         "dataset__offset": "score",
         "trainer": {
             "name": "lightgbm",

@@ -91,8 +91,8 @@ class DatasetConfig(SpecPart):
     """A column of row weights, positive numbers; default: all rows have equal weight."""
     offset: ColumnName | None = Field(default=None, exclude_if=_is_none)
     """A numeric column that is added to the raw score of each row, in fits and predictions: to the
-    target itself, to its logarithm for a loss with a log link such as poisson, to the log-odds of a
-    binary task. It is not a feature."""
+    target itself, to its logarithm for a loss with a log link such as poisson, to the log-odds of
+    the positive class of a binary task. It is not a feature."""
     exposure: ColumnName | None = Field(default=None, exclude_if=_is_none)
     """A column with the size of each row, such as its days at risk; positive numbers. The models
     predict target per unit of exposure. It is `offset` for the logarithm of the column, for a loss
