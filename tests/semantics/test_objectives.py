@@ -13,7 +13,11 @@ import pytest
 from sklearn.metrics import mean_poisson_deviance
 
 import refeed
-from refeed import SpecError
+from refeed import Loss, SpecError
+from steps.contract import TRAIN_VERSION
+from steps.records import digest
+from steps.train.partition import keys_of
+from steps.train.workers.worker import open_context
 from tests.command import refeed as command
 from tests.workspace import Workspace
 from workflows.local import RunSummary, run
@@ -153,3 +157,30 @@ def test_rounds_auto_needs_groups_for_inner_folds(tmp_path: Path) -> None:
     assert reasons(lab, result)["a"] == ("skipped", "too_few_groups")
     rows = lab.read(result.layout.base, "partitions").to_pylist()
     assert "cannot be divided into 5 inner folds" in rows[0]["message"]
+
+
+def test_the_key_of_a_fit_has_the_loss_only_if_it_is_not_the_default(
+    lab: Workspace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """So the fits of earlier versions are found, except where the loss changed the metrics."""
+    done = refeed.run(spec_of(lab, "l2"))
+    context = open_context(done._context.address)
+    entry, request = context.index.entries[0], context.request
+    roles = request.roles
+    before = digest(
+        {
+            "rows": entry.content,
+            "target": [roles.target, request.task, request.classes],
+            "features": [roles.features, sorted(roles.categorical), request.max_levels],
+            "weight": roles.weight,
+            "folds": [roles.group, roles.time, request.evaluate, *roles.identity],
+            "trainer": [request.trainer, context.trainer.version],
+            "versions": request.versions,
+            "train": TRAIN_VERSION,
+        }
+    )
+    assert keys_of(context, entry)[0] == before
+    monkeypatch.setattr(
+        type(context.trainer), "loss", lambda *_: Loss("absolute_error", "identity")
+    )
+    assert keys_of(context, entry)[0] != before

@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 
 from steps.errors import SpecError, TrainerError
 from steps.train import registry
-from steps.train.trainer import DataShape
+from steps.train.trainer import DataShape, Task
+from tests.trainers.support import CLASSES, TASKS
 
 
 @pytest.mark.parametrize(
@@ -52,8 +53,8 @@ def test_any_value_of_any_parameter_is_valid_or_one_clear_error(
     model = registry.load_class(name).Params
     names = [*model.model_fields, *model.aliases, *model.refused, "nonsense"]  # type: ignore[attr-defined]
     params = data.draw(st.dictionaries(st.sampled_from(names), values, min_size=1, max_size=3))
-    task = data.draw(st.sampled_from(["regression", "binary", "multiclass"]))
-    shape = DataShape(task, ("x", "y"), ("y",), {"regression": ()}.get(task, ("no", "yes")))
+    task: Task = data.draw(st.sampled_from(TASKS))
+    shape = DataShape(task, ("x", "y"), ("y",), CLASSES[task])
     try:
         problems = registry.conflicts(name, params, shape)
     except SpecError as error:
