@@ -128,8 +128,9 @@ def _log_regression(
     """Return coefficients and intercept of a generalized linear model with a log link.
 
     scikit-learn has no offset. With an exposure e and the power p of the deviance d, d(y, e m) =
-    e^(2-p) d(y / e, m): the same model of the rates y / e, weighted by e^(2-p). The penalty is per
-    unit of the row weights, and the rates are in units of their mean.
+    e^(2-p) d(y / e, m): the same model of the rates y / e, weighted by e^(2-p). The loss is the
+    mean with these weights, of rates in units of their mean, so alpha does not depend on the unit
+    of the exposure.
     """
     loss = params.loss("regression")
     assert loss.power is not None
@@ -141,7 +142,7 @@ def _log_regression(
     solver = TweedieRegressor(
         power=loss.power,
         link="log",
-        alpha=params.alpha * weight.sum() / counts.sum(),
+        alpha=params.alpha,
         max_iter=params.max_iter,
         tol=params.tol,
     )

@@ -75,6 +75,17 @@ def test_an_exposure_is_the_offset_of_its_logarithm(lab: Workspace) -> None:
     assert scales == ["target_per_exposure"]
 
 
+def test_predictions_of_held_out_rows_have_their_exposure(lab: Workspace) -> None:
+    """A model that is nearly a constant has the skill of the constant rate, which is 0."""
+    trainer = {"name": "linear", "params": {"objective": "poisson", "alpha": 1e5}}
+    result = run(spec_of(lab, dataset__exposure="years", trainer=trainer))
+    metrics = lab.read(result.layout.base, "metrics").to_pylist()
+    for row in metrics:
+        if row["metric"] == "poisson_deviance":
+            assert abs(row["skill"]) < 1e-3
+            assert row["value"] > 0.5
+
+
 def test_the_column_is_no_feature(lab: Workspace) -> None:
     result = run(spec_of(lab, dataset__exposure="years"))
     features = lab.read(result.layout.base, "features")["feature"].to_pylist()

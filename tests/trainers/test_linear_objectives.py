@@ -187,6 +187,21 @@ def test_alpha_means_the_same_for_more_rows_and_other_units(objective: str) -> N
     np.testing.assert_allclose(actual, expected, atol=1e-4)
 
 
+@pytest.mark.parametrize("objective", LOG)
+def test_alpha_does_not_depend_on_the_unit_of_the_exposure(objective: str) -> None:
+    """Per day, the rates are those per year, less log(365)."""
+    data = data_of(objective)
+    years = np.log(np.random.default_rng(1).uniform(0.1, 5, 240))
+    trainer = trainer_of(objective, alpha=0.3, tol=1e-9)
+    per_year = trainer.fit(replace(data, offset=years))
+    per_day = trainer.fit(replace(data, offset=years + np.log(365)))
+    actual, expected = (trainer.predict(each, data.features) for each in (per_day, per_year))
+    np.testing.assert_allclose(actual + np.log(365), expected, atol=1e-5)
+    free = trainer_of(objective, alpha=1e-6)
+    unbound = free.predict(free.fit(replace(data, offset=years)), data.features)
+    assert np.ptp(expected) < 0.8 * np.ptp(unbound)  # the penalty counts
+
+
 @pytest.mark.parametrize("objective", OBJECTIVES)
 def test_a_weight_of_two_is_a_row_twice(objective: str) -> None:
     data = data_of(objective, rows=80)
