@@ -140,6 +140,7 @@ def _bags(data: TrainingData) -> Any:  # noqa: ANN401 - an array of int8
     """Return 1 for a training row of a bag, -1 for a held-out one, else 0; shape (rows, bags).
 
     A bag whose training rows lack a class is left out: interpret's score of it would be infinite.
+    So is one whose held-out rows have a single class: any overfitting lowers its loss there.
     """
     bags = np.zeros((len(data.target), len(data.inner_folds)), np.int8)
     for number, (train, held_out) in enumerate(data.inner_folds):
@@ -148,8 +149,12 @@ def _bags(data: TrainingData) -> Any:  # noqa: ANN401 - an array of int8
     if data.task == "regression":
         return bags
     classes = np.unique(data.target)
-    whole = [len(np.unique(data.target[bag > 0])) == len(classes) for bag in bags.T]
-    return bags[:, whole]
+    usable = [
+        len(np.unique(data.target[bag > 0])) == len(classes)
+        and len(np.unique(data.target[bag < 0])) > 1
+        for bag in bags.T
+    ]
+    return bags[:, usable]
 
 
 def _machine(data: TrainingData, params: EBMParams, used: list[int]) -> Any:  # noqa: ANN401 - interpret has no types

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -101,6 +103,24 @@ def test_a_dialect_is_drafted(case: Case, content: bytes, setting: dict[str, obj
     assert (found["partition_by"], found["target"]) == ("city", "y")
     case.spec.write_text(draft("t.csv")[1])
     assert case.validate("dataset.min_rows=20")[0] == 0
+
+
+def test_a_draft_is_the_same_once_hera_is_imported(case: Case) -> None:
+    """Its import changes for the whole process how PyYAML writes y and n."""
+    plain().to_csv(case.folder / "t.csv", index=False)
+    arguments = ("init", "t.csv", "--target", "y", "--partition-by", "city")
+    code = "from workflows.cli.app import main; main()"
+    texts = [
+        subprocess.run(
+            [sys.executable, "-c", before + code, *arguments],
+            capture_output=True,
+            text=True,
+            check=True,
+        ).stdout
+        for before in ("", "import hera.workflows; ")
+    ]
+    assert "target: y " in texts[0]
+    assert texts[0] == texts[1]
 
 
 def test_columns_that_tell_nothing_are_left_out_as_comments(case: Case) -> None:

@@ -38,6 +38,15 @@ output: runs
 """
 
 
+class _Dumper(yaml.SafeDumper):
+    """PyYAML's safe dumper as it is before hera is imported, which makes it quote y and n."""
+
+
+_Dumper.add_representer(
+    str, lambda dumper, text: dumper.represent_scalar("tag:yaml.org,2002:str", text)
+)
+
+
 def draft(
     table: str, partition_by: str | None, target: str | None, name: str | None, folder: Path
 ) -> str:
@@ -184,5 +193,7 @@ def _comment(text: str) -> str:
 
 def _scalar(text: str) -> str:
     """Return text as a one-line YAML scalar, quoted if necessary."""
-    dumped: str = yaml.safe_dump([text], width=10**9, allow_unicode=False, default_flow_style=True)
+    dumped: str = yaml.dump(
+        [text], Dumper=_Dumper, width=10**9, allow_unicode=False, default_flow_style=True
+    )
     return dumped.strip()[1:-1]
