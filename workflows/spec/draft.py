@@ -39,7 +39,7 @@ output: runs
 
 
 class _Dumper(yaml.SafeDumper):
-    """PyYAML's safe dumper as it is before hera is imported, which makes it quote y and n."""
+    """PyYAML's safe dumper without the change that the import of hera makes: to quote y and n."""
 
 
 _Dumper.add_representer(
