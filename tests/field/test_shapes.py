@@ -202,6 +202,15 @@ def test_a_sheet_of_a_workbook_with_dates_codes_and_gaps(case: Case) -> None:
     assert "'notes', 'data'" in text
 
 
+def test_a_large_number_of_a_workbook_is_a_number(case: Case) -> None:
+    """Digits of whole numbers beyond int64 would make the column text."""
+    table = table_of().assign(x=1e20, n=np.arange(300) * 1e17)
+    write_workbook(case.folder / "t.xlsx", {"data": table})
+    case.write({"dataset": {**DATASET, "source": "t.xlsx"}})
+    features = case.run().table("features").set_index("feature")
+    assert set(features["type"]) == {"float64"}
+
+
 @pytest.mark.parametrize("source", ["parts", "parts/*.csv", "p*ts/[01].csv", "parts/"])
 def test_a_pattern(case: Case, source: str) -> None:
     table = table_of()

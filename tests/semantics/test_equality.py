@@ -86,6 +86,56 @@ def test_how_rows_come_changes_no_byte(
     assert lab.tables(result.layout.base) == lab.tables(reference[1].layout.base)
 
 
+def two_keys() -> pa.Table:
+    """The table with a second key, of numbers, some of them missing."""
+    table = small_table(2, rows=180)
+    number = pa.array([None if i % 90 == 7 else 10 * (i % 2) for i in range(360)], pa.int64())
+    return table.append_column("size", number)
+
+
+def write_folders(lab: Workspace, table: pa.Table) -> dict[str, Any]:
+    """Folders name both keys, as Hive and Spark write them."""
+    for key in table["key"].unique().to_pylist():
+        for size in (0, 10, None):
+            match = pc.is_null(table["size"]) if size is None else pc.equal(table["size"], size)
+            rows = table.filter(pc.and_(pc.equal(table["key"], key), match))
+            value = "__HIVE_DEFAULT_PARTITION__" if size is None else size
+            folder = lab.folder / "hive" / f"key={key}" / f"size={value}"
+            folder.mkdir(parents=True)
+            pq.write_table(rows.drop_columns(["key", "size"]), folder / "0.parquet")
+    return {"dataset__source": "hive"}
+
+
+def write_inferred_csv(lab: Workspace, table: pa.Table) -> dict[str, Any]:
+    pa_csv.write_csv(shuffled(table), lab.folder / "table.csv")
+    return {"dataset__source": "table.csv"}
+
+
+KEY_VARIANTS: dict[str, Variant] = VARIANTS | {
+    "folders": write_folders,
+    "inferred csv source": write_inferred_csv,
+}
+del KEY_VARIANTS["typed csv source"]  # its types name no second key
+
+
+@pytest.fixture(scope="module")
+def two_key_reference(tmp_path_factory: pytest.TempPathFactory) -> tuple[Workspace, RunSummary]:
+    lab = Workspace(tmp_path_factory.mktemp("two-keys"))
+    lab.write_table(two_keys())
+    return lab, run(lab.write_spec(dataset__partition_by=["key", "size"]))
+
+
+@pytest.mark.parametrize("variant", KEY_VARIANTS)
+def test_how_rows_come_changes_no_byte_with_two_keys(
+    variant: str, lab: Workspace, two_key_reference: tuple[Workspace, RunSummary]
+) -> None:
+    lab.write_table(two_keys())
+    changes = KEY_VARIANTS[variant](lab, two_keys())
+    result = run(lab.write_spec(dataset__partition_by=["key", "size"], **changes))
+    assert result.outcome.counts == {"trained": 4, "skipped": 1, "failed": 0}
+    assert lab.tables(result.layout.base) == lab.tables(two_key_reference[1].layout.base)
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("name", SPECS)
 def test_how_rows_come_changes_no_byte_of_any_objective(name: str, lab: Workspace) -> None:

@@ -6,9 +6,11 @@ import csv
 import io
 from html.parser import HTMLParser
 from pathlib import Path
+from urllib.parse import quote
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -16,6 +18,7 @@ from hypothesis import strategies as st
 from steps.records import PartitionKey
 from steps.results.writer import escape_formula
 from tests.workspace import Workspace, small_table
+from tests.writers import write_workbook
 from workflows.local import run
 
 KEYS = [
@@ -74,6 +77,69 @@ def test_hostile_values(part_format: str, lab: Workspace) -> None:
     tags.feed(Path(result.layout.report).read_text(encoding="utf-8", errors="surrogatepass"))
     assert not {"script", "blink"} & tags.seen
     assert not [name for name in tags.seen if name.startswith("on")]
+
+
+def pairs_table() -> pa.Table:
+    """A table with two hostile keys, whose texts also look alike when joined by `` / ``."""
+    pairs = [*zip(KEYS, KEYS[::-1], strict=True), ("a / b", "c"), ("a", "b / c")]
+    table = small_table(len(pairs), rows=ROWS)
+    for name, texts in zip(("=key", "<b>"), zip(*pairs, strict=True), strict=True):
+        table = table.append_column(name, pa.array(np.repeat(texts, ROWS).tolist(), pa.string()))
+    return table.drop_columns("key")
+
+
+def test_two_hostile_keys(lab: Workspace) -> None:
+    table = pairs_table()
+    lab.write_table(table)
+    before = set(lab.folder.rglob("*"))
+    result = run(lab.write_spec(dataset__partition_by=["=key", "<b>"], dataset__min_rows=5))
+    count = len(table) // ROWS
+    assert result.outcome.counts == {"trained": count, "skipped": 0, "failed": 0}
+    inside = lab.folder / "runs" / "lab"
+    for path in set(lab.folder.rglob("*")) - before:
+        assert path in {inside.parent, inside, lab.folder / "spec.yaml"} or inside in path.parents
+    found = lab.read(result.layout.base, "partitions")
+    keys = set(zip(table["=key"].to_pylist(), table["<b>"].to_pylist(), strict=True))
+    shown = zip(found["key_=key"].to_pylist(), found["key_<b>"].to_pylist(), strict=True)
+    assert set(shown) == keys
+    assert len(set(found["partition"].to_pylist())) == len(keys) == count
+    content = Path(result.layout.table("partitions", "csv")).read_text(encoding="utf-8")
+    cells = [cell for row in csv.reader(io.StringIO(content, newline="")) for cell in row]
+    assert not [cell for cell in cells if cell[:1] in "=+@" and cell]
+    tags = Tags()
+    tags.feed(Path(result.layout.report).read_text(encoding="utf-8", errors="surrogatepass"))
+    assert not {"script", "blink"} & tags.seen
+
+
+def test_hostile_names_of_folders(lab: Workspace) -> None:
+    """A folder's name is a value, decoded once: no path, no pattern, no second decoding."""
+    values = ["../../x", "/", "..", "a*b", "[a]", "%2e%2e", "=1+1", "<script>", "a=b", "{{x}}"]
+    table = small_table(len(values), rows=ROWS).drop_columns("key")
+    for number, value in enumerate(values):
+        folder = lab.folder / "hive" / f"key={quote(value, safe='*[]={} ')}"
+        folder.mkdir(parents=True)
+        pq.write_table(table.slice(number * ROWS, ROWS), folder / "0.parquet")
+    result = run(lab.write_spec(dataset__source="hive", dataset__min_rows=5))
+    found = lab.read(result.layout.base, "partitions")
+    assert sorted(found["partition"].to_pylist()) == sorted(values)
+    assert set(found["status"].to_pylist()) == {"trained"}
+
+
+def test_hostile_cells_of_a_workbook(lab: Workspace) -> None:
+    """Texts that begin a formula are texts, control characters and links of a sheet do nothing."""
+    texts = [key for key in KEYS if key.isprintable() and key]
+    table = small_table(len(texts), rows=ROWS)
+    keys = pa.array(np.repeat(texts, ROWS).tolist(), pa.string())
+    table = table.set_column(0, "key", keys).rename_columns({"level": "=HYPERLINK(A1)"})
+    write_workbook(table, lab.folder / "table.xlsx")
+    spec = lab.write_spec(
+        dataset__source="table.xlsx",
+        dataset__features=["number", "=HYPERLINK(A1)"],
+        dataset__null_values=[],
+        dataset__min_rows=5,
+    )
+    found = lab.read(run(spec).layout.base, "partitions")
+    assert sorted(found["partition"].to_pylist()) == sorted(texts)
 
 
 def test_csv_tables_are_rfc_4180_and_harmless(lab: Workspace) -> None:

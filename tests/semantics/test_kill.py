@@ -12,14 +12,17 @@ import time
 from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
 import pytest
 
 from tests.workspace import Workspace, small_table
+from tests.writers import WRITERS
 
-PARTITIONS, KILLS_PER_RUN, RUNS = 10, 6, 5
+PARTITIONS, KILLS_PER_RUN = 10, 6
+SOURCES = ["parquet", "csv.gz", "xlsx", "arrow", "parquet"]
 COMMAND = [sys.executable, "-c", "from workflows.cli.app import main; main()", "run"]
 
 
@@ -28,6 +31,20 @@ def numbered_table() -> pa.Table:
     table = small_table(PARTITIONS, rows=60)
     number = np.repeat(np.arange(PARTITIONS, dtype=float), 60)
     return table.set_column(table.column_names.index("number"), "number", pa.array(number))
+
+
+def write_source(lab: Workspace, suffix: str) -> dict[str, Any]:
+    """Write the table in a format; the others than Parquet as folders that name a second key."""
+    table = numbered_table()
+    if suffix == "parquet":
+        lab.write_table(table)
+        return {}
+    for half in range(2):
+        folder = lab.folder / "source" / f"half={half}"
+        folder.mkdir(parents=True)
+        part = table.slice(half * len(table) // 2, len(table) // 2)
+        WRITERS[suffix](part, folder / f"0.{suffix}")
+    return {"dataset__source": "source", "dataset__partition_by": ["key", "half"]}
 
 
 def fits(log: Path) -> Counter[str]:
@@ -41,7 +58,7 @@ def fitted(folder: Path) -> set[str]:
     """Partitions whose fit is committed; the model is the mean, its card names the partition."""
     cards = [path.parent / "model-card.md" for path in folder.glob("runs/lab/cache/*/*/fit.json")]
     return {
-        str(float(line.split("part ")[1].rstrip(" |")))
+        str(float(line.split("part ")[1].split()[0]))
         for card in cards
         for line in card.read_text().splitlines()
         if line.startswith("| Of the partition")
@@ -67,17 +84,20 @@ def finish(lab: Workspace, environment: dict[str, str]) -> dict[str, object]:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("seed", range(RUNS))
+@pytest.mark.parametrize(("seed", "source"), list(enumerate(SOURCES)))
 def test_killed_at_random_instants(
-    seed: int, tmp_path: Path, faulty: Callable[[], dict[str, str]]
+    seed: int, source: str, tmp_path: Path, faulty: Callable[[], dict[str, str]]
 ) -> None:
     log = tmp_path / "killed.log"
     environment = faulty() | {"FAULTY_FIT_LOG": str(log)}
     labs = [Workspace(tmp_path / name) for name in ("killed", "whole")]
     for lab in labs:
         lab.folder.mkdir()
-        lab.write_table(numbered_table())
-        lab.write_spec(trainer={"name": "faulty", "params": {"seconds": 0.01}}, execution__shards=2)
+        lab.write_spec(
+            trainer={"name": "faulty", "params": {"seconds": 0.01}},
+            execution__shards=2,
+            **write_source(lab, source),
+        )
     killed, whole = labs
     instants = random.Random(seed)
     kills = 0

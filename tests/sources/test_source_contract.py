@@ -6,6 +6,7 @@ import os
 import pickle
 from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor
+from functools import partial
 from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
@@ -24,11 +25,13 @@ from steps.storage.base import storage_for
 from steps.storage.local import LocalStorage
 from steps.table.types import canonical_batch
 from tests.workspace import small_table
+from tests.writers import WRITERS
 
 TABLE = small_table(3, rows=50)
 COLUMNS = sorted(TABLE.column_names)
 Fetch = Callable[[str], Any]
 CreateSource = Callable[[Path, Fetch], dict[str, Any]]
+How = Callable[[Path, str], dict[str, Any]]
 
 
 def _halves(folder: Path, suffix: str) -> dict[str, Any]:
@@ -44,6 +47,37 @@ def _uploaded(folder: Path, bucket: str, suffix: str) -> dict[str, Any]:
     for path in local.iterdir():
         storage_for(bucket).write(f"{bucket}/t/{path.name}", path.read_bytes())
     return {"source": f"{bucket}/t"}
+
+
+def _folders(folder: Path, suffix: str) -> dict[str, Any]:
+    """Write the table as folders that name the key, such as ``key=part%200``."""
+    for number in range(3):
+        inside = folder / "t" / f"key=part%20{number}"
+        inside.mkdir(parents=True)
+        WRITERS[suffix](TABLE.slice(50 * number, 50).drop_columns("key"), inside / f"0.{suffix}")
+    return {"source": str(folder / "t")}
+
+
+def _files_of(folder: Path, suffix: str) -> dict[str, Any]:
+    (folder / "t").mkdir()
+    for number in range(2):
+        WRITERS[suffix](TABLE.slice(75 * number, 75), folder / "t" / f"{number}.{suffix}")
+    return {"source": f"{folder}/t/*.{suffix}"}
+
+
+def _moved(bucket: str, local: dict[str, Any], folder: Path) -> dict[str, Any]:
+    """Upload the files of a source, and return the source in the bucket."""
+    for path in (folder / "t").rglob("*.*"):
+        storage_for(bucket).write(f"{bucket}/{path.relative_to(folder)}", path.read_bytes())
+    return {"source": local["source"].replace(str(folder), bucket)}
+
+
+def _local(how: How, suffix: str, folder: Path, _fetch: Fetch) -> dict[str, Any]:
+    return how(folder, suffix)
+
+
+def _remote(how: How, suffix: str, folder: Path, fetch: Fetch) -> dict[str, Any]:
+    return _moved(fetch("bucket"), how(folder, suffix), folder)
 
 
 def _table(fetch: Fetch) -> dict[str, Any]:
@@ -69,6 +103,15 @@ def _query(fetch: Fetch) -> dict[str, Any]:
 SOURCES: dict[str, CreateSource] = {
     "parquet": lambda folder, _fetch: _halves(folder, "parquet"),
     "csv": lambda folder, _fetch: _halves(folder, "csv"),
+    **{
+        f"{suffix} by {how.__name__.strip('_')}": partial(_local, how, suffix)
+        for how in (_files_of, _folders)
+        for suffix in WRITERS
+    },
+    **{
+        f"objects, {suffix} by {how.__name__.strip('_')}": partial(_remote, how, suffix)
+        for how, suffix in ((_files_of, "csv.gz"), (_files_of, "xlsx"), (_folders, "arrow"))
+    },
     "objects, parquet": lambda folder, fetch: _uploaded(folder, fetch("bucket"), "parquet"),
     "objects, csv": lambda folder, fetch: _uploaded(folder, fetch("bucket"), "csv"),
     "bigquery table": lambda _folder, fetch: _table(fetch),

@@ -27,12 +27,14 @@ from steps.split.step import SplitRequest, SplitResult, split
 from steps.storage.local import LocalStorage
 from tests.fakes import SOAK
 from tests.workspace import small_table
+from tests.writers import WRITERS
 
 ENGINES: dict[str, Engine] = {"embedded": build_dataset, "beam": local.build_dataset}
 
 
 def split_by(engine: Engine, source: Path, root: Path, **config: Any) -> SplitResult:
-    whole = DatasetConfig(source=str(source), partition_by="key", target="target", **config)
+    roles: dict[str, Any] = {"partition_by": "key", "target": "target"} | config
+    whole = DatasetConfig(source=str(source), **roles)
     request = SplitRequest(whole, None, None, "auto", 5)
     return split(request, ProjectLayout(str(root), "p"), LocalStorage(), NoProgress(), engine)
 
@@ -83,6 +85,22 @@ def test_directory_of_many_pieces(tmp_path: Path) -> None:
     for number, start in enumerate(range(0, len(table), 100)):
         pq.write_table(table.slice(start, 100), folder / f"{number}.parquet")
     assert_same(folder, tmp_path)
+
+
+@pytest.mark.parametrize("suffix", ["csv.gz", "xlsx", "arrow"])
+def test_folders_of_other_formats_with_two_keys(suffix: str, tmp_path: Path) -> None:
+    """One key is a column, the other is in the folders' names; types come from all files."""
+    table = small_table(3, rows=60)
+    for number, size in enumerate(("01", "1", "__HIVE_DEFAULT_PARTITION__")):
+        folder = tmp_path / "source" / f"size={size}"
+        folder.mkdir(parents=True)
+        part = table.slice(number * 50, 70)
+        if number:  # the first file's whole numbers and the others' fractions are one column
+            part = part.set_column(3, "whole", pa.compute.add(part["whole"].cast("double"), 0.5))
+        WRITERS[suffix](part, folder / f"0.{suffix}")
+    made = assert_same(tmp_path / "source", tmp_path, partition_by=["key", "size"])
+    assert {entry.key.text for entry in made.index.entries} >= {"part 0 / 01", "part 0 / 1"}
+    assert {column.name: column.type for column in made.index.columns}["whole"] == "float64"
 
 
 def test_large_partition_has_several_parts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -15,6 +15,7 @@ from steps.errors import DataError, Problem, SpecError
 from steps.table.types import canonical_text
 
 _ROWS = 10_000
+_EXACT = 2**53
 
 
 @dataclass(frozen=True)
@@ -100,10 +101,13 @@ class ExcelFormat:
 
 
 def _text(cell: Any) -> str:  # noqa: ANN401 - a number, text, a date and so on
-    """Return the text of a cell: a whole number without a decimal point, dates in ISO 8601."""
+    """Return the text of a cell: a whole number without a decimal point, dates in ISO 8601.
+
+    Every number of a workbook is a float64, so one beyond 2**53 has no exact digits to show.
+    """
     if isinstance(cell, bool):
         return "true" if cell else "false"
-    if isinstance(cell, float) and cell.is_integer():
+    if isinstance(cell, float) and cell.is_integer() and abs(cell) <= _EXACT:
         return str(int(cell))
     if isinstance(cell, dt.datetime):
         return cell.isoformat(sep=" ")
