@@ -313,6 +313,44 @@ def test_run_from_bigquery_equals_run_from_file(warehouse: Any, lab: Workspace) 
     assert tables[0] == tables[1] == tables[2]
 
 
+def test_types_null_values_and_two_keys_apply_to_bigquery(warehouse: Any, lab: Workspace) -> None:
+    """The same settings give the same tables as for a file; a typed column is text in both."""
+    table = small_table(2)
+    rows = range(len(table))
+    price = pa.array(["-" if i % 31 == 0 else f"{i % 17 + 1}.000,{i % 10}" for i in rows])
+    day = pa.array([f"{i % 28 + 1:02d}/{i % 12 + 1:02d}/2024" for i in rows])
+    size = pa.array([i % 2 for i in rows])
+    for name, column in (("price", price), ("when", day), ("size", size)):
+        table = table.append_column(name, column)
+    warehouse.load(table)
+    lab.write_table(table)
+    dataset: dict[str, Any] = {
+        "partition_by": ["key", "size"],
+        "target": "target",
+        "features": ["number", "price", "when"],
+        "types": {"price": "number(1.234,5)", "when": "date(%d/%m/%Y)"},
+        "null_values": ["", "-"],
+        "min_rows": 20,
+    }
+    tables = []
+    for name, source in (("file", "table.parquet"), ("table", warehouse.uri("t"))):
+        path = lab.write_spec(f"{name}.yaml", dataset=dataset | {"source": source}, output=name)
+        made = finish(start("run", path))
+        assert made["counts"] == {"trained": 4, "skipped": 0, "failed": 0}
+        tables.append(lab.tables(made["folder"]))
+        features = {row["feature"]: row for row in lab.read(made["folder"], "features").to_pylist()}
+        assert {name: row["type"] for name, row in features.items()} == {
+            "number": "float64",
+            "price": "float64",
+            "when": "date",
+        }
+        assert features["price"]["missing"] == price.to_pylist().count("-")
+        column = lab.read(made["folder"], "column_statistics").to_pylist()
+        (whole,) = [r for r in column if r["scope"] == "table" and r["column"] == "price"]
+        assert (whole["min"], whole["max"]) == (1000.0, 17000.9)
+    assert tables[0] == tables[1]
+
+
 def test_validate_reports_bytes_and_warnings(warehouse: Any, lab: Workspace) -> None:
     warehouse.load(small_table())
     path = spec(lab, {"source": warehouse.uri("t")})
