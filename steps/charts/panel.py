@@ -8,6 +8,7 @@ from itertools import pairwise
 
 import numpy as np
 from markupsafe import Markup
+from numpy.typing import NDArray
 
 from steps.charts.curves import Floats
 from steps.charts.svg import (
@@ -32,6 +33,7 @@ MOST_LEVELS = 20
 
 _TRIMMED = 50
 _NAME = 12
+_ACROSS = 400
 
 
 @dataclass(frozen=True)
@@ -79,7 +81,7 @@ class Panel:
 
 def line_panel(panel: Panel) -> Markup:
     """Draw lines over a numeric grid with points at even steps, labelled in data units."""
-    across, top, bottom, left = 400, 8, 218, 52
+    across, top, bottom, left = _ACROSS, 8, 218, 52
     right = across - (name_room((name for _, name in panel.named), _NAME) if panel.named else 12)
     scale = scale_over(panel.values(), bottom, top)
     xs = _across(panel, left + 8, right - 8)
@@ -108,7 +110,7 @@ def line_panel(panel: Panel) -> Markup:
 def level_panel(panel: Panel) -> Markup:
     """Return a strip for each level, the highest consensus first; a tick for each partition."""
     levels = _levels(panel)
-    across, top, row = 400, 8, 18
+    across, top, row = _ACROSS, 8, 18
     left = name_room((panel.labels[level] for level in levels), 14)
     bottom = top + row * len(levels)
     scale = scale_over(panel.values(), left + 4, across - 10)
@@ -173,13 +175,28 @@ def _across(panel: Panel, start: float, end: float) -> list[float]:
 
 
 def _path(panel: Panel, xs: Sequence[float], line: Floats, scale: Scale) -> str:
-    """Return the path of a curve; a dash of its own for missing values."""
-    if not panel.missing:
-        return line_path(_points(xs, line, scale))
-    path = line_path(_points(xs[:-1], line[:-1], scale))
-    if not np.isfinite(line[-1]):
-        return path
-    return f"{path}M{coordinate(xs[-1] - 6)} {coordinate(scale(float(line[-1])))}h12"
+    """Return the path of a curve; a cell without a neighbour on the curve is a dash of its own."""
+    points = _points(xs, line, scale)
+    alone = set(_alone(panel, np.isfinite(line)))
+    path = line_path([None if cell in alone else point for cell, point in enumerate(points)])
+    half = _half_dash(xs)
+    dashes = [point for cell in sorted(alone) if (point := points[cell])]
+    return path + "".join(
+        f"M{coordinate(x - half)} {coordinate(y)}h{coordinate(2 * half)}" for x, y in dashes
+    )
+
+
+def _half_dash(xs: Sequence[float]) -> float:
+    """Return half the length of a dash, so that it stays apart from those of the next cells."""
+    return min(6.0, (xs[1] - xs[0]) / 3) if len(xs) > 1 else 6.0
+
+
+def _alone(panel: Panel, known: NDArray[np.bool_]) -> list[int]:
+    """Return the known cells whose neighbours are unknown; no cell is next to that for missing."""
+    along = known[:-1] if panel.missing else known
+    sides = np.pad(along, 1)
+    found = np.flatnonzero(along & ~sides[:-2] & ~sides[2:]).tolist()
+    return [*found, len(known) - 1] if panel.missing and known[-1] else found
 
 
 def _points(xs: Sequence[float], line: Floats, scale: Scale) -> list[Point | None]:
@@ -207,10 +224,11 @@ def _band(panel: Panel, xs: Sequence[float], scale: Scale) -> Markup:
     if panel.low is None or panel.high is None:
         return Markup("")
     edges = list(zip(xs, panel.low.tolist(), panel.high.tolist(), strict=True))
-    pairs = list(pairwise(edges))
-    if panel.missing:
-        x, low, high = edges[-1]
-        pairs[-1] = ((x - 6, low, high), (x + 6, low, high))
+    pairs = list(pairwise(edges[:-1] if panel.missing else edges))
+    half = _half_dash(xs)
+    for cell in _alone(panel, np.isfinite(panel.low) & np.isfinite(panel.high)):
+        x, low, high = edges[cell]
+        pairs.append(((x - half, low, high), (x + half, low, high)))
     pieces = [
         f"M{coordinate(x0)} {coordinate(scale(a0))}L{coordinate(x1)} {coordinate(scale(a1))}"
         f"V{coordinate(scale(b1))}L{coordinate(x0)} {coordinate(scale(b0))}z"
@@ -235,8 +253,10 @@ def _grid_labels(panel: Panel, xs: Sequence[float], bottom: float) -> Markup:
     shown = list(zip(xs[::every], texts[::every], strict=True))
     if panel.missing:  # it always has its label, and the one before it makes room
         marks += f"M{coordinate(xs[-1])} {coordinate(bottom)}v4"
-        room = xs[-1] - width(texts[-1]) * 7 - 10
-        shown = [*((x, text) for x, text in shown if x < room), (xs[-1], texts[-1])]
+        half = width(texts[-1]) * 7 / 2
+        last = min(xs[-1], _ACROSS - half)
+        room = last - 2 * half - 10
+        shown = [*((x, text) for x, text in shown if x < room), (last, texts[-1])]
     return element("path", d=marks, class_="mark") + join(
         label(x, bottom + 17, text, "tick mid", 12) for x, text in shown
     )

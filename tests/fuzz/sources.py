@@ -296,7 +296,9 @@ def _workbook_text(value: str | float | bool | dt.date) -> str:
     if isinstance(value, bool):
         return "true" if value else "false"
     if isinstance(value, float):
-        return str(int(value)) if value.is_integer() else repr(value)
+        # A number of a workbook is a float64: beyond 2**53 it has no exact digits to show.
+        whole = value.is_integer() and abs(value) <= 2**53
+        return str(int(value)) if whole else repr(value)
     if isinstance(value, dt.datetime) and value.time() == dt.time.min:
         return value.date().isoformat()  # Excel stores midnight and the day as the same number
     return str(value)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import numpy as np
 import pytest
 
@@ -14,6 +16,7 @@ from steps.charts.heatmap import (
     colour_edges,
     colour_path,
 )
+from steps.charts.panel import Panel, line_panel
 
 MINUS = text.MINUS
 
@@ -112,6 +115,36 @@ def test_ticks_are_few_within_and_written_apart(seed: int) -> None:
 def test_line_breaks_where_a_point_is_missing() -> None:
     points = [(0.0, 0.0), (10.0, 5.0), None, (20.0, 1.0), None]
     assert svg.line_path(points) == "M0 0h0l10 5M20 1h0"
+
+
+def _panel(labels: list[str], numbers: list[float], line: list[float]) -> str:
+    curve = np.array(line)
+    return line_panel(Panel("p", "title", labels, np.array(numbers), np.array([line, line]), curve))
+
+
+@pytest.mark.parametrize(
+    ("labels", "numbers", "line", "dashes", "joined"),
+    [
+        (["1", "2", "(missing)"], [1, 2, np.nan], [0.5, 1, 3], 1, 1),
+        (["1", "(missing)"], [1, np.nan], [0.5, 3], 2, 0),
+        (["1", "2", "3", "(missing)"], [1, 2, 3, np.nan], [0.5, np.nan, 1, np.nan], 2, 0),
+        (["1", "2", "3"], [1, 2, 3], [0.5, 0.7, 1], 0, 2),
+    ],
+)
+def test_a_cell_without_a_neighbour_is_a_dash(
+    labels: list[str], numbers: list[float], line: list[float], dashes: int, joined: int
+) -> None:
+    """And no line joins the largest value to the cell for missing values."""
+    drawn = _panel(labels, numbers, line)
+    (middle,) = re.findall(r'<path d="([^"]*)" class="middle"', drawn)
+    assert len(re.findall(r"M[\d. -]+h[1-9]", middle)) == dashes
+    assert middle.count("l") == joined
+
+
+def test_the_label_of_missing_values_is_within_the_panel() -> None:
+    drawn = _panel(["1", "2", "(missing)"], [1, 2, np.nan], [0.5, 1, 3])
+    (x,) = re.findall(r'<text x="([\d.]+)"[^>]*>\(missing\)', drawn)
+    assert float(x) + text.width("(missing)") * 7 / 2 <= 400
 
 
 def test_rounding_does_not_add_up() -> None:
