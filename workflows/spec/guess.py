@@ -30,7 +30,8 @@ _TARGET_WORDS = _words(
     "amount churn churned class cost count default death died delay demand fare income label "
     "outcome price profit qty quantity rate rating response result revenue salary sales score "
     "spend survived target temp temperature total units value volume wage wages weight y yield "
-    "speed power cases visits"
+    "speed power cases visits vote votes purchase purchased bought converted fatal fatalities "
+    "deaths"
 )
 """Words in the names of columns that people predict."""
 _TIME_WORDS = _words(
@@ -68,9 +69,11 @@ class ColumnFacts:
 
     @property
     def words(self) -> frozenset[str]:
-        """The words of the name, in lower case."""
+        """The words of the name, in lower case; ``schoolid`` and ``school2`` hold ``school``."""
         spaced = re.sub(r"([a-z0-9])([A-Z])", r"\1 \2", self.name)
-        return frozenset(re.split(r"[^a-z0-9]+", spaced.lower())) - {""}
+        words = re.split(r"[^a-z0-9]+", spaced.lower())
+        stems = [re.sub(r"(?<=...)(id|[0-9]+)$", "", word) for word in words]
+        return frozenset([*words, *stems]) - {""}
 
     @property
     def known(self) -> int:
