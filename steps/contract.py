@@ -393,9 +393,9 @@ class ProjectLayout:
         """The place that an error suggests for a source on the user's machine."""
         return join(self.root, "sources", name)
 
-    def uploaded_source(self, digest: str, name: str) -> str:
-        """A source that `refeed submit --upload` copied; the digest is of its content."""
-        return join(self.base, "uploads", digest, name)
+    def uploaded_source(self, digest: str) -> str:
+        """Folder of a source that `refeed submit --upload` copied; the digest is of its content."""
+        return join(self.base, "uploads", digest)
 
     @property
     def store(self) -> str:

@@ -9,10 +9,13 @@ import shutil
 from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
+from urllib.parse import quote, unquote
 
 from steps.contract import ProjectLayout, RunAddress, join
 from steps.errors import DataError, MissingInputError, TransientError
+from steps.split.sources.locate import is_pattern, locate
 from steps.storage.base import Storage, read_parsed, storage_for
+from steps.storage.local import LocalStorage
 from workflows.argo.compile import compile_spec
 from workflows.argo.template import Manifest
 from workflows.cluster.base import Cluster
@@ -158,7 +161,7 @@ def upload(spec: ExperimentSpec, installation: Installation) -> ExperimentSpec:
 
     Raises:
         MissingInputError: the source does not exist.
-        DataError: the source is a directory with anything but files.
+        DataError: the source has no tables, or two files whose copies would have the same name.
     """
     project = installation.projects.get(spec.project)
     if project is None:
@@ -168,42 +171,53 @@ def upload(spec: ExperimentSpec, installation: Installation) -> ExperimentSpec:
         changes["output"] = project.root
     if not spec.dataset.is_remote:
         layout = ProjectLayout(project.root, spec.project)
-        source = _copy(Path(spec.dataset.source), layout, storage_for(project.root))
+        source = _copy(spec.dataset.source, layout, storage_for(project.root))
         changes["dataset"] = spec.dataset.model_copy(update={"source": source})
     return spec.model_copy(update=changes)
 
 
-def _copy(source: Path, layout: ProjectLayout, storage: Storage) -> str:
-    files = sorted(source.iterdir()) if source.is_dir() else [source]
-    if not all(file.is_file() for file in files) or not files:
-        if source.is_dir():
-            raise DataError(
-                f"The folder {str(source)!r} has no files, or has subfolders. "
-                "A folder can be uploaded if it has only files."
-            )
-        raise MissingInputError(
-            f"There is no source {str(source)!r}.",
-            hint="dataset.source is relative to the spec file.",
-        )
-    names = [_safe(file.name) for file in files]
+def _copy(source: str, layout: ProjectLayout, storage: Storage) -> str:
+    """Copy the files of a source, and return its URI: a file, a folder or a pattern.
+
+    Names of folders such as ``region=eu`` give a column, so they keep their meaning.
+    """
+    files = [Path(file.uri) for file in locate(source, LocalStorage())]
+    path = Path(source).expanduser()
+    base = _base(path)
+    parts = path.relative_to(base).parts
+    names = ["/".join(map(_safe, file.relative_to(base).parts)) for file in files]
     [(name, count)] = Counter(names).most_common(1)
     if count > 1:
         raise DataError(
-            f"{count} files of {str(source)!r} would all be uploaded as {name!r}, since "
+            f"{count} files of {source!r} would all be uploaded as {name!r}, since "
             "special characters in a file name are replaced by underscores. Rename them."
         )
-    digest = hashlib.sha256("/".join(names).encode())
+    digest = hashlib.sha256("//".join(names).encode())
     for file in files:
         with file.open("rb") as stream:
             digest.update(hashlib.file_digest(stream, "sha256").digest())
-    uri = layout.uploaded_source(digest.hexdigest()[:20], _safe(source.name))
-    for file in files:
-        target = join(uri, _safe(file.name)) if source.is_dir() else uri
+    folder = layout.uploaded_source(digest.hexdigest()[:20])
+    for file, name in zip(files, names, strict=True):
+        target = join(folder, name)
         if not storage.exists(target):
             with file.open("rb") as stream, storage.writer(target) as sink:
                 shutil.copyfileobj(stream, sink, _CHUNK_BYTES)
-    return uri
+    if path.is_file():
+        return join(folder, names[0])
+    return join(folder, _safe(path.name) if path.is_dir() else "/".join("*" for _ in parts))
+
+
+def _base(source: Path) -> Path:
+    """Return the folder that the copies' names start from: above each folder that has a meaning."""
+    for folder in reversed(source.parents):
+        if is_pattern(folder.name) or (is_pattern(str(source)) and "=" in folder.name):
+            return folder.parent
+    return source.parent
 
 
 def _safe(name: str) -> str:
+    """Return a name of a file or folder without characters that a URI or a pattern treats apart."""
+    column, equals, value = name.partition("=")
+    if equals and column:
+        return f"{quote(unquote(column), safe='')}={quote(unquote(value), safe='')}"
     return re.sub(r"[^\w.-]", "_", name)

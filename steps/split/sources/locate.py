@@ -63,11 +63,16 @@ def locate(source: str, storage: Storage) -> list[Located]:
         source = str(Path(source).expanduser())
     if not source.endswith("/") and _is_file(source, storage):
         return [Located(source)]
-    if _WILDCARD.search(PurePosixPath(source).as_posix()) and not storage.names(source):
+    if is_pattern(source) and not storage.names(source):
         return _checked(source, list(_matching(source, storage)))
     if not storage.names(source) and not _is_folder(source):
         raise _missing(source)
     return _checked(source, list(_tables_in(source, storage, ())))
+
+
+def is_pattern(source: str) -> bool:
+    """Return true if a source may be a pattern, such as ``sales/*.csv``."""
+    return bool(_WILDCARD.search(source))
 
 
 def _is_file(source: str, storage: Storage) -> bool:
