@@ -24,7 +24,8 @@ from workflows.cluster.connect import connect
 from workflows.installation.model import Installation, load_installation
 from workflows.runs.find import FoundRun, find_run, log_lines
 from workflows.runs.follow import follow
-from workflows.runs.submit import ENDED, Submitted, submit, upload
+from workflows.cluster.base import ENDED
+from workflows.runs.submit import Submitted, submit, upload
 from workflows.spec.load import load_spec
 
 _ROWS, _FEATURES, _PARTITIONS = 200_000, 10, 200

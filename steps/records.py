@@ -356,7 +356,8 @@ class RunRecord:
         run: the run's id; ids of one experiment sort by the time at which they began.
         spec_hash: hash of the resolved spec, without URIs, labels and execution.
         dataset: the dataset's hash.
-        status: ``running``, ``finished``, ``failed`` or ``stopped``.
+        status: ``running``, ``finished``, ``failed`` or ``stopped``; ``waiting``, which no store
+            holds, for a run that only the cluster knows since none of its pods has started.
         started: ISO 8601, UTC.
         ended: ISO 8601, UTC; empty while it runs.
         counts: partitions by status.
@@ -369,7 +370,7 @@ class RunRecord:
     run: str
     spec_hash: str
     dataset: str
-    status: Literal["running", "finished", "failed", "stopped"]
+    status: Literal["waiting", "running", "finished", "failed", "stopped"]
     started: str
     ended: str = ""
     counts: dict[str, int] = field(default_factory=dict)

@@ -17,6 +17,7 @@ from tests.fakes import answering, free_port
 from tests.pods.fake_project import COMMAND, FakeProject, FakeWorkflow, process_environment
 from tests.workspace import small_table
 from workflows.pods.finish import post
+from workflows.runs.find import find_run
 
 SECRET = "T0PSECRET"
 
@@ -143,7 +144,7 @@ def test_invalid_run_id_is_reported(world: FakeProject) -> None:
     workflow = world.workflow(form={"run": "../yesterday"})
     failures = [{"displayName": "check", "message": "Error (exit code 65)"}]
     message = finish(workflow, status="Failed", failures=failures)
-    assert message["status"] == "stopped"
+    assert message["status"] == "failed"
     assert message["message"] == "check: Error (exit code 65)"
     assert message["run"].startswith("20260102T030405-")
 
@@ -159,10 +160,22 @@ def test_without_argo_message_the_phase_is_reported(
     assert workflow.stored().status == "stopped"
 
 
-def test_run_killed_before_any_record_is_reported(world: FakeProject) -> None:
-    message = finish(world.workflow(), status="Failed")
-    assert message["status"] == "stopped"
+@pytest.mark.parametrize(
+    ("reason", "status"),
+    [
+        ('admission webhook "deny.example.com" denied the request: no team', "failed"),
+        ("Stopped with strategy 'Stop'", "stopped"),
+    ],
+)
+def test_run_whose_first_pod_never_started_is_reported(
+    reason: str, status: str, world: FakeProject
+) -> None:
+    failures = [{"displayName": "check(9)", "message": reason}]
+    message = finish(world.workflow(), status="Failed", failures=failures)
+    assert message["status"] == status
     assert message["run"].startswith("20260102T030405-")
+    found = find_run(world.platform, message["run"])
+    assert (found.record.status, found.record.message) == (status, f"check(9): {reason}")
 
 
 def test_late_run_is_reported_and_stays_finished(world: FakeProject) -> None:

@@ -1,58 +1,20 @@
 """Going on with a run: under one name, so that a cluster takes only one of two at once."""
 
-# ruff: noqa: ARG002 - a port has arguments that not every adapter needs
-
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from itertools import cycle
 
 import pytest
 
 from steps.contract import RunAddress
 from steps.errors import TransientError, UsageError
-from tests.pods.fake_project import CREATED, FakeProject, FakeWorkflow
+from tests.pods.fake_project import FakeProject, FakeWorkflow
+from tests.pods.one_namespace import OneNamespace
 from tests.workspace import small_table
-from workflows.cluster.base import Manifest
-from workflows.cluster.errors import ConflictError
 from workflows.runs.find import FoundRun
 from workflows.runs.submit import retry
-
-
-@dataclass
-class OneNamespace:
-    """A fake cluster that holds Workflows by name and records those created.
-
-    Attributes:
-        held: by name.
-        blind: whether it answers, each time in turn, as if it held nothing.
-    """
-
-    held: dict[str, Manifest] = field(default_factory=dict)
-    blind: cycle[bool] = field(default_factory=lambda: cycle([False]))
-    server: str = "a test server"
-    whoami: str = "a test"
-
-    def apply(self, manifest: Manifest) -> None:
-        raise AssertionError("a retry leaves the template alone")
-
-    def create(self, manifest: Manifest) -> Manifest:
-        name = manifest["metadata"]["name"]
-        if name in self.held:
-            raise ConflictError(f"{name} already exists")
-        manifest["metadata"]["creationTimestamp"] = CREATED
-        self.held[name] = manifest
-        return manifest
-
-    def workflow(self, namespace: str, name: str) -> Manifest | None:
-        return None if next(self.blind) else self.held.get(name)
-
-    def workflows(self, namespace: str, selector: str) -> list[Manifest]:
-        return list(self.held.values())
-
-    def stop(self, namespace: str, name: str) -> None:
-        self.held[name]["status"] = {"phase": "Failed"}
 
 
 def found_run(workflow: FakeWorkflow) -> FoundRun:

@@ -14,10 +14,16 @@ from workflows.cli import console
 from workflows.cli.options import AsJson, InstallationFile, Overrides, Spec, print_json
 
 if TYPE_CHECKING:
+    from workflows.cluster.base import Cluster
+    from workflows.installation.model import Installation
     from workflows.runs.find import FoundRun
     from workflows.runs.submit import Submitted
 
-Run = Annotated[str, typer.Argument(help="A run's id, such as 20260101T120000-ab12.")]
+_LISTED = 20
+Run = Annotated[
+    str,
+    typer.Argument(help="A run's id, such as 20260101T120000-ab12, or an unambiguous beginning."),
+]
 ProjectOption = Annotated[
     str | None, typer.Option("--project", help="Search this project only.", show_default=False)
 ]
@@ -127,17 +133,17 @@ def status(
     """Show a run on a cluster, or list recent runs."""
     from workflows.cli import runs as view
     from workflows.installation.model import load_installation
-    from workflows.runs.find import all_runs, find_run
+    from workflows.runs.find import find_run
 
     platform = load_installation(installation)
     if run is None:
-        recent = all_runs(platform, project)[:20]
+        recent = _recent(platform, project)
         if as_json:
             print_json({"runs": [json.loads(each.record.to_json()) for each in recent]})
         else:
             view.print_list(recent)
         return
-    found = find_run(platform, run, project)
+    found = find_run(platform, run, project, _connect)
     status = view.status_of(found, _problems(found))
     if as_json:
         print_json(status)
@@ -145,23 +151,43 @@ def status(
         view.print_status(found, status)
 
 
+def _connect() -> Cluster:
+    from workflows.cluster.connect import connect
+
+    return connect(os.environ)
+
+
+def _recent(installation: Installation, project: str | None) -> list[FoundRun]:
+    """Return the newest runs; those without a pod only if the cluster can be reached."""
+    from workflows.runs.find import all_runs, with_unrecorded
+
+    runs = all_runs(installation, project)
+    try:
+        runs = with_unrecorded(runs, installation, _connect(), project)
+    except RefeedError as error:
+        console.err.print(
+            f"Runs whose first pod has not started are not listed: {error.message}", markup=False
+        )
+    return runs[:_LISTED]
+
+
 def _problems(run: FoundRun) -> list[str]:
     """Return the cluster's current problems with a run; an unreachable cluster is one of them."""
-    from workflows.cluster.connect import connect
     from workflows.cluster.diagnose import diagnose
     from workflows.runs.submit import running_workflow
+    from workflows.runs.unrecorded import age_seconds
 
-    if run.record.status != "running":
+    if run.record.status not in {"running", "waiting"}:
         return []
     try:
-        cluster = connect(os.environ)
+        cluster = _connect()
         name = running_workflow(run, cluster)
         workflow = cluster.workflow(run.namespace, name) if name else None
     except RefeedError as error:
         return [f"The cluster cannot be reached: {error.message}"]
     if workflow is None:
         return ["No workflow is working on this run. Resume it with `refeed retry`."]
-    return diagnose(workflow)
+    return diagnose(workflow, age_seconds(workflow))
 
 
 def logs(
@@ -179,7 +205,12 @@ def logs(
     from workflows.installation.model import load_installation
     from workflows.runs.find import find_run, log_lines
 
-    lines = log_lines(find_run(load_installation(installation), run, project), partition)
+    found = find_run(load_installation(installation), run, project, _connect)
+    lines = log_lines(found, partition)
+    if not lines and not partition:
+        console.err.print("No step of the run has logged anything yet.", markup=False)
+        for problem in _problems(found):
+            console.err.print(problem, markup=False)
     if as_json:
         for line in lines:
             typer.echo(json.dumps(line, ensure_ascii=False))
@@ -197,13 +228,13 @@ def retry(
     as_json: AsJson = False,
 ) -> None:
     """Resume a run on a cluster that was stopped or failed: run only what is missing or failed."""
-    from workflows.cluster.connect import connect
     from workflows.installation.model import load_installation
     from workflows.runs.find import find_run
     from workflows.runs.submit import retry as resubmit
 
     platform = load_installation(installation)
-    submitted = resubmit(find_run(platform, run, project), platform, connect(os.environ))
+    found = find_run(platform, run, project, _connect)
+    submitted = resubmit(found, platform, _connect())
     _print_started(submitted)
     _follow(submitted, wait=wait, as_json=as_json)
 
@@ -215,13 +246,12 @@ def stop(
     as_json: AsJson = False,
 ) -> None:
     """Stop a run on a cluster gracefully: finished work is kept, and `retry` resumes it."""
-    from workflows.cluster.connect import connect
     from workflows.installation.model import load_installation
     from workflows.runs.find import find_run
     from workflows.runs.submit import stop as stop_workflow
 
-    found = find_run(load_installation(installation), run, project)
-    name = stop_workflow(found, connect(os.environ))
+    found = find_run(load_installation(installation), run, project, _connect)
+    name, run = stop_workflow(found, _connect()), found.record.run
     if as_json:
         print_json({"run": run, "workflow": name})
         return

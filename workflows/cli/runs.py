@@ -5,17 +5,26 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
+from rich.cells import cell_len, set_cell_size
 from rich.markup import escape
-from rich.table import Table
 
 from workflows.cli import summary
 from workflows.cli.console import out, visible
 from workflows.runs.find import ProgressReader, outcome_of
 
 if TYPE_CHECKING:
+    from steps.records import RunRecord
     from workflows.runs.find import FoundRun
 
-_COLOURS = {"finished": "green", "failed": "red", "stopped": "yellow", "running": "cyan"}
+_COLOURS = {
+    "finished": "green",
+    "failed": "red",
+    "stopped": "yellow",
+    "running": "cyan",
+    "waiting": "yellow",
+}
+
+_SHORTEST_LABEL = 8
 
 
 def print_list(runs: Sequence[FoundRun]) -> None:
@@ -23,17 +32,36 @@ def print_list(runs: Sequence[FoundRun]) -> None:
     if not runs:
         out.print("No runs yet.")
         return
-    table = Table(box=None, pad_edge=False)
-    for name in ("run", "project", "experiment", "status", "trained", "failed", "label"):
-        table.add_column(name, no_wrap=True, overflow="ignore")
-    for run in runs:
-        record = run.record
-        colour = _COLOURS.get(record.status, "white")
-        counts = [str(record.counts.get(name, "")) for name in ("trained", "failed")]
-        names = [record.run, record.project, record.experiment]
-        label = escape(visible(record.label))
-        table.add_row(*names, f"[{colour}]{record.status}[/]", *counts, label)
-    out.print(table)
+    rows = [_cells(run.record) for run in runs]
+    widths = [max(map(cell_len, column)) for column in zip(_COLUMNS, *rows, strict=True)]
+    # Not a table of rich, which cuts the id of a run to make room for its label.
+    out.print(f"[bold]{_line(_COLUMNS, widths)}[/]")
+    at = sum(widths[:3]) + 6  # ids and names are ASCII
+    for run, row in zip(runs, rows, strict=True):
+        status, line = run.record.status, _line(row, widths)
+        colour, rest = _COLOURS.get(status, "white"), escape(line[at + len(status) :])
+        out.print(f"{line[:at]}[{colour}]{status}[/]{rest}")
+
+
+_COLUMNS = ("run", "project", "experiment", "status", "trained", "failed", "label")
+
+
+def _cells(record: RunRecord) -> tuple[str, ...]:
+    counts = [str(record.counts.get(name, "")) for name in ("trained", "failed")]
+    names = (record.run, record.project, record.experiment, record.status)
+    return (*names, *counts, visible(record.label))
+
+
+def _line(cells: Sequence[str], widths: Sequence[int]) -> str:
+    """Return a line of columns; only the label gives way to the width of a terminal."""
+    *fixed, label = (
+        cell + " " * (width - cell_len(cell)) for cell, width in zip(cells, widths, strict=True)
+    )
+    start = "  ".join(fixed)
+    room = out.width - cell_len(start) - 2
+    if out.is_terminal and cell_len(label.rstrip()) > room:
+        label = set_cell_size(label, room - 1) + "…" if room >= _SHORTEST_LABEL else ""
+    return f"{start}  {label}".rstrip()
 
 
 def status_of(found: FoundRun, problems: list[str]) -> dict[str, Any]:

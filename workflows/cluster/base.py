@@ -19,6 +19,9 @@ PLURALS = {
 }
 """The kinds of object that Refeed uses, and the resource of each in the API."""
 
+ENDED = {"Succeeded", "Failed", "Error"}
+"""Phases of a Workflow that has ended."""
+
 
 class Cluster(Protocol):
     """Argo objects in the namespaces of one cluster.

@@ -147,7 +147,7 @@ def _start_or_resume(pod: Pod, spec: ExperimentSpec) -> None:
     address, layout = pod.address, pod.address.run_layout
     if pod.storage.exists(layout.spec):
         _resume(pod, spec)
-    elif env.parameters(os.environ).get("run"):
+    elif env.parameters(os.environ).get("run") and not _is_retry(address.run):
         raise MissingInputError(
             f"There is no run {address.run!r} to resume.",
             hint="Leave the field `run` empty to start a new run.",
@@ -170,6 +170,14 @@ def _start_or_resume(pod: Pod, spec: ExperimentSpec) -> None:
             label=spec.execution.label,
         )
     )
+
+
+def _is_retry(run: str) -> bool:
+    """Return whether `refeed retry` created this workflow: its name contains the run's id.
+
+    Then the run exists, even if no earlier workflow of it had a pod that could record it.
+    """
+    return f"-{run.lower()}-" in os.environ[env.WORKFLOW]
 
 
 def _resume(pod: Pod, spec: ExperimentSpec) -> None:

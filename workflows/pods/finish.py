@@ -29,6 +29,8 @@ from workflows.pods.pod import find, new_record
 from workflows.spec.model import ExperimentSpec
 
 _TIMEOUT_SECONDS = 20
+_STOPPED = "Stopped with strategy"
+"""In Argo's message about each node of a Workflow that a user stops."""
 _FAILED_NODE = re.compile(
     r'\\*"displayName\\*": ?\\*"(?P<displayName>[^"\\]*)\\*", ?'
     r'\\*"message\\*": ?\\*"(?P<message>[^"\\]*)'
@@ -70,11 +72,23 @@ def finish(root: str, project: str, experiment: str) -> None:
 
 
 def _close(address: RunAddress, status: str) -> RunRecord:
-    """Return the run's record, marked as stopped if a killed step could not write its end."""
+    """Return the run's record, ended if no step could write its end.
+
+    A step that was killed leaves a stopped run. A run whose first pod never started has failed,
+    unless somebody stopped it.
+    """
     store = open_store(address.layout, env.Platform.read(os.environ).store)
-    record = find(store, address) or new_record(address)
+    known = find(store, address)
+    record = known or new_record(address)
     if record.status == "running" and status != "Succeeded":
-        record = replace(record, status="stopped", ended=now(), message=_failures() or status)
+        reason = _failures() or status
+        is_stopped = known or _STOPPED in reason
+        record = replace(
+            record,
+            status="stopped" if is_stopped else "failed",
+            ended=now(),
+            message=reason,
+        )
         store.put(record)
     return record
 

@@ -5,20 +5,23 @@ from __future__ import annotations
 import json
 import re
 from collections import Counter
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
 
 from steps.collect.outcome import Outcome
 from steps.contract import ProjectLayout, RunAddress
-from steps.errors import MissingInputError
+from steps.errors import MissingInputError, RefeedError
 from steps.records import PartitionKey, PodRecord, RunRecord
 from steps.run_context import RunContext
 from steps.storage.base import Storage, read_parsed, storage_for
 from steps.stores.base import ExperimentStore, open_store
+from workflows.cluster.base import Cluster
 from workflows.installation.model import Installation
+from workflows.runs.unrecorded import ClusterRun, cluster_runs
 
 RUN_ID = re.compile(r"^\d{8}T\d{6}-[0-9a-f]{4}\Z")
 _READERS = 16
@@ -33,12 +36,15 @@ class FoundRun:
         address: address of its folder.
         namespace: namespace of its workflows.
         store: URI of the project's experiment store; None if it is in the artifact root.
+        workflow: name of a workflow that may not have recorded itself in the folder, since none of
+            its pods has started; empty for none.
     """
 
     record: RunRecord
     address: RunAddress
     namespace: str
     store: str | None = None
+    workflow: str = ""
 
     @cached_property
     def context(self) -> RunContext:
@@ -52,7 +58,7 @@ class FoundRun:
 
 
 def all_runs(installation: Installation, project: str | None = None) -> list[FoundRun]:
-    """Return the runs of all projects, or of one, newest first.
+    """Return the recorded runs of all projects, or of one, newest first.
 
     Raises:
         MissingInputError: the installation has no such project.
@@ -62,7 +68,35 @@ def all_runs(installation: Installation, project: str | None = None) -> list[Fou
         for name in _projects(installation, project)
         for record in _store(installation, name).runs()
     ]
+    return _newest_first(runs)
+
+
+def with_unrecorded(
+    recorded: list[FoundRun],
+    installation: Installation,
+    cluster: Cluster,
+    project: str | None = None,
+) -> list[FoundRun]:
+    """Return recorded runs and those that only the cluster knows, newest first.
+
+    Raises:
+        MissingInputError: the installation has no such project.
+        RefeedError: the cluster is unavailable or denies permission.
+    """
+    runs = {run.record.run: run for run in recorded}
+    for name in _projects(installation, project):
+        for each in cluster_runs(installation, cluster, name):
+            runs.setdefault(each.run, _unrecorded(installation, each))
+    return _newest_first(list(runs.values()))
+
+
+def _newest_first(runs: list[FoundRun]) -> list[FoundRun]:
     return sorted(runs, key=lambda run: run.record.run, reverse=True)
+
+
+def _unrecorded(installation: Installation, found: ClusterRun) -> FoundRun:
+    run = _found_run(installation, found.project, found.record)
+    return replace(run, workflow=found.name)
 
 
 def _projects(installation: Installation, project: str | None) -> list[str]:
@@ -88,21 +122,43 @@ def _found_run(installation: Installation, project: str, record: RunRecord) -> F
     return FoundRun(record, address, config.namespace, config.store)
 
 
-def find_run(installation: Installation, run: str, project: str | None = None) -> FoundRun:
-    """Return a run by its id.
+def find_run(
+    installation: Installation,
+    run: str,
+    project: str | None = None,
+    cluster: Callable[[], Cluster] | None = None,
+) -> FoundRun:
+    """Return a run by its id, or by the beginning of an id that only one run has.
+
+    Args:
+        installation: the installation whose projects are searched.
+        run: the id.
+        project: the project to search; default: all.
+        cluster: function that connects to the cluster, which knows runs that no store has.
 
     Raises:
-        MissingInputError: no project of the installation has the run.
+        MissingInputError: no project of the installation has the run, or several runs fit.
     """
     for name in _projects(installation, project):
         record = _store(installation, name).find(run)
         if record is not None:
             return _found_run(installation, name, record)
-    recent = ", ".join(each.record.run for each in all_runs(installation, project)[:5])
+    runs, problem = all_runs(installation, project), ""
+    if cluster is not None:
+        try:
+            runs = with_unrecorded(runs, installation, cluster(), project)
+        except RefeedError as error:
+            problem = f" The cluster was not searched: {error.message}"
+    fitting = [each for each in runs if each.record.run.startswith(run)]
+    if len(fitting) == 1:
+        return fitting[0]
+    projects = project or ", ".join(installation.projects)
+    newest = ", ".join(each.record.run for each in (fitting or runs)[:5])
     raise MissingInputError(
-        f"There is no run {run!r}. Projects searched: "
-        f"{project or ', '.join(installation.projects)}. "
-        f"Recent runs: {recent or 'none'}.",
+        f"There are several runs {run!r}: {newest}."
+        if fitting
+        else f"There is no run {run!r}. Projects searched: {projects}. "
+        f"Recent runs: {newest or 'none'}.{problem}",
         hint="List all runs with `refeed status`, or start one with `refeed submit SPEC`.",
     )
 
@@ -183,4 +239,5 @@ def log_lines(found: FoundRun, partition: str | None = None) -> list[dict[str, A
 def workflows_of(found: FoundRun) -> list[str]:
     """Return the names of the workflows of a run, sorted."""
     names = found.storage.names(found.address.run_layout.workflows)
-    return [name.removesuffix(".json") for name in names]
+    recorded = {name.removesuffix(".json") for name in names}
+    return sorted(recorded | ({found.workflow} if found.workflow else set()))

@@ -5,7 +5,6 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from typing import Any, Protocol, TypeVar
 
 from steps.collect.outcome import Outcome
@@ -20,10 +19,11 @@ from steps.errors import (
 from steps.records import RunRecord
 from steps.retry import retry_call
 from steps.storage.base import read_parsed, storage_for
-from workflows.cluster.base import Cluster
+from workflows.cluster.base import ENDED, Cluster
 from workflows.cluster.diagnose import diagnose
 from workflows.runs.find import ProgressReader, RunProgress
-from workflows.runs.submit import ENDED, Submitted
+from workflows.runs.submit import Submitted
+from workflows.runs.unrecorded import age_seconds
 
 POLL_SECONDS = 2.0
 _RETRY_SECONDS = 300.0
@@ -115,15 +115,13 @@ def follow(submitted: Submitted, cluster: Cluster, watcher: Watcher) -> RunEnd:
                 )
             phase = workflow.get("status", {}).get("phase") or "Pending"
             progress = _with_retries(reader.read, submitted)
-            created = datetime.fromisoformat(workflow["metadata"]["creationTimestamp"])
-            age = (datetime.now(UTC) - created).total_seconds()
             watcher.show(
                 View(
                     phase=phase,
                     step=_step(workflow),
                     progress=progress,
                     seconds_left=pace.seconds_left(progress),
-                    problems=tuple(diagnose(workflow, age)),
+                    problems=tuple(diagnose(workflow, age_seconds(workflow))),
                 )
             )
             if phase in ENDED:

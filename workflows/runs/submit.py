@@ -7,6 +7,7 @@ import itertools
 import re
 import shutil
 from collections import Counter
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import quote, unquote
@@ -18,16 +19,15 @@ from steps.storage.base import Storage, read_parsed, storage_for
 from steps.storage.local import LocalStorage
 from workflows.argo.compile import compile_spec
 from workflows.argo.template import Manifest
-from workflows.cluster.base import Cluster
+from workflows.cluster.base import ENDED, Cluster
 from workflows.cluster.errors import ConflictError
 from workflows.installation.model import Installation
 from workflows.planning.run_files import reject_other_version
 from workflows.pods.environment import run_id_of
 from workflows.runs.find import FoundRun, workflows_of
+from workflows.runs.unrecorded import cluster_runs
 from workflows.spec.model import ExperimentSpec
 
-ENDED = {"Succeeded", "Failed", "Error"}
-"""Phases of a Workflow that has ended."""
 _CHUNK_BYTES = 1 << 20
 _MAX_PREFIX = 30
 """Characters of the experiment's name in the name of a retry's workflow; 63 in total."""
@@ -70,9 +70,7 @@ def submit(spec: ExperimentSpec, installation: Installation, cluster: Cluster) -
 def _start(
     workflow: Manifest, spec: ExperimentSpec, cluster: Cluster, run: str = "", *, scheduled: bool
 ) -> Submitted:
-    for parameter in workflow["spec"]["arguments"]["parameters"]:
-        if parameter["name"] == "run":
-            parameter["value"] = run
+    _fill_in(workflow, {"run": run})
     metadata = cluster.create(workflow)["metadata"]
     run = run or run_id_of(metadata["name"], metadata["creationTimestamp"])
     address = RunAddress(spec.output, spec.project, spec.name, run)
@@ -93,14 +91,45 @@ def retry(found: FoundRun, installation: Installation, cluster: Cluster) -> Subm
     running = running_workflow(found, cluster)
     if running:
         raise _still_running(found, running)
-    spec = read_parsed(found.storage, layout.spec, ExperimentSpec.model_validate_json)
+    spec, form = _spec_of(found, installation, cluster)
     workflow = compile_spec(spec, installation, "workflow")
+    _fill_in(workflow, form)
     del workflow["metadata"]["generateName"]
     workflow["metadata"]["name"] = name = _next_name(found, cluster)
     try:
         return _start(workflow, spec, cluster, found.record.run, scheduled=False)
     except ConflictError:
         raise _still_running(found, name) from None
+
+
+def _spec_of(
+    found: FoundRun, installation: Installation, cluster: Cluster
+) -> tuple[ExperimentSpec, dict[str, str]]:
+    """Return the spec of a run, and values of the form that the spec does not have yet.
+
+    The first pod writes the spec with the form's values to the run's folder. If it never started,
+    both are in the Workflow.
+
+    Raises:
+        MissingInputError: neither the folder nor the cluster has them.
+    """
+    layout = found.address.run_layout
+    with suppress(MissingInputError):
+        return read_parsed(found.storage, layout.spec, ExperimentSpec.model_validate_json), {}
+    for each in cluster_runs(installation, cluster, found.record.project):
+        if each.run == found.record.run and (spec := each.spec) is not None:
+            return spec, each.parameters
+    raise MissingInputError(
+        f"The run {found.record.run!r} ended before its first pod had started, and its Workflow is "
+        "no longer in the cluster, so there is nothing to resume.",
+        hint="Submit its spec again.",
+    )
+
+
+def _fill_in(workflow: Manifest, form: dict[str, str]) -> None:
+    """Set parameters of a Workflow."""
+    for parameter in workflow["spec"]["arguments"]["parameters"]:
+        parameter["value"] = form.get(parameter["name"], parameter.get("value"))
 
 
 def _next_name(found: FoundRun, cluster: Cluster) -> str:
