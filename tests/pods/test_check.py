@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import subprocess
+from importlib import import_module
+from types import ModuleType
 from typing import Any
 
 import pytest
 
-from steps.errors import MissingInputError, RefeedError, SpecError
+from steps.errors import MissingInputError, RefeedError, SpecError, UsageError
 from steps.records import RunRequest
 from steps.storage.base import read_parsed
 from tests.pods.fake_project import COMMAND, FakeProject, process_environment
@@ -283,3 +285,24 @@ def test_request_contains_form_values(world: FakeProject) -> None:
     request = read_parsed(world.storage, workflow.address.run_layout.request, RunRequest.from_json)
     assert request.evaluate["folds"] == 4
     assert request.label == workflow.stored().label == "four folds"
+
+
+@pytest.mark.parametrize(
+    "error", [ImportError("libgomp.so.1: cannot open shared object file"), OSError("no such file")]
+)
+def test_an_image_that_cannot_train_fails_before_split(
+    error: Exception, world: FakeProject, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Without it, each partition would fail in a pod of its own."""
+
+    def broken(name: str) -> ModuleType:
+        if name == "containers.lightgbm.booster":
+            raise error
+        return import_module(name)
+
+    monkeypatch.setattr("workflows.pods.check.importlib.import_module", broken)
+    workflow = world.workflow()
+    with pytest.raises(UsageError, match="cannot import 'containers") as caught:
+        workflow.run_check()
+    assert "docker.io/refeed/lightgbm:1" in str(caught.value)
+    assert not [name for name in world.files() if name.endswith("trainer.json")]

@@ -5,6 +5,7 @@ It runs in the trainer's image, since only that contains the trainer's parameter
 
 from __future__ import annotations
 
+import importlib
 import json
 import os
 import re
@@ -16,11 +17,12 @@ from typing import Any
 from pydantic import ValidationError
 
 from steps.contract import OUTPUTS, RunAddress, output
-from steps.errors import DamagedError, MissingInputError, Problem, SpecError
+from steps.errors import DamagedError, MissingInputError, Problem, SpecError, UsageError
 from steps.records import PartitionRecord, RunRecord, canonical_json
 from steps.runtime.attempts import delete_attempts
 from steps.split.config import DataflowConfig
 from steps.storage.base import Storage, read_parsed
+from steps.train.registry import load_class
 from workflows.installation.isolation import conflicting_bigquery, inside, with_project_defaults
 from workflows.planning.run_files import now, reject_other_version, write_start
 from workflows.planning.run_request import trainer_info
@@ -73,11 +75,30 @@ def check() -> None:
     with open_pod(address, "check") as pod:
         spec = _spec(raw, env.parameters(os.environ), platform)
         trainer = trainer_info(spec)
+        _import_trainer(spec.trainer.name, platform.trainers[spec.trainer.name])
         _start_or_resume(pod, spec)
         pod.storage.write(address.run_layout.trainer, trainer.to_json().encode())
         Path(OUTPUTS).mkdir(parents=True, exist_ok=True)
         Path(output("run")).write_text(address.run)
         Path(output("trainer-image")).write_text(platform.trainers[spec.trainer.name])
+
+
+def _import_trainer(name: str, image: str) -> None:
+    """Import the modules that fit models, which the training pods' workers import before forking.
+
+    Raises:
+        UsageError: the image lacks one of them, or a library that it needs.
+    """
+    for module in load_class(name).preload:
+        try:
+            importlib.import_module(module)
+        except (ImportError, OSError) as error:
+            raise UsageError(
+                f"The image {image!r} cannot import {module!r} of the trainer {name!r}, so no "
+                f"partition can be trained: {error}.",
+                hint="Build the image again, and try it with `docker run IMAGE python -c 'import "
+                f"{module}'`.",
+            ) from error
 
 
 def _spec(raw: dict[str, Any], form: dict[str, str], platform: env.Platform) -> ExperimentSpec:
