@@ -19,12 +19,11 @@ import yaml
 
 from benchmarks.common import Row, median, scratch, seconds, show_progress, write_table
 from workflows.argo.template import Manifest
-from workflows.cluster.base import Cluster
+from workflows.cluster.base import ENDED, Cluster
 from workflows.cluster.connect import connect
 from workflows.installation.model import Installation, load_installation
 from workflows.runs.find import FoundRun, find_run, log_lines
 from workflows.runs.follow import follow
-from workflows.cluster.base import ENDED
 from workflows.runs.submit import Submitted, submit, upload
 from workflows.spec.load import load_spec
 

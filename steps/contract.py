@@ -451,15 +451,19 @@ Step = Literal["check", "split", "train", "collect", "finish"]
 OUTPUTS = "/tmp/refeed"  # noqa: S108 - in a pod, /tmp is a volume of its own
 """The folder in a pod where a step writes the outputs that Argo reads."""
 
-MORE_MEMORY_EXIT_BASE = 100
+LARGER_CLASS_EXIT_BASE = 100
 """A pod that exits with 100 + n needs the n-th larger resource class to continue."""
 
 
 MAX_CLASSES = 10
 """Resource classes of an installation, at most: Argo retries the exit codes from 101 to 109."""
 
-MORE_MEMORY_EXITS = range(MORE_MEMORY_EXIT_BASE + 1, MORE_MEMORY_EXIT_BASE + MAX_CLASSES)
+LARGER_CLASS_EXITS = range(LARGER_CLASS_EXIT_BASE + 1, LARGER_CLASS_EXIT_BASE + MAX_CLASSES)
 """Exit codes of pods that need a larger resource class."""
+
+MAX_REFUSED = 10
+"""Attempts of a step, of any kind, after which a pod that the cluster refuses ends the run: after 6
+minutes if all were refused."""
 
 
 def output(name: str) -> str:

@@ -7,7 +7,8 @@
     │   ├── DataError           65  the source table cannot be used
     │   │   └── DamagedError    65  an artifact cannot be read
     │   ├── TrainerError        65  no such trainer, or it breaks its contract
-    │   └── OutOfMemoryError    65  a step needs more memory than the largest resource class has
+    │   ├── OutOfMemoryError    65  a step needs more memory than the largest resource class has
+    │   └── OutOfDiskError      65  a step needs more disk than its pods may use
     ├── MissingInputError       66  a file, run or dataset does not exist
     ├── UnavailableError        69  no cluster answers, or a step kept failing in spite of retries
     ├── OutputError             73  the artifact root cannot be written
@@ -15,7 +16,7 @@
     ├── TransientError          75  throttled, or the network failed: retry
     │   └── ExpiredError        75  BigQuery's session expired: read the rows from the beginning
     ├── ForbiddenError          77  the cluster or Google Cloud denied access
-    ├── MoreMemoryError        10n  a pod needs the n-th larger resource class to continue
+    ├── LargerClassError       10n  a pod needs the n-th larger resource class to continue
     ├── PreemptedError         143  a pod was preempted; everything finished is recorded
     ├── RunFailedError           4  a run on the cluster failed, or was stopped
     ├── TooManyFailuresError     3  the run ended, but more partitions failed than the spec allows
@@ -32,7 +33,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any, ClassVar, Literal
 
-from steps.contract import MORE_MEMORY_EXIT_BASE
+from steps.contract import LARGER_CLASS_EXIT_BASE
 
 
 class RefeedError(Exception):
@@ -186,6 +187,10 @@ class OutOfMemoryError(TerminalError):
     """A step needs more memory than the largest resource class has."""
 
 
+class OutOfDiskError(TerminalError):
+    """A step needs more disk than its pods may use."""
+
+
 class MissingInputError(RefeedError):
     """A file, a run or a dataset that was asked for does not exist.
 
@@ -247,7 +252,7 @@ class PreemptedError(RefeedError):
     transient = True
 
 
-class MoreMemoryError(RefeedError):
+class LargerClassError(RefeedError):
     """A pod must be restarted in a larger resource class to continue.
 
     Args:
@@ -257,10 +262,8 @@ class MoreMemoryError(RefeedError):
     transient = True
 
     def __init__(self, offset: int) -> None:
-        super().__init__(
-            f"The remaining partitions need more memory: a resource class {offset} larger."
-        )
-        self.exit_code = MORE_MEMORY_EXIT_BASE + offset  # type: ignore[misc]  # fixed for every other class
+        super().__init__(f"The step needs a resource class {offset} larger.")
+        self.exit_code = LARGER_CLASS_EXIT_BASE + offset  # type: ignore[misc]  # fixed for every other class
 
 
 class RunFailedError(RefeedError):

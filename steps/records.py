@@ -315,8 +315,9 @@ class PodRecord:
         began: ISO 8601, UTC.
         ended: ISO 8601, UTC; empty while it runs, or if it was killed.
         cause: why it ended: ``done``, ``transient``, ``error``, ``failed``, ``preempted``,
-            ``memory``, ``more_memory``, ``lost``; empty while it runs. If the pod was killed, the
-            next pod writes the cause, which it gets from the workflow engine.
+            ``memory``, ``more_memory``, ``disk`` (it used more than it may), ``evicted`` (its node
+            was full), ``lost``; empty while it runs. If the pod was killed, the next pod writes
+            the cause, which it gets from the workflow engine.
         done: partitions that are finished so far.
         total: partitions of the shard.
         statuses: the partitions done by this pod, by status.

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from functools import partial
 
 from steps.contract import RunAddress
-from steps.errors import MoreMemoryError, TransientError
+from steps.errors import LargerClassError, TransientError
 from steps.records import PartitionEntry, PartitionRecord, Reason
 from steps.runtime.log import RunLog
 from steps.runtime.parallel import REQUESTS, map_ordered
@@ -88,7 +88,7 @@ def train(
         LostArtifactError: part of the dataset was deleted or damaged.
         SpecError: the trainer is not installed here.
         PreemptedError: the pod had to stop.
-        MoreMemoryError: the remaining partitions need a larger resource class.
+        LargerClassError: the remaining partitions need a larger resource class.
         TransientError: the remaining partitions failed with transient errors.
     """
     context = open_context(address)
@@ -246,11 +246,11 @@ class _Shard:
         """Raise if partitions are left for a later pod.
 
         Raises:
-            MoreMemoryError: some need a larger resource class.
+            LargerClassError: some need a larger resource class.
             TransientError: some failed with a transient error.
         """
         if self._needed_offsets:
-            raise MoreMemoryError(min(self._needed_offsets))
+            raise LargerClassError(min(self._needed_offsets))
         if self._transient_messages:
             raise TransientError(
                 f"{len(self._transient_messages)} partitions failed with a temporary error, for "

@@ -12,6 +12,7 @@ import pytest
 from steps.contract import shards_output
 from tests.argo.cases import CASES, Case, installation
 from workflows.argo.experiment import EXECUTOR, PROJECT_MAP
+from workflows.argo.expressions import REFUSALS
 
 WITH_TEMPLATES = [case for case in CASES.values() if case.kind != "cron-workflow"]
 every_template = pytest.mark.parametrize("case", WITH_TEMPLATES, ids=lambda case: case.name)
@@ -69,14 +70,15 @@ def test_container_writes_to_tmp_only_without_privileges(case: Case) -> None:
             "capabilities",
         }
         assert container["volumeMounts"] == [{"mountPath": "/tmp", "name": "tmp"}]
-        assert template["volumes"] == [{"emptyDir": {}, "name": "tmp"}]
+        size = container["resources"]["limits"]["ephemeral-storage"]
+        assert template["volumes"] == [{"emptyDir": {"sizeLimit": size}, "name": "tmp"}]
 
 
 @every_template
 def test_a_container_has_requests_and_equal_limits(case: Case) -> None:
     for template in templates(case):
         resources = template["container"]["resources"]
-        assert resources["requests"].keys() == {"cpu", "memory"}
+        assert resources["requests"].keys() == {"cpu", "memory", "ephemeral-storage"}
         assert resources["requests"] == resources["limits"]
 
 
@@ -94,12 +96,33 @@ def test_retried_exit_codes_exclude_invalid_data(case: Case) -> None:
     for template in templates(case):
         strategy = template["retryStrategy"]
         assert strategy["retryPolicy"] == "Always"  # narrowed by the expression alone
-        listed = re.fullmatch(r"lastRetry\.exitCode in \[(.*)\]", strategy["expression"])
+        expression, _, refused = strategy["expression"].partition(" && !")
+        listed = re.fullmatch(r"lastRetry\.exitCode in \[(.*)\]", expression)
         assert listed
+        assert re.fullmatch(
+            r"\(lastRetry\.message matches '[^']*' && asInt\(retries\) \+ 1 >= 10\)", refused
+        )
         codes = [code.strip(" '") for code in listed[1].split(",")]
         assert {"70", "75", "137", "143", "101", "102"} <= set(codes)
         assert not {"0", "1", "2", "3", "65", "66", "69", "73", "77"} & set(codes)
         assert strategy["limit"] <= 200
+
+
+@pytest.mark.parametrize(
+    ("message", "refused"),
+    [
+        ('admission webhook "deny.example.com" denied the request: no team', True),
+        ('pods "x" is forbidden: violates PodSecurity "restricted:latest"', True),
+        ("pods \"x\" is forbidden: ValidatingAdmissionPolicy 't' denied request: no team", True),
+        ('Pod "x" is invalid: spec.containers[0].resources.requests: Invalid value', True),
+        ("pod deleted", False),
+        ("OOMKilled (exit code 137)", False),
+        ("Pod ephemeral local storage usage exceeds the total limit of containers 1Gi. ", False),
+        ('failed calling webhook "deny.example.com": connection refused', False),
+    ],
+)
+def test_only_a_refused_pod_has_fewer_attempts(message: str, refused: bool) -> None:
+    assert bool(re.search(REFUSALS, message)) is refused
 
 
 @every_template

@@ -124,7 +124,7 @@ def test_attempt_with_more_memory_is_above_its_class() -> None:
     nodes[first] |= {"phase": "Failed", "message": "", "outputs": {"exitCode": "101"}}
     nodes["retry"] = {"type": "Retry", "phase": "Running", "children": [first, "second"]}
     (sentence,) = diagnose(tried)
-    assert "train (resource class above 'small'):" in sentence
+    assert "train (resource class above 'small') waits for a node:" in sentence
     assert "1000Gi" not in sentence
 
 
@@ -169,3 +169,82 @@ def test_failed_step_is_no_diagnosis() -> None:
     assert diagnose(running("Error (exit code 70)", phase="Failed")) == []
     assert diagnose(running("OOMKilled (exit code 137)", phase="Error")) == []
     assert diagnose(running("PodInitializing", "ContainerCreating", "")) == []
+
+
+def timed(workflow: dict[str, Any], seconds: float) -> list[str]:
+    """Diagnose a Workflow some time after its pods were created."""
+    created = "2026-01-02T03:04:05Z"
+    for node in workflow["status"]["nodes"].values():
+        node["startedAt"] = created
+    workflow["metadata"]["creationTimestamp"] = created
+    return diagnose(workflow, seconds)
+
+
+FULL = "Unschedulable: 0/3 nodes are available: 3 Insufficient memory. preemption: 0/3 nodes"
+
+
+def test_a_node_may_take_minutes_to_come() -> None:
+    (early,) = timed(running(FULL), 60)
+    assert early.startswith("A pod of collect waits for a node: 3 nodes: not enough free memory")
+    (late,) = timed(running(FULL), 720)
+    assert late.startswith("No node has taken a pod of collect for 12 minutes: 3 nodes: not")
+
+
+def test_a_pod_waits_for_room_where_others_have_run() -> None:
+    """A fan-out is larger than the cluster as a rule, which is no problem of any node."""
+    workflow = running(FULL, FULL, "", step="train-small")
+    workflow["status"]["nodes"]["2"]["phase"] = "Running"
+    (sentence,) = timed(workflow, 720)
+    assert sentence.startswith("A pod of train (resource class 'small') waits for room on a node")
+    assert sentence.endswith("(2 pods.)")
+
+
+DENIED = (
+    'admission webhook "deny.example.com" denied the request: [require-team-label] you must '
+    'provide labels: {"team"}'
+)
+
+
+@pytest.mark.parametrize(
+    ("message", "expected"),
+    [
+        (DENIED, ["'deny.example.com' refuses the pods of check: [require-team-label]"]),
+        (
+            "pods \"a-check-1\" is forbidden: ValidatingAdmissionPolicy 'teams' with binding 'b' "
+            "denied request: no label team",
+            ["rejects the pod of check: ValidatingAdmissionPolicy 'teams'", "no label team"],
+        ),
+        (
+            'Internal error occurred: failed calling webhook "deny.example.com": failed to call '
+            "webhook: connection refused",
+            ["'deny.example.com' does not respond", "connection refused"],
+        ),
+    ],
+)
+def test_whoever_refuses_a_pod_is_named(message: str, expected: list[str]) -> None:
+    (sentence,) = diagnose(running(message, phase="Error", step="check"))
+    assert all(words in sentence for words in expected), sentence
+
+
+@pytest.mark.parametrize(
+    "message",
+    [
+        "Pod ephemeral local storage usage exceeds the total limit of containers 80Mi. ",
+        'Usage of EmptyDir volume "tmp" exceeds the limit "40Mi". ',
+        'Container main exceeded its local ephemeral storage limit "40Mi". ',
+        "The node was low on resource: ephemeral-storage. Threshold quantity: 2Gi",
+    ],
+)
+def test_an_eviction_is_reported_while_the_next_attempt_runs(message: str) -> None:
+    workflow = running(message, message, "", phase="Failed", step="split")
+    nodes = workflow["status"]["nodes"]
+    nodes["2"]["phase"] = "Running"
+    retry = {"type": "Retry", "phase": "Running", "templateName": "split"}
+    nodes["retry"] = retry | {"children": ["0", "1", "2"]}
+    (sentence,) = diagnose(workflow)
+    assert sentence.startswith(
+        f"2 pods of split ended for lack of disk: {message.strip(' .')[:40]}"
+    )
+    assert "ephemeral_storage" in sentence
+    nodes["retry"]["phase"] = "Succeeded"
+    assert diagnose(workflow) == []

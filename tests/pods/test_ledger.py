@@ -8,8 +8,9 @@ import pytest
 
 from steps.contract import RunLayout
 from steps.errors import (
+    LargerClassError,
     MissingInputError,
-    MoreMemoryError,
+    OutOfDiskError,
     OutOfMemoryError,
     PreemptedError,
     RefeedError,
@@ -27,6 +28,7 @@ from workflows.pods.pod_ledger import Ledger, PodInfo
 
 STEP = "train-small-00003"
 OOM = "OOMKilled (exit code 137): "
+DISK = "Pod ephemeral local storage usage exceeds the total limit of containers 1Gi. "
 
 
 def open_ledger(
@@ -64,6 +66,10 @@ def test_pod_is_recorded_at_start_and_end(tmp_path: Path) -> None:
     ("message", "status", "cause"),
     [
         (OOM, "Failed", "memory"),
+        (DISK, "Failed", "disk"),
+        ('Usage of EmptyDir volume "tmp" exceeds the limit "1Gi". ', "Failed", "disk"),
+        ("Container main exceeded its local ephemeral storage limit", "Failed", "disk"),
+        ("The node was low on resource: ephemeral-storage.", "Failed", "evicted"),
         ("pod deleted during operation", "Error", "lost"),
         ("", "", "lost"),
         ("Error (exit code 137)", "Failed", "lost"),
@@ -77,7 +83,8 @@ def test_next_pod_records_the_cause_of_a_killed_pod(
     second = open_ledger(tmp_path, message=message, status=status)
     assert second.record.number == 2
     assert second.killed_for_memory is (cause == "memory")
-    assert second.class_offset == (1 if cause == "memory" else 0)
+    assert second.class_offset == (1 if cause in {"memory", "disk"} else 0)
+    assert second.evictions == (1 if cause in {"disk", "evicted"} else 0)
     assert [each.cause for each in stored(tmp_path)] == [cause, ""]
     assert second.counted == 0
 
@@ -88,6 +95,14 @@ def test_recorded_cause_does_not_change(tmp_path: Path) -> None:
     assert [each.cause for each in second.earlier] == ["transient"]
     assert not second.killed_for_memory
     assert second.class_offset == 0
+
+
+def test_an_evicted_pod_is_no_preempted_one(tmp_path: Path) -> None:
+    """The kubelet sends both the same signal, so the pod itself records a preemption."""
+    open_ledger(tmp_path).close("preempted")
+    assert open_ledger(tmp_path, message="pod deleted", status="Failed").evictions == 0
+    open_ledger(tmp_path).close("preempted")
+    assert open_ledger(tmp_path, message=DISK, status="Failed").evictions == 1
 
 
 def test_only_transient_errors_and_bugs_count_towards_the_budget(tmp_path: Path) -> None:
@@ -133,7 +148,7 @@ def test_step_killed_twice_needs_two_classes_more(tmp_path: Path) -> None:
     [
         (TransientError("x"), "transient"),
         (PreemptedError("x"), "preempted"),
-        (MoreMemoryError(1), "more_memory"),
+        (LargerClassError(1), "more_memory"),
         (SpecError("x", []), "failed"),
         (MissingInputError("x"), "failed"),
         (RefeedError("a bug"), "error"),
@@ -197,9 +212,11 @@ def test_lost_and_preempted_pods_do_not_count(world: FakeProject) -> None:
     assert {cause for _, _, cause in workflow.pods()} == {"preempted"}
 
 
-def test_step_out_of_memory_moves_to_next_class_until_the_largest(
-    world: FakeProject,
+@pytest.mark.parametrize(("last", "cause"), [("OOM", "memory"), ("DISK", "disk")])
+def test_step_out_of_memory_or_disk_moves_to_next_class_until_the_largest(
+    last: str, cause: str, world: FakeProject
 ) -> None:
+    message = {"OOM": OOM, "DISK": DISK}[last]
     workflow = world.workflow()
     workflow.outputs = {"run": "20260101T000000-0000"}
 
@@ -214,29 +231,56 @@ def test_step_out_of_memory_moves_to_next_class_until_the_largest(
     with pytest.raises(SystemExit):
         attempt(0, 0, ("", ""))
     _unclose(world, workflow.address.run_layout.pods)
-    with pytest.raises(MoreMemoryError) as caught:
-        attempt(1, 0, (OOM, "Failed"))
+    with pytest.raises(LargerClassError) as caught:
+        attempt(1, 0, (message, "Failed"))
     assert caught.value.exit_code == 101
     with pytest.raises(SystemExit):
         attempt(2, 1, ("", "Failed"))
     _unclose(world, workflow.address.run_layout.pods)
-    with pytest.raises(MoreMemoryError) as caught:
-        attempt(3, 1, (OOM, "Failed"))
+    with pytest.raises(LargerClassError) as caught:
+        attempt(3, 1, (message, "Failed"))
     assert caught.value.exit_code == 102
     with pytest.raises(SystemExit):
         attempt(4, 2, ("", "Failed"))
     _unclose(world, workflow.address.run_layout.pods)
-    with pytest.raises(OutOfMemoryError, match="in the largest resource class"):
-        attempt(5, 2, (OOM, "Failed"))
+    expected = {"memory": OutOfMemoryError, "disk": OutOfDiskError}[cause]
+    with pytest.raises(expected, match="the largest resource class"):
+        attempt(5, 2, (message, "Failed"))
     assert [cause for _, _, cause in workflow.pods()] == [
-        "memory",
+        cause,
         "more_memory",
-        "memory",
+        cause,
         "more_memory",
-        "memory",
+        cause,
         "failed",
     ]
     assert workflow.stored().status == "failed"
+
+
+def test_a_step_that_full_nodes_evict_ends_after_its_retries(world: FakeProject) -> None:
+    """A larger class would not help, and each attempt repeats work that may be billed."""
+    workflow = world.workflow(execution__retries=2)
+    workflow.outputs = {"run": "20260101T000000-0000"}
+    last = ("The node was low on resource: ephemeral-storage. ", "Failed")
+    for number in range(3):
+        environment = workflow.environment("split", workflow.outputs, number=number, last=last)
+        with (
+            pytest.raises(PreemptedError),
+            workflow._as_pod(environment),
+            open_pod(workflow.address, "split"),
+        ):
+            raise PreemptedError("the kubelet's signal")
+    environment = workflow.environment("split", workflow.outputs, number=3, last=last)
+    with (
+        pytest.raises(
+            OutOfDiskError, match=r"evicted 3 times for lack of disk\. Last time: The node"
+        ),
+        workflow._as_pod(environment),
+        open_pod(workflow.address, "split"),
+    ):
+        pass
+    assert [cause for _, _, cause in workflow.pods()] == ["evicted"] * 3 + ["failed"]
+    assert "evicted 3 times" in workflow.stored().message
 
 
 def _unclose(world: FakeProject, folder: str) -> None:

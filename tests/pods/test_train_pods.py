@@ -14,7 +14,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from steps.errors import MoreMemoryError, TrainerError, TransientError
+from steps.errors import LargerClassError, TrainerError, TransientError
 from steps.records import PartitionIndex, PodRecord, RunRequest
 from steps.runtime.attempts import Attempt, attempt_uris, record_attempt
 from steps.storage.base import read_parsed
@@ -153,7 +153,7 @@ def test_partition_out_of_memory_waits_for_next_class(
     big = ids(workflow)["big"]
     leave_pod(workflow, 1)
     leave_begun(workflow, big)
-    with pytest.raises(MoreMemoryError) as caught:
+    with pytest.raises(LargerClassError) as caught:
         workflow.run(SHARD, inputs(workflow), number=1, last=OOM)
     assert caught.value.exit_code == 101
     assert set(workflow.records()) == {"good", "fine"}
@@ -179,7 +179,7 @@ def test_two_suspects_out_of_memory_are_retried_one_by_one(
     for partition in suspects:
         leave_begun(workflow, partition)
     together = watch_orders(monkeypatch)
-    with pytest.raises(MoreMemoryError):
+    with pytest.raises(LargerClassError):
         workflow.run(SHARD, inputs(workflow), number=1, last=OOM)
     assert together == [[ids(workflow)["good"]]]
     together.clear()
@@ -211,7 +211,7 @@ def test_partition_fails_after_largest_class_and_others_train(
         leave_pod(workflow, step + 1, step)
         leave_begun(workflow, big, step + 1, step, alone=step > 0)
         if step < 2:
-            with pytest.raises(MoreMemoryError) as caught:
+            with pytest.raises(LargerClassError) as caught:
                 workflow.run(SHARD, inputs(workflow), number=1, class_offset=step, last=OOM)
             assert caught.value.exit_code == 101 + step
             forget_pod(workflow, step + 2)
@@ -244,7 +244,7 @@ def test_trainer_out_of_memory_tries_all_classes(
     faulty()
     workflow = ready(world, numbered_table(memory=102.0, good=2.0))
     for step in (0, 1):
-        with pytest.raises(MoreMemoryError) as caught:
+        with pytest.raises(LargerClassError) as caught:
             workflow.run(SHARD, inputs(workflow), number=step, class_offset=step)
         assert caught.value.exit_code == 101 + step
         assert set(workflow.records()) == {"good"}

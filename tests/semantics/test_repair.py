@@ -12,8 +12,8 @@ import pytest
 
 from steps.errors import (
     DamagedError,
+    LargerClassError,
     LostArtifactError,
-    MoreMemoryError,
     OutputError,
     Problem,
     RefeedError,
@@ -175,7 +175,7 @@ def test_run_ends_when_its_artifacts_are_deleted_every_time(
     [
         DamagedError("gs://b/x", "cut short"),
         OutputError("Cannot write.", hint="Free some space."),
-        MoreMemoryError(2),
+        LargerClassError(2),
         SpecError("spec.yaml", [Problem("a.b", "wrong", "Fix it.", line=3, column=1)]),
     ],
 )

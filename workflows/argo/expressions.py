@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 
-from steps.contract import MORE_MEMORY_EXITS
+from steps.contract import LARGER_CLASS_EXITS, MAX_REFUSED
 
 RETRIED = (
     "-1",
@@ -14,11 +14,17 @@ RETRIED = (
     "137",
     "143",
     "255",
-    *(str(code) for code in MORE_MEMORY_EXITS),
+    *(str(code) for code in LARGER_CLASS_EXITS),
 )
 """Exit codes after which a pod is started again: lost, bug or transient error (the ledger counts
 both), killed, preempted, unknown, and out of memory. Invalid data (65) is not among them."""
-MAY_RETRY = f"lastRetry.exitCode in [{', '.join(repr(code) for code in RETRIED)}]"
+REFUSALS = "denied the request|is forbidden:|is invalid:"
+"""Pattern of Argo's message about a pod that the cluster refuses to create. It leaves no record,
+so the ledger cannot count it."""
+MAY_RETRY = (
+    f"lastRetry.exitCode in [{', '.join(repr(code) for code in RETRIED)}] && "
+    f"!(lastRetry.message matches '{REFUSALS}' && asInt(retries) + 1 >= {MAX_REFUSED})"
+)
 
 TRAINER = "workflow.parameters.trainer"
 """The trainer chosen in the form."""

@@ -1,4 +1,4 @@
-"""Patches of a pod's spec, which Argo applies: more memory for a pod that ran out of it."""
+"""Patches of a pod's spec, which Argo applies: a larger class for a pod that needs one."""
 
 from __future__ import annotations
 
@@ -6,10 +6,12 @@ import json
 from collections.abc import Sequence
 from typing import Any
 
-from steps.contract import MORE_MEMORY_EXIT_BASE
+from steps.contract import LARGER_CLASS_EXIT_BASE
 from workflows.installation.resource_classes import ResourceClass
 from workflows.pods import environment as env
 
+TMP = "tmp"
+"""Name of the volume that is mounted at /tmp."""
 PROGRESS = json.dumps(
     {
         "containers": [
@@ -38,14 +40,13 @@ def larger(classes: Sequence[ResourceClass]) -> str:
             patch = patch.replace("}}", "} }")
         escaped = patch.replace("\\", "\\\\").replace("'", "\\'")
         chosen = (
-            f"lastRetry.exitCode == '{MORE_MEMORY_EXIT_BASE + offset}' ? '{escaped}' : {chosen}"
+            f"lastRetry.exitCode == '{LARGER_CLASS_EXIT_BASE + offset}' ? '{escaped}' : {chosen}"
         )
     return f"{{{{= {chosen} }}}}" if len(classes) > 1 else ""
 
 
 def _patch(own: ResourceClass, larger: ResourceClass, offset: int) -> dict[str, Any]:
     """Return the patch of one class. Labels are merged, so the own class's labels are nulled."""
-    amounts = {"cpu": larger.cpu, "memory": larger.memory}
     variables = {env.RESOURCE_CLASS: larger.name, env.CLASS_OFFSET: str(offset)}
     return {
         "nodeSelector": dict.fromkeys(own.node_selector) | larger.node_selector,
@@ -53,8 +54,9 @@ def _patch(own: ResourceClass, larger: ResourceClass, offset: int) -> dict[str, 
         "containers": [
             {
                 "name": "main",
-                "resources": {"requests": amounts, "limits": amounts},
+                "resources": {"requests": larger.amounts, "limits": larger.amounts},
                 "env": [{"name": name, "value": value} for name, value in variables.items()],
             }
         ],
+        "volumes": [{"name": TMP, "emptyDir": {"sizeLimit": larger.ephemeral_storage}}],
     }

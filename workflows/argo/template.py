@@ -362,6 +362,8 @@ class _Templates:
                 cpu_limit=smallest.cpu,
                 memory_request=smallest.memory,
                 memory_limit=smallest.memory,
+                ephemeral_request=smallest.ephemeral_storage,
+                ephemeral_limit=smallest.ephemeral_storage,
             ),
             pod_spec_patch=pod_patch.larger(classes) or None,
             retry_strategy=_retries(MAX_FINISH_RETRIES if step == "finish" else MAX_RETRIES),
@@ -370,7 +372,13 @@ class _Templates:
                 read_only_root_filesystem=True,
                 capabilities=models.Capabilities(drop=["ALL"]),
             ),
-            volumes=[EmptyDirVolume(name="tmp", mount_path="/tmp")],  # noqa: S108
+            volumes=[
+                EmptyDirVolume(
+                    name=pod_patch.TMP,
+                    mount_path="/tmp",  # noqa: S108
+                    size_limit=models.Quantity(smallest.ephemeral_storage),
+                )
+            ],
         )
 
     def _environment(self, smallest: ResourceClass, largest_class_offset: int) -> Iterator[Any]:

@@ -12,16 +12,20 @@ import re
 from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from datetime import datetime
 
-from steps.contract import MORE_MEMORY_EXITS
+from steps.contract import LARGER_CLASS_EXITS, MAX_REFUSED
 from workflows.cluster.base import Manifest
 from workflows.cluster.errors import shortened
+from workflows.cluster.pod_end import DISK, cause_in
 
+SCALE_UP_SECONDS = 300.0
+"""Seconds in which a cluster that adds nodes on demand has added one."""
 LATE_SECONDS = 30.0
 """Seconds after which a Workflow counts as ignored by Argo's controller, which takes about one."""
 
 _CLASS = re.compile(r"train-(.+)")
-_MORE_MEMORY_CODES = {str(code) for code in MORE_MEMORY_EXITS}
+_LARGER_CLASS_CODES = {str(code) for code in LARGER_CLASS_EXITS}
 _ENDED = {"Succeeded", "Failed", "Error", "Skipped", "Omitted"}
 
 
@@ -37,6 +41,10 @@ class _Pod:
     """Resource requests of its template; empty if unknown."""
     larger: bool
     """True if the previous attempt requested a larger class than its template's."""
+    waited: float = 0.0
+    """Seconds since Argo created it."""
+    has_room: bool = False
+    """True if another pod of the template has run in this Workflow: some node takes them."""
 
     @property
     def step(self) -> str:
@@ -63,7 +71,18 @@ def diagnose(workflow: Manifest, age_seconds: float = 0.0) -> list[str]:
             f"{age_seconds:.0f} s. It is not running, or does not manage this namespace. Ask a "
             "platform engineer to check the deployment workflow-controller."
         ]
-    return [*_spec_problems(status), *_lock_problems(status), *_pod_problems(workflow, status)]
+    created = workflow["metadata"].get("creationTimestamp")
+    now = _seconds(created) + age_seconds if created else 0.0
+    return [
+        *_spec_problems(status),
+        *_lock_problems(status),
+        *_eviction_problems(status),
+        *_pod_problems(workflow, status, now),
+    ]
+
+
+def _seconds(moment: str) -> float:
+    return datetime.fromisoformat(moment).timestamp()
 
 
 def _spec_problems(status: Manifest) -> list[str]:
@@ -103,10 +122,30 @@ def _lock_problems(status: Manifest) -> list[str]:
     return problems
 
 
-def _pod_problems(workflow: Manifest, status: Manifest) -> list[str]:
+def _eviction_problems(status: Manifest) -> list[str]:
+    """Return the steps whose pods were evicted while they have neither succeeded nor failed."""
+    nodes = status.get("nodes") or {}
+    counts, words = Counter[str](), dict[str, str]()
+    for retry in nodes.values():
+        if retry.get("type") != "Retry" or retry.get("phase") in _ENDED:
+            continue
+        for child in retry.get("children") or []:
+            message = (nodes.get(child) or {}).get("message") or ""
+            if cause_in(message) in DISK:
+                step = _Pod(retry.get("templateName") or "", message, "", larger=False).step
+                counts[step], words[step] = counts[step] + 1, message
+    return [
+        f"{count} {'pod' if count == 1 else 'pods'} of {step} ended for lack of disk: "
+        f"{_plain(words[step])}. The step is tried again, in a larger resource class if there is "
+        "one. Raise ephemeral_storage of its class in the installation file."
+        for step, count in counts.items()
+    ]
+
+
+def _pod_problems(workflow: Manifest, status: Manifest, now: float) -> list[str]:
     """Return one sentence per problem, with the number of pods that have it."""
     counts = Counter[str]()
-    for pod in _candidates(workflow, status):
+    for pod in _candidates(workflow, status, now):
         for pattern, describe in _PATTERNS:
             match = pattern.search(pod.message)
             if match:
@@ -118,9 +157,14 @@ def _pod_problems(workflow: Manifest, status: Manifest) -> list[str]:
     ]
 
 
-def _candidates(workflow: Manifest, status: Manifest) -> Iterator[_Pod]:
+def _candidates(workflow: Manifest, status: Manifest, now: float) -> Iterator[_Pod]:
     """Yield the latest attempt of each step whose pod is pending or in error."""
     requests, nodes = _requests(workflow), status.get("nodes") or {}
+    placed = {
+        node.get("templateName")
+        for node in nodes.values()
+        if node.get("type") == "Pod" and node.get("phase") in {"Running", "Succeeded"}
+    }
     # The attempt before each attempt of a step; its problems no longer matter.
     previous: dict[str, str] = {}
     for node in nodes.values():
@@ -135,8 +179,15 @@ def _candidates(workflow: Manifest, status: Manifest) -> Iterator[_Pod]:
             continue
         template = node.get("templateName") or node.get("displayName", "")
         outputs = nodes.get(previous.get(node_id, ""), {}).get("outputs") or {}
-        larger = str(outputs.get("exitCode", "")) in _MORE_MEMORY_CODES
-        yield _Pod(template, node["message"], "" if larger else requests.get(template, ""), larger)
+        larger = str(outputs.get("exitCode", "")) in _LARGER_CLASS_CODES
+        yield _Pod(
+            template,
+            node["message"],
+            "" if larger else requests.get(template, ""),
+            larger,
+            waited=max(0.0, now - _seconds(node["startedAt"])) if node.get("startedAt") else 0.0,
+            has_room=template in placed and not larger,
+        )
 
 
 def _requests(workflow: Manifest) -> dict[str, str]:
@@ -168,10 +219,22 @@ _IMAGE = re.compile(r'image(?: name)? "([^"]+)"')
 def _unschedulable(pod: _Pod, match: re.Match[str]) -> str:
     first_sentence = match[1].split(". ", 1)[0].rstrip(".")
     reasons = [_reason(each.strip()) for each in re.split(r", (?=\d+ )", first_sentence)]
-    requests = f", which requests {pod.requests}" if pod.requests else ""
+    requests = f", which requests {pod.requests}," if pod.requests else ""
+    why = "; ".join(dict.fromkeys(reasons))
+    if pod.has_room:
+        return (
+            f"A pod of {pod.step} waits for room on a node: {why}. It starts when other pods have "
+            "ended, or when a node is added."
+        )
+    if pod.waited < SCALE_UP_SECONDS:
+        return (
+            f"A pod of {pod.step}{requests} waits for a node: {why}. If the cluster adds nodes on "
+            "demand, one is ready within minutes."
+        )
     return (
-        f"No node can run a pod of {pod.step}{requests}: {'; '.join(dict.fromkeys(reasons))}. It "
-        "stays pending. Change the resource class in the installation file, or add nodes."
+        f"No node has taken a pod of {pod.step}{requests} for {pod.waited / 60:.0f} minutes: "
+        f"{why}. It stays pending. Change the resource class in the installation file, or add "
+        "nodes."
     )
 
 
@@ -226,6 +289,21 @@ def _quota(pod: _Pod, match: re.Match[str]) -> str:
     )
 
 
+def _denied(pod: _Pod, match: re.Match[str]) -> str:
+    return (
+        f"The admission webhook {match[1]!r} refuses the pods of {pod.step}: {_plain(match[2])}. "
+        f"Argo tries again, and the run fails after {MAX_REFUSED} attempts. Ask a platform "
+        "engineer to change the policy, or to exempt the namespace."
+    )
+
+
+def _webhook_fails(pod: _Pod, match: re.Match[str]) -> str:
+    return (
+        f"The admission webhook {match[1]!r} does not respond, so no pod of {pod.step} can be "
+        f"created: {_plain(match[2])}. Argo tries again. Ask a platform engineer to repair it."
+    )
+
+
 def _forbidden(pod: _Pod, match: re.Match[str]) -> str:
     return (
         f"The namespace rejects the pod of {pod.step}: {_plain(match[1])}. Change the installation "
@@ -248,6 +326,11 @@ _PATTERNS: list[tuple[re.Pattern[str], Callable[[_Pod, re.Match[str]], str]]] = 
         _container_error,
     ),
     (re.compile(r"error looking up service account [^/]+/(\S+):"), _no_account),
+    (
+        re.compile(r'admission webhook "([^"]+)" denied the request: (.+)', re.DOTALL),
+        _denied,
+    ),
+    (re.compile(r'failed calling webhook "([^"]+)": (.+)', re.DOTALL), _webhook_fails),
     (re.compile(r"is forbidden: exceeded quota: ([^,]+), (.+)", re.DOTALL), _quota),
     (re.compile(r'[Pp]ods? "[^"]+" is (?:forbidden|invalid): (.+)', re.DOTALL), _forbidden),
 ]

@@ -169,6 +169,12 @@ class Installation(SpecPart):
                 f"classes have {sizes} MiB of memory. They must be in increasing order, without "
                 "duplicates, since a pod that ran out of memory gets the next class"
             )
+        disks = [each.disk_mib for each in self.classes.values()]
+        if disks != sorted(disks):
+            raise ValueError(
+                f"classes have {disks} MiB of ephemeral_storage. It must not decrease, since a pod "
+                "that used more disk than it may gets the next class"
+            )
         for step, name in self.steps.model_dump().items():
             if name not in self.classes:
                 known = ", ".join(self.classes)

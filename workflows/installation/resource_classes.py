@@ -1,4 +1,4 @@
-"""Resource classes: how much CPU and memory a pod gets, and on which nodes it runs.
+"""Resource classes: how much CPU, memory and disk a pod gets, and on which nodes it runs.
 
 The installation file defines them, smallest memory first. The compiler, packing and the pods use
 the same type.
@@ -13,7 +13,8 @@ from pydantic import Field, PrivateAttr
 from steps.config import SpecPart
 from steps.quantity import parse_cpus, parse_mib
 
-Quantity = Annotated[str, Field(pattern=r"^[0-9]+(\.[0-9]+)?(m|Ki|Mi|Gi|Ti|k|M|G|T)?$")]
+Cpus = Annotated[str, Field(pattern=r"^[0-9]+(\.[0-9]+)?m?$")]
+Bytes = Annotated[str, Field(pattern=r"^[0-9]+(\.[0-9]+)?(Ki|Mi|Gi|Ti|k|M|G|T)?$")]
 
 
 class Toleration(SpecPart):
@@ -43,12 +44,15 @@ class Placement(SpecPart):
 
 
 class ResourceClass(Placement):
-    """CPU and memory of a pod, and the nodes it runs on."""
+    """CPU, memory and disk of a pod, and the nodes it runs on."""
 
-    cpu: Quantity
+    cpu: Cpus
     """CPUs, such as `2` or `500m`; a training pod runs one process per whole CPU."""
-    memory: Quantity
+    memory: Bytes
     """Memory, such as `4Gi`: both request and limit."""
+    ephemeral_storage: Bytes = "10Gi"
+    """Disk of its node that a pod may use, mostly for /tmp: request, limit and size of /tmp. GKE
+    Autopilot allows up to 10Gi, and 1Gi if nothing is set."""
     spot: Placement | None = None
     """Additional labels and taints of spot nodes; null if the class has no spot nodes."""
     _name: str = PrivateAttr(default="")
@@ -73,6 +77,20 @@ class ResourceClass(Placement):
     def memory_mib(self) -> int:
         """Memory in MiB, rounded down."""
         return parse_mib(self.memory)
+
+    @property
+    def disk_mib(self) -> int:
+        """Disk in MiB, rounded down."""
+        return parse_mib(self.ephemeral_storage)
+
+    @property
+    def amounts(self) -> dict[str, str]:
+        """Resources of a pod by Kubernetes' names: both requests and limits."""
+        return {
+            "cpu": self.cpu,
+            "memory": self.memory,
+            "ephemeral-storage": self.ephemeral_storage,
+        }
 
     @property
     def workers(self) -> int:

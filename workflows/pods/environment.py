@@ -35,7 +35,7 @@ STATUS, FAILURES, DURATION = "REFEED_STATUS", "REFEED_FAILURES", "REFEED_DURATIO
 WEBHOOK = "REFEED_WEBHOOK"
 
 STATUSES = ("trained", "skipped", "failed")
-CAUSES = ("transient", "memory", "lost", "preempted")
+CAUSES = ("transient", "memory", "disk", "evicted", "lost", "preempted")
 """Counts of the collect step for Argo's metrics: partitions by status, pods by cause."""
 REPORT = "report.html"
 

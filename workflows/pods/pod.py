@@ -12,7 +12,8 @@ from dataclasses import dataclass, replace
 
 from steps.contract import RunAddress
 from steps.errors import (
-    MoreMemoryError,
+    LargerClassError,
+    OutOfDiskError,
     OutOfMemoryError,
     PreemptedError,
     RefeedError,
@@ -82,6 +83,7 @@ def open_pod(address: RunAddress, step: str, shard: str = "") -> Iterator[Pod]:
     Raises:
         SpecError: the run is outside this namespace's project.
         UnavailableError: a transient error occurred, and no retries are left.
+        OutOfDiskError: the step was evicted too often, or from the largest resource class.
         RefeedError: the step's own error.
     """
     name = f"{step}-{shard}" if shard else step
@@ -97,29 +99,58 @@ def open_pod(address: RunAddress, step: str, shard: str = "") -> Iterator[Pod]:
             if ledger.counted:  # back off exponentially after transient failures, with jitter
                 longest = min(_MAX_BACKOFF_SECONDS, 2.0**ledger.counted)
                 time.sleep(random.uniform(longest / 2, longest))  # noqa: S311 - no secret
+            _check_evictions(ledger, platform.retries)
             if not shard:  # the train step checks the memory for each partition
-                _check_memory(ledger)
+                _check_class(ledger)
             yield pod
         except BaseException as error:
             raise _close(pod, error) from error
     ledger.close("done")
 
 
-def _check_memory(ledger: Ledger) -> None:
-    """Check that this pod has more memory than earlier pods that ran out of it.
+def _check_evictions(ledger: Ledger, retries: int) -> None:
+    """Check that the step was not evicted more often than it may be retried.
 
     Raises:
-        MoreMemoryError: this pod is too small.
+        OutOfDiskError: it was. Each attempt repeats the work since the last checkpoint.
+    """
+    if ledger.evictions > retries:
+        raise OutOfDiskError(
+            f"The step was evicted {ledger.evictions} times for lack of disk. Last time: "
+            f"{ledger.last_message}",
+            hint="Raise ephemeral_storage of its resource class in the installation file, or use "
+            "nodes with larger disks.",
+        )
+
+
+def _check_class(ledger: Ledger) -> None:
+    """Check that this pod is larger than earlier pods that ran out of memory or disk.
+
+    Raises:
+        LargerClassError: this pod is too small.
         OutOfMemoryError: the pod in the largest class ran out of memory.
+        OutOfDiskError: the pod in the largest class used more disk than it may.
     """
     needed = ledger.class_offset
     if needed > int(os.environ.get(env.LARGEST_CLASS_OFFSET) or 0):
-        raise OutOfMemoryError(
-            "The step ran out of memory in the largest resource class.",
-            hint="Add a larger class to the installation file, or choose another for the step.",
-        )
+        raise _too_large(ledger)
     if needed > ledger.record.class_offset:
-        raise MoreMemoryError(needed)
+        raise LargerClassError(needed)
+
+
+def _too_large(ledger: Ledger) -> RefeedError:
+    largest = [each for each in ledger.earlier if each.class_offset == ledger.class_offset - 1]
+    if any(each.cause == "disk" for each in largest):
+        return OutOfDiskError(
+            "The step needs more disk than the largest resource class has "
+            f"({ledger.last_message.strip().rstrip('.')}).",
+            hint="Raise ephemeral_storage of the class in the installation file. A split copies "
+            "its source to the pod's disk unless the source is in BigQuery.",
+        )
+    return OutOfMemoryError(
+        "The step ran out of memory in the largest resource class.",
+        hint="Add a larger class to the installation file, or choose another for the step.",
+    )
 
 
 def _on_sigterm(_number: int, _frame: object) -> None:
@@ -152,7 +183,7 @@ def cause_of(error: BaseException) -> str:
     """Return the value of ``PodRecord.cause`` for an error."""
     if isinstance(error, PreemptedError):
         return "preempted"
-    if isinstance(error, MoreMemoryError):
+    if isinstance(error, LargerClassError):
         return "more_memory"
     if isinstance(error, TransientError):
         return "transient"

@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 from steps.contract import RunLayout
 from steps.records import PodRecord
 from steps.storage.base import Storage, read_parsed
+from workflows.cluster.pod_end import DISK, cause_in
 from workflows.planning.run_files import now
 
 COUNTED = {"transient", "error"}
@@ -41,9 +42,10 @@ class PodInfo:
     last_status: str
 
     @property
-    def killed_for_memory(self) -> bool:
-        """True if the previous pod ran out of memory, which Argo reports as text only."""
-        return "OOMKilled" in self.last_message and self.last_status != "Running"
+    def last_cause(self) -> str:
+        """Cause of the previous pod's end if Argo's message names it; ``lost`` otherwise."""
+        named = cause_in(self.last_message) if self.last_status != "Running" else ""
+        return named or "lost"
 
 
 class Ledger:
@@ -63,9 +65,11 @@ class Ledger:
         self.earlier = [read_parsed(storage, uri, PodRecord.from_json) for uri in uris]
         for i, record in enumerate(self.earlier):
             if not record.cause:  # the pod was killed
-                cause = "memory" if info.killed_for_memory else "lost"
-                self.earlier[i] = replace(record, cause=cause, ended=now())
-                self._write(self.earlier[i])
+                self._amend(i, info.last_cause)
+        # The kubelet ends an evicted pod as it ends a preempted one: the pod cannot tell why.
+        if self.earlier and self.earlier[-1].cause == "preempted" and info.last_cause in DISK:
+            self._amend(-1, info.last_cause)
+        self.last_message = info.last_message
         number = max((each.number for each in self.earlier), default=0) + 1
         self.record = PodRecord(
             pod=info.name,
@@ -77,6 +81,17 @@ class Ledger:
             began=now(),
         )
         self._write(self.record)
+
+    def _amend(self, position: int, cause: str) -> None:
+        """Record the cause of an earlier pod's end."""
+        ended = self.earlier[position].ended or now()
+        self.earlier[position] = replace(self.earlier[position], cause=cause, ended=ended)
+        self._write(self.earlier[position])
+
+    @property
+    def evictions(self) -> int:
+        """Number of earlier pods that were evicted for lack of disk."""
+        return sum(each.cause in DISK for each in self.earlier)
 
     @property
     def counted(self) -> int:
@@ -90,8 +105,8 @@ class Ledger:
 
     @property
     def class_offset(self) -> int:
-        """Class offset that the step needs: one more than the largest that ran out of memory."""
-        offsets = [each.class_offset for each in self.earlier if each.cause == "memory"]
+        """Class offset that the step needs: one more than the largest that was too small."""
+        offsets = [each.class_offset for each in self.earlier if each.cause in {"memory", "disk"}]
         return max(offsets) + 1 if offsets else 0
 
     def update(self, done: int, total: int, failed: int) -> None:
