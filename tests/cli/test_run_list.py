@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, Literal
 
 import pytest
 from rich.console import Console
@@ -12,6 +12,7 @@ from rich.console import Console
 from steps.records import RunRecord
 from workflows.cli import runs as view
 
+STATUSES: tuple[Literal["finished", "waiting"], ...] = ("finished", "waiting")
 LABEL = "a note that is longer than a terminal is wide, as notes about experiments often are"
 
 
@@ -27,7 +28,7 @@ def listed(width: int, monkeypatch: pytest.MonkeyPatch, *, terminal: bool) -> st
     monkeypatch.setattr(view, "out", console)
     records = [
         RunRecord("demo", "flights-arrival-delay", f"20261128T204443-499{n}", "", "", status, "")
-        for n, status in enumerate(("finished", "waiting"))
+        for n, status in enumerate(STATUSES)
     ]
     records.append(RunRecord("lab", "m", "20261128T204443-4999", "", "", "failed", "", label=LABEL))
     runs: list[Any] = [SimpleNamespace(record=each) for each in records]

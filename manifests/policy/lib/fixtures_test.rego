@@ -29,8 +29,8 @@ container := {
 	"name": "main",
 	"image": "docker.io/refeed/split:1.0",
 	"resources": {
-		"requests": {"cpu": "1", "memory": "1Gi"},
-		"limits": {"cpu": "1", "memory": "1Gi"},
+		"requests": {"cpu": "1", "memory": "1Gi", "ephemeral-storage": "1Gi"},
+		"limits": {"cpu": "1", "memory": "1Gi", "ephemeral-storage": "1Gi"},
 	},
 	"securityContext": {
 		"allowPrivilegeEscalation": false,

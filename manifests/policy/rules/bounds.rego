@@ -67,10 +67,14 @@ may_patch := {
 	"containers.resources",
 	"nodeSelector",
 	"tolerations",
+	"volumes.emptyDir.sizeLimit",
+	"volumes.name",
 }
 
-patched(patch) := (object.keys(patch) - {"containers"}) | inner if {
-	inner := {sprintf("containers.%s", [key]) | some container in patch.containers; some key, _ in container}
+patched(patch) := ((object.keys(patch) - {"containers", "volumes"}) | containers) | (volumes | sizes) if {
+	containers := {sprintf("containers.%s", [key]) | some container in patch.containers; some key, _ in container}
+	volumes := {sprintf("volumes.%s", [key]) | some volume in patch.volumes; some key, _ in volume; key != "emptyDir"}
+	sizes := {sprintf("volumes.emptyDir.%s", [key]) | some volume in patch.volumes; some key, _ in volume.emptyDir}
 }
 
 bounded(spec, _, most) if few_at_once(spec.parallelism, most)

@@ -72,7 +72,8 @@ test_patch_known_denies if {
 
 test_patch_narrow_allows if {
 	patch := {"nodeSelector": {}, "tolerations": [], "containers": [{"name": "main", "resources": {}, "env": []}]}
-	narrow := set("/spec/templates/1/podSpecPatch", json.marshal(patch))
+	size := {"volumes": [{"name": "tmp", "emptyDir": {"sizeLimit": "2Gi"}}]}
+	narrow := set("/spec/templates/1/podSpecPatch", json.marshal(object.union(patch, size)))
 	count(names) == 0 with input as narrow with data.policy as fixtures.policy
 }
 
@@ -87,7 +88,8 @@ test_patch_narrow_denies if {
 		{"hostNetwork": true},
 		{"containers": [{"name": "main", "securityContext": {"privileged": true}}]},
 		{"containers": [{"name": "main", "image": "evil.example.com/a:1"}]},
-		{"volumes": []},
+		{"volumes": [{"name": "tmp", "hostPath": {"path": "/"}}]},
+		{"volumes": [{"name": "tmp", "emptyDir": {"medium": "Memory"}}]},
 	] {
 		names == {"patch-narrow"} with input as set("/spec/templates/1/podSpecPatch", json.marshal(patch))
 			with data.policy as fixtures.policy

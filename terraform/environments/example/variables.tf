@@ -95,10 +95,13 @@ variable "classes" {
     max_nodes    = optional(number, 20)
     disk_gb      = optional(number, 100)
     internet     = optional(bool, false)
+
+    ephemeral_storage = optional(string, "10Gi")
   }))
   description = <<-EOT
-    The resource classes by name. This map defines the node pools and the installation file's `classes`. `cpu` and
-    `memory` are the resources of one pod and must be less than the machine's; see modules/node-pools.
+    The resource classes by name. This map defines the node pools and the installation file's `classes`. `cpu`,
+    `memory` and `ephemeral_storage` are the resources of one pod and must be less than the machine's; see
+    modules/node-pools.
   EOT
   default = {
     small  = { machine_type = "e2-standard-8", cpu = "2", memory = "8Gi" }    # three pods per node

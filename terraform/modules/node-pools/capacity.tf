@@ -45,6 +45,19 @@ locals {
     }
   }
 
+  # MiB of a boot disk that pods can use: without GKE's reservation and the kubelet's eviction threshold of 10 %.
+  usable_disk_mib = {
+    for name, class in var.classes : name => 1024 * (
+      0.9 * class.disk_gb - min(0.5 * class.disk_gb, 6 + 0.35 * class.disk_gb, 100)
+    )
+  }
+
+  disk_mib = {
+    for name, class in var.classes : name => try(
+      tonumber(regex("^[0-9]+", class.ephemeral_storage)) * (endswith(class.ephemeral_storage, "Gi") ? 1024 : 1), 0
+    )
+  }
+
   cores = {
     for name, class in var.classes : name => try(
       endswith(class.cpu, "m") ? tonumber(trimsuffix(class.cpu, "m")) / 1000 : tonumber(class.cpu), 0

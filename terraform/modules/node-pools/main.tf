@@ -101,6 +101,15 @@ resource "google_container_node_pool" "class" {
         try(local.usable[each.value.class].cores, 0), try(floor(local.usable[each.value.class].memory_mib), 0),
       )
     }
+
+    precondition {
+      condition = local.disk_mib[each.value.class] <= local.usable_disk_mib[each.value.class]
+      error_message = format(
+        "A pod of class %s (ephemeral_storage %s) does not fit on a disk of %d GB, of which pods can use %dMi. Reduce ephemeral_storage, or raise disk_gb.",
+        each.value.class, var.classes[each.value.class].ephemeral_storage, var.classes[each.value.class].disk_gb,
+        floor(local.usable_disk_mib[each.value.class]),
+      )
+    }
   }
 }
 

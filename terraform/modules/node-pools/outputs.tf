@@ -17,13 +17,17 @@ locals {
 output "classes" {
   description = <<-EOT
     The resource classes for the installation file, as a list ordered by memory, smallest first: `name`, and `class`
-    with cpu, memory, node selector and tolerations. Pods of a class without `on_demand` always run on spot nodes.
+    with cpu, memory, disk, node selector and tolerations. Pods of a class without `on_demand` always run on spot nodes.
   EOT
   value = [
     for name in local.by_memory : {
       name = name
       class = merge(
-        { cpu = var.classes[name].cpu, memory = var.classes[name].memory },
+        {
+          cpu               = var.classes[name].cpu
+          memory            = var.classes[name].memory
+          ephemeral_storage = var.classes[name].ephemeral_storage
+        },
         var.classes[name].on_demand ? local.own[name] : {
           node_selector = merge(local.own[name].node_selector, local.spot.node_selector)
           tolerations   = concat(local.own[name].tolerations, local.spot.tolerations)

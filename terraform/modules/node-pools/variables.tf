@@ -43,6 +43,8 @@ variable "classes" {
     max_nodes    = optional(number, 20)
     disk_gb      = optional(number, 100)
     internet     = optional(bool, false)
+
+    ephemeral_storage = optional(string, "10Gi")
   }))
   description = <<-EOT
     The resource classes by name. The installation file's classes are generated from the same map.
@@ -55,6 +57,8 @@ variable "classes" {
       demand, so enable `on_demand` for the classes in the installation's `steps`.
     - `max_nodes`: the maximum size of each pool, over all zones. All pools scale to zero.
     - `disk_gb`: the disk size of a node. Its pods share the disk for temporary files.
+    - `ephemeral_storage`: the part of the node's disk that one pod may use ("10Gi"). A split needs as much as its
+      source and its rows; it must not decrease from a class to the next larger one.
     - `internet`: whether the nodes can reach the Internet, if the network has a path to it. An external webhook
       needs it for the class of `steps.collect`. If false, a trainer cannot exfiltrate data.
   EOT
@@ -96,6 +100,11 @@ variable "classes" {
   validation {
     condition     = alltrue([for class in var.classes : class.max_nodes >= 1 && floor(class.max_nodes) == class.max_nodes && class.max_nodes <= 1000])
     error_message = "The max_nodes of a class must be a whole number from 1 to 1,000: with 0, its pods would stay pending forever."
+  }
+
+  validation {
+    condition     = alltrue([for class in var.classes : can(regex("^[1-9][0-9]*(Gi|Mi)$", class.ephemeral_storage))])
+    error_message = "The ephemeral_storage of a class must be a quantity such as \"10Gi\" or \"512Mi\"."
   }
 
   validation {

@@ -87,6 +87,8 @@ run "defaults" {
       cpu           = "2"
       memory        = "8Gi"
       node_selector = { "refeed/class" = "small" }
+
+      ephemeral_storage = "10Gi"
       tolerations   = [{ key = "refeed/class", value = "small" }]
       spot = {
         node_selector = { "cloud.google.com/gke-spot" = "true" }
@@ -109,6 +111,10 @@ run "defaults" {
   assert { # computed by hand from GKE's formulas: 32 x 0.98 - (1 + 0.8 + 0.8 + 0.96) = 27.8 GiB, - 1,124 MiB
     condition     = floor(local.usable["small"].memory_mib) == 27343 && format("%.2f", local.usable["small"].cores) == "7.41"
     error_message = "The usable resources of e2-standard-8 are ${jsonencode(local.usable["small"])}."
+  }
+  assert { # computed by hand: 100 - 10 for eviction - (6 + 35) reserved = 49 GiB
+    condition     = floor(local.usable_disk_mib["small"]) == 50176 && output.classes[0].class.ephemeral_storage == "10Gi"
+    error_message = "Pods can use ${local.usable_disk_mib["small"]} MiB of a disk of 100 GB."
   }
 }
 
@@ -162,6 +168,18 @@ run "rejects_pod_with_all_memory" {
   command = plan
   variables { classes = { small = { machine_type = "e2-standard-4", cpu = "3", memory = "16Gi", spot = false } } }
   expect_failures = [google_container_node_pool.class["small"]]
+}
+
+run "rejects_pod_larger_than_disk" {
+  command = plan
+  variables { classes = { small = { machine_type = "e2-standard-4", cpu = "2", memory = "8Gi", spot = false, ephemeral_storage = "50Gi" } } }
+  expect_failures = [google_container_node_pool.class["small"]]
+}
+
+run "rejects_disk_without_unit" {
+  command = plan
+  variables { classes = { small = { machine_type = "e2-standard-4", cpu = "2", memory = "8Gi", ephemeral_storage = "10" } } }
+  expect_failures = [var.classes]
 }
 
 run "rejects_equal_memory" {
