@@ -131,6 +131,14 @@ def test_workflows_of_other_projects_and_tools_are_left_out(world: FakeProject) 
     assert with_unrecorded([], world.platform, cluster_of(other, foreign)) == []
 
 
+@pytest.mark.parametrize("kind", ["workflow-template", "cron-workflow"])
+def test_a_queued_run_of_argo_s_form_or_a_schedule_is_found(kind: str, world: FakeProject) -> None:
+    """Argo adds Refeed's labels when the run leaves the queue."""
+    queued = submitted(world, phase="Pending")
+    queued["metadata"]["labels"] = {f"workflows.argoproj.io/{kind}": "trial"}
+    assert find(world, cluster_of(queued)).record.experiment == "trial"
+
+
 def test_the_id_is_the_one_that_pods_derive(world: FakeProject) -> None:
     workflow = world.workflow(NAME)
     workflow.run_check()

@@ -15,9 +15,9 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from steps.contract import LARGER_CLASS_EXITS, MAX_REFUSED
+from steps.runtime.pod_end import DISK, cause_in
 from workflows.cluster.base import Manifest
 from workflows.cluster.errors import shortened
-from workflows.cluster.pod_end import DISK, cause_in
 
 SCALE_UP_SECONDS = 300.0
 """Seconds in which a cluster that adds nodes on demand has added one."""

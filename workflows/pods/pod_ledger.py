@@ -10,8 +10,8 @@ from dataclasses import dataclass, replace
 
 from steps.contract import RunLayout
 from steps.records import PodRecord
+from steps.runtime.pod_end import DISK, cause_in
 from steps.storage.base import Storage, read_parsed
-from workflows.cluster.pod_end import DISK, cause_in
 from workflows.planning.run_files import now
 
 COUNTED = {"transient", "error"}

@@ -19,11 +19,15 @@ from workflows.installation.model import Installation, Project
 from workflows.pods.environment import SPEC, run_id_of
 from workflows.spec.model import ExperimentSpec
 
-EXPERIMENT = "refeed/experiment"
-"""Label of a Workflow with the name of its experiment."""
-_SELECTOR = "app.kubernetes.io/part-of=refeed"
-_NOT_SUCCEEDED = f"{_SELECTOR},workflows.argoproj.io/phase!=Succeeded"
+_NOT_SUCCEEDED = "workflows.argoproj.io/phase!=Succeeded"
 """Argo adds the phase as a label. A Workflow that succeeded has recorded its run."""
+_EXPERIMENT_LABELS = (
+    "refeed/experiment",
+    "workflows.argoproj.io/workflow-template",
+    "workflows.argoproj.io/cron-workflow",
+)
+"""Labels with the name of the experiment: Refeed's, which Argo adds only when a run leaves its
+queue, and those of Argo's form and of a schedule."""
 
 
 @dataclass(frozen=True)
@@ -52,10 +56,15 @@ class ClusterRun:
         return self.parameters.get("run") or run_id_of(self.name, created)
 
     @property
+    def experiment(self) -> str:
+        """Name of the experiment; empty for a Workflow that Refeed did not compile."""
+        labels = self.workflow["metadata"].get("labels") or {}
+        return next((str(labels[name]) for name in _EXPERIMENT_LABELS if name in labels), "")
+
+    @property
     def address(self) -> RunAddress:
         """Address of the run."""
-        experiment = self.workflow["metadata"].get("labels", {}).get(EXPERIMENT, "")
-        return RunAddress(self.root, self.project, experiment, self.run)
+        return RunAddress(self.root, self.project, self.experiment, self.run)
 
     @property
     def has_ended(self) -> bool:
@@ -86,7 +95,7 @@ class ClusterRun:
         status = self.workflow.get("status") or {}
         return RunRecord(
             project=self.project,
-            experiment=self.address.experiment,
+            experiment=self.experiment,
             run=self.run,
             spec_hash="",
             dataset="",
@@ -109,9 +118,10 @@ def cluster_runs(installation: Installation, cluster: Cluster, project: str) -> 
 
 def _runs(config: Project, cluster: Cluster, project: str) -> Iterator[ClusterRun]:
     for workflow in cluster.workflows(config.namespace, _NOT_SUCCEEDED):
+        found = ClusterRun(workflow, project, config.root)
         labels = workflow["metadata"].get("labels") or {}
-        if labels.get("refeed/project", project) == project and labels.get(EXPERIMENT):
-            yield ClusterRun(workflow, project, config.root)
+        if labels.get("refeed/project", project) == project and found.experiment:
+            yield found
 
 
 def age_seconds(workflow: Manifest) -> float:
