@@ -12,7 +12,7 @@ import pytest
 from steps.contract import shards_output
 from tests.argo.cases import CASES, Case, installation
 from workflows.argo.experiment import EXECUTOR, PROJECT_MAP
-from workflows.argo.expressions import REFUSALS
+from workflows.argo.expressions import LATE, REFUSALS
 
 WITH_TEMPLATES = [case for case in CASES.values() if case.kind != "cron-workflow"]
 every_template = pytest.mark.parametrize("case", WITH_TEMPLATES, ids=lambda case: case.name)
@@ -96,7 +96,8 @@ def test_retried_exit_codes_exclude_invalid_data(case: Case) -> None:
     for template in templates(case):
         strategy = template["retryStrategy"]
         assert strategy["retryPolicy"] == "Always"  # narrowed by the expression alone
-        expression, _, refused = strategy["expression"].partition(" && !")
+        expression, late, refused = strategy["expression"].split(" && !")
+        assert late == f"(lastRetry.message contains '{LATE}')"
         listed = re.fullmatch(r"lastRetry\.exitCode in \[(.*)\]", expression)
         assert listed
         assert re.fullmatch(
@@ -123,6 +124,14 @@ def test_retried_exit_codes_exclude_invalid_data(case: Case) -> None:
 )
 def test_only_a_refused_pod_has_fewer_attempts(message: str, refused: bool) -> None:
     assert bool(re.search(REFUSALS, message)) is refused
+
+
+@every_template
+def test_only_short_steps_have_a_deadline_of_their_own(case: Case) -> None:
+    for template in templates(case):
+        step = template["metadata"]["labels"]["refeed/step"]
+        expected = 1800 if step in {"check", "finish"} else None
+        assert template.get("activeDeadlineSeconds") == expected
 
 
 @every_template

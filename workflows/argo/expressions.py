@@ -21,8 +21,11 @@ both), killed, preempted, unknown, and out of memory. Invalid data (65) is not a
 REFUSALS = "denied the request|is forbidden:|is invalid:"
 """Pattern of Argo's message about a pod that the cluster refuses to create. It leaves no record,
 so the ledger cannot count it."""
+LATE = "active on the node longer than the specified deadline"
+"""The kubelet's message about a pod that exceeds its deadline; another would exceed it too."""
 MAY_RETRY = (
     f"lastRetry.exitCode in [{', '.join(repr(code) for code in RETRIED)}] && "
+    f"!(lastRetry.message contains '{LATE}') && "
     f"!(lastRetry.message matches '{REFUSALS}' && asInt(retries) + 1 >= {MAX_REFUSED})"
 )
 

@@ -57,6 +57,9 @@ MAX_BACKOFF = "60s"
 """Maximum time between two pods of a step, to wait for unavailable storage or a node."""
 MAX_FINISH_RETRIES = 5
 """Retry limit of the exit handler, so that an unavailable webhook does not keep the run open."""
+SHORT_STEP_SECONDS = 1800
+"""Deadline of check and finish, which take a minute: if their image cannot be pulled, the run ends
+half an hour later. Without it, an exit handler that never starts would keep a run open for ever."""
 LATEST_START_SECONDS = 3600
 
 
@@ -365,6 +368,7 @@ class _Templates:
                 ephemeral_request=smallest.ephemeral_storage,
                 ephemeral_limit=smallest.ephemeral_storage,
             ),
+            active_deadline_seconds=SHORT_STEP_SECONDS if step in {"check", "finish"} else None,
             pod_spec_patch=pod_patch.larger(classes) or None,
             retry_strategy=_retries(MAX_FINISH_RETRIES if step == "finish" else MAX_RETRIES),
             security_context=models.SecurityContext(

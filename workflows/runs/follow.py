@@ -105,6 +105,7 @@ def follow(submitted: Submitted, cluster: Cluster, watcher: Watcher) -> RunEnd:
     """
     namespace, name = submitted.namespace, submitted.workflow
     reader, pace = ProgressReader(submitted.address), _Pace()
+    problems: list[str] = []
     try:
         while True:
             workflow = _with_retries(lambda: cluster.workflow(namespace, name), submitted)
@@ -115,17 +116,19 @@ def follow(submitted: Submitted, cluster: Cluster, watcher: Watcher) -> RunEnd:
                 )
             phase = workflow.get("status", {}).get("phase") or "Pending"
             progress = _with_retries(reader.read, submitted)
+            current = diagnose(workflow, age_seconds(workflow))
             watcher.show(
                 View(
                     phase=phase,
                     step=_step(workflow),
                     progress=progress,
                     seconds_left=pace.seconds_left(progress),
-                    problems=tuple(diagnose(workflow, age_seconds(workflow))),
+                    problems=tuple(current),
                 )
             )
-            if phase in ENDED:
-                return _run_end(submitted, workflow)
+            if phase in ENDED:  # Argo reports a deadline, not what kept a pod from starting
+                return _run_end(submitted, workflow, current or problems)
+            problems = current
             time.sleep(POLL_SECONDS)
     finally:
         watcher.end()
@@ -189,7 +192,7 @@ class _Pace:
         return (now - start) / done * (progress.partitions - progress.done)
 
 
-def _run_end(submitted: Submitted, workflow: dict[str, Any]) -> RunEnd:
+def _run_end(submitted: Submitted, workflow: dict[str, Any], problems: list[str]) -> RunEnd:
     layout, storage = submitted.address.run_layout, storage_for(submitted.address.root)
     status = workflow["status"]["phase"]
     message = "" if status == "Succeeded" else str(workflow["status"].get("message", ""))
@@ -204,4 +207,6 @@ def _run_end(submitted: Submitted, workflow: dict[str, Any]) -> RunEnd:
         pass  # the run was stopped before it wrote anything
     except RefeedError as error:
         message = f"{message} (the run's folder cannot be read: {error.message})"
+    if status != "Succeeded" and outcome is None and problems:
+        message = f"{message} Last problem: {problems[0]}".lstrip()
     return RunEnd(status, message, outcome)
