@@ -10,7 +10,13 @@ from steps.storage.base import storage_for
 from tests.workspace import small_table
 
 ROWS = 60
-FAULTS = {"raises": 101.0, "eats some": 108.0, "eats all": 109.0, "transient twice": 110.0}
+FAULTS = {
+    "raises": 101.0,
+    "eats some": 108.0,
+    "eats all": 109.0,
+    "transient twice": 110.0,
+    "fills disk": 111.0,
+}
 
 
 def table_of(names: list[str], rows: int = ROWS) -> pa.Table:

@@ -116,11 +116,16 @@ def _check_evictions(ledger: Ledger, retries: int) -> None:
     """
     if ledger.evictions > retries:
         raise OutOfDiskError(
-            f"The step was evicted {ledger.evictions} times for lack of disk. Last time: "
-            f"{ledger.last_message}",
+            f"The step was evicted {counted(ledger.evictions)} for lack of disk. Last time: "
+            f"{ledger.last_message.strip()}",
             hint="Raise ephemeral_storage of its resource class in the installation file, or use "
             "nodes with larger disks.",
         )
+
+
+def counted(times: int) -> str:
+    """Return a number of times in words."""
+    return "once" if times == 1 else f"{times} times"
 
 
 def _check_class(ledger: Ledger) -> None:

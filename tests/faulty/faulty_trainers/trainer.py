@@ -6,6 +6,7 @@ import contextlib
 import json
 import os
 import signal
+import tempfile
 import time
 import urllib.request
 from pathlib import Path
@@ -17,7 +18,7 @@ from refeed import Features, Trainer, TrainerParams, TrainingData, TransientErro
 
 RAISES, OUT_OF_MEMORY, KILLED, EXITS = 101.0, 102.0, 103.0, 104.0
 BAD_SHAPE, NOT_FINITE, TRANSIENT = 105.0, 106.0, 107.0
-EATS_SOME, EATS_ALL, TRANSIENT_TWICE = 108.0, 109.0, 110.0
+EATS_SOME, EATS_ALL, TRANSIENT_TWICE, FILLS_DISK = 108.0, 109.0, 110.0, 111.0
 
 EATEN_MIB = {EATS_SOME: 400, EATS_ALL: 6000}
 """More than the small class of the end-to-end tests has, and more than any."""
@@ -78,6 +79,8 @@ def _misbehave(code: float) -> None:
         _eat(EATEN_MIB[code])
     if code == TRANSIENT_TWICE and _times("transient-twice") <= 2:
         raise TransientError("busy, but not for ever")
+    if code == FILLS_DISK:
+        _fill_disk(1200)
     if code == KILLED:
         os.kill(os.getpid(), signal.SIGKILL)
     if code == EXITS:
@@ -89,6 +92,15 @@ def _eat(mebibytes: int) -> None:
     """Take memory page by page, so that the kernel has to give it, and give it back."""
     held = [bytearray(os.urandom(1024) * 1024) for _ in range(mebibytes)]
     del held
+
+
+def _fill_disk(mebibytes: int) -> None:
+    """Write more than the small class may, and wait until the kubelet measures it."""
+    with tempfile.NamedTemporaryFile() as file:
+        for _ in range(mebibytes):
+            file.write(bytes(1 << 20))
+        file.flush()
+        time.sleep(240)
 
 
 def _times(name: str) -> int:
