@@ -156,9 +156,11 @@ class DatasetConfig(SpecPart):
         if not self.source.startswith("bigquery://"):
             return self
         if _WILDCARD.match(self.source):
+            tables = self.source.removeprefix("bigquery://")
+            query = f"SELECT * FROM `{tables}` WHERE _TABLE_SUFFIX >= '20260101'"  # noqa: S608 - shown
             raise ValueError(
-                f"{self.source!r} matches several tables; use a query, which can contain a "
-                "wildcard table"
+                f"{self.source!r} matches several tables; use a query with a staging dataset "
+                f"instead, such as dataset.query: {query}"
             )
         if not _BIGQUERY.fullmatch(self.source):
             raise ValueError(

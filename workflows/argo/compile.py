@@ -9,11 +9,11 @@ import yaml
 
 from refeed import __version__
 from steps.errors import Problem, SpecError
-from steps.train.registry import installed, trainer_of
 from workflows.argo import template
 from workflows.argo.template import Manifest
 from workflows.installation.model import Installation
 from workflows.installation.projects import project_for
+from workflows.spec.check import check_spec
 from workflows.spec.model import ExperimentSpec
 
 Kind = Literal["workflow-template", "workflow", "cron-workflow"]
@@ -30,15 +30,15 @@ def compile_spec(spec: ExperimentSpec, installation: Installation, kind: Kind) -
     """Compile a spec to an Argo object.
 
     Raises:
-        SpecError: the spec does not fit the installation, or has no schedule to compile.
+        SpecError: the spec is invalid whatever the data, does not fit the installation, or has no
+            schedule to compile.
     """
+    check_spec(spec, trainer_elsewhere=True)
     project_for(installation, spec)
     if kind == "cron-workflow" and spec.schedule is None:
         hint = "For example --set 'schedule={cron: \"0 6 * * 1\"}'"
         problem = Problem("schedule", "the spec has no schedule", hint)
         raise SpecError("the spec", [problem])
-    if spec.trainer.name in installed():  # else the check step checks them in the trainer's image
-        trainer_of(spec.trainer, spec.evaluate)
     return _COMPILERS[kind](spec, installation)
 
 

@@ -137,13 +137,13 @@ def validate(
     as_json: AsJson = False,
 ) -> None:
     """Check a spec and its data: leakage, identifiers, constants, small partitions."""
-    from steps.train.registry import trainer_of
+    from workflows.spec.check import check_spec
     from workflows.spec.load import load_spec
 
     loaded = load_spec(spec, overrides or ())
     advice: dict[str, list[str]] = {"warnings": [], "notes": []}
     try:
-        trainer_of(loaded.spec.trainer, loaded.spec.evaluate)
+        check_spec(loaded.spec)
         if not spec_only:
             from workflows.spec.validate import advise
 

@@ -57,6 +57,7 @@ def submit(
     from workflows.installation.projects import project_for
     from workflows.runs.submit import submit as start
     from workflows.runs.submit import upload as copy
+    from workflows.spec.check import check_spec
     from workflows.spec.load import load_spec
 
     changes = [*(overrides or ())]
@@ -65,8 +66,10 @@ def submit(
     loaded = load_spec(spec, changes)
     platform = load_installation(installation)
     try:
+        # Report an invalid spec before anything is copied, and before connecting to a cluster.
+        check_spec(loaded.spec, trainer_elsewhere=True)
         resolved = copy(loaded.spec, platform) if upload else loaded.spec
-        project_for(platform, resolved)  # reports an invalid spec before connecting to a cluster
+        project_for(platform, resolved)
         submitted = start(resolved, platform, connect(os.environ))
     except SpecError as error:
         raise loaded.locate(error) from None

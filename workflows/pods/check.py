@@ -20,6 +20,7 @@ from steps.errors import DamagedError, MissingInputError, Problem, SpecError
 from steps.records import PartitionRecord, RunRecord, canonical_json
 from steps.runtime.attempts import delete_attempts
 from steps.split.config import DataflowConfig
+from steps.split.sources.checks import source_problems
 from steps.storage.base import Storage, read_parsed
 from workflows.installation.isolation import conflicting_bigquery, inside, with_project_defaults
 from workflows.planning.run_files import now, reject_other_version, write_start
@@ -126,6 +127,8 @@ def _platform_problems(spec: ExperimentSpec, platform: env.Platform) -> Iterator
         known = ", ".join(platform.trainers)
         message = f"the installation has no image for the trainer {spec.trainer.name!r}"
         yield Problem("trainer", message, f"Its trainers are {known}.")
+    for problem in source_problems(spec.dataset):
+        yield replace(problem, where=problem.where.removeprefix("dataset."))
     if not spec.dataset.is_remote:
         message = f"{spec.dataset.source!r} is a local path, which a pod cannot read"
         yield Problem("source", message, "Use a gs:// or bigquery:// URI instead.")

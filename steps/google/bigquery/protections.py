@@ -1,0 +1,89 @@
+"""Protections of tables under which a read succeeds, but with fewer rows or with masked values."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator, Mapping
+from typing import Any
+
+from google.cloud import bigquery
+
+from steps.errors import RefeedError
+from steps.google.bigquery.clients import Clients
+from steps.google.bigquery.errors import BigQueryErrors
+from steps.google.bigquery.request import TableName
+
+_ROWS = (
+    "{} has row access policies{}: only the rows that they grant to the caller are read, and "
+    "another caller may read others."
+)
+_MASKED = "Data masking applies to the query: some columns have masked values, such as a hash."
+_TAGGED = "{} policy tag{}. If the caller is a masked reader, the values are masked."
+
+_PAST = "bigquery.rowAccessPolicies.overrideTimeTravelRestrictions"
+"""Permission without which a table with row access policies is not read as of a moment."""
+
+
+def of_job(job: bigquery.QueryJob) -> tuple[str, ...]:
+    """Return a warning for each protection that applied to a query.
+
+    See https://cloud.google.com/bigquery/docs/reference/rest/v2/Job#jobstatistics.
+    """
+    statistics = job._properties.get("statistics", {})  # noqa: SLF001 - no public accessor
+    return tuple(_applied(statistics))
+
+
+def _applied(statistics: Mapping[str, Any]) -> Iterator[str]:
+    if statistics.get("rowLevelSecurityStatistics", {}).get("rowLevelSecurityApplied"):
+        yield _ROWS.format("A table of the query", "")
+    if statistics.get("dataMaskingStatistics", {}).get("dataMaskingApplied"):
+        yield _MASKED
+
+
+def of_table(clients: Clients, table: bigquery.Table, columns: Collection[str]) -> tuple[str, ...]:
+    """Return a warning for each protection that may apply to columns of a table.
+
+    BigQuery does not report whether it applied them to a read session.
+
+    Raises:
+        TransientError: BigQuery cannot be reached.
+    """
+    return (*_policies(clients, table), *_tags(table, columns))
+
+
+def _policies(clients: Clients, table: bigquery.Table) -> Iterator[str]:
+    name = TableName(table.project, table.dataset_id, table.table_id)
+    with BigQueryErrors.of_table(name, clients.billing).translated():
+        allowed = clients.rest.test_iam_permissions(table, [_PAST], **clients.options)
+    if _PAST not in allowed.get("permissions", ()):
+        return  # BigQuery refuses the read if there are policies
+    try:
+        with BigQueryErrors.of_table(name, clients.billing).translated():
+            listed = clients.rest._call_api(  # noqa: SLF001 - the client has no method for it
+                clients.retry, method="GET", path=f"{table.path}/rowAccessPolicies"
+            )
+    except RefeedError as error:
+        if error.transient:
+            raise
+        yield _ROWS.format(f"The table {name} possibly", "")
+        return
+    found = [
+        each["rowAccessPolicyReference"]["policyId"] for each in listed.get("rowAccessPolicies", ())
+    ]
+    if found:
+        yield _ROWS.format(f"The table {name}", f" ({', '.join(found)})")
+
+
+def _tags(table: bigquery.Table, columns: Collection[str]) -> Iterator[str]:
+    tagged = [f.name for f in table.schema if f.name in columns and _is_tagged(f)]
+    if tagged:
+        names = ", ".join(map(repr, tagged))
+        one = len(tagged) == 1
+        yield _TAGGED.format(
+            f"The column {names} has a" if one else f"The columns {names} have", "" if one else "s"
+        )
+
+
+def _is_tagged(field: bigquery.SchemaField) -> bool:
+    """Return True if a column has a policy tag, or a data policy of its own."""
+    raw = field.to_api_repr()
+    return bool(raw.get("policyTags", {}).get("names") or raw.get("dataPolicies"))
