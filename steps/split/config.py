@@ -275,6 +275,21 @@ class SplitConfig(DataflowConfig):
             if required is not None and value not in {None, required}
         ]
 
+    def missing(self) -> list[Problem]:
+        """Return a problem for each setting that the engine requires and that is not set."""
+        if self.engine != "dataflow":
+            return []
+        return [
+            Problem(
+                f"split.{name}",
+                "Dataflow requires this setting, and neither the spec nor the installation file "
+                "has it",
+                f"Set it with --set split.{name}=...",
+            )
+            for name in ("gcp_project", "region", "worker_image")
+            if getattr(self, name) is None
+        ]
+
     def with_defaults(self, defaults: DataflowConfig) -> SplitConfig:
         """Return a copy whose unset fields come from the project's settings."""
         if self.engine == "embedded":

@@ -195,9 +195,10 @@ def report_billed_bytes(source: LiveSource, columns: list[str], progress: Progre
 def _report_warnings(source: Source, progress: Progress) -> bool:
     """Report that rows depend on who reads them, if they do, and return whether they do."""
     warnings = source.warnings() if isinstance(source, LiveSource) else ()
-    for warning in warnings:
-        progress.begin("warning", "", None)
-        progress.advance(0, warning)
+    if warnings:
+        progress.begin("check", "warnings", len(warnings))
+        for warning in warnings:
+            progress.advance(1, warning)
         progress.end()
     return bool(warnings)
 

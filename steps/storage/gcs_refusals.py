@@ -45,7 +45,7 @@ REFUSALS = (
         "agent of the bucket's project: `gcloud storage service-agent --project=PROJECT "
         "--authorize-cmek={key}`. A key that is disabled must be enabled.",
         text=re.compile(
-            r"(Cloud KMS key|cloudkms\.\w+)(.* (?P<key>projects/\S+/cryptoKeys/[\w-]+))?"
+            r"(Cloud KMS key|cloudkms\.\w+)(.*?(?P<key>projects/\S+/cryptoKeys/[\w-]+))?"
         ),
     ),
     *COMMON,

@@ -303,7 +303,7 @@ REFUSED = {
         "row access policies",
         "request failed: Access Denied: BigQuery BigQuery: Time travel on table "
         "my-project:sales.orders is forbidden as it has (or has had) row access policies.",
-        "`dataset.query: SELECT * FROM `{table}``, and set dataset.staging",
+        'by dataset.query: "SELECT * FROM `{table}`", with a staging dataset',
     ),
     "policy tag": Refused(  # open-metadata/OpenMetadata#31249
         "policy tag",
@@ -324,6 +324,16 @@ REFUSED = {
         "request failed: Query error: Cannot query over table 'my-project.sales.orders' without a "
         "filter over column(s) 'day' that can be used for partition elimination",
         "Set dataset.filter, such as dataset.filter: \"day >= '2026-01-01'\"",
+        "invalidQuery",
+        INVALID,
+        error=DataError,
+    ),
+    "ingestion time": Refused(
+        "partition filter",
+        "request failed: Query error: Cannot query over table 'p.raw.events' without a filter over "
+        "column(s) '_PARTITION_LOAD_TIME', '_PARTITIONDATE', '_PARTITIONTIME' that can be used for "
+        "partition elimination",
+        "dataset.filter: \"_PARTITIONDATE >= '2026-01-01'\"",
         "invalidQuery",
         INVALID,
         error=DataError,
@@ -475,7 +485,7 @@ def test_filter_that_only_a_query_can_apply(name: str, warehouse: Any) -> None:
     )
     with pytest.raises(DataError) as caught:
         list(opened.batches(["key", "target"]))
-    query = f"dataset.query: SELECT * FROM `{warehouse.name('t')}` WHERE {condition}"
+    query = f'dataset.query: "SELECT * FROM `{warehouse.name("t")}` WHERE {condition}"'
     assert query in caught.value.hint
 
 

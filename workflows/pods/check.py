@@ -27,6 +27,7 @@ from workflows.planning.run_files import now, reject_other_version, write_start
 from workflows.planning.run_request import trainer_info
 from workflows.pods import environment as env
 from workflows.pods.pod import Pod, find, open_pod
+from workflows.spec.check import check_spec
 from workflows.spec.model import ExperimentSpec
 from workflows.spec.validation_errors import problems_of
 
@@ -73,6 +74,7 @@ def check() -> None:
     address = RunAddress(raw["output"], platform.project, raw["name"], run_id(os.environ))
     with open_pod(address, "check") as pod:
         spec = _spec(raw, env.parameters(os.environ), platform)
+        check_spec(spec)
         trainer = trainer_info(spec)
         _start_or_resume(pod, spec)
         pod.storage.write(address.run_layout.trainer, trainer.to_json().encode())

@@ -47,7 +47,7 @@ def of_table(clients: Clients, table: bigquery.Table, columns: Collection[str]) 
     Raises:
         TransientError: BigQuery cannot be reached.
     """
-    return (*_policies(clients, table), *_tags(table, columns))
+    return (*_policies(clients, table), *tagged(table, columns))
 
 
 def _policies(clients: Clients, table: bigquery.Table) -> Iterator[str]:
@@ -73,11 +73,12 @@ def _policies(clients: Clients, table: bigquery.Table) -> Iterator[str]:
         yield _ROWS.format(f"The table {name}", f" ({', '.join(found)})")
 
 
-def _tags(table: bigquery.Table, columns: Collection[str]) -> Iterator[str]:
-    tagged = [f.name for f in table.schema if f.name in columns and _is_tagged(f)]
-    if tagged:
-        names = ", ".join(map(repr, tagged))
-        one = len(tagged) == 1
+def tagged(table: bigquery.Table, columns: Collection[str]) -> Iterator[str]:
+    """Yield a warning if columns of a table have policy tags."""
+    found = [f.name for f in table.schema if f.name in columns and _is_tagged(f)]
+    if found:
+        names = ", ".join(map(repr, found))
+        one = len(found) == 1
         yield _TAGGED.format(
             f"The column {names} has a" if one else f"The columns {names} have", "" if one else "s"
         )

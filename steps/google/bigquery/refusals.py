@@ -21,7 +21,7 @@ FILTER = Refusal(
     "https://github.com/GoogleCloudDataproc/spark-bigquery-connector/issues/278",
     "BigQuery applies dataset.filter to a table without a query, so it must be a condition on the "
     "table's columns, without subqueries and aggregates. Correct it, or replace dataset.source and "
-    "dataset.filter by `dataset.query: {query}`, and set dataset.staging.",
+    'dataset.filter by dataset.query: "{query}", with a staging dataset (dataset.staging).',
 )
 """An invalid argument of a read session with a filter; no code is more specific."""
 
@@ -30,9 +30,9 @@ REFUSALS = (
         "row access policies",
         f"{_DOCS}/using-row-level-security-with-features#time_travel",
         "Only an administrator may read a table that has, or has had, row access policies as of "
-        "an earlier moment, which is how Refeed reads tables. Read it by a query instead: replace "
-        "dataset.source and dataset.filter by `dataset.query: {query}`, and set dataset.staging. "
-        "The result has the rows that the policies grant to the caller.",
+        "an earlier moment, which is how Refeed reads tables. Read it by a query: replace "
+        'dataset.source and dataset.filter by dataset.query: "{query}", with a staging dataset '
+        "(dataset.staging). The result has the rows that the policies grant to the caller.",
         text=re.compile(r"has \(or has had\) row access polic"),
     ),
     Refusal(
@@ -52,7 +52,10 @@ REFUSALS = (
         "The table is read only with a condition on its partitioning column. Set dataset.filter, "
         "such as dataset.filter: \"{column} >= '2026-01-01'\"; in a query use WHERE. A condition "
         "on other columns, or one that joins them by OR, is not enough.",
-        text=re.compile(r"without a filter over column\(s\) '?(?P<column>\w+)"),
+        # Of the pseudocolumns of an ingestion-time table, _PARTITIONDATE takes a date.
+        text=re.compile(
+            r"without a filter over column\(s\) (.*?(?='_PARTITIONDATE'))?'?(?P<column>\w+)"
+        ),
     ),
     HISTORY,
     Refusal(
@@ -64,7 +67,7 @@ REFUSALS = (
         "kms keys add-iam-policy-binding {key} "
         "--role=roles/cloudkms.cryptoKeyEncrypterDecrypter --member=serviceAccount:...`",
         text=re.compile(
-            r"cloudkms\.\w+\.\w+(.* (?P<key>projects/\S+/cryptoKeys/[\w-]+))?|Cloud KMS key"
+            r"cloudkms\.\w+\.\w+(.*?(?P<key>projects/\S+/cryptoKeys/[\w-]+))?|Cloud KMS key"
         ),
     ),
     Refusal(

@@ -295,7 +295,7 @@ class BigQuerySource:
         with self._columns_named(columns):
             session = open_session(self.clients, request, streams)
         found = pa.ipc.read_schema(pa.py_buffer(session.arrow_schema.serialized_schema))
-        self._check_types(found)
+        self._check_columns(columns, found)
         return session
 
     @contextmanager
@@ -309,14 +309,9 @@ class BigQuerySource:
             yield
         except (SpecError, DataError) as error:
             lost = self._lost(columns)
-            if not lost:
-                raise
-            names = ", ".join(map(repr, lost))
-            raise DataError(
-                f"The source had the column {names} when the split began, and has it no longer: "
-                "its tables have changed.",
-                hint=_AGAIN,
-            ) from error
+            if lost:
+                raise _lost_error(lost) from error
+            raise
 
     def _lost(self, columns: list[str]) -> list[str]:
         self.__dict__.pop("_table", None)
@@ -327,15 +322,26 @@ class BigQuerySource:
         now = {field.name for field in self._columns(query)}
         return [name for name in columns if name not in now]
 
-    def _check_types(self, found: pa.Schema) -> None:
-        """Check that the columns still have the types that they had when the split began.
+    def _check_columns(self, columns: list[str], found: pa.Schema) -> None:
+        """Check that the columns still exist, with the types that they had when the split began.
 
         Raises:
-            DataError: one has not, so the new split must begin with the current types.
+            DataError: one does not, so a new split must begin with the current columns.
         """
+        lost = [name for name in columns if name not in found.names]
+        if lost:
+            raise _lost_error(lost)
         for name, before, now in changed_types(self.schema(), found):
             raise DataError(
                 f"The column {name!r} was {before} when the split began, and is {now} now: the "
                 "source's tables have changed.",
                 hint=_AGAIN,
             )
+
+
+def _lost_error(columns: list[str]) -> DataError:
+    return DataError(
+        f"The source had the column {', '.join(map(repr, columns))} when the split began, and has "
+        "it no longer: its tables have changed.",
+        hint=_AGAIN,
+    )
