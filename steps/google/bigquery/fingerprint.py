@@ -61,12 +61,7 @@ def table_state(table: bigquery.Table) -> list[str]:
         raise UnstableRowsError
     modified = table.modified.isoformat() if table.modified else ""
     created = table.created.isoformat() if table.created else ""
-    return [str(name_of(table)), created, modified]
-
-
-def name_of(table: bigquery.Table) -> TableName:
-    """Return the name of a table that the client returned."""
-    return TableName(table.project, table.dataset_id, table.table_id)
+    return [str(TableName.of(table)), created, modified]
 
 
 def query_state(clients: Clients, sql: str, query: DryRun, depth: int = 0) -> State:
@@ -98,7 +93,7 @@ def query_state(clients: Clients, sql: str, query: DryRun, depth: int = 0) -> St
     for table in _tables(clients, query.tables, mentioned):
         if table.table_type == "VIEW" and not table.view_use_legacy_sql:
             inner = table.view_query
-            state += [[str(name_of(table))]]
+            state += [[str(TableName.of(table))]]
             state += query_state(clients, inner, _look_into(clients, inner), depth + 1)
         else:
             state.append(table_state(table))

@@ -75,7 +75,7 @@ def dry_run(clients: Clients, sql: str, field: str) -> DryRun:
         raise _spec_error(field, message, "Refeed only reads a source. Use a SELECT statement.")
     return DryRun(
         job.total_bytes_processed or 0,
-        tuple(TableName(t.project, t.dataset_id, t.table_id) for t in job.referenced_tables),
+        tuple(map(TableName.of, job.referenced_tables)),
         tuple(job.schema or ()),
         "referencedRoutines" in job._properties["statistics"]["query"],  # noqa: SLF001
         job.location or "",

@@ -51,11 +51,10 @@ def of_table(clients: Clients, table: bigquery.Table, columns: Collection[str]) 
 
 
 def _policies(clients: Clients, table: bigquery.Table) -> Iterator[str]:
-    name = TableName(table.project, table.dataset_id, table.table_id)
-    with BigQueryErrors.of_table(name, clients.billing).translated():
-        allowed = clients.rest.test_iam_permissions(table, [_PAST], **clients.options)
-    if _PAST not in allowed.get("permissions", ()):
+    """Yield a warning if the caller may read a table in spite of its row access policies."""
+    if not _may_read_the_past(clients, table):
         return  # BigQuery refuses the read if there are policies
+    name = TableName.of(table)
     try:
         with BigQueryErrors.of_table(name, clients.billing).translated():
             listed = clients.rest._call_api(  # noqa: SLF001 - the client has no method for it
@@ -66,11 +65,21 @@ def _policies(clients: Clients, table: bigquery.Table) -> Iterator[str]:
             raise
         yield _ROWS.format(f"The table {name} possibly", "")
         return
-    found = [
-        each["rowAccessPolicyReference"]["policyId"] for each in listed.get("rowAccessPolicies", ())
-    ]
-    if found:
-        yield _ROWS.format(f"The table {name}", f" ({', '.join(found)})")
+    policies = listed.get("rowAccessPolicies", ())
+    if policies:
+        names = ", ".join(each["rowAccessPolicyReference"]["policyId"] for each in policies)
+        yield _ROWS.format(f"The table {name}", f" ({names})")
+
+
+def _may_read_the_past(clients: Clients, table: bigquery.Table) -> bool:
+    try:
+        with BigQueryErrors.of_table(TableName.of(table), clients.billing).translated():
+            granted = clients.rest.test_iam_permissions(table, [_PAST], **clients.options)
+    except RefeedError as error:
+        if error.transient:
+            raise
+        return False
+    return _PAST in granted.get("permissions", ())
 
 
 def tagged(table: bigquery.Table, columns: Collection[str]) -> Iterator[str]:
