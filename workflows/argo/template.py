@@ -47,6 +47,8 @@ from workflows.installation.resource_classes import ResourceClass
 from workflows.pods import environment as env
 from workflows.pods.environment import CAUSES, REPORT, STATUSES
 from workflows.spec.model import MAX_PODS, ExperimentSpec
+from workflows.spec.schedule.cron import parse_cron
+from workflows.spec.schedule.time_zones import plain_name
 
 Manifest = dict[str, Any]
 
@@ -58,6 +60,9 @@ MAX_BACKOFF = "60s"
 MAX_FINISH_RETRIES = 5
 """Retry limit of the exit handler, so that an unavailable webhook does not keep the run open."""
 LATEST_START_SECONDS = 3600
+AFTER_TEMPLATE = {"argocd.argoproj.io/sync-wave": "1"}
+"""Annotation by which Argo CD applies an object after those without it. Argo ignores a CronWorkflow
+that comes before its WorkflowTemplate, for up to 20 minutes (argo-workflows #12332)."""
 
 
 def workflow_template(spec: ExperimentSpec, installation: Installation) -> Manifest:
@@ -81,9 +86,9 @@ def cron_workflow(spec: ExperimentSpec, installation: Installation) -> Manifest:
         name=spec.name,
         namespace=experiment.project.namespace,
         labels=experiment.labels,
-        annotations=experiment.annotations,
-        schedules=[schedule.cron],
-        timezone=schedule.timezone,
+        annotations=experiment.annotations | AFTER_TEMPLATE,
+        schedules=[parse_cron(schedule.cron).text],
+        timezone=plain_name(schedule.timezone),
         concurrency_policy=schedule.concurrency.capitalize(),
         cron_suspend=schedule.suspended,
         starting_deadline_seconds=LATEST_START_SECONDS,
