@@ -1,4 +1,4 @@
-"""Check a schedule as it is written in a spec, and describe when it runs."""
+"""Check a schedule that a user wrote, and describe when it runs."""
 
 from __future__ import annotations
 
