@@ -42,6 +42,7 @@ def effects(cron: str, zone: str) -> list[tuple[list[str], list[str]]]:
         ("30 2 * * *", "Australia/Sydney", [([], ["04-07 02:30"]), (["10-06 02:30"], [])]),
         # Only the days of the schedule count.
         ("30 2 * * 1-6", "Europe/Paris", []),
+        ("30 2 * 1 *", "Europe/Paris", []),
         ("30 2 31 3 *", "Europe/Paris", [(["03-31 02:30"], [])]),
         # Every hour is every hour.
         ("30 * * * *", "Europe/Paris", []),
