@@ -91,6 +91,7 @@ HINTS = {
     "TZ=UTC 0 6 * * 1": "Set schedule.timezone.",
     "@every 1h": "Use fields, such as '0 */6 * * *' for every six hours.",
     "@Daily": "in lower case",
+    "*-5 6 * * *": "Write '*', or the first value instead of it.",
 }
 SCHEMA_PATTERN = ExperimentSpec.model_json_schema()["$defs"]["ScheduleConfig"]["properties"]["cron"]
 

@@ -199,7 +199,8 @@ def _item(text: str, field: CronField) -> tuple[frozenset[int], str]:
     first, last, step = match.groups()
     if first in {"*", "?"}:
         if last is not None:
-            raise CronError(f"{text!r} is not a range: Argo reads it as {first!r}")
+            reason = f"{text!r} is not a range: Argo reads it as {first!r}"
+            raise CronError(reason, f"Write {first!r}, or the first value instead of it.")
         low, high, plain = field.low, field.high, first
     else:
         low = high = field.number(first)

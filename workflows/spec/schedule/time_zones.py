@@ -56,9 +56,10 @@ def _advice(name: str) -> Iterator[str]:
 
 def _fixed(sign: str, hours: int) -> Iterator[str]:
     """Yield the zone of a fixed offset, whose sign is reversed in its name."""
-    if hours <= (_MAX_EAST if sign == "+" else _MAX_WEST):
+    if 0 < hours <= (_MAX_EAST if sign == "+" else _MAX_WEST):
         name, direction = ("-", "ahead of") if sign == "+" else ("+", "behind")
-        yield f"Etc/GMT{name}{hours} is {hours} hours {direction} UTC all year."
+        unit = "hour" if hours == 1 else "hours"
+        yield f"Etc/GMT{name}{hours} is {hours} {unit} {direction} UTC all year."
 
 
 def _places_with(abbreviation: str) -> list[str]:
