@@ -18,6 +18,7 @@ from google.api_core.retry import Retry
 from google.auth.exceptions import GoogleAuthError, TransportError
 
 from steps.errors import ForbiddenError, RefeedError, TransientError
+from steps.google.refusals import COMMON, Refusal, codes_of, message_of
 
 DEADLINE_SECONDS = 60.0
 """How long a call is retried before it fails. The step's own retry follows, in a fresh process."""
@@ -42,14 +43,16 @@ CONNECTION_ERRORS: tuple[type[Exception], ...] = (
     TimeoutError,
 )
 
-_DISABLED = re.compile(r"has not been used in project|SERVICE_DISABLED|is disabled")
-_REQUEST_LINE = re.compile(r"^(GET|POST|PATCH) https?://\S+: ")
+_DISABLED_CODES = frozenset({"accessNotConfigured", "SERVICE_DISABLED"})
+_DISABLED = re.compile(r"API has not been used in project .* or it is disabled")
+"""https://cloud.google.com/bigquery/docs/error-messages; gRPC gives no code for it."""
+_REQUEST_LINE = re.compile(r"^(GET|POST|PUT|PATCH|DELETE) https?://\S+: ")
 _LONGEST = 300
 
 
 def brief(error: object) -> str:
     """Return an error's text on one line, without its full stop, of 300 characters at most."""
-    message = error.message if isinstance(error, GoogleAPICallError) else error
+    message = message_of(error) if isinstance(error, GoogleAPICallError) else error
     text = _REQUEST_LINE.sub("", " ".join(str(message).split()))
     return text[:_LONGEST].rstrip(".")
 
@@ -77,9 +80,11 @@ class ErrorTranslator:
     Attributes:
         service: name of the service, as messages show it.
         retry_hint: hint for a transient error.
+        refusals: refusals that have a remedy of their own.
     """
 
     service: ClassVar[str]
+    refusals: ClassVar[tuple[Refusal, ...]] = COMMON
     retry_hint: ClassVar[str] = (
         "Refeed retried for a while. Run again to resume: finished work is kept."
     )
@@ -119,6 +124,21 @@ class ErrorTranslator:
 
     def from_response(self, error: GoogleAPICallError) -> RefeedError:
         """Return the error for an error response of the service."""
+        translated = self._by_status(error)
+        refusal = self.refusal_of(error)
+        if refusal is not None and not translated.transient:
+            translated.hint = refusal.hint(error, self.names())
+        return translated
+
+    def refusal_of(self, error: GoogleAPICallError) -> Refusal | None:
+        """Return the kind of a refusal that has its own remedy, or None."""
+        return next((each for each in self.refusals if each.matches(error)), None)
+
+    def names(self) -> dict[str, str]:
+        """Return names that remedies of refusals may contain."""
+        return {"billing": "that is billed", "project": "PROJECT"}
+
+    def _by_status(self, error: GoogleAPICallError) -> RefeedError:
         if self.is_transient(error):
             return self.unreachable(error)
         if error.code == requests.codes.unauthorized:
@@ -145,14 +165,15 @@ class ErrorTranslator:
 
     def forbidden(self, error: GoogleAPICallError) -> RefeedError:
         """Return the error for a missing permission, or an API that is not enabled."""
-        hint = self.enable_hint() if _DISABLED.search(str(error)) else self.role_hint(error)
+        disabled = _DISABLED_CODES & codes_of(error) or _DISABLED.search(str(error))
+        hint = self.enable_hint() if disabled else self.role_hint(error)
         return self.denied(
             f"{self.service} denied access to {self.target}: {brief(error)}.", hint=hint
         )
 
     def not_found(self, error: GoogleAPICallError) -> RefeedError:
         """Return the error for a resource that does not exist."""
-        return self.denied(f"{self.service} has no {self.target}: {brief(error)}.")
+        return self.denied(f"{self.service} cannot find {self.target}: {brief(error)}.")
 
     def invalid(self, error: GoogleAPICallError) -> RefeedError:
         """Return the error for an invalid request."""

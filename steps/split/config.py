@@ -156,9 +156,11 @@ class DatasetConfig(SpecPart):
         if not self.source.startswith("bigquery://"):
             return self
         if _WILDCARD.match(self.source):
+            tables = self.source.removeprefix("bigquery://")
+            query = f"SELECT * FROM `{tables}` WHERE _TABLE_SUFFIX >= '20260101'"  # noqa: S608 - shown
             raise ValueError(
-                f"{self.source!r} matches several tables; use a query, which can contain a "
-                "wildcard table"
+                f"{self.source!r} matches several tables; use a query with a staging dataset "
+                f"instead, such as dataset.query: {query}"
             )
         if not _BIGQUERY.fullmatch(self.source):
             raise ValueError(
@@ -271,6 +273,21 @@ class SplitConfig(DataflowConfig):
             for name, required in allowed.model_dump().items()
             for value in [getattr(self, name)]
             if required is not None and value not in {None, required}
+        ]
+
+    def missing(self) -> list[Problem]:
+        """Return a problem for each setting that the engine requires and that is not set."""
+        if self.engine != "dataflow":
+            return []
+        return [
+            Problem(
+                f"split.{name}",
+                "Dataflow requires this setting, and neither the spec nor the installation file "
+                "has it",
+                f"Set it with --set split.{name}=...",
+            )
+            for name in ("gcp_project", "region", "worker_image")
+            if getattr(self, name) is None
         ]
 
     def with_defaults(self, defaults: DataflowConfig) -> SplitConfig:

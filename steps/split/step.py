@@ -150,7 +150,8 @@ def _find_or_build(
             ignore_errors=request.force and not build.resumed,
         )
         index = build.publish(
-            partial(_run_engine, engine, source, plan, project, storage, progress)
+            partial(_run_engine, engine, source, plan, project, storage, progress),
+            lambda: not _report_warnings(source, progress),
         )
         if engine is not build_dataset:
             delete_job_output(project, plan.build_id, storage)
@@ -189,6 +190,17 @@ def report_billed_bytes(source: LiveSource, columns: list[str], progress: Progre
     progress.begin("bytes", "bytes", size)
     progress.advance(size, f"BigQuery will read {format_bytes(size)}")
     progress.end()
+
+
+def _report_warnings(source: Source, progress: Progress) -> bool:
+    """Report that rows depend on who reads them, if they do, and return whether they do."""
+    warnings = source.warnings() if isinstance(source, LiveSource) else ()
+    if warnings:
+        progress.begin("check", "warnings", len(warnings))
+        for warning in warnings:
+            progress.advance(1, warning)
+        progress.end()
+    return bool(warnings)
 
 
 def source_types(source: Source) -> dict[str, str]:

@@ -6,6 +6,7 @@ imports no cloud client.
 
 from __future__ import annotations
 
+import re
 import uuid
 from collections.abc import Callable
 from contextlib import AbstractContextManager
@@ -150,6 +151,37 @@ def scheme_of(uri: str) -> str:
     return head if separator else ""
 
 
+BUCKET = re.compile(r"[a-z0-9][a-z0-9._-]{1,220}[a-z0-9]")
+"""The name of a bucket."""
+
+_OTHER_NAMES = {"gcs": "gs", "bq": "bigquery"}
+"""Schemes that other tools use for what Refeed reads under another one."""
+_LOCATIONS = "Use a local path or gs://bucket/folder."
+
+
+def location_problem(uri: str, field: str, allowed: str = _LOCATIONS) -> Problem | None:
+    """Return what is wrong with a URI or path, without looking at the storage.
+
+    Args:
+        uri: URI or local path.
+        field: field of the spec that contains it.
+        allowed: hint that says what is allowed.
+    """
+    scheme = scheme_of(uri)
+    if scheme not in _ADAPTERS:
+        known = _OTHER_NAMES.get(scheme)
+        hint = f"Did you mean {known}://? {allowed}" if known else allowed
+        return Problem(field, f"{scheme}:// is not supported", hint)
+    bucket = uri.partition("://")[2].partition("/")[0]
+    if scheme and not BUCKET.fullmatch(bucket):
+        message = (
+            f"{uri!r} has no valid bucket: {bucket!r} must have 3 to 222 lowercase letters, "
+            "digits, dots, dashes and underscores"
+        )
+        return Problem(field, message, "Use the form gs://bucket/folder.")
+    return None
+
+
 def storage_for(uri: str, field: str = "output") -> Storage:
     """Return the adapter for a URI's scheme.
 
@@ -161,9 +193,8 @@ def storage_for(uri: str, field: str = "output") -> Storage:
         SpecError: the scheme is not supported, or its client is not installed.
     """
     scheme = scheme_of(uri)
-    if scheme not in _ADAPTERS:
-        message = f"{scheme}:// is not supported"
-        hint = "Use a local path or gs://bucket/folder."
-        raise SpecError(uri, [Problem(field, message, hint)])
+    problem = location_problem(uri, field)
+    if problem is not None:
+        raise SpecError(uri, [problem])
     adapter: Storage = load_adapter(_ADAPTERS[scheme], uri, field, _EXTRAS.get(scheme, ""))()
     return adapter

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import mimetypes
 import os
-import re
 import tempfile
 import uuid
 from collections.abc import Iterator
@@ -25,7 +24,8 @@ from google.cloud.storage.retry import DEFAULT_RETRY
 
 from steps.errors import MissingInputError, OutputError, RefeedError
 from steps.google.errors import CONNECTION_ERRORS, DEADLINE_SECONDS, ErrorTranslator, grant_hint
-from steps.storage.base import TEMPORARY_PREFIX
+from steps.storage.base import BUCKET, TEMPORARY_PREFIX
+from steps.storage.gcs_refusals import REFUSALS
 
 # For traces, which Refeed does not use, the client would read each bucket's metadata in a separate
 # thread. Steps do not have that permission.
@@ -38,7 +38,6 @@ _FIRST_DELAY_SECONDS, _LONGEST_DELAY_SECONDS = 0.25, 16.0
 
 _CONNECT_SECONDS = 10.0
 _MARK = "refeed-made-by"
-_BUCKET = re.compile(r"[a-z0-9][a-z0-9._-]{1,220}[a-z0-9]")
 _ROLES: dict[type[RefeedError], str] = {
     MissingInputError: "roles/storage.objectViewer",
     OutputError: "roles/storage.objectUser",
@@ -189,7 +188,7 @@ def _parts(uri: str, denied: Denied) -> tuple[str, str]:
         MissingInputError, OutputError: the URI has no valid bucket; the type is ``denied``.
     """
     bucket, _, name = uri.removeprefix("gs://").partition("/")
-    if not _BUCKET.fullmatch(bucket):
+    if not BUCKET.fullmatch(bucket):
         raise denied(
             f"{uri!r} has no valid bucket: {bucket!r} must have 3 to 222 lowercase letters, "
             "digits, dots, dashes and underscores.",
@@ -229,6 +228,7 @@ class _GcsErrors(ErrorTranslator):
 
     service = "Cloud Storage"
     connection_errors = (*CONNECTION_ERRORS, DataCorruption)  # a checksum mismatch
+    refusals = REFUSALS
 
     def __init__(self, uri: str, denied: Denied) -> None:
         super().__init__(repr(uri), denied)
@@ -246,6 +246,20 @@ class _GcsErrors(ErrorTranslator):
             f"The bucket gs://{self._bucket} does not exist, so {self._uri!r} cannot be used.",
             hint="Create it with `gcloud storage buckets create`, or use another bucket.",
         )
+
+    def names(self) -> dict[str, str]:
+        """See ``ErrorTranslator``."""
+        return {
+            **super().names(),
+            "billing": "of the bucket, or of the caller,",
+            "bucket": f"gs://{self._bucket}",
+            "uri": self._uri,
+            "key": "KEY",
+        }
+
+    def enable_hint(self) -> str:
+        """See ``ErrorTranslator``."""
+        return "Enable the API: `gcloud services enable storage.googleapis.com --project=...`"
 
     def role_hint(self, error: GoogleAPICallError) -> str:
         """See ``ErrorTranslator``."""

@@ -151,17 +151,24 @@ def data_shape(task: str, roles: Roles, classes: tuple[str, ...]) -> DataShape:
 def conflicts(name: str, params: dict[str, Any], shape: DataShape) -> list[Problem]:
     """Return a problem for each setting of the trainer that does not fit the data."""
     trainer = make_trainer(name, params)
+    problems = task_conflicts(name, trainer, shape)
     if shape.task not in trainer.tasks:
-        supported = ", ".join(sorted(trainer.tasks))
-        message = f"{name!r} does not support {shape.task} tasks. It supports {supported}"
-        return [Problem("trainer.name", message, "List other trainers with `refeed trainers`.")]
+        return problems
     _, written, _ = _by_main_name(type(trainer).Params, params)
-    problems = list(_offset_problems(name, trainer, shape))
     for problem in trainer.conflicts(shape):
         param, _, rest = problem.where.partition(".")
         path = ".".join(filter(None, [written.get(param, param), rest]))
         problems.append(_at(path, problem.message, problem.hint))
     return problems
+
+
+def task_conflicts(name: str, trainer: Trainer[Any, Any], shape: DataShape) -> list[Problem]:
+    """Return a problem if the trainer does not support the task, or its offset."""
+    if shape.task not in trainer.tasks:
+        supported = ", ".join(sorted(trainer.tasks))
+        message = f"{name!r} does not support {shape.task} tasks. It supports {supported}"
+        return [Problem("trainer.name", message, "List other trainers with `refeed trainers`.")]
+    return list(_offset_problems(name, trainer, shape))
 
 
 def _offset_problems(name: str, trainer: Trainer[Any, Any], shape: DataShape) -> Iterator[Problem]:

@@ -98,6 +98,19 @@ def test_forbid_applies_to_scheduled_and_manual_runs() -> None:
     assert "synchronization" not in CASES["plain"].golden()["spec"]
 
 
+def test_cron_workflow_has_what_every_argo_accepts() -> None:
+    """Argo's custom resource definition allows no names of days and months; some images have only
+    the time zones of places; and a CronWorkflow must come after its template."""
+    schedule = {"cron": "0 6 1 JAN-mar MON,sun", "timezone": "US/Pacific"}
+    cron = compile_spec(small_spec(schedule=schedule), installation(), "cron-workflow")
+    assert cron["spec"]["schedules"] == ["0 6 1 1-3 1,0"]
+    assert cron["spec"]["timezone"] == "America/Los_Angeles"
+    assert cron["metadata"]["annotations"]["argocd.argoproj.io/sync-wave"] == "1"
+    for kind in ("workflow-template", "workflow"):
+        other = compile_spec(small_spec(schedule=schedule), installation(), kind)
+        assert "argocd.argoproj.io/sync-wave" not in other["metadata"]["annotations"]
+
+
 def test_spec_without_schedule_has_no_cron_workflow() -> None:
     with pytest.raises(SpecError, match=r"has no schedule\n    For example --set"):
         compile_spec(small_spec(), installation(), "cron-workflow")

@@ -103,9 +103,22 @@ def test_render_compiles_specs_and_removes_stale_files(overlay: Path) -> None:
         "flights.workflow-template.yaml",
         "flights.cron-workflow.yaml",
     ]
+    for manifest in (template, cron):
+        annotations = manifest["metadata"]["annotations"]
+        assert annotations["refeed/spec-file"] == "experiments/flights.yaml"
     spec.unlink()
     assert refeed(overlay, "render").exit_code == 0
     assert sorted(path.name for path in workflows.iterdir()) == [OWN]
+
+
+def test_render_warns_of_runs_that_clocks_skip(overlay: Path) -> None:
+    refeed(overlay, "add", "demo")
+    spec = put_spec(overlay)
+    spec.write_text(spec.read_text().replace("0 6 * * 1", "30 2 * * *"))
+    result = refeed(overlay, "render")
+    assert result.exit_code == 0
+    assert f"warning: {spec}: The clocks of Europe/Paris change" in result.stderr
+    assert "warning" not in refeed(overlay, "render", "--check").output
 
 
 @pytest.mark.parametrize(

@@ -203,6 +203,17 @@ def workflows_of(experiment: str) -> list[str]:
     return [name for name in names if name.startswith(f"{experiment}-")]
 
 
+def due_schedules(namespace: str) -> set[str]:
+    """Return the names of CronWorkflows that Argo's controller has accepted and found due.
+
+    It notes so in an annotation, also for those that are suspended. What it refuses is in its log.
+    """
+    listed = json.loads(run_kubectl("-n", namespace, "get", "cronworkflows", "-o", "json"))
+    metadata = [each["metadata"] for each in listed["items"]]
+    noted = "cronworkflows.argoproj.io/last-used-schedule"
+    return {each["name"] for each in metadata if noted in each.get("annotations", {})}
+
+
 def training_pod(namespace: str, name: str) -> str | None:
     """Return a running training pod of a workflow."""
     selector = f"workflows.argoproj.io/workflow={name},refeed/step=train"

@@ -13,7 +13,7 @@ import yaml
 
 from steps.storage.base import storage_for
 from tests.e2e.kubectl import kubectl, needs_cluster, run_kubectl
-from tests.e2e.platform import Platform, installation, wait_until
+from tests.e2e.platform import Platform, due_schedules, installation, wait_until
 from tests.e2e.repository import Repository, repository
 from tests.fakes import absent, make_bucket
 from workflows.argo.project_folder import ProjectFolder, add, rendered, write
@@ -178,6 +178,65 @@ def test_changed_spec_updates_the_template(
         return bool(template["metadata"]["labels"]["refeed/spec"] != before)
 
     wait_until("the changed template", arrived, 120)
+
+
+def sales_spec(name: str, **schedule: Any) -> str:
+    """Return a spec of the project with a schedule."""
+    spec = yaml.safe_load((Path("examples") / "flights" / "spec.yaml").read_text())
+    spec |= {"name": name, "project": "sales", "output": ROOT, "schedule": schedule}
+    spec["dataset"]["source"] = f"{ROOT}/sources/flights.parquet"
+    return yaml.safe_dump(spec, sort_keys=False)
+
+
+MONDAYS = [f"monday{number}" for number in range(6)]
+"""Without its wave, about half of them came before their templates and were ignored."""
+
+
+@pytest.fixture(scope="module")
+def mondays(git: Repository, sales: ProjectFolder, endpoint: str) -> list[str]:
+    """Add experiments with a schedule, suspended, to the project's folder in Git."""
+    for name in MONDAYS:
+        spec = sales_spec(name, cron="* * * * *", suspended=True)
+        (sales.path / "experiments" / f"{name}-sales.yaml").write_text(spec)
+    write(sales.path, rendered(sales, offered(endpoint)))
+    git.push("Schedules")
+    wait_until("them", lambda: all(get("cronworkflow", each, SALES) for each in MONDAYS), 120)
+    return MONDAYS
+
+
+def test_schedules_from_git_are_accepted(mondays: list[str]) -> None:
+    wait_until("all of them", lambda: set(mondays) <= due_schedules(SALES), 150)
+
+
+def test_submit_leaves_what_git_owns_alone_and_says_so(
+    mondays: list[str], platform: Platform, endpoint: str, tmp_path: Path
+) -> None:
+    name = mondays[0]
+    spec, installed = tmp_path / "mine.yaml", tmp_path / "installation.yaml"
+    spec.write_text(sales_spec(name, cron="0 9 * * fri"))
+    made = offered(endpoint).model_dump(mode="json", exclude_none=True)
+    installed.write_text(yaml.safe_dump(made))
+
+    def versions() -> list[str]:
+        kinds = ("workflowtemplate", "cronworkflow")
+        specs = [get(kind, name, SALES)["spec"] for kind in kinds]
+        return [json.dumps(each, sort_keys=True) for each in specs]
+
+    before = versions()
+    for server in ("kubernetes", "argo"):
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setenv("REFEED_CLUSTER", server)
+            submitted = platform.refeed(
+                *("submit", spec, "--no-wait", "--json", "--installation", installed)
+            )
+        assert submitted.code == 0, submitted.err
+        assert submitted.json["git_owner"] == "project-sales"
+        assert f"{name} is owned by Git (Argo CD application project-sales)" in submitted.err
+        assert f"change experiments/{name}-sales.yaml" in submitted.err
+        assert versions() == before
+        workflow = submitted.json["workflow"]
+        assert get("workflow", workflow, SALES)["metadata"]["labels"]["refeed/experiment"] == name
+        run_kubectl("-n", SALES, "delete", "workflow", workflow)
 
 
 FOREIGN: dict[str, dict[str, Any]] = {

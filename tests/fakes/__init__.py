@@ -107,9 +107,20 @@ def make_bucket(server: str, name: str) -> None:
 
 
 @contextmanager
-def answering(status: int, message: str = "set by the test") -> Iterator[str]:
-    """Run a server that gives every request the same response, and yield its URL."""
-    content = json.dumps({"error": {"code": status, "message": message}}).encode()
+def answering(
+    status: int, message: str = "set by the test", reason: str = "", **fields: object
+) -> Iterator[str]:
+    """Run a server that gives every request the same response, and yield its URL.
+
+    Args:
+        status: status of the response.
+        message: Google's text.
+        reason: reason of the JSON API, if any.
+        fields: further fields of the error.
+    """
+    errors = [{"domain": "global", "reason": reason, "message": message}] if reason else []
+    error = {"code": status, "message": message, "errors": errors, **fields}
+    content = json.dumps({"error": error}).encode()
 
     class Handler(BaseHTTPRequestHandler):
         def _respond(self) -> None:

@@ -1,7 +1,8 @@
-"""Run local-bigquery with three fixes, in the emulator's own Python; see bigquery.py.
+"""Run local-bigquery with four fixes, in the emulator's own Python; see bigquery.py.
 
 Unmodified, it ignores the snapshot time of a read session, reports the current time as every
-table's modification time, and fails one of two concurrent submissions with the same job id.
+table's modification time, fails one of two concurrent submissions with the same job id, and neither
+refuses time travel on a table with row access policies nor reports them for a query.
 """
 
 from __future__ import annotations
@@ -67,6 +68,35 @@ def serialize_submissions() -> None:
     runner.submit = submit_alone
 
 
+_FORBIDDEN = (
+    "request failed: Access Denied: BigQuery BigQuery: Time travel on table {} is forbidden as it "
+    "has (or has had) row access policies."
+)
+
+
+def report_row_access_policies() -> None:
+    """Refuse time travel on tables with row access policies, and report them for other jobs."""
+    read, rules, runner = module("grpc.read"), module("catalog.row_access"), module("jobs.runner")
+    create, done = read.create_session, runner._done
+
+    def create_session(request: Any) -> Any:
+        project, dataset, table = key = read.table(request.read_session.table)
+        if request.read_session.table_modifiers and key in rules.secured():
+            message = _FORBIDDEN.format(f"{project}:{dataset}.{table}")
+            raise read.StorageError(read.grpc.StatusCode.PERMISSION_DENIED, message)
+        return create(request)
+
+    def done_reported(job: Any, statistics: Any, error: Any = None) -> Any:
+        query = job.configuration.query
+        applied = query and any(f"{key[1]}.{key[2]}" in query.query for key in rules.secured())
+        if applied and not job.configuration.dryRun:
+            reported = {"rowLevelSecurityApplied": True}
+            statistics = statistics.replace(rowLevelSecurityStatistics=reported)
+        return done(job, statistics, error)
+
+    read.create_session, runner._done = create_session, done_reported
+
+
 def _modified(database: Any, project: str, name: str) -> str | None:
     """Return the time of the table's last change, in milliseconds since 1970."""
     ids = database.fetch(  # all tables of that name, because the catalog lacks dataset names
@@ -90,6 +120,7 @@ if __name__ == "__main__":
     read_as_of_the_snapshot()
     report_modification_times()
     serialize_submissions()
+    report_row_access_policies()
     server, read = module("grpc.server"), module("grpc.read")
     service = server.SERVICES["google.cloud.bigquery.storage.v1.BigQueryRead"]
     requests = server.types

@@ -26,6 +26,9 @@ class OneNamespace:
     server: str = "a test server"
     whoami: str = "a test"
 
+    def find(self, kind: str, namespace: str, name: str) -> Manifest | None:
+        raise AssertionError("a retry leaves the template alone")
+
     def apply(self, manifest: Manifest) -> None:
         raise AssertionError("a retry leaves the template alone")
 

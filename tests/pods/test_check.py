@@ -88,6 +88,11 @@ def test_the_spec_s_own_trainer_keeps_its_parameters(world: FakeProject) -> None
 BAD_FORMS: dict[str, tuple[dict[str, str], str]] = {
     "local source": ({"source": "/data/table.parquet"}, "source: '/data/table.parquet' is a local"),
     "empty source": ({"source": ""}, "dataset: set exactly one of source and query"),
+    "source of another cloud": ({"source": "s3://b/x.csv"}, "source: s3:// is not supported"),
+    "source with two stars": (
+        {"source": "gs://bucket/**/x"},
+        "source: 'gs://bucket/**/x' contains",
+    ),
     "unknown trainer": (
         {"trainer": "oracle"},
         "trainer: the installation has no image for the trainer 'oracle'",

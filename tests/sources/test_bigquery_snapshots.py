@@ -13,18 +13,37 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import grpc
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from google.cloud import bigquery
+from google.cloud.bigquery import SchemaField
 
 from steps.contract import ProjectLayout
-from steps.google.bigquery.source import BigQuerySnapshot
+from steps.errors import DataError, SpecError, TransientError
+from steps.google.bigquery import protections
+from steps.google.bigquery.clients import Clients
+from steps.google.bigquery.source import BigQuerySnapshot, BigQuerySource
 from steps.records import PartitionIndex
 from steps.runtime.progress import NoProgress
 from steps.split.config import DatasetConfig
+from steps.split.sources.base import open_source
 from steps.split.step import SplitRequest, split
 from steps.storage.local import LocalStorage
-from tests.sources.test_bigquery_reading import config, opened, pins, read, split_into
+from tests.cluster.fake_server import fake_server
+from tests.command import refeed
+from tests.fakes.bigquery import PROJECT
+from tests.sources.rows_proxy import CREATE, Fault
+from tests.sources.test_bigquery_errors import body
+from tests.sources.test_bigquery_reading import (
+    config,
+    dry_run_response,
+    opened,
+    pins,
+    read,
+    split_into,
+)
 from tests.workspace import Workspace, small_table
 
 COMMAND = [sys.executable, "-c", "from workflows.cli.app import main; main()"]
@@ -367,3 +386,282 @@ def test_validate_reports_bytes_and_warnings(warehouse: Any, lab: Workspace) -> 
     )
     assert wrong.returncode == 65
     assert b"would read 28,800 bytes, but only 1,000 are allowed" in wrong.stderr
+
+
+REPORTED = {
+    "a changed type": lambda fields: [
+        SchemaField(f.name, "INTEGER") if f.name == "number" else f for f in fields
+    ],
+    "a new column": lambda fields: [f for f in fields if f.name != "number"],
+    "a dropped column": lambda fields: [*fields, SchemaField("gone", "FLOAT")],
+}
+
+
+@pytest.mark.parametrize("change", REPORTED)
+def test_reported_schema_of_view_is_ignored(
+    change: str, warehouse: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """BigQuery reports the schema of a view as it was when the view was created.
+
+    See https://cloud.google.com/bigquery/docs/views-intro#view_limitations.
+    """
+    warehouse.load(OLD)
+    warehouse.run("CREATE VIEW {d}.v AS SELECT * FROM {d}.t")
+    get_table = bigquery.Client.get_table
+
+    def stale(client: Any, name: str, **options: Any) -> Any:
+        table = get_table(client, name, **options)
+        if table.table_type == "VIEW":
+            table.schema = REPORTED[change](table.schema)
+        return table
+
+    monkeypatch.setattr(bigquery.Client, "get_table", stale)
+    made = split_into(tmp_path, config(warehouse, "v", staging=warehouse.staging))
+    assert made.index == split_into(tmp_path, file(OLD, tmp_path), "q").index
+
+
+def star(warehouse: Any) -> DatasetConfig:
+    query = f"SELECT * FROM `{warehouse.name('t')}`"
+    return config(warehouse, query=query, staging=warehouse.staging)
+
+
+def table(warehouse: Any) -> DatasetConfig:
+    return config(warehouse)
+
+
+def view(warehouse: Any) -> DatasetConfig:
+    warehouse.run("CREATE VIEW {d}.v AS SELECT * FROM {d}.t")
+    return config(warehouse, "v", staging=warehouse.staging)
+
+
+@pytest.mark.parametrize("source", [star, view])
+@pytest.mark.parametrize("name", ["number", "whole"])
+def test_type_that_changes_before_the_read_is_an_error(
+    source: Any, name: str, warehouse: Any
+) -> None:
+    warehouse.load(OLD)
+    live = opened(source(warehouse))
+    live.take_snapshot()
+    warehouse.run(
+        f"CREATE OR REPLACE TABLE {{d}}.t AS SELECT * EXCEPT ({name}), CAST({name} AS STRING) AS "
+        f"{name} FROM {{d}}.t"
+    )
+    message = f"The column '{name}' was .* when the split began, and is string now"
+    with pytest.raises(DataError, match=message):
+        read(live, ["key", name])
+
+
+@pytest.mark.parametrize("source", [star, view, table])
+def test_column_that_is_dropped_before_the_read_is_an_error(source: Any, warehouse: Any) -> None:
+    warehouse.load(OLD)
+    live = opened(source(warehouse))
+    live.take_snapshot()
+    warehouse.run("ALTER TABLE {d}.t DROP COLUMN number")
+    if source is table:  # the emulator still has the column at the time of the snapshot
+        message = "request failed: The following selected fields do not exist in the table schema"
+        warehouse.proxy.faults.append(Fault(CREATE, grpc.StatusCode.INVALID_ARGUMENT, message))
+    with pytest.raises(DataError, match="had the column 'number' when the split began"):
+        read(live, ["key", "number"])
+
+
+@pytest.mark.parametrize("source", [star, view, table])
+def test_column_that_is_added_before_the_read_is_ignored(source: Any, warehouse: Any) -> None:
+    warehouse.load(OLD)
+    live = opened(source(warehouse))
+    live.take_snapshot()
+    warehouse.run("ALTER TABLE {d}.t ADD COLUMN fresh FLOAT64")
+    assert read(live, ["key", "number"]).num_rows == len(OLD)
+
+
+def test_table_read_with_another_type_is_an_error(warehouse: Any, tmp_path: Path) -> None:
+    """The split ends with exit code 65, and the next one starts over."""
+    warehouse.load(OLD)
+    source = opened(config(warehouse))
+    pin = json.loads(source.take_snapshot())
+    pin["fields"] = [[n, "STRING" if n == "whole" else k, m] for n, k, m in pin["fields"]]
+    source.resume(json.dumps(pin))
+    with pytest.raises(DataError, match=r"'whole' was string .* and is int64 now") as caught:
+        read(source, ["key", "whole"])
+    assert caught.value.exit_code == 65
+
+
+REFUSED_INSIDE = {
+    "partition filter": (
+        400,
+        "invalidQuery",
+        "Cannot query over table 'p.raw.events' without a filter over column(s) 'day' that can be "
+        "used for partition elimination",
+    ),
+    "authorized view": (
+        403,
+        "accessDenied",
+        "Access Denied: Table p:raw.events: User does not have permission to query table "
+        "p:raw.events, or perhaps it does not exist in location US.",
+    ),
+    "lost table": (404, "notFound", "Not found: Table p:raw.events"),
+}
+
+
+def stored(name: str, **fields: Any) -> dict[str, Any]:
+    """Return the resource of a table, reduced to what the client reads."""
+    project, dataset, table = name.split(".")
+    reference = {"projectId": project, "datasetId": dataset, "tableId": table}
+    columns = [{"name": "key", "type": "STRING"}, {"name": "target", "type": "FLOAT"}]
+    times = {"creationTime": "1795581282773", "lastModifiedTime": "1795581282773"}
+    return {
+        "tableReference": reference,
+        "type": "TABLE",
+        "schema": {"fields": columns},
+        **times,
+        **fields,
+    }
+
+
+@pytest.mark.parametrize("case", REFUSED_INSIDE)
+def test_view_whose_own_query_is_refused_can_be_read(
+    case: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Only the outermost query has to run: it has a filter, or the view is authorized."""
+    code, reason, message = REFUSED_INSIDE[case]
+    view = stored(
+        "proj.mart.v", type="VIEW", view={"query": "SELECT * FROM `p.raw.e`", "useLegacySql": False}
+    )
+    outer = dry_run_response(1000)
+    listed = {"projectId": "proj", "datasetId": "raw", "tableId": "events"}
+    outer["statistics"]["query"]["referencedTables"] = [listed]
+    replies = [(200, view), (200, outer), (200, stored("proj.raw.events")), (200, view)]
+    replies.append((code, body(code, reason, message)))
+    live = DatasetConfig(
+        source="bigquery://proj.mart.v",
+        filter="day >= '2026-01-01'",
+        staging="proj.stage",
+        partition_by="key",
+        target="target",
+        billing="proj",
+    )
+    with fake_server(*replies) as end:
+        monkeypatch.setenv("BIGQUERY_EMULATOR_HOST", f"http://{end.address}")
+        source = opened(live)
+        state = BigQuerySnapshot.from_json(source.take_snapshot()).state
+        queries = [r.body["configuration"]["query"]["query"] for r in end.requests if r.body]
+    assert "WHERE" in queries[0]
+    assert queries[1:] == ["SELECT * FROM `p.raw.e`"]
+    assert source.schema().names == ["key", "target", "x"]
+    with fake_server(*replies) as end:
+        monkeypatch.setenv("BIGQUERY_EMULATOR_HOST", f"http://{end.address}")
+        again = BigQuerySnapshot.from_json(opened(live).take_snapshot()).state
+    assert again != state
+
+
+def test_unreachable_bigquery_is_no_unknown_state(monkeypatch: pytest.MonkeyPatch) -> None:
+    sql = {"query": "SELECT 1 FROM `p.raw.e`", "useLegacySql": False}
+    view, outer = stored("proj.mart.v", type="VIEW", view=sql), dry_run_response(1)
+    outer["statistics"]["query"]["referencedTables"] = [view["tableReference"]]
+    busy = (503, body(503, "backendError", "Busy."))
+    config = DatasetConfig(
+        source="bigquery://proj.mart.v", partition_by="key", target="target", billing="proj"
+    )
+    with fake_server((200, view), (200, outer), (200, view), busy) as end:
+        monkeypatch.setenv("BIGQUERY_EMULATOR_HOST", f"http://{end.address}")
+        source = open_source(config)
+        assert isinstance(source, BigQuerySource)
+        with pytest.raises(TransientError):
+            BigQuerySource(source.request, deadline=1.0).take_snapshot()
+
+
+def secure(warehouse: Any) -> None:
+    """Let every caller read a part of the rows."""
+    warehouse.run(
+        "CREATE ROW ACCESS POLICY some ON {d}.t GRANT TO ('allUsers') FILTER USING (whole > 5)"
+    )
+
+
+def test_table_with_row_access_policies_is_read_by_a_query(warehouse: Any, lab: Workspace) -> None:
+    """The remedy of the error works; the rows are those of the policy, with a warning."""
+    warehouse.load(OLD)
+    secure(warehouse)
+    code, _, errors = refeed("validate", spec(lab, {"source": warehouse.uri("t")}))
+    assert code == 77
+    query = f"SELECT * FROM `{warehouse.name('t')}`"
+    assert f'dataset.query: "{query}"' in errors.replace("\n", " ")
+    path = spec(lab, {"query": query, "staging": warehouse.staging})
+    code, output, errors = refeed("validate", path)
+    assert code == 0, errors
+    assert "A table of the query has row access policies" in output
+    few = OLD.filter(pa.compute.greater(OLD["whole"], 5))
+    same = split_into(lab.folder, file(few, lab.folder), "q")
+    for _ in range(2):  # another caller may read other rows, so nothing is reused
+        code, output, errors = refeed("split", path, "--json")
+        assert code == 0, errors
+        assert "A table of the query has row access policies" in errors
+        made = json.loads(output)
+        assert (made["dataset"], made["reused"]) == (same.index.dataset, False)
+
+
+def test_administrator_is_warned_of_row_access_policies(warehouse: Any) -> None:
+    warehouse.load(OLD)
+    clients = Clients(PROJECT)
+    found = clients.rest.get_table(warehouse.name("t"))
+    assert protections.of_table(clients, found, ["key"]) == ()
+    secure(warehouse)
+    (warning,) = protections.of_table(clients, found, ["key"])
+    assert f"{warehouse.name('t')} has row access policies (some)" in warning
+
+
+def test_reader_of_tagged_columns_is_warned() -> None:
+    tags = {"policyTags": {"names": ["projects/p/locations/eu/taxonomies/1/policyTags/2"]}}
+    fields = [
+        {"name": "email", "type": "STRING", **tags},
+        {"name": "phone", "type": "STRING", **tags},
+        {"name": "x", "type": "FLOAT"},
+    ]
+    table = bigquery.Table.from_api_repr(stored("proj.d.t", schema={"fields": fields}))
+    assert list(protections.tagged(table, ["x"])) == []
+    (one,) = protections.tagged(table, ["x", "email"])
+    assert one.startswith("The column 'email' has a policy tag. If the caller is a masked reader")
+    (two,) = protections.tagged(table, ["phone", "email"])
+    assert two.startswith("The columns 'email', 'phone' have policy tags.")
+
+
+def test_protections_of_a_job(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Names as in https://cloud.google.com/bigquery/docs/reference/rest/v2/Job#jobstatistics."""
+    monkeypatch.setenv("BIGQUERY_EMULATOR_HOST", "http://127.0.0.1:1")
+    job = dry_run_response(1)
+    job["jobReference"]["jobId"] = "x"
+    assert protections.of_job(bigquery.QueryJob.from_api_repr(job, Clients(PROJECT).rest)) == ()
+    job["statistics"]["rowLevelSecurityStatistics"] = {"rowLevelSecurityApplied": True}
+    job["statistics"]["dataMaskingStatistics"] = {"dataMaskingApplied": True}
+    rows, masked = protections.of_job(bigquery.QueryJob.from_api_repr(job, Clients(PROJECT).rest))
+    assert "row access policies" in rows
+    assert "Data masking" in masked
+
+
+def test_staging_dataset_in_another_location_is_an_error(warehouse: Any) -> None:
+    warehouse.load(OLD)
+    far = bigquery.Dataset(f"{PROJECT}.{warehouse.dataset}_far")
+    far.location = "EU"
+    warehouse.server.client.create_dataset(far)
+    live = opened(star(warehouse).model_copy(update={"staging": f"{far.project}.{far.dataset_id}"}))
+    with pytest.raises(SpecError, match="is in EU, but the tables of the query are in US") as error:
+        read(live, ["key"])
+    assert error.value.problems[0].where == "dataset.staging"
+
+
+@pytest.mark.parametrize(
+    ("kind", "text"),
+    [
+        ("VIEW", "a view,"),
+        ("MATERIALIZED_VIEW", "a materialized view,"),
+        ("EXTERNAL", "an external table,"),
+    ],
+)
+def test_tables_that_only_queries_read_need_a_staging_dataset(
+    kind: str, text: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    config = DatasetConfig(
+        source="bigquery://proj.mart.v", partition_by="key", target="target", billing="proj"
+    )
+    with fake_server((200, stored("proj.mart.v", type=kind)), (200, dry_run_response(1))) as end:
+        monkeypatch.setenv("BIGQUERY_EMULATOR_HOST", f"http://{end.address}")
+        with pytest.raises(SpecError, match=f"proj.mart.v, {text} needs a BigQuery dataset"):
+            read(opened(config), ["key"])

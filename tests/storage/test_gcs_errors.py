@@ -12,6 +12,7 @@ import pytest
 from steps.errors import MissingInputError, OutputError, RefeedError, TransientError
 from steps.storage.base import check_writable
 from steps.storage.gcs import GcsStorage
+from steps.storage.gcs_refusals import REFUSALS
 from tests.fakes import answering, free_port
 
 URI = "gs://some-bucket/folder/x"
@@ -158,3 +159,86 @@ def test_client_sends_no_background_requests(gcs: str, monkeypatch: pytest.Monke
     storage.write(f"{gcs}/x", b"x")
     assert storage.read(f"{gcs}/x") == b"x"
     assert begun == []
+
+
+REFUSED: dict[str, tuple[int, str, str, str]] = {
+    "retention policy": (  # GoogleCloudPlatform/gcsfuse#355
+        403,
+        "retentionPolicyNotMet",
+        "Object 'some-bucket/folder/x' is subject to bucket's retention policy or object retention "
+        "and cannot be deleted or overwritten until 2026-12-28T00:00:00-08:00",
+        "cannot be an artifact root: Refeed replaces and deletes its own objects. Set `output`",
+    ),
+    "object hold": (  # Cloud Storage sends "forbidden" for it, as for a missing role
+        403,
+        "forbidden",
+        "Object 'some-bucket/folder/x' is under active Event-Based hold and cannot be deleted, "
+        "overwritten or archived until hold is removed.",
+        f"`gcloud storage objects update {URI} --no-temporary-hold --no-event-based-hold`",
+    ),
+    "object hold, documented code": (
+        403,
+        "objectUnderActiveHold",
+        "No.",
+        "--no-default-event-based-hold",
+    ),
+    "requester pays": (  # googleapis/google-cloud-python#4674; the reason is "required"
+        400,
+        "required",
+        "Bucket is a requester pays bucket but no user project provided.",
+        "--billing-project=...",
+    ),
+    "customer-managed key": (
+        403,
+        "forbidden",
+        "Permission denied on Cloud KMS key. Please ensure that your Cloud Storage service account "
+        "has been authorized to use this key.",
+        "`gcloud storage service-agent --project=PROJECT --authorize-cmek=KEY`",
+    ),
+    "VPC Service Controls": (
+        403,
+        "vpcServiceControls",
+        "Request violates VPC Service Controls.",
+        "an ingress or egress rule for the caller",
+    ),
+    "billing": (
+        403,
+        "accountDisabled",
+        "The billing account for the owning project is disabled in state absent",
+        "gcloud billing projects link",
+    ),
+    "quota project": (
+        403,
+        "forbidden",
+        "Caller does not have required permission to use project acme-jobs. Grant the caller the "
+        "roles/serviceusage.serviceUsageConsumer role.",
+        "roles/serviceusage.serviceUsageConsumer on the project acme-jobs",
+    ),
+    "access scopes": (
+        403,
+        "forbidden",
+        "Provided scope(s) are not authorized",
+        "In a cluster give the pod's service account workload identity",
+    ),
+    "quota": (403, "quotaExceeded", "Quota exceeded.", "A quota of the project of the bucket"),
+}
+
+
+@pytest.mark.parametrize("name", ["read", "names", "write", "writer", "download", "delete"])
+@pytest.mark.parametrize("case", REFUSED)
+def test_refusal(case: str, name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """No role would help, so none is named."""
+    status, reason, message, hint = REFUSED[case]
+    with answering(status, message, reason) as url:
+        monkeypatch.setenv("STORAGE_EMULATOR_HOST", url)
+        error = failure(name)
+    assert type(error) is (MissingInputError if name in READS else OutputError)
+    assert f": {message.removesuffix('.')}." in error.message
+    assert "{" not in error.message
+    assert hint in error.hint
+    assert "roles/storage" not in error.hint
+
+
+def test_each_refusal_is_tested() -> None:
+    tested = {name.partition(",")[0] for name in REFUSED}
+    assert tested == {refusal.kind for refusal in REFUSALS}

@@ -9,12 +9,13 @@ import yaml
 
 from refeed import __version__
 from steps.errors import Problem, SpecError
-from steps.train.registry import installed, trainer_of
 from workflows.argo import template
 from workflows.argo.template import Manifest
 from workflows.installation.model import Installation
 from workflows.installation.projects import project_for
-from workflows.spec.model import ExperimentSpec
+from workflows.spec.check import check_spec
+from workflows.spec.model import ExperimentSpec, ScheduleConfig
+from workflows.spec.schedule.check import schedule_problems
 
 Kind = Literal["workflow-template", "workflow", "cron-workflow"]
 KINDS: tuple[Kind, ...] = get_args(Kind)
@@ -30,16 +31,29 @@ def compile_spec(spec: ExperimentSpec, installation: Installation, kind: Kind) -
     """Compile a spec to an Argo object.
 
     Raises:
-        SpecError: the spec does not fit the installation, or has no schedule to compile.
+        SpecError: the spec is invalid whatever the data, does not fit the installation, or has no
+            valid schedule to compile.
     """
+    check_spec(spec, trainer_elsewhere=True)
     project_for(installation, spec)
-    if kind == "cron-workflow" and spec.schedule is None:
-        hint = "For example --set 'schedule={cron: \"0 6 * * 1\"}'"
-        problem = Problem("schedule", "the spec has no schedule", hint)
-        raise SpecError("the spec", [problem])
-    if spec.trainer.name in installed():  # else the check step checks them in the trainer's image
-        trainer_of(spec.trainer, spec.evaluate)
+    if kind == "cron-workflow":
+        _check_schedule(spec.schedule)
     return _COMPILERS[kind](spec, installation)
+
+
+def _check_schedule(schedule: ScheduleConfig | None) -> None:
+    """Check that a CronWorkflow can be compiled.
+
+    Raises:
+        SpecError: there is no schedule, or Argo would refuse it.
+    """
+    if schedule is None:
+        hint = "For example --set 'schedule={cron: \"0 6 * * 1\"}'"
+        problems = [Problem("schedule", "the spec has no schedule", hint)]
+    else:
+        problems = schedule_problems(schedule.model_dump())
+    if problems:
+        raise SpecError("the spec", problems)
 
 
 def to_yaml(manifest: Manifest, source: str) -> str:

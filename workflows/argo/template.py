@@ -47,6 +47,8 @@ from workflows.installation.resource_classes import ResourceClass
 from workflows.pods import environment as env
 from workflows.pods.environment import CAUSES, REPORT, STATUSES
 from workflows.spec.model import MAX_PODS, ExperimentSpec
+from workflows.spec.schedule.cron import parse_cron
+from workflows.spec.schedule.time_zones import plain_name
 
 Manifest = dict[str, Any]
 
@@ -61,6 +63,9 @@ SHORT_STEP_SECONDS = 1800
 """Deadline of check and finish, which take a minute: if their image cannot be pulled, the run ends
 half an hour later. Without it, an exit handler that never starts would keep a run open for ever."""
 LATEST_START_SECONDS = 3600
+AFTER_TEMPLATE = {"argocd.argoproj.io/sync-wave": "1"}
+"""Annotation by which Argo CD applies an object after those without it. Argo ignores a CronWorkflow
+that comes before its WorkflowTemplate, for up to 20 minutes (argo-workflows #12332)."""
 
 
 def workflow_template(spec: ExperimentSpec, installation: Installation) -> Manifest:
@@ -84,9 +89,9 @@ def cron_workflow(spec: ExperimentSpec, installation: Installation) -> Manifest:
         name=spec.name,
         namespace=experiment.project.namespace,
         labels=experiment.labels,
-        annotations=experiment.annotations,
-        schedules=[schedule.cron],
-        timezone=schedule.timezone,
+        annotations=experiment.annotations | AFTER_TEMPLATE,
+        schedules=[parse_cron(schedule.cron).text],
+        timezone=plain_name(schedule.timezone),
         concurrency_policy=schedule.concurrency.capitalize(),
         cron_suspend=schedule.suspended,
         starting_deadline_seconds=LATEST_START_SECONDS,

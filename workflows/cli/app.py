@@ -137,19 +137,24 @@ def validate(
     as_json: AsJson = False,
 ) -> None:
     """Check a spec and its data: leakage, identifiers, constants, small partitions."""
-    from steps.train.registry import trainer_of
+    from workflows.spec.check import check_spec
     from workflows.spec.load import load_spec
+    from workflows.spec.schedule.check import schedule_note, schedule_warnings
 
     loaded = load_spec(spec, overrides or ())
+    schedule = loaded.spec.schedule
     advice: dict[str, list[str]] = {"warnings": [], "notes": []}
     try:
-        trainer_of(loaded.spec.trainer, loaded.spec.evaluate)
+        check_spec(loaded.spec)
         if not spec_only:
             from workflows.spec.validate import advise
 
             advice = advise(loaded.spec, console.progress())
     except SpecError as error:
         raise loaded.locate(error) from None
+    if schedule:
+        advice["warnings"] += schedule_warnings(schedule)
+        advice["notes"].append(schedule_note(schedule))
     if as_json:
         print_json({"spec": str(spec), "valid": True, **advice})
         return
@@ -246,6 +251,7 @@ def compile_(
     from workflows.argo.compile import compile_spec, to_yaml
     from workflows.installation.model import load_installation
     from workflows.spec.load import load_spec
+    from workflows.spec.schedule.check import schedule_warnings
 
     loaded = load_spec(spec, overrides or ())
     platform = load_installation(installation)
@@ -253,6 +259,8 @@ def compile_(
         manifest = compile_spec(loaded.spec, platform, kind.value)
     except SpecError as error:
         raise loaded.locate(error) from None
+    if kind is Kind.cron_workflow:
+        console.print_warnings(schedule_warnings(loaded.spec.schedule))
     text = to_yaml(manifest, spec.name)
     if output is None:
         typer.echo(text, nl=False)

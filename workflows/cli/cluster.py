@@ -15,6 +15,7 @@ from workflows.cli.options import AsJson, InstallationFile, Overrides, Spec, pri
 
 if TYPE_CHECKING:
     from workflows.cluster.base import Cluster
+    from workflows.cluster.git_owner import GitOwner
     from workflows.installation.model import Installation
     from workflows.runs.find import FoundRun
     from workflows.runs.submit import Submitted
@@ -63,7 +64,9 @@ def submit(
     from workflows.installation.projects import project_for
     from workflows.runs.submit import submit as start
     from workflows.runs.submit import upload as copy
+    from workflows.spec.check import check_spec
     from workflows.spec.load import load_spec
+    from workflows.spec.schedule.check import schedule_warnings
 
     changes = [*(overrides or ())]
     changes += [f"execution.label={json.dumps(label)}"] if label else []
@@ -71,12 +74,16 @@ def submit(
     loaded = load_spec(spec, changes)
     platform = load_installation(installation)
     try:
+        # Report an invalid spec before anything is copied, and before connecting to a cluster.
+        check_spec(loaded.spec, trainer_elsewhere=True)
         resolved = copy(loaded.spec, platform) if upload else loaded.spec
-        project_for(platform, resolved)  # reports an invalid spec before connecting to a cluster
+        project_for(platform, resolved)
         submitted = start(resolved, platform, connect(os.environ))
     except SpecError as error:
         raise loaded.locate(error) from None
     _print_started(submitted)
+    if submitted.scheduled:
+        console.print_warnings(schedule_warnings(resolved.schedule))
     _follow(submitted, wait=wait, as_json=as_json)
 
 
@@ -85,6 +92,17 @@ def _print_started(submitted: Submitted) -> None:
     console.err.print(f"Started run {submitted.address.run}: {workflow}", markup=False)
     if submitted.scheduled:
         console.err.print("Its schedule was applied as a CronWorkflow.", markup=False)
+    if submitted.owner:
+        console.err.print(_ownership(submitted.address.experiment, submitted.owner), markup=False)
+
+
+def _ownership(experiment: str, owner: GitOwner) -> str:
+    file = owner.spec_file or "its spec in experiments/"
+    return (
+        f"{experiment} is owned by Git (Argo CD application {owner.application}). This run uses "
+        "your spec, but the WorkflowTemplate and the schedule in the cluster stay as Git has them. "
+        f"To change them, change {file}, run `refeed project render` and push."
+    )
 
 
 def _follow(submitted: Submitted, *, wait: bool, as_json: bool) -> None:
@@ -97,6 +115,7 @@ def _follow(submitted: Submitted, *, wait: bool, as_json: bool) -> None:
         "workflow": submitted.workflow,
         "namespace": submitted.namespace,
         "folder": submitted.address.run_layout.base,
+        "git_owner": submitted.owner.application if submitted.owner else None,
     }
     if not wait:
         if as_json:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import sys
 import time
+from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 from rich.console import Console
@@ -50,6 +51,12 @@ def print_error(error: RefeedError) -> None:
         err.print(f"[bold]{escape(visible(position))}[/]:{field} {message}")
         if problem.hint:
             err.print(f"    [dim]{escape(visible(problem.hint))}[/]")
+
+
+def print_warnings(warnings: Iterable[str]) -> None:
+    """Print warnings to standard error."""
+    for warning in warnings:
+        err.print(f"[yellow]warning:[/] {escape(visible(warning))}")
 
 
 def clear_progress() -> None:

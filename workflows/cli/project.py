@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from steps.errors import Problem, SpecError
-from workflows.cli.console import err
+from workflows.cli.console import err, print_warnings
 from workflows.cli.options import InstallationFile
 
 app = typer.Typer(
@@ -67,7 +67,14 @@ def render(
     ] = False,
 ) -> None:
     """Compile the specs of all projects, and write their manifests from the installation file."""
-    from workflows.argo.project_folder import folders, platform_files, rendered, stale, write
+    from workflows.argo.project_folder import (
+        folders,
+        platform_files,
+        rendered,
+        stale,
+        warnings,
+        write,
+    )
     from workflows.installation.model import load_installation
 
     platform = load_installation(installation)
@@ -88,3 +95,5 @@ def render(
         return
     for path in (path for folder, files in expected.items() for path in write(folder, files)):
         err.print(f"{'Wrote' if path.exists() else 'Removed'} {path}", markup=False)
+    for folder in projects:
+        print_warnings(warnings(folder))

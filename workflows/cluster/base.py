@@ -39,6 +39,9 @@ class Cluster(Protocol):
     def whoami(self) -> str:
         """Description of the credentials' owner, for messages; never the credentials."""
 
+    def find(self, kind: str, namespace: str, name: str) -> Manifest | None:
+        """Return an object of a kind in ``PLURALS``, or None if it does not exist."""
+
     def apply(self, manifest: Manifest) -> None:
         """Create or replace a WorkflowTemplate or CronWorkflow.
 

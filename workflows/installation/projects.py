@@ -101,8 +101,10 @@ def _conflicting_services(installation: Installation, spec: ExperimentSpec) -> I
         message = f"the engine {spec.split.engine!r} needs an image with Beam, which is not set"
         hint = "Set images.worker in the installation file, or use --set split.engine=embedded"
         yield Problem("split.engine", message, hint)
-    else:
-        yield from spec.split.conflicts(dataflow_for(spec, installation), spec.project)
+    elif project is not None:
+        jobs = dataflow_for(spec, installation)
+        yield from spec.split.conflicts(jobs, spec.project)
+        yield from spec.split.with_defaults(jobs).missing()
 
 
 def _unusable_uris(installation: Installation, spec: ExperimentSpec) -> Iterator[Problem]:

@@ -21,6 +21,7 @@ from steps.errors import DamagedError, MissingInputError, Problem, SpecError, Us
 from steps.records import PartitionRecord, RunRecord, canonical_json
 from steps.runtime.attempts import delete_attempts
 from steps.split.config import DataflowConfig
+from steps.split.sources.checks import source_problems
 from steps.storage.base import Storage, read_parsed
 from steps.train.registry import load_class
 from workflows.installation.isolation import conflicting_bigquery, inside, with_project_defaults
@@ -28,6 +29,7 @@ from workflows.planning.run_files import now, reject_other_version, write_start
 from workflows.planning.run_request import trainer_info
 from workflows.pods import environment as env
 from workflows.pods.pod import Pod, find, open_pod
+from workflows.spec.check import check_spec
 from workflows.spec.model import ExperimentSpec
 from workflows.spec.validation_errors import problems_of
 
@@ -74,6 +76,7 @@ def check() -> None:
     address = RunAddress(raw["output"], platform.project, raw["name"], run_id(os.environ))
     with open_pod(address, "check") as pod:
         spec = _spec(raw, env.parameters(os.environ), platform)
+        check_spec(spec)
         trainer = trainer_info(spec)
         _import_trainer(spec.trainer.name, platform.trainers[spec.trainer.name])
         _start_or_resume(pod, spec)
@@ -147,6 +150,8 @@ def _platform_problems(spec: ExperimentSpec, platform: env.Platform) -> Iterator
         known = ", ".join(platform.trainers)
         message = f"the installation has no image for the trainer {spec.trainer.name!r}"
         yield Problem("trainer", message, f"Its trainers are {known}.")
+    for problem in source_problems(spec.dataset):
+        yield replace(problem, where=problem.where.removeprefix("dataset."))
     if not spec.dataset.is_remote:
         message = f"{spec.dataset.source!r} is a local path, which a pod cannot read"
         yield Problem("source", message, "Use a gs:// or bigquery:// URI instead.")

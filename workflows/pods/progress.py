@@ -31,8 +31,10 @@ class PodProgress:
         self._step, self._unit, self._total, self._done = step, unit, total or 0, 0
         self._report()
 
-    def advance(self, units: int, note: str = "", *, failed: int = 0) -> None:  # noqa: ARG002
+    def advance(self, units: int, note: str = "", *, failed: int = 0) -> None:
         """See ``steps.runtime.progress.Progress``."""
+        if note:
+            sys.stderr.write(f"{self._step}: {note}\n")
         self._done += units
         self._failed += failed
         if time.monotonic() - self._last_report >= _SECONDS_BETWEEN_REPORTS:

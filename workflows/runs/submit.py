@@ -6,9 +6,11 @@ import hashlib
 import itertools
 import re
 import shutil
+import time
 from collections import Counter
+from collections.abc import Callable, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from urllib.parse import quote, unquote
 
@@ -21,6 +23,7 @@ from workflows.argo.compile import compile_spec
 from workflows.argo.template import Manifest
 from workflows.cluster.base import ENDED, Cluster
 from workflows.cluster.errors import ConflictError
+from workflows.cluster.git_owner import GitOwner, git_owner
 from workflows.installation.model import Installation
 from workflows.planning.run_files import reject_other_version
 from workflows.pods.environment import run_id_of
@@ -29,6 +32,9 @@ from workflows.runs.unrecorded import cluster_runs
 from workflows.spec.model import ExperimentSpec
 
 _CHUNK_BYTES = 1 << 20
+_NEW_TEMPLATE_SECONDS = 2.0
+"""Pause between a new WorkflowTemplate and its CronWorkflow. Argo's controller keeps a copy of each
+kind, and ignores a CronWorkflow that it sees first, for up to 20 minutes. Argo CD waits as long."""
 _MAX_PREFIX = 30
 """Characters of the experiment's name in the name of a retry's workflow; 63 in total."""
 
@@ -42,39 +48,78 @@ class Submitted:
         namespace: namespace of the Workflow.
         address: address of the run.
         scheduled: true if a CronWorkflow was applied too.
+        owner: owner of the experiment's WorkflowTemplate and CronWorkflow, which were left alone.
     """
 
     workflow: str
     namespace: str
     address: RunAddress
     scheduled: bool = False
+    owner: GitOwner | None = None
 
 
-def submit(spec: ExperimentSpec, installation: Installation, cluster: Cluster) -> Submitted:
+def submit(
+    spec: ExperimentSpec,
+    installation: Installation,
+    cluster: Cluster,
+    *,
+    sleep: Callable[[float], None] = time.sleep,
+) -> Submitted:
     """Apply the spec's WorkflowTemplate (and CronWorkflow, if scheduled), and start a run.
 
     The run's Workflow contains its own templates, so that two variants of an experiment can be
-    submitted at the same time.
+    submitted at the same time. Objects that Git owns are left alone: Argo CD would revert them.
+
+    Args:
+        spec: the spec.
+        installation: the installation that the cluster belongs to.
+        cluster: the cluster.
+        sleep: function that waits a number of seconds.
 
     Raises:
         SpecError: the spec does not fit the installation.
         RefeedError: the cluster is unavailable or denies permission.
     """
     workflow = compile_spec(spec, installation, "workflow")
-    cluster.apply(compile_spec(spec, installation, "workflow-template"))
-    if spec.schedule:
-        cluster.apply(compile_spec(spec, installation, "cron-workflow"))
-    return _start(workflow, spec, cluster, scheduled=spec.schedule is not None)
+    manifests = [compile_spec(spec, installation, "workflow-template")]
+    manifests += [compile_spec(spec, installation, "cron-workflow")] if spec.schedule else []
+    owner = _apply(manifests, cluster, sleep)
+    submitted = _start(workflow, spec, cluster)
+    scheduled = spec.schedule is not None and owner is None
+    return replace(submitted, scheduled=scheduled, owner=owner)
 
 
-def _start(
-    workflow: Manifest, spec: ExperimentSpec, cluster: Cluster, run: str = "", *, scheduled: bool
-) -> Submitted:
+def _apply(
+    manifests: Sequence[Manifest], cluster: Cluster, sleep: Callable[[float], None]
+) -> GitOwner | None:
+    """Apply a WorkflowTemplate and the objects that refer to it, unless Git owns one of them.
+
+    Returns:
+        The owner, if nothing was applied.
+    """
+    existing = [_current(manifest, cluster) for manifest in manifests]
+    owners = [owner for each in existing if each and (owner := git_owner(each))]
+    if owners:
+        return owners[0]
+    for number, manifest in enumerate(manifests):
+        if number == 1 and existing[0] is None:
+            sleep(_NEW_TEMPLATE_SECONDS)
+        cluster.apply(manifest)
+    return None
+
+
+def _current(manifest: Manifest, cluster: Cluster) -> Manifest | None:
+    metadata = manifest["metadata"]
+    current = cluster.find(manifest["kind"], metadata["namespace"], metadata["name"])
+    return current and {**current, "kind": manifest["kind"]}  # the Argo server leaves it out
+
+
+def _start(workflow: Manifest, spec: ExperimentSpec, cluster: Cluster, run: str = "") -> Submitted:
     _fill_in(workflow, {"run": run})
     metadata = cluster.create(workflow)["metadata"]
     run = run or run_id_of(metadata["name"], metadata["creationTimestamp"])
     address = RunAddress(spec.output, spec.project, spec.name, run)
-    return Submitted(metadata["name"], metadata["namespace"], address, scheduled)
+    return Submitted(metadata["name"], metadata["namespace"], address)
 
 
 def retry(found: FoundRun, installation: Installation, cluster: Cluster) -> Submitted:
@@ -97,7 +142,7 @@ def retry(found: FoundRun, installation: Installation, cluster: Cluster) -> Subm
     del workflow["metadata"]["generateName"]
     workflow["metadata"]["name"] = name = _next_name(found, cluster)
     try:
-        return _start(workflow, spec, cluster, found.record.run, scheduled=False)
+        return _start(workflow, spec, cluster, found.record.run)
     except ConflictError:
         raise _still_running(found, name) from None
 

@@ -11,6 +11,7 @@ from pydantic import ValidationError
 
 from steps.errors import SpecError, UsageError
 from workflows.spec.model import ExperimentSpec
+from workflows.spec.schedule.check import schedule_problems
 from workflows.spec.validation_errors import located, problems_of
 from workflows.spec.yaml_positions import SourcePosition, parse_yaml, read_text
 
@@ -49,10 +50,7 @@ class LoadedSpec:
             for parent in parents:
                 inner = inner.setdefault(parent, {})
             inner[last] = value
-        try:
-            spec = ExperimentSpec.model_validate(raw)
-        except ValidationError as error:
-            raise SpecError("the edited spec", problems_of(ExperimentSpec, error)) from None
+        spec = _validated("the edited spec", raw)
         edited = tuple(dict.fromkeys([*self.overridden, *changes]))
         return LoadedSpec(self.path, spec, self.positions, edited)
 
@@ -80,15 +78,29 @@ def load_spec(path: str | Path, overrides: Sequence[str] = ()) -> LoadedSpec:
         _resolve(raw, name.split("."), folder)
     overridden = tuple(_apply(raw, positions, override) for override in overrides)
     try:
-        spec = ExperimentSpec.model_validate(raw)
-    except ValidationError as error:
-        problems = problems_of(ExperimentSpec, error)
-        raise SpecError(
-            str(path), [located(problem, positions, overridden) for problem in problems]
-        ) from None
+        spec = _validated(str(path), raw)
+    except SpecError as error:
+        problems = [located(problem, positions, overridden) for problem in error.problems]
+        raise SpecError(str(path), problems) from None
     if "output" not in raw:
         spec = spec.model_copy(update={"output": str(folder / spec.output)})
     return LoadedSpec(str(path), spec, positions, overridden)
+
+
+def _validated(path: str, raw: dict[str, Any]) -> ExperimentSpec:
+    """Return the spec that a user wrote.
+
+    Raises:
+        SpecError: it is not valid; the problems have no positions.
+    """
+    problems = schedule_problems(raw.get("schedule"))
+    try:
+        spec = ExperimentSpec.model_validate(raw)
+    except ValidationError as error:
+        raise SpecError(path, [*problems_of(ExperimentSpec, error), *problems]) from None
+    if problems:
+        raise SpecError(path, problems)
+    return spec
 
 
 def _resolve(raw: dict[str, Any], names: list[str], folder: Path) -> None:

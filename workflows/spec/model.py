@@ -17,7 +17,8 @@ DURATION = r"^[1-9][0-9]{0,5}[smhd]$"
 MAX_PODS = 500
 """Limit on the training pods of a run: Argo's controller and UI slow down with thousands."""
 _LABEL = r"^[^\x00-\x1f\x7f{}]*$"
-_CRON = r"^\s*([0-9A-Za-z*/,?#-]+\s+){4}[0-9A-Za-z*/,?#-]+\s*$"
+_CRON = r"^\s*(@[a-z]+|([0-9A-Za-z*/,?-]+\s+){4}[0-9A-Za-z*/,?-]+)\s*$"
+_ZONE = r"^[A-Za-z][A-Za-z0-9_+/-]*$"
 
 _EXECUTION_PARTS = {"execution", "schedule", "output", "store", "split"}
 """Parts that decide where and how a run executes, but not its results."""
@@ -68,10 +69,13 @@ class ExecutionConfig(SpecPart):
 class ScheduleConfig(SpecPart):
     """Schedule on which a cluster runs the experiment."""
 
-    cron: str = Field(pattern=_CRON)
-    """Five fields: minute, hour, day of the month, month, day of the week."""
-    timezone: str = Field(default="UTC", pattern=r"^[A-Za-z][A-Za-z0-9_+/-]*$")
-    """Time zone of the cron expression, such as `Europe/Paris`."""
+    # ``workflows.spec.schedule.check`` checks what a user writes. A stored spec is always valid.
+
+    cron: str = Field(json_schema_extra={"pattern": _CRON})
+    """Five fields: minute (0-59), hour (0-23), day of the month (1-31), month (1-12 or JAN-DEC),
+    day of the week (0-6 or SUN-SAT); or `@hourly`, `@daily`, `@weekly`, `@monthly`, `@yearly`."""
+    timezone: str = Field(default="UTC", json_schema_extra={"pattern": _ZONE})
+    """Time zone of the cron expression in the IANA database, such as `Europe/Paris`."""
     concurrency: Literal["allow", "forbid", "replace"] = "allow"
     """Behaviour if a run is due before the previous one has ended. allow: both run. forbid: the new
     run is skipped, and runs started by hand wait. replace: the previous run is stopped."""

@@ -65,6 +65,7 @@ def advise(spec: ExperimentSpec, progress: Progress) -> dict[str, list[str]]:
             f"{len(roles.features)} features, {len(roles.categorical)} of them categorical",
         ]
         warnings = [
+            *(source.warnings() if isinstance(source, LiveSource) else ()),
             *preview_warnings(preview, roles, task),
             *_few_trained(spec.dataset.min_rows, list(partition_rows.values())),
             *_target_warnings(spec, roles.target, task, target.low),

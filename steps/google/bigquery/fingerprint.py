@@ -11,10 +11,10 @@ from collections.abc import Iterable
 
 from google.cloud import bigquery
 
-from steps.errors import DataError, ForbiddenError, MissingInputError
+from steps.errors import DataError, ForbiddenError, MissingInputError, RefeedError
 from steps.google.bigquery.clients import Clients
 from steps.google.bigquery.errors import BigQueryErrors
-from steps.google.bigquery.jobs import dry_run
+from steps.google.bigquery.jobs import DryRun, dry_run
 from steps.google.bigquery.request import TableName
 
 State = list[list[str]]
@@ -61,25 +61,24 @@ def table_state(table: bigquery.Table) -> list[str]:
         raise UnstableRowsError
     modified = table.modified.isoformat() if table.modified else ""
     created = table.created.isoformat() if table.created else ""
-    return [str(name_of(table)), created, modified]
+    return [str(TableName.of(table)), created, modified]
 
 
-def name_of(table: bigquery.Table) -> TableName:
-    """Return the name of a table that the client returned."""
-    return TableName(table.project, table.dataset_id, table.table_id)
-
-
-def query_state(clients: Clients, sql: str, field: str, depth: int = 0) -> State:
+def query_state(clients: Clients, sql: str, query: DryRun, depth: int = 0) -> State:
     """Return the state of all tables that a query reads, including those of views.
+
+    Args:
+        clients: BigQuery clients.
+        sql: the query.
+        query: BigQuery's description of it.
+        depth: number of views that lead to it.
 
     Raises:
         UnstableRowsError: the state cannot be determined.
-        SpecError: the query is not valid.
         RefeedError: see ``ErrorTranslator.translated``.
     """
-    query = dry_run(clients, sql, field)
     code = _TEXTS.sub(" ", sql)
-    if depth > _DEPTH or query.calls_routines or _UNSTABLE.search(code):
+    if depth > _DEPTH or query.calls_routines or query.warnings or _UNSTABLE.search(code):
         raise UnstableRowsError
     if not query.tables or len(query.tables) >= _LISTED:
         raise UnstableRowsError
@@ -93,11 +92,30 @@ def query_state(clients: Clients, sql: str, field: str, depth: int = 0) -> State
     state = [[sql]]
     for table in _tables(clients, query.tables, mentioned):
         if table.table_type == "VIEW" and not table.view_use_legacy_sql:
-            state += [[str(name_of(table))]]
-            state += query_state(clients, table.view_query, field, depth + 1)
+            inner = table.view_query
+            state += [[str(TableName.of(table))]]
+            state += query_state(clients, inner, _look_into(clients, inner), depth + 1)
         else:
             state.append(table_state(table))
     return sorted(state)
+
+
+def _look_into(clients: Clients, sql: str) -> DryRun:
+    """Return BigQuery's description of a view's own SQL.
+
+    It may be refused although the view can be read: a filter of the outer query can be necessary,
+    and an authorized view reads tables that the caller cannot.
+
+    Raises:
+        UnstableRowsError: BigQuery refuses it, so the state is unknown.
+        TransientError: BigQuery cannot be reached.
+    """
+    try:
+        return dry_run(clients, sql, "dataset.source")
+    except RefeedError as error:
+        if error.transient:
+            raise
+        raise UnstableRowsError from error
 
 
 def _tables(
@@ -117,5 +135,5 @@ def _tables(
 
 
 def _get(clients: Clients, name: TableName) -> bigquery.Table:
-    with BigQueryErrors(f"the table {name}", clients.billing).translated():
+    with BigQueryErrors.of_table(name, clients.billing).translated():
         return clients.rest.get_table(str(name), **clients.options)

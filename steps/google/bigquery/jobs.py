@@ -10,6 +10,7 @@ from google.cloud import bigquery
 from google.cloud.bigquery import SchemaField
 
 from steps.errors import MissingInputError, Problem, SpecError, UnavailableError
+from steps.google.bigquery import protections
 from steps.google.bigquery.clients import Clients
 from steps.google.bigquery.errors import BigQueryErrors
 from steps.google.bigquery.request import TableName
@@ -32,12 +33,16 @@ class DryRun:
         tables: tables that the query reads.
         fields: columns of the result.
         calls_routines: True if the query calls stored routines, which can change.
+        location: location in which the query would run; empty if it is unknown.
+        warnings: warnings about protections of the tables, if BigQuery reports them.
     """
 
     bytes: int
     tables: tuple[TableName, ...]
     fields: tuple[SchemaField, ...]
     calls_routines: bool
+    location: str = ""
+    warnings: tuple[str, ...] = ()
 
 
 def dry_run(clients: Clients, sql: str, field: str) -> DryRun:
@@ -53,11 +58,16 @@ def dry_run(clients: Clients, sql: str, field: str) -> DryRun:
         RefeedError: see ``ErrorTranslator.translated``.
     """
     config = bigquery.QueryJobConfig(dry_run=True, use_query_cache=False)
-    with BigQueryErrors("the query", clients.billing).translated():
+    errors = BigQueryErrors("the query", clients.billing)
+    with errors.translated():
         try:
             job = clients.rest.query(sql, job_config=config, job_retry=None, **clients.options)
         except BadRequest as error:
+            if errors.is_transient(error):
+                raise
+            refusal = errors.refusal_of(error)
             hint = "Use GoogleSQL, with tables as `project.dataset.table`."
+            hint = refusal.hint(error, errors.names()) if refusal else hint
             raise _spec_error(field, f"BigQuery rejected it: {brief(error)}", hint) from error
     if job.statement_type != "SELECT":
         kind = (job.statement_type or "SCRIPT").replace("_", " ")
@@ -65,9 +75,11 @@ def dry_run(clients: Clients, sql: str, field: str) -> DryRun:
         raise _spec_error(field, message, "Refeed only reads a source. Use a SELECT statement.")
     return DryRun(
         job.total_bytes_processed or 0,
-        tuple(TableName(t.project, t.dataset_id, t.table_id) for t in job.referenced_tables),
+        tuple(map(TableName.of, job.referenced_tables)),
         tuple(job.schema or ()),
         "referencedRoutines" in job._properties["statistics"]["query"],  # noqa: SLF001
+        job.location or "",
+        protections.of_job(job),
     )
 
 
@@ -109,7 +121,20 @@ def staging_of(text: str) -> TableName:
     return TableName.parse(f"{text}.")
 
 
-def find_result(clients: Clients, result: Result) -> TableName | None:
+@dataclass(frozen=True)
+class ResultTable:
+    """The table that a job has written.
+
+    Attributes:
+        name: its name.
+        warnings: warnings about protections that applied to the query.
+    """
+
+    name: TableName
+    warnings: tuple[str, ...] = ()
+
+
+def find_result(clients: Clients, result: Result) -> ResultTable | None:
     """Return the table that a job has written or is writing; None if there is no such job."""
     location = _location(clients, result.staging)
     for number in range(_ATTEMPTS):
@@ -119,11 +144,11 @@ def find_result(clients: Clients, result: Result) -> TableName | None:
             except NotFound:
                 return None
         if _failure(clients, job) is None:
-            return result.table(number)
+            return ResultTable(result.table(number), protections.of_job(job))
     raise _all_failed(result)
 
 
-def materialize(clients: Clients, sql: str, result: Result, max_bytes: int | None) -> TableName:
+def materialize(clients: Clients, sql: str, result: Result, max_bytes: int | None) -> ResultTable:
     """Store a query's result as a table. Concurrent calls share one job, found by its id.
 
     Args:
@@ -141,7 +166,7 @@ def materialize(clients: Clients, sql: str, result: Result, max_bytes: int | Non
         job, started_here = _start(clients, sql, result, number, location, max_bytes)
         failure = _failure(clients, job)
         if failure is None:
-            return result.table(number)
+            return ResultTable(result.table(number), protections.of_job(job))
         if started_here:
             with BigQueryErrors(
                 "the result of the query", clients.billing, _name(result.staging)
@@ -195,6 +220,30 @@ def _failure(clients: Clients, job: bigquery.QueryJob) -> GoogleAPICallError | N
                 return error
             raise
     return None
+
+
+def check_location(clients: Clients, query: DryRun, staging: TableName) -> None:
+    """Check that a query and the BigQuery dataset for its result are in one location.
+
+    Raises:
+        SpecError: they are not, so BigQuery would not find the query's tables.
+    """
+    theirs, ours = query.location, _location(clients, staging)
+    if not query.tables or not theirs or theirs.casefold() == ours.casefold():
+        return
+    if theirs.startswith(_OTHER_CLOUDS):
+        return
+    raise _spec_error(
+        "dataset.staging",
+        f"the staging dataset {_name(staging)} is in {ours}, but the tables of the query are in "
+        f"{theirs}",
+        f"Use a staging dataset in {theirs}: `bq --location={theirs} mk --dataset "
+        f"{staging.project}:NAME`. A cluster's project has the one of the installation file.",
+    )
+
+
+_OTHER_CLOUDS = ("aws-", "azure-")
+"""Locations from which BigQuery Omni copies a result to the location of its dataset."""
 
 
 def _location(clients: Clients, staging: TableName) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 SCHEME = "bigquery://"
 
@@ -20,6 +21,11 @@ class TableName:
         """Parse ``project.dataset.table``; a project can contain dots, a table cannot."""
         project, dataset, table = text.removeprefix(SCHEME).rsplit(".", 2)
         return cls(project, dataset, table)
+
+    @classmethod
+    def of(cls, table: Any) -> TableName:  # noqa: ANN401 - a table, or a reference to one
+        """Return the name of a table that Google's client returned."""
+        return cls(table.project, table.dataset_id, table.table_id)
 
     def __str__(self) -> str:
         return f"{self.project}.{self.dataset}.{self.table}"

@@ -15,7 +15,7 @@ from google.cloud.bigquery_storage_v1 import types
 
 from steps.google.bigquery.clients import Clients
 from steps.google.bigquery.errors import BigQueryErrors
-from steps.google.bigquery.request import TableName
+from steps.google.bigquery.request import BigQueryRequest, TableName
 
 STREAMS = 4
 """Streams that are read at once, each in a thread that mostly waits."""
@@ -65,7 +65,8 @@ def open_session(clients: Clients, request: SessionRequest, streams: int) -> typ
     if request.micros is not None:
         snapshot_time = datetime.fromtimestamp(request.micros / 1e6, UTC)
         session.table_modifiers = types.ReadSession.TableModifiers(snapshot_time=snapshot_time)
-    with BigQueryErrors(f"the table {request.table}", clients.billing).translated():
+    spec = BigQueryRequest(request.table, restriction=request.restriction)
+    with BigQueryErrors.of_table(request.table, clients.billing, spec).translated():
         return clients.rows.create_read_session(
             parent=f"projects/{clients.billing}",
             read_session=session,

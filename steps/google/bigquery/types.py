@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
 import pyarrow as pa
 from google.cloud.bigquery import SchemaField
@@ -52,3 +52,28 @@ def arrow_schema(fields: Iterable[SchemaField]) -> pa.Schema:
         else:
             columns.append((field.name, _ARROW.get(field.field_type) or Unusable(name)))
     return pa.schema(columns)
+
+
+def changed_types(expected: pa.Schema, found: pa.Schema) -> list[tuple[str, str, str]]:
+    """Return name, expected type and found type of each column whose values are of another kind."""
+    return [
+        (field.name, str(expected.field(field.name).type), str(field.type))
+        for field in found
+        if _kind(expected.field(field.name).type) != _kind(field.type)
+    ]
+
+
+def _kind(kind: pa.DataType) -> str:
+    """Return the name of the canonical type that values are converted to."""
+    for name, is_kind in _KINDS.items():
+        if is_kind(kind):
+            return name
+    return str(kind)
+
+
+_KINDS: dict[str, Callable[[pa.DataType], bool]] = {
+    "integer": pa.types.is_integer,
+    "number": lambda kind: pa.types.is_floating(kind) or pa.types.is_decimal(kind),
+    "string": lambda kind: pa.types.is_string(kind) or pa.types.is_large_string(kind),
+    "timestamp": pa.types.is_timestamp,
+}

@@ -78,20 +78,28 @@ class DatasetBuild:
             self._checkpoint.write(checkpoint)
         return index
 
-    def publish(self, build: Callable[[], PartitionIndex]) -> PartitionIndex:
+    def publish(
+        self,
+        build: Callable[[], PartitionIndex],
+        is_reusable: Callable[[], bool] = lambda: True,
+    ) -> PartitionIndex:
         """Build the dataset and write the pointer to it.
 
         Another run may publish the dataset first, and delete intermediate output that ``build``
         still reads. ``build`` then fails, and the published dataset is returned.
+
+        Args:
+            build: builds the dataset.
+            is_reusable: returns whether later runs may use the dataset, once it is built.
         """
         try:
             index = build()
         except (BuiltElsewhereError, MissingInputError, DamagedError):
-            published = self.pointer.find()
+            published = self.pointer.find(same_run=True)
             if published is None:
                 raise
             return published
-        self.pointer.put(index)
+        self.pointer.put(index, reusable=is_reusable())
         return index
 
     def _resume(self) -> PartitionIndex | None:
@@ -102,7 +110,7 @@ class DatasetBuild:
         pointer = DatasetPointer(
             self._project, self._identity(), self._storage, checkpoint.ignored_version
         )
-        index = pointer.find()
+        index = pointer.find(same_run=True)
         if index is not None or pointer.version() == checkpoint.ignored_version:
             self.pointer, self.resumed = pointer, True
         return index

@@ -10,7 +10,7 @@ import json
 
 from steps.contract import ProjectLayout
 from steps.errors import DamagedError, MissingInputError
-from steps.records import PartitionIndex, canonical_json
+from steps.records import Json, PartitionIndex, canonical_json
 from steps.runtime.lost_artifacts import complete_index
 from steps.storage.base import Storage, read_parsed
 
@@ -54,19 +54,32 @@ class DatasetPointer:
             pointer.ignored_version = version
         return pointer
 
-    def find(self) -> PartitionIndex | None:
-        """Return the index of the dataset; None if it has to be built."""
+    def find(self, *, same_run: bool = False) -> PartitionIndex | None:
+        """Return the index of the dataset; None if it has to be built.
+
+        Args:
+            same_run: return it even if another run may not use it.
+        """
         if self.ignored_version and self.version() == self.ignored_version:
             return None
         try:
-            dataset = read_parsed(self.storage, self._uri, json.loads)["dataset"]
+            content = read_parsed(self.storage, self._uri, json.loads)
+            dataset, reusable = content["dataset"], content.get("reusable", True)
         except (MissingInputError, DamagedError):
+            return None
+        if not (reusable or same_run):
             return None
         return complete_index(self.project.dataset(dataset), self.storage)
 
-    def put(self, index: PartitionIndex) -> None:
-        """Write a pointer to a complete dataset."""
-        content = canonical_json({"dataset": index.dataset}).encode()
+    def put(self, index: PartitionIndex, *, reusable: bool = True) -> None:
+        """Write a pointer to a complete dataset.
+
+        Args:
+            index: the dataset's index.
+            reusable: other runs that find the source in the same state may use the dataset.
+        """
+        facts: dict[str, Json] = {"dataset": index.dataset}
+        content = canonical_json(facts if reusable else {**facts, "reusable": False}).encode()
         self.storage.write(self._uri, content)
 
     def version(self) -> str:

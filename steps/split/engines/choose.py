@@ -35,17 +35,9 @@ def choose_engine(config: SplitConfig, follower: str = "") -> Engine:
         return build_dataset
     if config.engine == "beam":
         return cast(Engine, _load("local").build_dataset)
-    problems = [
-        Problem(
-            f"split.{name}",
-            "Dataflow requires this setting, and neither the spec nor the installation file has it",
-            f"Set it with --set split.{name}=...",
-        )
-        for name in ("gcp_project", "region", "worker_image")
-        if getattr(config, name) is None
-    ]
-    if problems:
-        raise SpecError("the spec", problems)
+    missing = config.missing()
+    if missing:
+        raise SpecError("the spec", missing)
     return cast(Engine, _load("dataflow").DataflowEngine(config, follower))
 
 

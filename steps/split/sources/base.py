@@ -13,6 +13,7 @@ from steps.errors import DataError, Problem, SpecError
 from steps.quantity import parse_bytes
 from steps.split.config import DatasetConfig
 from steps.split.sources.arrow import ArrowFormat
+from steps.split.sources.checks import FORMATS, format_problems, source_problems
 from steps.split.sources.converted import ConvertedSource
 from steps.split.sources.csv import CsvFormat
 from steps.split.sources.excel import ExcelFormat
@@ -91,6 +92,9 @@ class LiveSource(Source, Protocol):
             SpecError: the estimate exceeds the spec's limit.
         """
 
+    def warnings(self) -> Sequence[str]:
+        """Return why other callers may read other rows or values; known after a read."""
+
     def close(self) -> None:
         """Close all connections. The next call opens them again."""
 
@@ -120,11 +124,13 @@ def open_source(config: DatasetConfig, time: str | None = None) -> Source:
 
 
 def _open(config: DatasetConfig, time: str | None) -> Source:
+    problems = source_problems(config)
+    if problems:
+        raise SpecError("the spec", problems)
     types = {name: ColumnType.parse(text) for name, text in config.types.items()}
     settings = Settings(types, tuple(config.null_values or ()), time)
     of_text = Settings(types, (), time)  # the format knows which cells are quoted
     if config.query is not None or scheme_of(config.source) == "bigquery":
-        _reject_settings(config, "a BigQuery table", _OF_TEXT | _OF_EXCEL)
         return _open_bigquery(config, settings)
     storage = storage_for(config.source, "dataset.source")
     located = locate(config.source, storage)
@@ -143,10 +149,6 @@ def _open(config: DatasetConfig, time: str | None) -> Source:
     return FileSource([SourceFile(Path(uri), names) for uri, names in files], file_format, applied)
 
 
-_OF_TEXT = frozenset({"delimiter", "decimal", "encoding", "skip_lines"})
-_OF_EXCEL = frozenset({"sheet"})
-
-
 def _format_of(config: DatasetConfig, suffixes: list[str]) -> FileFormat:
     """Return the format of the files.
 
@@ -154,7 +156,7 @@ def _format_of(config: DatasetConfig, suffixes: list[str]) -> FileFormat:
         DataError: the files have several formats, or one that is not supported.
         SpecError: a setting of the spec does not apply to the format.
     """
-    formats = {_FORMATS.get(suffix, "") for suffix in suffixes}
+    formats = {FORMATS.get(suffix, "") for suffix in suffixes}
     if len(formats) > 1 or "" in formats:
         raise DataError(
             f"The source {config.source!r} contains {', '.join(suffixes) or 'no'} files.",
@@ -162,8 +164,10 @@ def _format_of(config: DatasetConfig, suffixes: list[str]) -> FileFormat:
             ".arrow or .xlsx.",
         )
     (name,) = formats
+    problems = format_problems(config, name)
+    if problems:
+        raise SpecError("the spec", problems)
     if name == "csv":
-        _reject_settings(config, "a CSV file", _OF_EXCEL)
         nulls = ("",) if config.null_values is None else tuple(config.null_values)
         delimiter = "\t" if suffixes == [".tsv"] else None
         return CsvFormat(
@@ -174,37 +178,8 @@ def _format_of(config: DatasetConfig, suffixes: list[str]) -> FileFormat:
             config.skip_lines,
         )
     if name == "excel":
-        _reject_settings(config, "a workbook", _OF_TEXT - {"skip_lines"})
         return ExcelFormat(tuple(config.null_values or ()), config.sheet, config.skip_lines)
-    _reject_settings(config, f"a source in the format {name}", _OF_TEXT | _OF_EXCEL)
     return ParquetFormat() if name == "Parquet" else ArrowFormat()
-
-
-_FORMATS = {
-    **dict.fromkeys((".csv", ".tsv", ".txt", ".tab"), "csv"),
-    **dict.fromkeys((".parquet", ".pq"), "Parquet"),
-    **dict.fromkeys((".arrow", ".feather", ".ipc"), "Arrow"),
-    ".xlsx": "excel",
-}
-
-
-def _reject_settings(config: DatasetConfig, what: str, names: frozenset[str]) -> None:
-    """Reject settings that have no effect on a source.
-
-    Raises:
-        SpecError: one of ``names`` is set.
-    """
-    problems = [
-        Problem(
-            f"dataset.{name}",
-            f"{name} has no effect on {what}, and {config.source!r} is one",
-            f"Remove {name}.",
-        )
-        for name in sorted(names & config.model_fields_set)
-        if getattr(config, name) != type(config).model_fields[name].default
-    ]
-    if problems:
-        raise SpecError("the spec", problems)
 
 
 def _open_bigquery(config: DatasetConfig, settings: Settings) -> Source:

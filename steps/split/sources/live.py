@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -32,6 +33,10 @@ class LiveDelegate:
     def estimate(self, columns: list[str]) -> int:
         """See ``LiveSource.estimate``."""
         return self.source.estimate(columns)
+
+    def warnings(self) -> Sequence[str]:
+        """See ``LiveSource.warnings``."""
+        return self.source.warnings()
 
     def close(self) -> None:
         """See ``LiveSource.close``."""

@@ -1,0 +1,1 @@
+"""Schedules: cron expressions and time zones, as Argo reads them."""
