@@ -87,7 +87,7 @@ def _body(error: GoogleAPICallError) -> dict[str, Any]:
     """Return ``error`` of a JSON body, which Cloud Storage's client leaves in the response."""
     try:
         body = error.response.json()["error"]
-    except (AttributeError, ValueError, KeyError, TypeError):
+    except (AttributeError, ValueError, KeyError, TypeError, RuntimeError):
         return {}
     return body if isinstance(body, dict) else {}
 

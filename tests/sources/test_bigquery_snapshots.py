@@ -665,3 +665,26 @@ def test_tables_that_only_queries_read_need_a_staging_dataset(
         monkeypatch.setenv("BIGQUERY_EMULATOR_HOST", f"http://{end.address}")
         with pytest.raises(SpecError, match=f"proj.mart.v, {text} needs a BigQuery dataset"):
             read(opened(config), ["key"])
+
+
+def test_materialized_view_is_read_by_a_query(warehouse: Any, tmp_path: Path) -> None:
+    warehouse.load(OLD)
+    warehouse.run("CREATE MATERIALIZED VIEW {d}.m AS SELECT * FROM {d}.t")
+    made = split_into(tmp_path, config(warehouse, "m", staging=warehouse.staging))
+    assert made.index == split_into(tmp_path, file(OLD, tmp_path), "q").index
+    assert warehouse.proxy.sessions[0].read_session.table.rpartition("/")[2].startswith("refeed_")
+
+
+def test_wildcard_tables_are_read_by_a_query(warehouse: Any, tmp_path: Path) -> None:
+    """The remedy that the error for a wildcard table as ``source`` names."""
+    warehouse.load(OLD, "events_20260101")
+    warehouse.load(NEW, "events_20250101")
+    with pytest.raises(ValueError, match=r"dataset\.query: (.*)") as caught:
+        config(warehouse, "events_*")
+    query = str(caught.value).partition("dataset.query: ")[2].split(" [type=")[0]
+    live = config(warehouse, query=query, staging=warehouse.staging)
+    same = split_into(tmp_path, file(OLD, tmp_path), "q")
+    for _ in range(2):
+        made = split_into(tmp_path, live)
+        assert made.index == same.index
+        assert not made.reused  # tables can be added
