@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
@@ -215,7 +216,7 @@ def test_submit_leaves_what_git_owns_alone_and_says_so(
     spec, installed = tmp_path / "mine.yaml", tmp_path / "installation.yaml"
     spec.write_text(sales_spec(name, cron="0 9 * * fri"))
     made = offered(endpoint).model_dump(mode="json", exclude_none=True)
-    installed.write_text(yaml.safe_dump(made))
+    installed.write_text(yaml.safe_dump(made, sort_keys=False))
 
     def versions() -> list[str]:
         kinds = ("workflowtemplate", "cronworkflow")
@@ -223,7 +224,7 @@ def test_submit_leaves_what_git_owns_alone_and_says_so(
         return [json.dumps(each, sort_keys=True) for each in specs]
 
     before = versions()
-    for server in ("kubernetes", "argo"):
+    for server in ("kubernetes", *(["argo"] if "ARGO_SERVER" in os.environ else [])):
         with pytest.MonkeyPatch.context() as patch:
             patch.setenv("REFEED_CLUSTER", server)
             submitted = platform.refeed(
