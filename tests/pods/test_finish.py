@@ -165,6 +165,7 @@ def test_without_argo_message_the_phase_is_reported(
     [
         ('admission webhook "deny.example.com" denied the request: no team', "failed"),
         ("Stopped with strategy 'Stop'", "stopped"),
+        ("workflow shutdown with strategy:  Stop", "stopped"),
     ],
 )
 def test_run_whose_first_pod_never_started_is_reported(

@@ -29,8 +29,8 @@ from workflows.pods.pod import find, new_record
 from workflows.spec.model import ExperimentSpec
 
 _TIMEOUT_SECONDS = 20
-_STOPPED = "Stopped with strategy"
-"""In Argo's message about each node of a Workflow that a user stops."""
+_STOPPED = re.compile("(Stopped|workflow shutdown) with strategy")
+"""Argo's message about a node of a Workflow that a user stops; the latter for a pending pod."""
 _FAILED_NODE = re.compile(
     r'\\*"displayName\\*": ?\\*"(?P<displayName>[^"\\]*)\\*", ?'
     r'\\*"message\\*": ?\\*"(?P<message>[^"\\]*)'
@@ -82,7 +82,7 @@ def _close(address: RunAddress, status: str) -> RunRecord:
     record = known or new_record(address)
     if record.status == "running" and status != "Succeeded":
         reason = _failures() or status
-        is_stopped = known or _STOPPED in reason
+        is_stopped = known or _STOPPED.search(reason)
         record = replace(
             record,
             status="stopped" if is_stopped else "failed",

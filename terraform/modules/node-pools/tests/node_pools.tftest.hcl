@@ -89,7 +89,7 @@ run "defaults" {
       node_selector = { "refeed/class" = "small" }
 
       ephemeral_storage = "10Gi"
-      tolerations   = [{ key = "refeed/class", value = "small" }]
+      tolerations       = [{ key = "refeed/class", value = "small" }]
       spot = {
         node_selector = { "cloud.google.com/gke-spot" = "true" }
         tolerations   = [{ key = "cloud.google.com/gke-spot", value = "true" }]
