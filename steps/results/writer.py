@@ -26,13 +26,16 @@ _ARROW = {
 }
 _ROWS_PER_GROUP = 1 << 16
 
+_LONGEST_NUMBER = 64
 _FORMULA = re.compile(r"^[\s\x00]*[=+\-@\uff1d\uff0b\uff0d\uff20|%]|^[\t\r\n']")
 _SUSPECT = r"^\s*[^\w\s.]|^\s*%|^[\t\r\n']|\x00|[^\x01-\x7f]"
 """Matches every text that ``escape_formula`` changes, and some that it does not."""
 _NUMBER = re.compile(
-    r"^[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?$|^\s*[+-]?\s*[$€£¥]?[\d.,' \u00a0]*[%$€£¥]?\s*$"
+    r"^[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?$|^[+-]$"
+    r"|^(?![\t\r\n'])(?=\D*\d)\s*[+-]?\s*[$€£¥]?[\d.,' \u00a0]*[%$€£¥]?\s*$"
 )
-"""Plain numbers, numbers with separators and signs, telephone numbers: nothing to compute."""
+"""Plain numbers, numbers with separators and signs, telephone numbers, and a sign alone, as for a
+missing value: nothing to compute."""
 
 
 def escape_formula(text: str) -> str:
@@ -44,7 +47,8 @@ def escape_formula(text: str) -> str:
     of the value. NUL, which many readers take for the end, becomes U+2400. Parquet holds the value
     unchanged.
     """
-    if _FORMULA.match(text) and not _NUMBER.match(text):
+    is_number = len(text) <= _LONGEST_NUMBER and _NUMBER.match(text)
+    if _FORMULA.match(text) and not is_number:
         text = f"'{text}"
     return text.replace("\x00", "\u2400")
 
