@@ -11,11 +11,12 @@ _CAUSES = (
     ("exceeded its local ephemeral storage limit", "disk"),
     ("Pod ephemeral local storage usage exceeds the total limit", "disk"),
     ("Usage of EmptyDir volume", "disk"),
-    ("The node was low on resource", "evicted"),
-    ("The node had condition", "evicted"),
+    ("The node was low on resource: ephemeral-storage", "evicted"),
+    ("The node was low on resource: inodes", "evicted"),
+    ("The node had condition: [DiskPressure]", "evicted"),
 )
 DISK = frozenset({"disk", "evicted"})
-"""Causes of an eviction: the pod used more disk than it may, or its node ran out of something."""
+"""Causes of an eviction: the pod used more disk than it may, or its node ran out of disk."""
 
 
 def cause_in(message: str) -> str:

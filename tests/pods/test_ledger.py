@@ -70,6 +70,7 @@ def test_pod_is_recorded_at_start_and_end(tmp_path: Path) -> None:
         ('Usage of EmptyDir volume "tmp" exceeds the limit "1Gi". ', "Failed", "disk"),
         ("Container main exceeded its local ephemeral storage limit", "Failed", "disk"),
         ("The node was low on resource: ephemeral-storage.", "Failed", "evicted"),
+        ("The node was low on resource: memory. Threshold quantity: 100Mi", "Failed", "lost"),
         ("pod deleted during operation", "Error", "lost"),
         ("", "", "lost"),
         ("Error (exit code 137)", "Failed", "lost"),
@@ -84,7 +85,7 @@ def test_next_pod_records_the_cause_of_a_killed_pod(
     assert second.record.number == 2
     assert second.killed_for_memory is (cause == "memory")
     assert second.class_offset == (1 if cause in {"memory", "disk"} else 0)
-    assert second.evictions == (1 if cause in {"disk", "evicted"} else 0)
+    assert second.ended_by({"disk", "evicted"}) == (1 if cause in {"disk", "evicted"} else 0)
     assert [each.cause for each in stored(tmp_path)] == [cause, ""]
     assert second.counted == 0
 
@@ -100,9 +101,9 @@ def test_recorded_cause_does_not_change(tmp_path: Path) -> None:
 def test_an_evicted_pod_is_no_preempted_one(tmp_path: Path) -> None:
     """The kubelet sends both the same signal, so the pod itself records a preemption."""
     open_ledger(tmp_path).close("preempted")
-    assert open_ledger(tmp_path, message="pod deleted", status="Failed").evictions == 0
+    assert open_ledger(tmp_path, message="pod deleted", status="Failed").ended_by({"disk"}) == 0
     open_ledger(tmp_path).close("preempted")
-    assert open_ledger(tmp_path, message=DISK, status="Failed").evictions == 1
+    assert open_ledger(tmp_path, message=DISK, status="Failed").ended_by({"disk"}) == 1
 
 
 def test_only_transient_errors_and_bugs_count_towards_the_budget(tmp_path: Path) -> None:
@@ -255,6 +256,22 @@ def test_step_out_of_memory_or_disk_moves_to_next_class_until_the_largest(
         "failed",
     ]
     assert workflow.stored().status == "failed"
+
+
+def test_a_split_without_retries_still_moves_to_a_class_with_more_disk(
+    world: FakeProject,
+) -> None:
+    workflow = world.workflow(execution__retries=0)
+    workflow.outputs = {"run": "20260101T000000-0000"}
+    for number, expected in enumerate((PreemptedError, LargerClassError)):
+        last = (DISK, "Failed") if number else ("", "")
+        environment = workflow.environment("split", workflow.outputs, number=number, last=last)
+        with (
+            pytest.raises(expected),
+            workflow._as_pod(environment),
+            open_pod(workflow.address, "split"),
+        ):
+            raise PreemptedError("the kubelet's signal")
 
 
 def test_a_step_that_full_nodes_evict_ends_after_its_retries(world: FakeProject) -> None:

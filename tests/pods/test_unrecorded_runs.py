@@ -116,6 +116,12 @@ def test_an_ambiguous_beginning_lists_the_runs(world: FakeProject) -> None:
     assert RUN in str(caught.value)
 
 
+@pytest.mark.parametrize("given", ["", "2026", "20260103"])
+def test_an_empty_or_short_beginning_names_no_run(given: str, world: FakeProject) -> None:
+    with pytest.raises(MissingInputError, match="There is no run"):
+        find(world, cluster_of(submitted(world)), given)
+
+
 def test_an_unreachable_cluster_is_named(world: FakeProject) -> None:
     def unreachable() -> OneNamespace:
         raise UnavailableError("No cluster is configured.")

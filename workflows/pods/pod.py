@@ -7,6 +7,7 @@ import random
 import signal
 import time
 from collections.abc import Iterator
+from collections.abc import Set as AbstractSet
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 
@@ -24,6 +25,7 @@ from steps.errors import (
 from steps.records import RunRecord
 from steps.run_context import RunContext
 from steps.runtime.log import RunLog
+from steps.runtime.pod_end import DISK
 from steps.storage.base import Storage, storage_for
 from steps.stores.base import ExperimentStore, open_store
 from workflows.planning.run_files import now
@@ -99,7 +101,8 @@ def open_pod(address: RunAddress, step: str, shard: str = "") -> Iterator[Pod]:
             if ledger.counted:  # back off exponentially after transient failures, with jitter
                 longest = min(_MAX_BACKOFF_SECONDS, 2.0**ledger.counted)
                 time.sleep(random.uniform(longest / 2, longest))  # noqa: S311 - no secret
-            _check_evictions(ledger, platform.retries)
+            # A larger class has more disk, so that cause has its own end below.
+            _check_evictions(ledger, platform.retries, DISK if shard else {"evicted"})
             if not shard:  # the train step checks the memory for each partition
                 _check_class(ledger)
             yield pod
@@ -108,15 +111,16 @@ def open_pod(address: RunAddress, step: str, shard: str = "") -> Iterator[Pod]:
     ledger.close("done")
 
 
-def _check_evictions(ledger: Ledger, retries: int) -> None:
+def _check_evictions(ledger: Ledger, retries: int, causes: AbstractSet[str]) -> None:
     """Check that the step was not evicted more often than it may be retried.
 
     Raises:
         OutOfDiskError: it was. Each attempt repeats the work since the last checkpoint.
     """
-    if ledger.evictions > retries:
+    evictions = ledger.ended_by(causes)
+    if evictions > retries:
         raise OutOfDiskError(
-            f"The step was evicted {counted(ledger.evictions)} for lack of disk. Last time: "
+            f"The step was evicted {counted(evictions)} for lack of disk. Last time: "
             f"{ledger.last_message.strip()}",
             hint="Raise ephemeral_storage of its resource class in the installation file, or use "
             "nodes with larger disks.",

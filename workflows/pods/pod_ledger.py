@@ -6,6 +6,7 @@ before it could record the cause, Argo passes the cause to the next pod.
 
 from __future__ import annotations
 
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, replace
 
 from steps.contract import RunLayout
@@ -88,10 +89,9 @@ class Ledger:
         self.earlier[position] = replace(self.earlier[position], cause=cause, ended=ended)
         self._write(self.earlier[position])
 
-    @property
-    def evictions(self) -> int:
-        """Number of earlier pods that were evicted for lack of disk."""
-        return sum(each.cause in DISK for each in self.earlier)
+    def ended_by(self, causes: AbstractSet[str]) -> int:
+        """Return the number of earlier pods that ended by one of the causes."""
+        return sum(each.cause in causes for each in self.earlier)
 
     @property
     def counted(self) -> int:

@@ -25,6 +25,8 @@ from workflows.runs.unrecorded import ClusterRun, cluster_runs
 
 RUN_ID = re.compile(r"^\d{8}T\d{6}-[0-9a-f]{4}\Z")
 _READERS = 16
+_SHORTEST_BEGINNING = 8
+"""Characters of an id that name a run: its day."""
 
 
 @dataclass(frozen=True)
@@ -149,7 +151,9 @@ def find_run(
             runs = with_unrecorded(runs, installation, cluster(), project)
         except RefeedError as error:
             problem = f" The cluster was not searched: {error.message}"
-    fitting = [each for each in runs if each.record.run.startswith(run)]
+    # An empty variable in a script must not name the only run.
+    is_beginning = len(run) >= _SHORTEST_BEGINNING
+    fitting = [each for each in runs if is_beginning and each.record.run.startswith(run)]
     if len(fitting) == 1:
         return fitting[0]
     projects = project or ", ".join(installation.projects)
