@@ -186,7 +186,7 @@ def test_a_refused_run_is_seen_stopped_and_retried(
         made = platform.refeed("stop", address.run, "--json").json["workflow"]
         wait_until("the end", lambda: workflow(made)["status"].get("phase") == "Failed", 180)
         status = platform.refeed("status", address.run, "--json").json
-        assert status["status"] == "failed"
+        assert status["status"] == "stopped"
     retried = platform.refeed("retry", address.run, "--json")
     assert retried.code == 0, retried.err
     assert retried.json["run"] == address.run

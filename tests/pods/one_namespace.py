@@ -47,4 +47,5 @@ class OneNamespace:
         return list(self.held.values())
 
     def stop(self, namespace: str, name: str) -> None:
+        self.held[name]["spec"]["shutdown"] = "Stop"
         self.held[name]["status"] = {"phase": "Failed"}

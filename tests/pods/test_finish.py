@@ -179,6 +179,20 @@ def test_run_whose_first_pod_never_started_is_reported(
     assert (found.record.status, found.record.message) == (status, f"check(9): {reason}")
 
 
+def test_a_stop_is_found_among_many_refusals_in_any_order(world: FakeProject) -> None:
+    """Argo lists the nodes in random order, and the reason has room for a few."""
+    denied = f'admission webhook "deny.example.com" denied the request: {"no team, " * 20}'
+    failures = [
+        {"displayName": f"check({n})", "message": denied, "finishedAt": f"2026-01-02T03:0{n}:00Z"}
+        for n in (3, 0, 2, 1)
+    ]
+    stopped = {"displayName": "check", "message": "Stopped with strategy 'Stop'"}
+    failures.append({**stopped, "finishedAt": "2026-01-02T03:09:00Z"})
+    message = finish(world.workflow(), status="Failed", failures=failures)
+    assert message["status"] == "stopped"
+    assert message["message"].startswith("check(0): admission webhook")
+
+
 def test_late_run_is_reported_and_stays_finished(world: FakeProject) -> None:
     world.upload(small_table(2))
     workflow = world.workflow()

@@ -68,7 +68,7 @@ def test_a_waiting_run_can_be_stopped(world: FakeProject) -> None:
     cluster = cluster_of(submitted(world))
     assert running_workflow(find(world, cluster), cluster) == NAME
     assert stop(find(world, cluster), cluster) == NAME
-    assert find(world, cluster).record.status == "failed"
+    assert find(world, cluster).record.status == "stopped"
 
 
 def test_a_run_that_never_started_is_retried_under_its_id_with_its_form(

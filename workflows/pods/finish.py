@@ -56,7 +56,7 @@ def finish(root: str, project: str, experiment: str) -> None:
     if run_exists and not storage.exists(layout.workflow(os.environ[env.WORKFLOW])):
         # The check step did not let this workflow resume the run. The record describes this
         # workflow, not the run, so it is not stored.
-        reason = _failures() or "The run could not be resumed."
+        reason = _reason(_failures()) or "The run could not be resumed."
         record = replace(new_record(address), status="failed", message=reason)
         message = compose(address, record, None)
     else:
@@ -81,13 +81,13 @@ def _close(address: RunAddress, status: str) -> RunRecord:
     known = find(store, address)
     record = known or new_record(address)
     if record.status == "running" and status != "Succeeded":
-        reason = _failures() or status
-        is_stopped = known or _STOPPED.search(reason)
+        failures = _failures()
+        is_stopped = known or any(_STOPPED.search(each) for each in failures)
         record = replace(
             record,
             status="stopped" if is_stopped else "failed",
             ended=now(),
-            message=reason,
+            message=_reason(failures) or status,
         )
         store.put(record)
     return record
@@ -107,14 +107,25 @@ def _cancel_split(address: RunAddress, storage: Storage) -> None:
             sys.stdout.write(f"Cancelled the Dataflow job {name}, which no run waits for.\n")
 
 
-def _failures() -> str:
-    """Return Argo's messages about the failed nodes, on one line."""
+def _failures() -> list[str]:
+    """Return Argo's messages about the failed nodes, the node that ended first at the start.
+
+    Argo lists them in random order.
+    """
     text = base64.b64decode(os.environ.get(env.FAILURES, "")).decode(errors="replace")
     try:
         nodes = json.loads(json.loads(text)) if text.startswith('"') else json.loads(text or "[]")
     except ValueError:  # truncated, since very many nodes failed
         nodes = [match.groupdict() for match in _FAILED_NODE.finditer(text)]
-    return "; ".join(f"{each['displayName']}: {each['message']}" for each in nodes or [])[:500]
+    nodes = sorted(
+        nodes or [], key=lambda node: (node.get("finishedAt") or "", node["displayName"])
+    )
+    return [f"{each['displayName']}: {each['message']}" for each in nodes]
+
+
+def _reason(failures: list[str]) -> str:
+    """Return the beginning of the messages, on one line."""
+    return "; ".join(failures)[:500]
 
 
 def compose(address: RunAddress, record: RunRecord, outcome: Outcome | None) -> dict[str, Any]:

@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from typing import Literal
 
 from pydantic import ValidationError
 
@@ -93,13 +94,16 @@ class ClusterRun:
     def record(self) -> RunRecord:
         """What the cluster knows of the run."""
         status = self.workflow.get("status") or {}
+        end: Literal["stopped", "failed"] = (
+            "stopped" if self.workflow["spec"].get("shutdown") else "failed"
+        )
         return RunRecord(
             project=self.project,
             experiment=self.experiment,
             run=self.run,
             spec_hash="",
             dataset="",
-            status="failed" if self.has_ended else "waiting",
+            status=end if self.has_ended else "waiting",
             started=_utc(self.workflow["metadata"]["creationTimestamp"]),
             ended=_utc(status["finishedAt"]) if status.get("finishedAt") else "",
             message=str(status.get("message") or "") if self.has_ended else "",
