@@ -27,12 +27,13 @@ Reason = Literal[
     "too_few_groups",
     "trainer_error",
     "out_of_memory",
+    "out_of_disk",
     "too_large",
     "worker_died",
     "no_record",
 ]
 """Why a partition has no model. The first eight are skips: there is nothing to train, and nothing
-went wrong. The last five are failures."""
+went wrong. The last six are failures."""
 
 
 def canonical_json(value: Json) -> str:

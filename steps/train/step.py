@@ -30,6 +30,12 @@ from steps.train.workers.worker import (
     write_record,
 )
 
+_RAN_OUT_MESSAGES = {
+    "out_of_memory": OUT_OF_MEMORY,
+    "out_of_disk": "Its pod used more disk than the largest resource class has, also when it was "
+    "tried again alone.",
+}
+
 
 @dataclass(frozen=True)
 class TrainLimits:
@@ -40,14 +46,17 @@ class TrainLimits:
         class_offset: number of classes by which this pod exceeds the shard's own class.
         largest_class_offset: the offset of the largest class.
         can_retry_later: a later pod may retry after a transient error.
-        killed_for_memory: the previous pod of the shard was killed because it ran out of memory.
+        previous_end: ``PodRecord.cause`` of the previous pod of the shard; empty if there is none.
+        evictions: why this pod must not train, as a message: the shard's pods were evicted too
+            often. Partitions that are left fail with it. Empty if the pod may train.
     """
 
     workers: int | None = None
     class_offset: int = 0
     largest_class_offset: int = 0
     can_retry_later: bool = False
-    killed_for_memory: bool = False
+    previous_end: str = ""
+    evictions: str = ""
 
 
 @dataclass
@@ -130,8 +139,8 @@ class _Shard:
         finished = {
             name.removesuffix(".json") for name in self.context.storage.names(self.run.records)
         }
-        killed = self.limits.killed_for_memory
-        history = History(self.run, self.context.storage, killed_for_memory=killed)
+        previous_end = self.limits.previous_end
+        history = History(self.run, self.context.storage, previous_end=previous_end)
         left = [entry for entry in entries if entry.key.partition_id not in finished]
         self.result.finished += len(entries) - len(left)
         self.progress.advance(len(entries) - len(left))
@@ -157,8 +166,12 @@ class _Shard:
     def _fits_or_defer(self, task: WorkerTask, history: History) -> bool:
         """Return whether the partition fits this pod; else defer it, or record its failure."""
         largest = self.limits.largest_class_offset
-        if history.ran_out_alone(task.partition_id, largest):
-            self._fail(task, "out_of_memory", OUT_OF_MEMORY)
+        reason = history.ran_out_alone(task.partition_id, largest)
+        if reason:
+            self._fail(task, reason, _RAN_OUT_MESSAGES[reason])
+            return False
+        if self.limits.evictions:
+            self._fail(task, "out_of_disk", self.limits.evictions)
             return False
         needed = min(history.class_offset(task.partition_id), largest)
         if needed > self.limits.class_offset:

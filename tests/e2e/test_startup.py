@@ -22,7 +22,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
 from tests.e2e.kubectl import needs_cluster, run_kubectl
-from tests.e2e.partitions import healthy, table_of
+from tests.e2e.partitions import healthy, rows_of, table_of
 from tests.e2e.platform import (
     NAMESPACE,
     Platform,
@@ -220,17 +220,20 @@ def test_a_run_of_a_missing_image_is_seen_and_stopped(
     assert retried.json["run"] == address.run
 
 
-def test_a_pod_that_fills_its_disk_is_not_tried_for_ever(platform: Platform, name: str) -> None:
+def test_a_partition_that_fills_the_disk_fails_and_the_others_train(
+    platform: Platform, name: str
+) -> None:
     """The kubelet measures once a minute; small pods may use a GiB."""
-    source = platform.source(table_of(["fills disk"]), name)
-    spec = platform.spec(name, source, execution__retries=0)
-    result = platform.submit(spec, code=3)
-    assert result.json["attempts"]["disk"] == 1
-    log = platform.refeed("logs", result.json["run"]).out
-    assert "evicted once for lack of disk" in log
-    assert "Pod ephemeral local storage usage exceeds" in log or "EmptyDir volume" in log
+    source = platform.source(table_of(["fills disk", *healthy(3)]), name)
+    changes = {"execution__classes": ["small"], "execution__max_failed_fraction": 0.5}
+    spec = platform.spec(name, source, **changes)
+    result = platform.submit(spec)
+    assert result.json["counts"] == {"trained": 3, "skipped": 0, "failed": 1}
+    assert result.json["reasons"] == {"out_of_disk": 1}
+    assert result.json["attempts"]["disk"] == 2  # with the others, and alone
+    assert "used more disk" in str(rows_of(result.json["folder"])["fills disk"]["message"])
     pods = platform.pods(platform.address(spec, result.json["run"]), "train")
-    assert [each.cause for each in pods] == ["disk", "failed"]
+    assert [each.cause for each in pods] == ["disk", "disk", "done"]
 
 
 def test_namespace_has_room_for_disks() -> None:

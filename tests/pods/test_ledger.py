@@ -83,9 +83,9 @@ def test_next_pod_records_the_cause_of_a_killed_pod(
     open_ledger(tmp_path)
     second = open_ledger(tmp_path, message=message, status=status)
     assert second.record.number == 2
-    assert second.killed_for_memory is (cause == "memory")
+    assert second.previous_end == cause
     assert second.class_offset == (1 if cause in {"memory", "disk"} else 0)
-    assert second.ended_by({"disk", "evicted"}) == (1 if cause in {"disk", "evicted"} else 0)
+    assert second.ended_by({"disk", "evicted"}) == (cause in {"disk", "evicted"})
     assert [each.cause for each in stored(tmp_path)] == [cause, ""]
     assert second.counted == 0
 
@@ -94,7 +94,7 @@ def test_recorded_cause_does_not_change(tmp_path: Path) -> None:
     open_ledger(tmp_path).close("transient")
     second = open_ledger(tmp_path, message=OOM, status="Failed")
     assert [each.cause for each in second.earlier] == ["transient"]
-    assert not second.killed_for_memory
+    assert second.previous_end != "memory"
     assert second.class_offset == 0
 
 
@@ -131,7 +131,7 @@ def test_only_the_previous_pod_indicates_out_of_memory(
     open_ledger(tmp_path, message=OOM, status="Failed", class_offset=1)
     third = open_ledger(tmp_path, message="deleted", status="Error", class_offset=1)
     assert [each.cause for each in third.earlier] == ["memory", "lost"]
-    assert not third.killed_for_memory
+    assert third.previous_end != "memory"
     assert third.class_offset == 1  # it is still known to need more than the first had
 
 
@@ -290,7 +290,8 @@ def test_a_step_that_full_nodes_evict_ends_after_its_retries(world: FakeProject)
     environment = workflow.environment("split", workflow.outputs, number=3, last=last)
     with (
         pytest.raises(
-            OutOfDiskError, match=r"evicted 3 times for lack of disk\. Last time: The node"
+            OutOfDiskError,
+            match=r"^The step cannot go on\. Its pods were evicted 3 times for lack of disk\. Last",
         ),
         workflow._as_pod(environment),
         open_pod(workflow.address, "split"),
@@ -332,17 +333,18 @@ def test_end_of_an_attempt_overrides_its_start(tmp_path: Path) -> None:
     assert list(attempt_uris(storage, layout)) == ["b-002.json"]
 
 
-def history(folder: Path, *, killed: bool = False) -> History:
-    return History(RunLayout(str(folder)), LocalStorage(), killed_for_memory=killed)
+def history(folder: Path, previous_end: str = "") -> History:
+    return History(RunLayout(str(folder)), LocalStorage(), previous_end=previous_end)
 
 
-def test_partition_in_out_of_memory_pod_needs_next_class(
-    tmp_path: Path,
+@pytest.mark.parametrize("previous_end", ["memory", "disk"])
+def test_partition_in_a_pod_out_of_memory_or_disk_needs_next_class(
+    previous_end: str, tmp_path: Path
 ) -> None:
     leave(tmp_path, "pa", 1, "begun")
     leave(tmp_path, "pb", 1, "begun", class_offset=1)
     leave(tmp_path, "pc", 1, "trained")
-    attempts = history(tmp_path, killed=True)
+    attempts = history(tmp_path, previous_end)
     assert [attempts.class_offset(name) for name in ("pa", "pb", "pc", "pd")] == [1, 2, 0, 0]
     assert [attempts.suspect(name) for name in ("pa", "pb", "pc", "pd")] == [
         True,
@@ -364,8 +366,8 @@ def test_partition_in_lost_pod_is_retried_alone_in_same_class(
 
 def test_settled_attempt_does_not_change(tmp_path: Path) -> None:
     leave(tmp_path, "pa", 1, "begun")
-    history(tmp_path, killed=True).suspect("pa")
-    later = history(tmp_path, killed=False)
+    history(tmp_path, "memory").suspect("pa")
+    later = history(tmp_path)
     assert later.class_offset("pa") == 1
 
 
@@ -377,6 +379,7 @@ def test_settled_attempt_does_not_change(tmp_path: Path) -> None:
         ("skipped", False),
         ("lost", True),
         ("out_of_memory", True),
+        ("out_of_disk", True),
         ("trainer_error", True),
     ],
 )
@@ -390,5 +393,5 @@ def test_only_attempts_that_could_harm_others_are_suspect(
 def test_attempts_of_other_shards_are_ignored(tmp_path: Path) -> None:
     leave(tmp_path, "pa", 1, "begun")
     leave(tmp_path, "pb", 1, "begun")
-    history(tmp_path, killed=True).class_offset("pa")
+    history(tmp_path, "memory").class_offset("pa")
     assert history(tmp_path).class_offset("pb") == 0

@@ -26,6 +26,9 @@ from workflows.pods.pod import Pod
 FAULTY = {"name": "faulty", "params": {}}
 ROWS = 60
 OOM = ("OOMKilled (exit code 137): ", "Failed")
+DISK = ("Pod ephemeral local storage usage exceeds the total limit of containers 1Gi. ", "Failed")
+FULL_NODE = ("The node was low on resource: ephemeral-storage. ", "Failed")
+ENDS = pytest.mark.parametrize(("last", "cause"), [(OOM, "memory"), (DISK, "disk")])
 SHARD = "train-small"
 
 
@@ -83,10 +86,17 @@ def leave_begun(
     record_attempt(workflow.world.storage, workflow.address.run_layout, attempt)
 
 
-def leave_pod(workflow: FakeWorkflow, number: int, class_offset: int = 0) -> None:
-    """Write the record of a killed pod, without a cause."""
+def leave_pod(workflow: FakeWorkflow, number: int, class_offset: int = 0, cause: str = "") -> None:
+    """Write the record of a killed pod, whose cause the next pod has not written yet."""
     record = PodRecord(
-        "gone", workflow.name, "train-small-00000", number, "small", class_offset, "2026-01-01"
+        "gone",
+        workflow.name,
+        "train-small-00000",
+        number,
+        "small",
+        class_offset,
+        "2026-01-01",
+        cause=cause,
     )
     uri = workflow.address.run_layout.pod(workflow.name, record.step, number)
     workflow.world.storage.write(uri, record.to_json().encode())
@@ -142,11 +152,12 @@ def test_stopped_pod_keeps_finished_work_and_next_pod_resumes(
     assert whole.tables() == workflow.tables()
 
 
-# --- killed for memory ----------------------------------------------------------------------------
+# --- killed for memory or disk --------------------------------------------------------------------
 
 
-def test_partition_out_of_memory_waits_for_next_class(
-    world: FakeProject, faulty: Callable[[], dict[str, str]]
+@ENDS
+def test_partition_out_of_memory_or_disk_waits_for_next_class(
+    last: tuple[str, str], cause: str, world: FakeProject, faulty: Callable[[], dict[str, str]]
 ) -> None:
     faulty()
     workflow = ready(world, numbered_table(big=1.0, good=2.0, fine=3.0))
@@ -154,19 +165,19 @@ def test_partition_out_of_memory_waits_for_next_class(
     leave_pod(workflow, 1)
     leave_begun(workflow, big)
     with pytest.raises(LargerClassError) as caught:
-        workflow.run(SHARD, inputs(workflow), number=1, last=OOM)
+        workflow.run(SHARD, inputs(workflow), number=1, last=last)
     assert caught.value.exit_code == 101
     assert set(workflow.records()) == {"good", "fine"}
     assert [cause for step, _, cause in workflow.pods() if step.startswith("train")] == [
-        "memory",
+        cause,
         "more_memory",
     ]
     workflow.run(SHARD, inputs(workflow), number=2, class_offset=1, last=("", "Failed"))
     assert {record.status for record in workflow.records().values()} == {"trained"}
-    last = [each for each in attempts(workflow) if each.partition_id == big][-1]
-    assert (last.attempt, last.class_offset, last.outcome) == (2, 1, "trained")
+    final = [each for each in attempts(workflow) if each.partition_id == big][-1]
+    assert (final.attempt, final.class_offset, final.outcome) == (2, 1, "trained")
     left = workflow.run("collect", workflow.outputs)
-    assert (left["pods-memory"], left["trained"]) == ("1", "3")
+    assert (left[f"pods-{cause}"], left["trained"]) == ("1", "3")
 
 
 def test_two_suspects_out_of_memory_are_retried_one_by_one(
@@ -201,8 +212,9 @@ def watch_orders(monkeypatch: pytest.MonkeyPatch) -> list[list[str]]:
     return seen
 
 
+@ENDS
 def test_partition_fails_after_largest_class_and_others_train(
-    world: FakeProject, faulty: Callable[[], dict[str, str]]
+    last: tuple[str, str], cause: str, world: FakeProject, faulty: Callable[[], dict[str, str]]
 ) -> None:
     faulty()
     workflow = ready(world, numbered_table(big=1.0, good=2.0, fine=3.0))
@@ -212,24 +224,58 @@ def test_partition_fails_after_largest_class_and_others_train(
         leave_begun(workflow, big, step + 1, step, alone=step > 0)
         if step < 2:
             with pytest.raises(LargerClassError) as caught:
-                workflow.run(SHARD, inputs(workflow), number=1, class_offset=step, last=OOM)
+                workflow.run(SHARD, inputs(workflow), number=1, class_offset=step, last=last)
             assert caught.value.exit_code == 101 + step
             forget_pod(workflow, step + 2)
-    workflow.run(SHARD, inputs(workflow), number=3, class_offset=2, last=OOM)
+    workflow.run(SHARD, inputs(workflow), number=3, class_offset=2, last=last)
     record = workflow.records()["big"]
-    assert (record.status, record.reason) == ("failed", "out_of_memory")
+    assert (record.status, record.reason) == ("failed", f"out_of_{cause}")
+    assert cause in record.message
     assert {name for name, each in workflow.records().items() if each.status == "trained"} == {
         "good",
         "fine",
     }
     attempt_uris = [each for each in attempts(workflow) if each.partition_id == big]
     assert [(each.outcome, each.class_offset) for each in attempt_uris] == [
-        ("out_of_memory", 0),
-        ("out_of_memory", 1),
-        ("out_of_memory", 2),
+        (f"out_of_{cause}", offset) for offset in range(3)
     ]
     left = workflow.run("collect", workflow.outputs)
     assert (left["trained"], left["failed"]) == ("2", "1")
+
+
+@pytest.mark.parametrize("last", [DISK, FULL_NODE])
+def test_a_shard_evicted_too_often_fails_the_partitions_that_are_left(
+    last: tuple[str, str], world: FakeProject, faulty: Callable[[], dict[str, str]]
+) -> None:
+    """Also if no partition is to blame, for example a node that other pods fill."""
+    faulty()
+    workflow = ready(
+        world,
+        numbered_table(one=1.0, two=2.0),
+        execution__classes=["small"],
+        execution__retries=1,
+    )
+    for number in (1, 2, 3):
+        leave_pod(workflow, number, cause="" if number == 3 else "evicted")
+    workflow.run(SHARD, inputs(workflow), number=3, last=last)
+    for record in workflow.records().values():
+        assert (record.status, record.reason) == ("failed", "out_of_disk")
+        assert record.message.startswith("Its pods were evicted 3 times for lack of disk. Last tim")
+        assert record.message.endswith(last[0].strip())
+    assert workflow.pods()[-1] == ("train-small-00000", 4, "done")
+
+
+def test_a_shard_evicted_less_often_goes_on(
+    world: FakeProject, faulty: Callable[[], dict[str, str]]
+) -> None:
+    faulty()
+    workflow = ready(
+        world, numbered_table(one=1.0), execution__classes=["small"], execution__retries=1
+    )
+    for number in (1, 2):
+        leave_pod(workflow, number, cause="" if number == 2 else "evicted")
+    workflow.run(SHARD, inputs(workflow), number=2, last=FULL_NODE)
+    assert workflow.records()["one"].status == "trained"
 
 
 def forget_pod(workflow: FakeWorkflow, number: int) -> None:

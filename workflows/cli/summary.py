@@ -30,6 +30,7 @@ REASONS = {
     "too_few_groups": "too few rows, groups or times to hold some out",
     "trainer_error": "the trainer raised an error",
     "out_of_memory": "out of memory",
+    "out_of_disk": "out of disk",
     "too_large": "too large for every resource class",
     "worker_died": "the training process died",
     "no_record": "no record",

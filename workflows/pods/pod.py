@@ -25,7 +25,6 @@ from steps.errors import (
 from steps.records import RunRecord
 from steps.run_context import RunContext
 from steps.runtime.log import RunLog
-from steps.runtime.pod_end import DISK
 from steps.storage.base import Storage, storage_for
 from steps.stores.base import ExperimentStore, open_store
 from workflows.planning.run_files import now
@@ -67,6 +66,25 @@ class Pod:
         """Experiment store of the project."""
         return self.context.store
 
+    def too_many_evictions(self, causes: AbstractSet[str], allowed: int) -> str:
+        """Return why the step must not go on: its pods were evicted too often. Empty if it may.
+
+        Each attempt repeats the work since the last checkpoint, which may be billed.
+
+        Args:
+            causes: the causes of ``PodRecord.cause`` that count.
+            allowed: how many earlier pods may have ended by them, in addition to
+                ``execution.retries``.
+        """
+        count = self.ledger.ended_by(causes)
+        if count <= self.platform.retries + allowed:
+            return ""
+        times = "once" if count == 1 else f"{count} times"
+        return (
+            f"Its pods were evicted {times} for lack of disk. Last time: "
+            f"{self.ledger.last_message.strip()}"
+        )
+
     @property
     def has_retries_left(self) -> bool:
         """True if another pod may retry after a transient error."""
@@ -101,35 +119,29 @@ def open_pod(address: RunAddress, step: str, shard: str = "") -> Iterator[Pod]:
             if ledger.counted:  # back off exponentially after transient failures, with jitter
                 longest = min(_MAX_BACKOFF_SECONDS, 2.0**ledger.counted)
                 time.sleep(random.uniform(longest / 2, longest))  # noqa: S311 - no secret
-            # A larger class has more disk, so that cause has its own end below.
-            _check_evictions(ledger, platform.retries, DISK if shard else {"evicted"})
-            if not shard:  # the train step checks the memory for each partition
+            if not shard:  # the train step checks memory and disk for each partition
                 _check_class(ledger)
+                _check_evictions(pod)
             yield pod
         except BaseException as error:
             raise _close(pod, error) from error
     ledger.close("done")
 
 
-def _check_evictions(ledger: Ledger, retries: int, causes: AbstractSet[str]) -> None:
-    """Check that the step was not evicted more often than it may be retried.
+def _check_evictions(pod: Pod) -> None:
+    """Check that full nodes did not evict the step too often.
 
     Raises:
-        OutOfDiskError: it was. Each attempt repeats the work since the last checkpoint.
+        OutOfDiskError: they did. A step that used more disk than its class has is none of these:
+            it gets a larger class.
     """
-    evictions = ledger.ended_by(causes)
-    if evictions > retries:
+    evicted = pod.too_many_evictions({"evicted"}, 0)
+    if evicted:
         raise OutOfDiskError(
-            f"The step was evicted {counted(evictions)} for lack of disk. Last time: "
-            f"{ledger.last_message.strip()}",
-            hint="Raise ephemeral_storage of its resource class in the installation file, or use "
-            "nodes with larger disks.",
+            f"The step cannot go on. {evicted}",
+            hint="Use nodes with larger disks, or raise ephemeral_storage of the step's resource "
+            "class, so that fewer pods share a node.",
         )
-
-
-def counted(times: int) -> str:
-    """Return a number of times in words."""
-    return "once" if times == 1 else f"{times} times"
 
 
 def _check_class(ledger: Ledger) -> None:

@@ -99,9 +99,9 @@ class Ledger:
         return sum(each.cause in COUNTED for each in self.earlier)
 
     @property
-    def killed_for_memory(self) -> bool:
-        """True if the previous pod was killed for lack of memory."""
-        return bool(self.earlier) and self.earlier[-1].cause == "memory"
+    def previous_end(self) -> str:
+        """Cause of the previous pod's end; empty if there was none."""
+        return self.earlier[-1].cause if self.earlier else ""
 
     @property
     def class_offset(self) -> int:

@@ -6,6 +6,7 @@ import os
 import signal
 
 from steps.contract import RunAddress, shard_name
+from steps.runtime.pod_end import DISK
 from steps.train.step import TrainLimits, train
 from steps.train.workers.pool import Stop
 from workflows.pods import environment as env
@@ -29,12 +30,15 @@ def train_in_pod(address: RunAddress, resource_class: str, shard: str) -> None:
         classes = pod.platform.classes
         own = [each.name for each in classes].index(resource_class)
         offset = int(os.environ.get(env.CLASS_OFFSET) or 0)
+        # A partition that fills the disk is tried once with others, and alone in each class.
+        evicted = pod.too_many_evictions(DISK, len(classes) - own)
         limits = TrainLimits(
             workers=classes[own + offset].workers,
             class_offset=offset,
             largest_class_offset=len(classes) - 1 - own,
             can_retry_later=pod.has_retries_left,
-            killed_for_memory=pod.ledger.killed_for_memory,
+            previous_end=pod.ledger.previous_end,
+            evictions=evicted,
         )
         stop = Stop()
         signal.signal(signal.SIGTERM, stop.ask)

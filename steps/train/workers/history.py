@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from dataclasses import replace
+from typing import Literal
 
 from steps.contract import RunLayout
 from steps.runtime.attempts import (
@@ -15,7 +16,12 @@ from steps.runtime.attempts import (
 )
 from steps.storage.base import Storage, read_parsed
 
-_SUSPICIOUS = {"lost", "out_of_memory", "trainer_error"}
+_RAN_OUT: dict[str, Literal["out_of_memory", "out_of_disk"]] = {
+    "memory": "out_of_memory",
+    "disk": "out_of_disk",
+}
+"""Outcome of an attempt by the cause of its pod's end; any other cause says nothing about it."""
+_SUSPICIOUS = {"lost", "trainer_error", *_RAN_OUT.values()}
 """Outcomes after which a partition is attempted last and alone."""
 
 
@@ -28,12 +34,12 @@ class History:
     Args:
         run: paths of the run.
         storage: storage of the run.
-        killed_for_memory: the pod before this one of the same shard ran out of memory.
+        previous_end: ``PodRecord.cause`` of the pod before this one of the same shard.
     """
 
-    def __init__(self, run: RunLayout, storage: Storage, *, killed_for_memory: bool) -> None:
+    def __init__(self, run: RunLayout, storage: Storage, *, previous_end: str = "") -> None:
         self._run, self._storage = run, storage
-        self._outcome = "out_of_memory" if killed_for_memory else "lost"
+        self._outcome = _RAN_OUT.get(previous_end, "lost")
         self._uris: dict[str, dict[int, str]] = defaultdict(dict)
         for name, uri in attempt_uris(storage, run).items():
             partition_id, number = partition_and_number(name)
@@ -51,15 +57,19 @@ class History:
     def class_offset(self, partition_id: str) -> int:
         """Return how many resource classes larger than the shard's own the partition needs."""
         attempts = self._attempts(partition_id)
-        offsets = [each.class_offset for each in attempts if each.outcome == "out_of_memory"]
+        offsets = [each.class_offset for each in attempts if each.outcome in _RAN_OUT.values()]
         return max(offsets) + 1 if offsets else 0
 
-    def ran_out_alone(self, partition_id: str, class_offset: int) -> bool:
-        """Return whether it ran out of memory although it had a pod of that class to itself."""
-        return any(
-            each.outcome == "out_of_memory" and each.alone and each.class_offset >= class_offset
+    def ran_out_alone(
+        self, partition_id: str, class_offset: int
+    ) -> Literal["out_of_memory", "out_of_disk"] | None:
+        """Return what it ran out of although it had a pod of that class to itself, if anything."""
+        outcomes = {
+            each.outcome
             for each in self._attempts(partition_id)
-        )
+            if each.alone and each.class_offset >= class_offset
+        }
+        return next((each for each in _RAN_OUT.values() if each in outcomes), None)
 
     def _attempts(self, partition_id: str) -> list[Attempt]:
         if partition_id not in self._read:
