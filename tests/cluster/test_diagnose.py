@@ -227,6 +227,30 @@ def test_whoever_refuses_a_pod_is_named(message: str, expected: list[str]) -> No
 
 
 @pytest.mark.parametrize(
+    ("message", "expected"),
+    [
+        (
+            'main: Error (exit code 64): failed to find name in PATH: exec: "refeed": executable '
+            "file not found in $PATH",
+            "is none of Refeed's, so the command refeed cannot be started in it (exec: ",
+        ),
+        (
+            "main: Error (exit code 64): failed to start command: fork/exec "
+            "/opt/refeed/bin/refeed: exec format error",
+            "is for another processor (fork/exec /opt/refeed/bin/refeed: exec format error)",
+        ),
+    ],
+)
+@pytest.mark.parametrize("phase", ["Running", "Failed"])
+def test_an_image_of_the_wrong_kind_is_named(message: str, expected: str, phase: str) -> None:
+    workflow = running(message, phase="Failed", step="check")
+    workflow["status"]["phase"] = phase
+    (sentence,) = diagnose(workflow)
+    assert sentence.startswith(f"The image of check {expected}")
+    assert "make images" in sentence
+
+
+@pytest.mark.parametrize(
     "message",
     [
         "Pod ephemeral local storage usage exceeds the total limit of containers 80Mi. ",

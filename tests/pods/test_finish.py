@@ -186,6 +186,7 @@ def test_a_stop_is_found_among_many_refusals_in_any_order(world: FakeProject) ->
         {"displayName": f"check({n})", "message": denied, "finishedAt": f"2026-01-02T03:0{n}:00Z"}
         for n in (3, 0, 2, 1)
     ]
+    failures.append({"displayName": "trial-1", "message": "", "finishedAt": "2026-01-02T03:00:00Z"})
     stopped = {"displayName": "check", "message": "Stopped with strategy 'Stop'"}
     failures.append({**stopped, "finishedAt": "2026-01-02T03:09:00Z"})
     message = finish(world.workflow(), status="Failed", failures=failures)

@@ -158,7 +158,7 @@ def _pod_problems(workflow: Manifest, status: Manifest, now: float) -> list[str]
 
 
 def _candidates(workflow: Manifest, status: Manifest, now: float) -> Iterator[_Pod]:
-    """Yield the latest attempt of each step whose pod is pending or in error."""
+    """Yield the latest attempt of each step whose pod is pending, failed or in error."""
     requests, nodes = _requests(workflow), status.get("nodes") or {}
     placed = {
         node.get("templateName")
@@ -172,7 +172,7 @@ def _candidates(workflow: Manifest, status: Manifest, now: float) -> Iterator[_P
             previous |= dict(itertools.pairwise(reversed(node.get("children") or [])))
     superseded = set(previous.values())
     # An attempt in error is retried while the run continues, so it counts too.
-    stuck_phases = {"Error"} if status["phase"] in _ENDED else {"Error", "Pending"}
+    stuck_phases = {"Error", "Failed", *(() if status["phase"] in _ENDED else ("Pending",))}
     for node_id, node in nodes.items():
         is_stuck = node.get("phase") in stuck_phases and node_id not in superseded
         if node.get("type") != "Pod" or not node.get("message") or not is_stuck:
@@ -311,6 +311,18 @@ def _forbidden(pod: _Pod, match: re.Match[str]) -> str:
     )
 
 
+def _wrong_image(pod: _Pod, match: re.Match[str]) -> str:
+    kind = (
+        "is for another processor"
+        if "exec format error" in match[1]
+        else "is none of Refeed's, so the command refeed cannot be started in it"
+    )
+    return (
+        f"The image of {pod.step} {kind} ({_plain(match[1])}). Build it with `make images`, or set "
+        "another in the installation file; see containers/README.md for a trainer's own image."
+    )
+
+
 def _plain(text: str) -> str:
     return shortened(text).rstrip(".")
 
@@ -324,6 +336,11 @@ _PATTERNS: list[tuple[re.Pattern[str], Callable[[_Pod, re.Match[str]], str]]] = 
     (
         re.compile(r"^(CreateContainer(?:Config)?Error|RunContainerError): (.+)", re.DOTALL),
         _container_error,
+    ),
+    (
+        # Argo's executor, which starts the command; a pod without it ends with StartError.
+        re.compile(r"(?:failed to find name in PATH|failed to start command): (.+)", re.DOTALL),
+        _wrong_image,
     ),
     (re.compile(r"error looking up service account [^/]+/(\S+):"), _no_account),
     (

@@ -31,6 +31,8 @@ from workflows.spec.model import ExperimentSpec
 _TIMEOUT_SECONDS = 20
 _STOPPED = re.compile("(Stopped|workflow shutdown) with strategy")
 """Argo's message about a node of a Workflow that a user stops; the latter for a pending pod."""
+_NO_REASONS = {"", "retryStrategy.expression evaluated to false", "No more retries left"}
+"""Argo's messages about nodes that failed with their last pod, which has the reason."""
 _FAILED_NODE = re.compile(
     r'\\*"displayName\\*": ?\\*"(?P<displayName>[^"\\]*)\\*", ?'
     r'\\*"message\\*": ?\\*"(?P<message>[^"\\]*)'
@@ -120,7 +122,11 @@ def _failures() -> list[str]:
     nodes = sorted(
         nodes or [], key=lambda node: (node.get("finishedAt") or "", node["displayName"])
     )
-    return [f"{each['displayName']}: {each['message']}" for each in nodes]
+    return [
+        f"{each['displayName']}: {each['message']}"
+        for each in nodes
+        if each["message"] not in _NO_REASONS
+    ]
 
 
 def _reason(failures: list[str]) -> str:
