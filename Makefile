@@ -58,16 +58,24 @@ $(STAMP): pyproject.toml uv.lock | check-system $(if $(filter .uv/bin/uv,$(UV)),
 	@.uv/bin/pip --quiet --disable-pip-version-check install 'uv>=0.7'
 
 # Name each missing system package and the command that installs it, then check the Python version.
+# LightGBM needs OpenMP: libgomp on Linux, libomp on macOS, where Homebrew has it.
 .PHONY: check-system
 check-system:
 	@missing=; \
 	command -v $(PYTHON) >/dev/null || missing="$$missing $(PYTHON)"; \
-	$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null || missing="$$missing python3-venv"; \
 	command -v git >/dev/null || missing="$$missing git"; \
-	{ ldconfig -p 2>/dev/null || /sbin/ldconfig -p; } | grep -q 'libgomp\.so\.1' || missing="$$missing libgomp1"; \
+	if [ "$$(uname)" = Darwin ]; then \
+	  installer="brew install"; \
+	  ls /opt/homebrew/opt/libomp/lib/libomp.dylib /usr/local/opt/libomp/lib/libomp.dylib 2>/dev/null | \
+	    grep -q . || missing="$$missing libomp"; \
+	else \
+	  installer="sudo apt-get install --yes"; \
+	  $(PYTHON) -c 'import ensurepip, venv' 2>/dev/null || missing="$$missing python3-venv"; \
+	  { ldconfig -p 2>/dev/null || /sbin/ldconfig -p; } | grep -q 'libgomp\.so\.1' || missing="$$missing libgomp1"; \
+	fi; \
 	if [ -n "$$missing" ]; then \
 	  echo "Missing system packages:$$missing" >&2; \
-	  echo "Install them with: sudo apt-get install --yes$$missing" >&2; exit 1; fi
+	  echo "Install them with: $$installer$$missing" >&2; exit 1; fi
 	@$(PYTHON) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))' || { \
 	  echo "$(PYTHON) is $$($(PYTHON) --version). Refeed supports Python 3.11, 3.12 and 3.13." >&2; \
 	  echo "Name another interpreter: make $(or $(MAKECMDGOALS),install) PYTHON=python3.13" >&2; exit 1; }
@@ -123,6 +131,7 @@ fuzz: install ## Check random tables and specs FUZZ=0:10000 for eight minutes; r
 e2e: install data images ## Run the end-to-end tests; they write to the cluster of KUBECONFIG
 	@$(IMAGE_BUILD) docker.io/refeed/faulty:dev tests/faulty tests/e2e/faulty.Dockerfile
 	@$(IMAGE_BUILD) docker.io/refeed/dataflow-emulator:dev tests/fakes tests/e2e/dataflow.Dockerfile
+	@$(IMAGE_BUILD) docker.io/fsouza/fake-gcs-server:1.54.0 "$$($(BIN)/python -c 'from tests.fakes import fake_gcs_server; print(fake_gcs_server().parent)')" tests/e2e/storage.Dockerfile
 	@REFEED_E2E=1 $(BIN)/pytest --numprocesses 2 --dist loadfile --no-loadscope-reorder --durations 20 tests/e2e/test_failures.py tests/e2e/test_runs.py tests/e2e
 
 .PHONY: check

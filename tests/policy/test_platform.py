@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 
 from tests.policy.tools import OVERLAYS, ROOT, build_overlay, violations
 from tests.policy.upstream import copy_with_upstream
@@ -47,6 +48,30 @@ def test_argo_cd_objects_pass_and_use_one_source(folder: Path) -> None:
     paths = [path for each in objects for path in values(each["spec"], "path")]
     assert all("OVERLAY" not in path for path in paths)
     assert f"manifests/overlays/{folder.name}/projects/*/project.yaml" in paths
+
+
+def test_local_argo_differs_only_in_the_emulator(tmp_path: Path) -> None:
+    overlay = copy_with_upstream(tmp_path) / "overlays" / "local" / "argo-workflows"
+    objects = build_overlay(overlay)
+    base = build_overlay(tmp_path / "manifests" / "argo-workflows")
+    settings, same = (
+        of_kind(each, "ConfigMap")["workflow-controller-configmap"]["data"]
+        for each in (objects, base)
+    )
+    executor = yaml.safe_load(settings.pop("executor"))
+    variable = {"name": "STORAGE_EMULATOR_HOST", "value": "http://storage.refeed-storage:4443"}
+    assert executor.pop("env") == [variable]
+    assert executor == yaml.safe_load(same.pop("executor"))
+    assert settings == same
+    server = of_kind(objects, "Deployment")["argo-server"]["spec"]["template"]["spec"]
+    assert server["containers"][0]["env"] == [variable]
+
+
+def test_local_storage_passes_every_rule_but_its_image_is_of_a_third_party() -> None:
+    objects = build_overlay(ROOT / "manifests" / "overlays" / "local" / "storage")
+    assert {each["kind"] for each in objects} >= {"Namespace", "Deployment", "Service"}
+    found = violations(objects, ROOT / "manifests" / "installation.local.yaml")
+    assert [each.rule for each in found] == ["image-registry"]
 
 
 def test_sync_waves_are_ordered() -> None:

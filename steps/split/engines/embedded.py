@@ -84,7 +84,15 @@ def _scratch_folder(project: ProjectLayout) -> tempfile.TemporaryDirectory[str]:
 
 def alive(process: str) -> bool:
     """Return True if a process with that id exists."""
-    return process.isdigit() and Path("/proc", process).exists()
+    if not process.isdigit():
+        return False
+    try:
+        os.kill(int(process), 0)  # signal 0 only asks
+    except (ProcessLookupError, OverflowError):
+        return False
+    except PermissionError:  # another user's
+        return True
+    return True
 
 
 class _Scan:

@@ -190,14 +190,15 @@ def record_task_attempt(
     seconds: float,
 ) -> None:
     """Record an attempt at a partition, for ``operations/``."""
-    peak_kib = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss  # largest resident set so far
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss  # largest resident set so far
+    unit = 1 if sys.platform == "darwin" else 1024  # bytes; getrusage(2) of macOS and of Linux
     attempt = Attempt(
         partition_id=task.partition_id,
         attempt=task.attempt,
         outcome=outcome,
         cached=cached,
         seconds=round(seconds, 4),
-        peak_memory_mib=round(peak_kib / 1024, 1),
+        peak_memory_mib=round(peak * unit / 2**20, 1),
         worker=writer_name(),
         cpu=cpu_model_name() or "unknown",
         shard=task.shard,
