@@ -52,7 +52,7 @@ class ResourceClass(Placement):
     """Memory, such as `4Gi`: both request and limit."""
     ephemeral_storage: Bytes = "10Gi"
     """Disk of its node that a pod may use, mostly for /tmp: request, limit and size of /tmp. GKE
-    Autopilot allows up to 10Gi, and 1Gi if nothing is set."""
+    Autopilot allows 10Gi per pod, in which Argo's container needs 128Mi: set 9Gi there."""
     spot: Placement | None = None
     """Additional labels and taints of spot nodes; null if the class has no spot nodes."""
     _name: str = PrivateAttr(default="")
