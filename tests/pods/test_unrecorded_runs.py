@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from steps.errors import MissingInputError, UnavailableError
+from steps.errors import ForbiddenError, MissingInputError, UnavailableError
 from steps.records import RunRecord
 from tests.pods.fake_project import CREATED, FakeProject, FakeWorkflow
 from tests.pods.one_namespace import OneNamespace
@@ -42,7 +42,7 @@ def find(world: FakeProject, cluster: OneNamespace, run: str = RUN) -> FoundRun:
 def test_a_run_without_a_pod_is_listed_as_waiting(world: FakeProject) -> None:
     cluster = cluster_of(submitted(world))
     assert all_runs(world.platform) == []
-    (found,) = with_unrecorded([], world.platform, cluster)
+    (found,), _ = with_unrecorded([], world.platform, cluster)
     assert found.record == RunRecord("lab", "trial", RUN, "", "", "waiting", CREATED)
     assert find(world, cluster) == found
     assert find(world, cluster, RUN[:12]) == found
@@ -53,7 +53,7 @@ def test_a_recorded_run_is_listed_once(world: FakeProject) -> None:
     workflow = world.workflow(NAME)
     workflow.run_check()
     cluster = cluster_of(submitted(world))
-    (found,) = with_unrecorded(all_runs(world.platform), world.platform, cluster)
+    (found,), _ = with_unrecorded(all_runs(world.platform), world.platform, cluster)
     assert found.record.status == "running"
 
 
@@ -134,7 +134,26 @@ def test_workflows_of_other_projects_and_tools_are_left_out(world: FakeProject) 
     other, foreign = submitted(world, "a"), submitted(world, "b")
     other["metadata"]["labels"] = other["metadata"]["labels"] | {"refeed/project": "demo"}
     foreign["metadata"]["labels"] = {}
-    assert with_unrecorded([], world.platform, cluster_of(other, foreign)) == []
+    assert with_unrecorded([], world.platform, cluster_of(other, foreign)) == ([], [])
+
+
+class _ClosedNamespaces(OneNamespace):
+    """A cluster that shows this user one namespace."""
+
+    def workflows(self, namespace: str, selector: str) -> list[Manifest]:
+        if namespace != "refeed-lab":
+            raise ForbiddenError(f"You may not list Workflows in {namespace!r}.")
+        return super().workflows(namespace, selector)
+
+
+def test_a_closed_namespace_hides_only_its_own_runs(world: FakeProject) -> None:
+    lab = world.platform.projects["lab"]
+    other = lab.model_copy(update={"namespace": "refeed-other"})
+    installation = world.platform.model_copy(update={"projects": {"other": other, "lab": lab}})
+    cluster = _ClosedNamespaces(cluster_of(submitted(world)).held)
+    (found,), refusals = with_unrecorded([], installation, cluster)
+    assert found.record.run == RUN
+    assert refusals == ["You may not list Workflows in 'refeed-other'."]
 
 
 @pytest.mark.parametrize("kind", ["workflow-template", "cron-workflow"])

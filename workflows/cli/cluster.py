@@ -182,10 +182,12 @@ def _recent(installation: Installation, project: str | None) -> list[FoundRun]:
 
     runs = all_runs(installation, project)
     try:
-        runs = with_unrecorded(runs, installation, _connect(), project)
+        runs, refusals = with_unrecorded(runs, installation, _connect(), project)
     except RefeedError as error:
+        refusals = [error.message]
+    for refusal in refusals:
         console.err.print(
-            f"Runs whose first pod has not started are not listed: {error.message}", markup=False
+            f"Runs whose first pod has not started are not listed: {refusal}", markup=False
         )
     return runs[:_LISTED]
 

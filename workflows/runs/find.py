@@ -14,7 +14,7 @@ from typing import Any
 
 from steps.collect.outcome import Outcome
 from steps.contract import ProjectLayout, RunAddress
-from steps.errors import MissingInputError, RefeedError
+from steps.errors import ForbiddenError, MissingInputError, RefeedError
 from steps.records import PartitionKey, PodRecord, RunRecord
 from steps.run_context import RunContext
 from steps.storage.base import Storage, read_parsed, storage_for
@@ -78,18 +78,25 @@ def with_unrecorded(
     installation: Installation,
     cluster: Cluster,
     project: str | None = None,
-) -> list[FoundRun]:
+) -> tuple[list[FoundRun], list[str]]:
     """Return recorded runs and those that only the cluster knows, newest first.
+
+    Returns:
+        The runs, and why those of a project are missing, for each whose namespace is closed to
+        this user.
 
     Raises:
         MissingInputError: the installation has no such project.
-        RefeedError: the cluster is unavailable or denies permission.
+        RefeedError: the cluster is unavailable.
     """
-    runs = {run.record.run: run for run in recorded}
+    runs, refusals = {run.record.run: run for run in recorded}, []
     for name in _projects(installation, project):
-        for each in cluster_runs(installation, cluster, name):
-            runs.setdefault(each.run, _unrecorded(installation, each))
-    return _newest_first(list(runs.values()))
+        try:
+            for each in cluster_runs(installation, cluster, name):
+                runs.setdefault(each.run, _unrecorded(installation, each))
+        except ForbiddenError as error:
+            refusals.append(error.message)
+    return _newest_first(list(runs.values())), refusals
 
 
 def _newest_first(runs: list[FoundRun]) -> list[FoundRun]:
@@ -148,9 +155,11 @@ def find_run(
     runs, problem = all_runs(installation, project), ""
     if cluster is not None:
         try:
-            runs = with_unrecorded(runs, installation, cluster(), project)
+            runs, refusals = with_unrecorded(runs, installation, cluster(), project)
         except RefeedError as error:
-            problem = f" The cluster was not searched: {error.message}"
+            refusals = [error.message]
+        if refusals:
+            problem = f" The cluster was not searched: {' '.join(refusals)}"
     # An empty variable in a script must not name the only run.
     is_beginning = len(run) >= _SHORTEST_BEGINNING
     fitting = [each for each in runs if is_beginning and each.record.run.startswith(run)]
