@@ -123,9 +123,8 @@ _GNU_ONLY = re.compile(
 """Options that the tools of macOS lack. Its sed wants a suffix after -i."""
 
 
-@pytest.mark.parametrize("command", COMMANDS, ids=lambda each: f"{each.page}: {each.text[:40]}")
-def test_command_works_on_macos(command: Command) -> None:
-    assert not _GNU_ONLY.search(command.text), command.text
+def test_commands_work_on_macos() -> None:
+    assert [each.text for each in COMMANDS if _GNU_ONLY.search(each.text)] == []
 
 
 @pytest.mark.parametrize("text", ["sed -i 's/a/b/' f", "base64 -w0 f", "ls | xargs -r rm"])

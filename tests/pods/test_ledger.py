@@ -333,8 +333,24 @@ def test_end_of_an_attempt_overrides_its_start(tmp_path: Path) -> None:
     assert list(attempt_uris(storage, layout)) == ["b-002.json"]
 
 
-def history(folder: Path, previous_end: str = "") -> History:
-    return History(RunLayout(str(folder)), LocalStorage(), previous_end=previous_end)
+def history(folder: Path, previous_end: str = "", previous_pod: str = "") -> History:
+    return History(
+        RunLayout(str(folder)),
+        LocalStorage(),
+        previous_end=previous_end,
+        previous_pod=previous_pod,
+    )
+
+
+def test_an_attempt_that_an_evicted_pod_dropped_is_to_blame(tmp_path: Path) -> None:
+    """The kubelet takes longer to end the pod than the pod waits for its attempts."""
+    leave(tmp_path, "pa", 1, "dropped")
+    assert not history(tmp_path, "preempted", "w").suspect("pa")
+    assert not history(tmp_path, "disk", "another pod").suspect("pa")
+    attempts = history(tmp_path, "disk", "w")
+    assert attempts.suspect("pa")
+    assert attempts.class_offset("pa") == 1
+    assert history(tmp_path).class_offset("pa") == 1  # it is recorded
 
 
 @pytest.mark.parametrize("previous_end", ["memory", "disk"])

@@ -104,6 +104,11 @@ class Ledger:
         return self.earlier[-1].cause if self.earlier else ""
 
     @property
+    def previous_pod(self) -> str:
+        """Name of the previous pod; empty if there was none."""
+        return self.earlier[-1].pod if self.earlier else ""
+
+    @property
     def class_offset(self) -> int:
         """Class offset that the step needs: one more than the largest that was too small."""
         offsets = [each.class_offset for each in self.earlier if each.cause in {"memory", "disk"}]

@@ -38,6 +38,7 @@ def train_in_pod(address: RunAddress, resource_class: str, shard: str) -> None:
             largest_class_offset=len(classes) - 1 - own,
             can_retry_later=pod.has_retries_left,
             previous_end=pod.ledger.previous_end,
+            previous_pod=pod.ledger.previous_pod,
             evictions=evicted,
         )
         stop = Stop()

@@ -35,11 +35,21 @@ class History:
         run: paths of the run.
         storage: storage of the run.
         previous_end: ``PodRecord.cause`` of the pod before this one of the same shard.
+        previous_pod: name of that pod. If the kubelet was slow to end it, it took the signal for a
+            preemption and recorded its attempts as dropped.
     """
 
-    def __init__(self, run: RunLayout, storage: Storage, *, previous_end: str = "") -> None:
+    def __init__(
+        self,
+        run: RunLayout,
+        storage: Storage,
+        *,
+        previous_end: str = "",
+        previous_pod: str = "",
+    ) -> None:
         self._run, self._storage = run, storage
         self._outcome = _RAN_OUT.get(previous_end, "lost")
+        self._evicted = previous_pod if previous_end in _RAN_OUT else ""
         self._uris: dict[str, dict[int, str]] = defaultdict(dict)
         for name, uri in attempt_uris(storage, run).items():
             partition_id, number = partition_and_number(name)
@@ -76,7 +86,8 @@ class History:
             attempts = []
             for uri in self._uris[partition_id].values():
                 attempt = read_parsed(self._storage, uri, Attempt.from_json)
-                if attempt.outcome == BEGUN:
+                was_evicted = attempt.outcome == "dropped" and attempt.worker == self._evicted
+                if attempt.outcome == BEGUN or was_evicted:
                     attempt = replace(attempt, outcome=self._outcome)
                     record_attempt(self._storage, self._run, attempt)
                 attempts.append(attempt)

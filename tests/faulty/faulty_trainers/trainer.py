@@ -100,7 +100,7 @@ def _fill_disk(mebibytes: int) -> None:
         for _ in range(mebibytes):
             file.write(bytes(1 << 20))
         file.flush()
-        time.sleep(240)
+        time.sleep(600)
 
 
 def _times(name: str) -> int:
