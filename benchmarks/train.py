@@ -129,7 +129,7 @@ def _load(work: Any, entry: Any) -> tuple[Any, Any]:  # noqa: ANN401 - a frame a
     content = work.storage.read(f"{work.dataset.base}/{entry.parts[0]}")
     table = decode_part(content, work.index.format, work.schema)
     frame = make_frame(table, work.request.roles, work.request.classes, work.request.max_levels)
-    return frame, make_folds(frame, work.evaluation)
+    return frame, make_folds(frame, work.evaluation).parts
 
 
 def _data(work: Any, frame: Any, rows: Any) -> Any:  # noqa: ANN401 - TrainingData

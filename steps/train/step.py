@@ -47,7 +47,7 @@ class TrainLimits:
         largest_class_offset: the offset of the largest class.
         can_retry_later: a later pod may retry after a transient error.
         previous_end: ``PodRecord.cause`` of the previous pod of the shard; empty if there is none.
-        previous_pod: name of that pod.
+        evicted: names of earlier pods of the shard that used more disk than they may.
         evictions: why this pod must not train, as a message: the shard's pods were evicted too
             often. Partitions that are left fail with it. Empty if the pod may train.
     """
@@ -57,7 +57,7 @@ class TrainLimits:
     largest_class_offset: int = 0
     can_retry_later: bool = False
     previous_end: str = ""
-    previous_pod: str = ""
+    evicted: frozenset[str] = frozenset()
     evictions: str = ""
 
 
@@ -145,7 +145,7 @@ class _Shard:
             self.run,
             self.context.storage,
             previous_end=self.limits.previous_end,
-            previous_pod=self.limits.previous_pod,
+            evicted=self.limits.evicted,
         )
         left = [entry for entry in entries if entry.key.partition_id not in finished]
         self.result.finished += len(entries) - len(left)

@@ -106,6 +106,16 @@ def test_an_evicted_pod_is_no_preempted_one(tmp_path: Path) -> None:
     assert open_ledger(tmp_path, message=DISK, status="Failed").ended_by({"disk"}) == 1
 
 
+def test_an_evicted_pod_that_outlives_its_successor_s_start_keeps_the_cause(tmp_path: Path) -> None:
+    first = open_ledger(tmp_path)
+    second = open_ledger(tmp_path, message=DISK, status="Failed")
+    first.close("preempted")
+    assert [each.cause for each in stored(tmp_path)] == ["disk", ""]
+    assert second.evicted == {"wf-1-pod"}
+    second.close("preempted")
+    assert [each.cause for each in stored(tmp_path)] == ["disk", "preempted"]
+
+
 def test_only_transient_errors_and_bugs_count_towards_the_budget(tmp_path: Path) -> None:
     causes = ["transient", "error", "preempted", "more_memory", "failed", "done", "memory", "lost"]
     for cause in causes:
@@ -333,21 +343,21 @@ def test_end_of_an_attempt_overrides_its_start(tmp_path: Path) -> None:
     assert list(attempt_uris(storage, layout)) == ["b-002.json"]
 
 
-def history(folder: Path, previous_end: str = "", previous_pod: str = "") -> History:
+def history(folder: Path, previous_end: str = "", *evicted: str) -> History:
     return History(
         RunLayout(str(folder)),
         LocalStorage(),
         previous_end=previous_end,
-        previous_pod=previous_pod,
+        evicted=frozenset(evicted),
     )
 
 
 def test_an_attempt_that_an_evicted_pod_dropped_is_to_blame(tmp_path: Path) -> None:
     """The kubelet takes longer to end the pod than the pod waits for its attempts."""
     leave(tmp_path, "pa", 1, "dropped")
-    assert not history(tmp_path, "preempted", "w").suspect("pa")
+    assert not history(tmp_path, "preempted").suspect("pa")
     assert not history(tmp_path, "disk", "another pod").suspect("pa")
-    attempts = history(tmp_path, "disk", "w")
+    attempts = history(tmp_path, "preempted", "another pod", "w")
     assert attempts.suspect("pa")
     assert attempts.class_offset("pa") == 1
     assert history(tmp_path).class_offset("pa") == 1  # it is recorded

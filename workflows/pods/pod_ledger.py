@@ -104,9 +104,9 @@ class Ledger:
         return self.earlier[-1].cause if self.earlier else ""
 
     @property
-    def previous_pod(self) -> str:
-        """Name of the previous pod; empty if there was none."""
-        return self.earlier[-1].pod if self.earlier else ""
+    def evicted(self) -> frozenset[str]:
+        """Names of earlier pods that used more disk than they may."""
+        return frozenset(each.pod for each in self.earlier if each.cause == "disk")
 
     @property
     def class_offset(self) -> int:
@@ -121,9 +121,19 @@ class Ledger:
         self._write(self.record)
 
     def close(self, cause: str) -> None:
-        """Record the cause of this pod's end."""
+        """Record the cause of this pod's end, unless the next pod knows it better.
+
+        A busy kubelet may end an evicted pod so slowly that its successor has begun: the successor
+        has the cause from Argo, and this pod takes the signal for a preemption.
+        """
+        if cause == "preempted" and self._stored_cause():
+            return
         self.record = replace(self.record, cause=cause, ended=now())
         self._write(self.record)
+
+    def _stored_cause(self) -> str:
+        uri = self._run.pod(self.record.workflow, self.record.step, self.record.number)
+        return read_parsed(self._storage, uri, PodRecord.from_json).cause
 
     def _write(self, record: PodRecord) -> None:
         uri = self._run.pod(record.workflow, record.step, record.number)

@@ -31,15 +31,15 @@ def train_in_pod(address: RunAddress, resource_class: str, shard: str) -> None:
         own = [each.name for each in classes].index(resource_class)
         offset = int(os.environ.get(env.CLASS_OFFSET) or 0)
         # A partition that fills the disk is tried once with others, and alone in each class.
-        evicted = pod.too_many_evictions(DISK, len(classes) - own)
+        evictions = pod.too_many_evictions(DISK, len(classes) - own)
         limits = TrainLimits(
             workers=classes[own + offset].workers,
             class_offset=offset,
             largest_class_offset=len(classes) - 1 - own,
             can_retry_later=pod.has_retries_left,
             previous_end=pod.ledger.previous_end,
-            previous_pod=pod.ledger.previous_pod,
-            evictions=evicted,
+            evicted=pod.ledger.evicted,
+            evictions=evictions,
         )
         stop = Stop()
         signal.signal(signal.SIGTERM, stop.ask)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
+from collections.abc import Set as AbstractSet
 from dataclasses import replace
 from typing import Literal
 
@@ -35,8 +36,9 @@ class History:
         run: paths of the run.
         storage: storage of the run.
         previous_end: ``PodRecord.cause`` of the pod before this one of the same shard.
-        previous_pod: name of that pod. If the kubelet was slow to end it, it took the signal for a
-            preemption and recorded its attempts as dropped.
+        evicted: names of all earlier pods of the shard that were evicted for using too much disk.
+            If the kubelet was slow to end one, it took the signal for a preemption and recorded its
+            attempts as dropped, maybe after its successor had begun.
     """
 
     def __init__(
@@ -45,11 +47,11 @@ class History:
         storage: Storage,
         *,
         previous_end: str = "",
-        previous_pod: str = "",
+        evicted: AbstractSet[str] = frozenset(),
     ) -> None:
         self._run, self._storage = run, storage
         self._outcome = _RAN_OUT.get(previous_end, "lost")
-        self._evicted = previous_pod if previous_end in _RAN_OUT else ""
+        self._evicted = evicted
         self._uris: dict[str, dict[int, str]] = defaultdict(dict)
         for name, uri in attempt_uris(storage, run).items():
             partition_id, number = partition_and_number(name)
@@ -86,9 +88,13 @@ class History:
             attempts = []
             for uri in self._uris[partition_id].values():
                 attempt = read_parsed(self._storage, uri, Attempt.from_json)
-                was_evicted = attempt.outcome == "dropped" and attempt.worker == self._evicted
-                if attempt.outcome == BEGUN or was_evicted:
-                    attempt = replace(attempt, outcome=self._outcome)
+                outcome = attempt.outcome
+                if outcome == BEGUN:
+                    outcome = self._outcome
+                elif outcome == "dropped" and attempt.worker in self._evicted:
+                    outcome = "out_of_disk"
+                if outcome != attempt.outcome:
+                    attempt = replace(attempt, outcome=outcome)
                     record_attempt(self._storage, self._run, attempt)
                 attempts.append(attempt)
             self._read[partition_id] = attempts
