@@ -89,11 +89,11 @@ data/flights.parquet: examples/flights/prepare.py | install
 data/penguins.csv: examples/penguins/prepare.py | install
 	@$(BIN)/python $< $@
 
-# Tests that kill processes and wait for services take longest: they come first, and a third worker
-# uses the processors while they wait.
+# A third worker uses the processors while tests wait for services. tests/conftest.py puts the
+# longest files first.
 .PHONY: test
 test: install data ## Run all tests that need no cluster
-	@$(BIN)/pytest --numprocesses 3 --dist loadfile --no-loadscope-reorder -m "not field" --ignore=tests/e2e --ignore=tests/github --ignore=tests/policy --ignore=tests/terraform tests/semantics tests/split tests/sources tests
+	@$(BIN)/pytest --numprocesses 3 --dist loadfile --no-loadscope-reorder -m "not field" --ignore=tests/e2e --ignore=tests/github --ignore=tests/policy --ignore=tests/terraform tests
 
 # The fast tests: command line, trainers, numbers, report, compiler, cluster and documentation.
 FAST_TESTS := tests/argo tests/cli tests/cluster tests/docs tests/report tests/science tests/split tests/trainers
@@ -126,13 +126,12 @@ soak: install data ## Kill SOAK=10 times as many processes as the tests do, spli
 fuzz: install ## Check random tables and specs FUZZ=0:10000 for eight minutes; run again to resume
 	@$(FUZZ_SLICE)
 
-# The two longest files come first, one for each worker.
 .PHONY: e2e
 e2e: install data images ## Run the end-to-end tests; they write to the cluster of KUBECONFIG
 	@$(IMAGE_BUILD) docker.io/refeed/faulty:dev tests/faulty tests/e2e/faulty.Dockerfile
 	@$(IMAGE_BUILD) docker.io/refeed/dataflow-emulator:dev tests/fakes tests/e2e/dataflow.Dockerfile
 	@$(IMAGE_BUILD) docker.io/fsouza/fake-gcs-server:1.54.0 "$$($(BIN)/python -c 'from tests.fakes import fake_gcs_server; print(fake_gcs_server().parent)')" tests/e2e/storage.Dockerfile
-	@REFEED_E2E=1 $(BIN)/pytest --numprocesses 2 --dist loadfile --no-loadscope-reorder --durations 20 tests/e2e/test_failures.py tests/e2e/test_runs.py tests/e2e
+	@REFEED_E2E=1 $(BIN)/pytest --numprocesses 2 --dist loadfile --no-loadscope-reorder --durations 20 tests/e2e
 
 .PHONY: check
 check: check-code check-platform ## All checks: code, and Terraform, manifests, policies

@@ -26,6 +26,23 @@ signal.signal(signal.SIGINT, signal.default_int_handler)
 FAULTY = Path(__file__).parent / "faulty"
 
 
+_LONGEST = (
+    *("e2e/test_runs.py", "e2e/test_failures.py", "e2e/test_startup.py", "e2e/test_google.py"),
+    *("semantics/test_services.py", "split/test_shared_job.py", "fuzz/test_random_tables.py"),
+    *("docs/test_documented_commands.py", "split/test_dataflow.py"),
+    *("sources/test_bigquery_snapshots.py", "cli/test_commands.py", "semantics/test_kill.py"),
+    *("test_examples.py", "fuzz/test_random_specs.py", "packaging/test_wheel.py"),
+)
+"""Files whose tests take longest, the longest first. A worker takes a file at a time, so a long one
+must not be the last. pytest ignores files among its arguments that are in a folder among them."""
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Put the longest files first."""
+    ranks = {Path(__file__).parent / name: rank for rank, name in enumerate(_LONGEST)}
+    items.sort(key=lambda item: ranks.get(item.path, len(ranks)))
+
+
 def pytest_assertrepr_compare(op: str, left: object, right: object) -> list[str] | None:
     """Say of tables that should be equal which are not, and from which line on."""
     if op == "==" and isinstance(left, Tables) and isinstance(right, Tables):
