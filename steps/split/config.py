@@ -112,8 +112,8 @@ class DatasetConfig(SpecPart):
     how text is written: `number(1.234,5)`, `date(%d/%m/%Y)`, `timestamp(%d/%m/%Y %H:%M)`. Currency
     and percent signs around a number are removed, so `4.5%` is 4.5."""
     null_values: list[str] | None = None
-    """Texts that mean missing, e.g. `['', NA]`; default: an empty unquoted CSV cell. In CSV, quoted
-    cells are never missing."""
+    """Texts that mean missing, e.g. `['', NA]`, in CSV also in quotes; default: in CSV, an empty
+    cell without quotes."""
     delimiter: str | None = Field(default=None, min_length=1, max_length=1)
     """CSV only: the separator of the cells; default: found among comma, semicolon, tab and `|`."""
     decimal: Literal[".", ","] | None = None

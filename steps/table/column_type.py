@@ -161,6 +161,11 @@ class ColumnType:
     def __str__(self) -> str:
         return str(self.notation) if self.notation else self.canonical
 
+    def setting(self, name: str) -> str:
+        """Return the setting that reads a column as this type, to be pasted into a spec."""
+        text = str(self)
+        return f"dataset.types: {{{name!r}: {repr(text) if ',' in text else text}}}"
+
     @classmethod
     def parse(cls, text: str) -> ColumnType:
         """Read an entry of ``dataset.types``.

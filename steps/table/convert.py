@@ -70,7 +70,7 @@ def cell_error(name: str, cell: str, kind: ColumnType) -> DataError:
     return DataError(
         f"Column {name!r} is read as {kind}, but contains {cell!r}.",
         hint=f"If {cell!r} means missing, add it to dataset.null_values. Otherwise correct "
-        f"dataset.types: {{{name!r}: {kind}}}.",
+        f"{kind.setting(name)}.",
     )
 
 
@@ -94,5 +94,5 @@ def _cast(name: str, column: pa.Array, kind: ColumnType) -> pa.Array:
     except (pa.ArrowInvalid, pa.ArrowNotImplementedError) as error:
         raise DataError(
             f"Column {name!r} ({column.type}) cannot be read as {kind}: {error}.",
-            hint=f"Correct dataset.types: {{{name!r}: {kind}}}, or the value in the source.",
+            hint=f"Correct {kind.setting(name)}, or the value in the source.",
         ) from error

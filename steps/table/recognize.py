@@ -47,7 +47,7 @@ class Recognized:
 
     def choices(self, name: str) -> str:
         """Return the settings that read the column, in words."""
-        return " or ".join(f"dataset.types: {{{name!r}: {kind}}}" for kind in self.types)
+        return " or ".join(kind.setting(name) for kind in self.types)
 
 
 def recognize(column: pa.Array) -> Recognized | None:
@@ -99,9 +99,10 @@ def text_warning(name: str, column: pa.Array) -> tuple[str, float, str] | None:
     if found is None:
         return None
     share = "all" if found.share == 1 else f"{found.share:.0%}"
+    advice = "Unless they are codes, set" if found.types[0].canonical == "int64" else "Set"
     text = (
         f"{name!r} is text, but {share} of its cells are {found.what} such as {found.example!r}. A "
-        f"model sees {len(column.unique()):,} levels without order. Set {found.choices(name)}."
+        f"model sees {len(column.unique()):,} levels without order. {advice} {found.choices(name)}."
     )
     return f"{found.what}_as_text", found.share, text
 
@@ -115,7 +116,7 @@ def key_warnings(column: str, keys: Sequence[str]) -> Iterator[tuple[str, float,
         yield (
             "similar_keys",
             float(len(groups)),
-            f"{len(groups):,} values of {column!r} are written in more than one way: {shown}{more}."
+            f"Some values of {column!r} are written in more than one way: {shown}{more}."
             " Each is a partition of its own. Correct them in the source if they mean the same.",
         )
     found = totals(keys)

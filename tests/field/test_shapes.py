@@ -11,7 +11,9 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+import yaml
 
+from tests.command import refeed
 from tests.field.conftest import Case
 from tests.field.direct import codes, direct_skill
 
@@ -104,6 +106,37 @@ def test_lines_above_the_header(case: Case, above: str, settings: dict[str, int]
         words = " ".join(text.split())
         assert repr(above.splitlines()[0]) in words
         assert f"dataset.skip_lines: {settings['skip_lines']}" in words
+
+
+@pytest.mark.parametrize("decimal", [".", ","])
+def test_a_title_above_semicolons(case: Case, decimal: str) -> None:
+    """Decimal commas must not pass for separators: the title has no cells in either dialect."""
+    table = table_of()
+    body = table.to_csv(index=False, sep=";", decimal=decimal)
+    (case.folder / "t.csv").write_text("Sales of 2024\n" + body, encoding="utf-8")
+    case.write({"dataset": {**DATASET, "source": "t.csv"}})
+    code, text = case.validate()
+    assert code == 65
+    words = " ".join(text.split())
+    assert "in line 2: 'part;x;n;y'" in words
+    assert "dataset.skip_lines: 1" in words
+    same_as_plain(case, table, "t.csv", skip_lines=1)
+
+
+@pytest.mark.parametrize("missing", ["", "NA", "#DIV/0!"])
+def test_missing_cells_of_a_file_whose_cells_are_all_quoted(case: Case, missing: str) -> None:
+    """The setting that the error names reads them, and ``init`` writes it."""
+    table = table_of()
+    table.loc[::10, "x"] = np.nan
+    table.to_csv(case.folder / "t.csv", index=False, quoting=1, na_rep=missing)
+    case.write({"dataset": {**DATASET, "source": "t.csv"}})
+    code, text = case.validate()
+    assert code == 65
+    nulls = [""] if not missing else ["", missing]
+    assert f"dataset.null_values: {nulls}." in " ".join(text.split())
+    same_as_plain(case, table, "t.csv", null_values=nulls)
+    _, draft, _ = refeed("init", "t.csv")
+    assert yaml.safe_load(draft)["dataset"]["null_values"] == nulls
 
 
 def test_thousands_with_points_in_a_file_with_decimal_commas(case: Case) -> None:

@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pyarrow as pa
+import pyarrow.csv
 import pyarrow.parquet as pq
 import pytest
 
@@ -315,6 +316,22 @@ def test_types_and_null_values_apply_to_parquet(case: Case) -> None:
     assert levels == {"10115", "20095", "80331"}
     assert features.loc["kind", "missing"] == (table["kind"] == "NA").sum() > 0
     assert "NA" not in set(found.table("shap_by_value").query("feature == 'kind'")["grid_value"])
+
+
+@pytest.mark.input("10-types-ignored-on-parquet")
+def test_the_same_spec_reads_the_same_table_from_csv_with_quoted_text(case: Case) -> None:
+    found = case.run()
+    pyarrow.csv.write_csv(pq.read_table(case.folder / "t.parquet"), case.folder / "t.csv")
+    assert '"NA"' in (case.folder / "t.csv").read_text()
+    other = case.run("dataset.source=t.csv", output="other")
+    for name in ("features", "metrics", "partial_dependence"):
+        assert other.table(name).equals(found.table(name)), name
+
+
+@pytest.mark.input("10-types-ignored-on-parquet")
+def test_codes_that_are_text_on_purpose_are_not_simply_called_numbers(case: Case) -> None:
+    words = " ".join(case.validate()[1].split())
+    assert "Unless they are codes, set dataset.types: {'zip': int64}." in words
 
 
 @pytest.mark.parametrize(

@@ -192,10 +192,9 @@ def _write_arrow(rng: Random, table: pa.Table, path: Path) -> None:
 def _write_csv(columns: Sequence[Column], dialect: Dialect, path: Path) -> None:
     names = dialect.delimiter.join(_quoted(column.name, dialect) for column in columns)
     cells = [csv_cells(column, dialect) for column in columns]
+    missing = f'"{dialect.missing}"' if dialect.missing and dialect.quote_all else dialect.missing
     rows = (
-        dialect.delimiter.join(
-            dialect.missing if cell is None else _quoted(cell, dialect) for cell in row
-        )
+        dialect.delimiter.join(missing if cell is None else _quoted(cell, dialect) for cell in row)
         for row in zip(*cells, strict=True)
     )
     titles = [f"Table {number + 1}" for number in range(dialect.title)]
@@ -232,7 +231,7 @@ def _quoted(text: str, dialect: Dialect) -> str:
 def _dialect_settings(dialect: Dialect) -> dict[str, Any]:
     settings: dict[str, Any] = {}
     if dialect.missing:
-        settings["null_values"] = ["", dialect.missing]
+        settings["null_values"] = [dialect.missing]
     if dialect.title:
         settings["skip_lines"] = dialect.title
     if dialect.named:

@@ -58,7 +58,7 @@ class Dialect:
         comma: numbers have a decimal comma.
         encoding: a Python encoding.
         named: the spec names encoding, delimiter and decimal separator.
-        quote_all: every cell that is not missing is quoted.
+        quote_all: every cell is quoted that is not missing, or has the text ``missing``.
         newline: end of a line.
         suffix: ``.csv``, ``.csv.gz`` and so on.
         missing: text of a missing cell, which ``null_values`` lists unless it is empty.

@@ -133,9 +133,9 @@ def _reading(found: Table) -> str:
     """Return the lines of the settings that the table needs to be read, and of offered types."""
     settings = dict(found.settings)
     types = dict(settings.pop("types", {}))
-    nulls = settings.pop("null_values", [""])
+    nulls = settings.pop("null_values", [])
     lines = [f"{name}: {json.dumps(value)} # <- found" for name, value in settings.items()]
-    if len(nulls) > 1:
+    if nulls:
         lines.append(f"null_values: [{', '.join(map(_scalar, nulls))}] # <- missing?")
     if types or found.recognized:
         lines.append("types:")

@@ -21,7 +21,7 @@ _HEAD_ROWS = 50_000
 _SERVED_ROWS = 20
 _COMMON_NULLS = frozenset(
     (
-        *("NA", "N/A", "n/a", "na", "#N/A", "NaN", "nan", "null", "NULL", "None", "none"),
+        *("", "NA", "N/A", "n/a", "na", "#N/A", "NaN", "nan", "null", "NULL", "None", "none"),
         *("-", "--", "?", ".", "missing", "unknown", "Unknown", "\\N"),
         *("#DIV/0!", "#VALUE!", "#REF!", "#NAME?"),
     )
@@ -95,9 +95,9 @@ def _open(path: str) -> Table:
 def _apply(settings: dict[str, Any], error: SettingError) -> bool:
     """Add the setting that an error asks for; return False if it is set already."""
     if error.setting == "types":
-        nulls: list[str] = settings.setdefault("null_values", [""])
+        nulls: list[str] = settings.get("null_values", [])
         if error.cell in _COMMON_NULLS and error.cell not in nulls:
-            nulls.append(error.cell)
+            settings["null_values"] = list(dict.fromkeys(["", *nulls, error.cell]))
             return True
         types: dict[str, str] = settings.setdefault("types", {})
         if error.column in types:

@@ -129,7 +129,7 @@ def _open(config: DatasetConfig, time: str | None) -> Source:
         raise SpecError("the spec", problems)
     types = {name: ColumnType.parse(text) for name, text in config.types.items()}
     settings = Settings(types, tuple(config.null_values or ()), time)
-    of_text = Settings(types, (), time)  # the format knows which cells are quoted
+    of_text = Settings(types, (), time)  # the format itself applies null_values
     if config.query is not None or scheme_of(config.source) == "bigquery":
         return _open_bigquery(config, settings)
     storage = storage_for(config.source, "dataset.source")
@@ -172,10 +172,11 @@ def _format_of(config: DatasetConfig, suffixes: list[str]) -> FileFormat:
         delimiter = "\t" if suffixes == [".tsv"] else None
         return CsvFormat(
             nulls,
-            config.delimiter or delimiter,
-            config.decimal,
-            config.encoding,
-            config.skip_lines,
+            quoted_null_values=config.null_values is not None,
+            delimiter=config.delimiter or delimiter,
+            decimal=config.decimal,
+            encoding=config.encoding,
+            skip_lines=config.skip_lines,
         )
     if name == "excel":
         return ExcelFormat(tuple(config.null_values or ()), config.sheet, config.skip_lines)

@@ -24,7 +24,8 @@ class CsvFormat:
     """See ``FileFormat``.
 
     Attributes:
-        null_values: unquoted cells that mean missing.
+        null_values: cells that mean missing.
+        quoted_null_values: they also do so in quotes.
         delimiter: separator of the cells; None to find it.
         decimal: decimal separator; None to find it.
         encoding: encoding; None for UTF-8, or UTF-16 with its mark.
@@ -34,6 +35,7 @@ class CsvFormat:
     """
 
     null_values: tuple[str, ...] = ("",)
+    quoted_null_values: bool = False
     delimiter: str | None = None
     decimal: str | None = None
     encoding: str | None = None
@@ -124,7 +126,7 @@ class _CsvFile:
                 include_columns=columns,
                 null_values=self.format.null_values,
                 strings_can_be_null=True,
-                quoted_strings_can_be_null=False,
+                quoted_strings_can_be_null=self.format.quoted_null_values,
             ),
         )
 
@@ -163,8 +165,9 @@ class _CsvFile:
         value, kind = match["value"], match["kind"]
         return SettingError(
             f"{str(self.path)!r}{row}: column {name!r} is read as {kind}, but contains {value!r}.",
-            hint=f"If {value!r} means missing, set dataset.null_values: ['', {value!r}]. If the "
-            f"column is text, set dataset.types: {{{name!r}: string}}.",
+            hint=f"If {value!r} means missing, set dataset.null_values: "
+            f"{list(dict.fromkeys(['', value]))}. If the column is text, set dataset.types: "
+            f"{{{name!r}: string}}.",
             setting="types",
             value="string",
             column=name,

@@ -122,14 +122,24 @@ def _rows(text: str, delimiter: str) -> list[list[str]]:
 
 
 def _delimiter(text: str) -> str:
-    """Return the separator with which all rows have as many cells as the first, the most cells."""
-    return max(_DELIMITERS, key=lambda each: _width(text, each))
+    """Return the separator with which the most rows have equally many cells, and the most cells.
+
+    Not all rows need to agree: a title above the header has no cells.
+    """
+    return max(_DELIMITERS, key=lambda each: _agreement(text, each))
 
 
-def _width(text: str, delimiter: str) -> int:
-    """Return the number of cells per row; 1 if rows differ."""
-    widths = {len(row) for row in _rows(text, delimiter) if row}
-    return widths.pop() if len(widths) == 1 else 1
+def _agreement(text: str, delimiter: str) -> tuple[int, int]:
+    """Return the number of rows of the usual width, and this width; (0, 1) if most differ."""
+    widths = [len(row) for row in _rows(text, delimiter) if row]
+    width = _usual(widths)
+    count = widths.count(width)
+    return (count, width) if width > 1 and 2 * count > len(widths) else (0, 1)
+
+
+def _usual(widths: list[int]) -> int:
+    """Return the width of most rows, the larger one of two; 0 without rows."""
+    return max(set(widths), key=lambda width: (widths.count(width), width), default=0)
 
 
 def _reject_title(path: Path, text: str, delimiter: str) -> None:
@@ -138,7 +148,7 @@ def _reject_title(path: Path, text: str, delimiter: str) -> None:
     It has one cell, or starts with a #, and most lines have another number of cells.
     """
     widths = [len(row) for row in _rows(text, delimiter)]
-    common = max(set(widths), key=lambda width: (widths.count(width), width), default=0)
+    common = _usual(widths)
     comment = text.lstrip().startswith("#")
     if common <= 1 or widths[0] == common or (widths[0] > 1 and not comment):
         return  # a header; or a line with too many cells, which the reader names

@@ -306,7 +306,7 @@ class FileSource:
 def time_problem(name: str, possible: Sequence[ColumnType]) -> Problem:
     """Return the problem of a time column that is text."""
     if possible:
-        choices = " or ".join(f"dataset.types: {{{name!r}: {each}}}" for each in possible)
+        choices = " or ".join(each.setting(name) for each in possible)
         return Problem(
             "evaluate.time",
             f"{name!r} is text that can be read as {' and as '.join(map(str, possible))}, and the "
@@ -363,17 +363,16 @@ def mixed_error(path: Path, name: str, error: MixedTextError) -> DataError:
         )
     notations = (ColumnType("float64", each) for each in NUMBER_FORMATS)
     cell = pa.array([error.cell])
-    written = [str(each) for each in notations if not parse_text(cell, each).null_count]
-    number = (
-        f"If it is a number, set dataset.types: {{{name!r}: {written[0]}}}. " if written else ""
-    )
+    written = [each for each in notations if not parse_text(cell, each).null_count]
+    number = f"If it is a number, set {written[0].setting(name)}. " if written else ""
+    nulls = list(dict.fromkeys(["", error.cell]))
     return SettingError(
         f"{column} is read as text because of a few cells, such as {error.cell!r}; most are "
         f"{error.kind}.",
         hint=f"{number}If {error.cell!r} means missing, set dataset.null_values: "
-        f"['', {error.cell!r}]. If the column is text, set dataset.types: {{{name!r}: string}}.",
+        f"{nulls}. If the column is text, set dataset.types: {{{name!r}: string}}.",
         setting="types",
-        value=written[0] if written else "string",
+        value=str(written[0]) if written else "string",
         column=name,
         cell=error.cell,
     )
