@@ -150,9 +150,10 @@ def repeated_share(sample: Sample) -> float:
 def repeated_text(share: float) -> str:
     """Return the message for rows that repeat."""
     return (
-        f"{_most(share)} of the rows are equal to another row in all columns that the spec uses. "
-        "Each counts as an observation of its own. If they are copies of one observation, remove "
-        "them or set evaluate.group: otherwise models are tested on rows they were trained on."
+        f"{_most(share)} of the rows are equal to an earlier row in all columns that the spec "
+        "uses. Each counts as an observation of its own. If they are copies of one observation, "
+        "remove them or set evaluate.group: otherwise models are tested on rows they were trained "
+        "on."
     )
 
 

@@ -133,6 +133,14 @@ def test_constant_models_are_not_best(case: Case) -> None:
     assert not (names[0] | names[1]) & set(table[constant]["partition"])
 
 
+def test_one_partition_is_best_and_there_is_no_list_of_the_worst(case: Case) -> None:
+    numbers(300, 1).to_csv(case.folder / "t.csv", index=False)
+    case.write({"dataset": {"source": "t.csv", "partition_by": "part", "target": "y"}})
+    output = case.run().output
+    assert "Best, by" in output
+    assert "Worst" not in output
+
+
 def test_fewer_than_half_trained_is_a_warning(case: Case) -> None:
     table = pd.concat(
         [numbers(300, 1), numbers(90, 3, seed=1).assign(part=lambda t: "q" + t["part"])]

@@ -9,6 +9,7 @@ import typer
 from rich.markup import escape
 from rich.table import Table
 
+from steps.charts.text import plural
 from steps.errors import SpecError
 from workflows.cli import console
 from workflows.cli.console import out, visible
@@ -135,7 +136,8 @@ def _print_warnings(found: Profile) -> None:
         kind = warning.kind.replace("_", " ")
         out.print(f"[yellow]warning:[/] {kind}: {escape(visible(warning.message))}")
     if len(found.warnings) > _MAX_WARNINGS:
-        out.print(f"and {len(found.warnings) - _MAX_WARNINGS:,} more warnings: see --json")
+        more = plural(len(found.warnings) - _MAX_WARNINGS, "more warning")
+        out.print(f"and {more}: see --json")
 
 
 def _print_estimate(plan: TrainingEstimate) -> None:

@@ -10,6 +10,7 @@ from pydantic import BaseModel
 from rich.markup import escape
 from rich.table import Table
 
+from steps.charts.text import plural
 from workflows.cli.console import out, visible
 
 if TYPE_CHECKING:
@@ -73,10 +74,12 @@ def print_outcome(outcome: Outcome, note: str = "") -> None:
     for warning in outcome.warnings[:_WARNINGS]:
         out.print(f"[yellow]warning:[/] {escape(visible(warning))}")
     if len(outcome.warnings) > _WARNINGS:
-        out.print(f"  and {len(outcome.warnings) - _WARNINGS:,} more warnings in the report")
+        more = plural(len(outcome.warnings) - _WARNINGS, "more warning")
+        out.print(f"  and {more} in the report")
     if outcome.best:
         title = "Best, by the lower bound of the 90 % interval of skill"
         _print_ranking(title, outcome.best, outcome.metric)
+    if outcome.worst:
         _print_ranking("Worst, by the upper bound", outcome.worst, outcome.metric)
     out.print(f"\nTables  {short_path(outcome.tables)}", markup=False)
     out.print(f"Report  {short_path(outcome.report)}", markup=False, style="bold")
