@@ -38,14 +38,17 @@ class NumberFormat:
 
     @cached_property
     def digits(self) -> str:
-        """A pattern for the digits of a number, without sign and affixes."""
+        """A pattern for the digits of a number, without sign and affixes.
+
+        ``0,554`` has no thousands: its comma must be the decimal separator.
+        """
         decimals = rf"(?:{re.escape(self.decimal)}[0-9]+)?"
         plain = rf"[0-9]+{decimals}"
         if not self.thousands:
             return plain
         # Spaces of any width separate thousands alike.
         separator = "[ \u00a0\u202f]" if self.thousands.isspace() else re.escape(self.thousands)
-        return rf"(?:[0-9]{{1,3}}(?:{separator}[0-9]{{3}})+{decimals}|{plain})"
+        return rf"(?:[1-9][0-9]{{0,2}}(?:{separator}[0-9]{{3}})+{decimals}|{plain})"
 
     @cached_property
     def cell(self) -> str:

@@ -284,6 +284,21 @@ def test_notations_of_numbers(case: Case, cells: list[str], kind: str, mean: flo
     assert case.run().table("features")["mean"].item() == pytest.approx(mean)
 
 
+def test_a_decimal_comma_with_three_places_is_not_read_as_thousands(case: Case) -> None:
+    rng = np.random.default_rng(0)
+    numbers = rng.uniform(-2, 2, 300).round(3)
+    cells = [f"{number:.3f}".replace(".", ",") for number in numbers]
+    pd.DataFrame({"part": "p", "n": cells, "y": rng.normal(size=300)}).to_csv(
+        case.folder / "t.csv", index=False
+    )
+    case.write({"dataset": SPEC})
+    assert advised(" ".join(case.validate()[1].split())) == [("n", "number(1234,5)")]
+    case.write({"dataset": {**SPEC, "types": {"n": "number(1234,5)"}}})
+    assert case.run().table("features")["mean"].item() == pytest.approx(numbers.mean())
+    case.write({"dataset": {**SPEC, "types": {"n": "number(1,234.5)"}}})
+    assert case.run().code == 65
+
+
 def test_a_date_of_a_feature_in_text_is_warned_of(case: Case) -> None:
     rng = np.random.default_rng(0)
     days = pd.Series(pd.date_range("1990-01-01", periods=300)).dt.strftime("%m/%d/%Y 0:00:00")
