@@ -27,7 +27,7 @@ class NumberFormat:
     """How numbers are written: ``1,234.5`` has the thousands separator ``,``.
 
     Currency signs and codes, percent signs and spaces around a number are removed, so ``4.5%`` is
-    4.5. Parentheses mean a negative number, as in accounting.
+    4.5. Parentheses mean a negative number, as in accounting, and so does a minus sign at the end.
     """
 
     thousands: str
@@ -55,7 +55,8 @@ class NumberFormat:
         """A pattern for a whole cell, with the groups ``sign`` and ``digits``."""
         signs = f"[-+{MINUS}]?"
         outer = rf"\s*(?P<open>\()?\s*(?P<sign>{signs})\s*{_AFFIX}?\s*(?P<inner>{signs})"
-        return rf"^{outer}(?P<digits>{self.digits})\s*{_AFFIX}?\s*\)?\s*$"
+        after = f"(?P<after>[-{MINUS}]?)"
+        return rf"^{outer}(?P<digits>{self.digits})\s*{after}\s*{_AFFIX}?\s*\)?\s*$"
 
 
 NUMBER_FORMATS = (

@@ -6,6 +6,7 @@ part by part here.
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable
 from datetime import date
 from typing import Any
@@ -144,9 +145,9 @@ def _numbers(texts: pa.Array, notation: NumberFormat) -> pa.Array:
             else pc.replace_substring(digits, notation.thousands, "")
         )
     numbers = pc.replace_substring(digits, notation.decimal, ".").cast(pa.float64())
-    signs = [pc.struct_field(parts, name) for name in ("open", "sign", "inner")]
+    signs = [pc.struct_field(parts, name) for name in ("open", "sign", "inner", "after")]
     minus = [pc.is_in(sign, pa.array(["(", "-", MINUS])) for sign in signs]
-    negative = pc.xor(pc.xor(minus[0], minus[1]), minus[2])
+    negative = functools.reduce(pc.xor, minus)
     return pc.if_else(negative, pc.negate(numbers), numbers)
 
 
