@@ -20,6 +20,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import psutil
 import yaml
 
@@ -34,6 +35,7 @@ from benchmarks.common import (
     start_fresh,
     write_table,
 )
+from refeed import RowSubset
 
 TARGET = 0.85
 ROWS, FEATURES = 2000, 30
@@ -141,11 +143,12 @@ def _data(work: Any, frame: Any, rows: Any) -> Any:  # noqa: ANN401 - TrainingDa
 
 def _fit(work: Any, frame: Any, folds: Any) -> list[Any]:  # noqa: ANN401
     """Return the fold models, and the final model last."""
-    return [work.trainer.fit(_data(work, frame, rows)) for rows in _wanted(folds)]
+    subsets = [RowSubset(rows) for rows in _wanted(frame, folds)]
+    return list(work.trainer.fit_subsets(_data(work, frame, slice(None)), subsets))
 
 
-def _wanted(folds: Any) -> list[Any]:  # noqa: ANN401
-    return [*(fold.train for fold in folds), slice(None)]
+def _wanted(frame: Any, folds: Any) -> list[Any]:  # noqa: ANN401
+    return [*(fold.train for fold in folds), np.arange(len(frame.target))]
 
 
 def _explain(work: Any, frame: Any, folds: Any, models: list[Any], config: Any) -> None:  # noqa: ANN401
@@ -210,7 +213,10 @@ def fits_elsewhere(spec: str, peer: str) -> float:
 
     work = _work(spec)
     tasks = [
-        (work.request.trainer["params"], [_data(work, frame, rows) for rows in _wanted(folds)])
+        (
+            work.request.trainer["params"],
+            [_data(work, frame, rows) for rows in _wanted(frame, folds)],
+        )
         for frame, folds in (_load(work, entry) for entry in work.index.entries)
     ]
     cores = os.cpu_count() or 1

@@ -5,11 +5,21 @@ Importing this module loads neither LightGBM nor numpy, so that a spec is valida
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, ClassVar
 
 from containers.lightgbm.params import LightGBMParams
-from refeed import DataShape, Features, Loss, Problem, ShapValues, Task, Trainer, TrainingData
+from refeed import (
+    DataShape,
+    Features,
+    Loss,
+    Problem,
+    RowSubset,
+    ShapValues,
+    Task,
+    Trainer,
+    TrainingData,
+)
 
 if TYPE_CHECKING:
     import numpy as np
@@ -47,6 +57,12 @@ class LightGBMTrainer(Trainer[LightGBMParams, "LightGBMModel"]):
         from containers.lightgbm import booster
 
         return booster.fit(data, self.params)
+
+    def fit_subsets(self, data: TrainingData, subsets: Sequence[RowSubset]) -> list[LightGBMModel]:
+        """Train on each subset, with the bins of all rows."""
+        from containers.lightgbm import booster
+
+        return booster.fit_subsets(data, subsets, self.params)
 
     def predict(self, model: LightGBMModel, features: Features) -> Floats:
         """Return raw scores; shape (rows, outputs)."""

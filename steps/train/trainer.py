@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import pickle
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, ClassVar, Generic, Literal, TypeVar
 
@@ -22,6 +22,7 @@ __all__ = [
     "DataShape",
     "Features",
     "Floats",
+    "RowSubset",
     "ShapValues",
     "Task",
     "Trainer",
@@ -106,6 +107,19 @@ class DataShape:
 
 
 @dataclass(frozen=True)
+class RowSubset:
+    """Some of the rows of a ``TrainingData``, to fit one model on.
+
+    Attributes:
+        rows: positions of the rows, ascending.
+        inner_folds: as in ``TrainingData``; positions in ``rows``.
+    """
+
+    rows: Integers
+    inner_folds: tuple[tuple[Integers, Integers], ...] = ()
+
+
+@dataclass(frozen=True)
 class TrainingData:
     """The input of ``fit``: rows in canonical order, so that equal data gives equal models.
 
@@ -149,6 +163,10 @@ class TrainingData:
             offset=None if self.offset is None else self.offset[rows],
             inner_folds=(),
         )
+
+    def subset(self, subset: RowSubset) -> TrainingData:
+        """Return the rows of a subset, with its inner folds."""
+        return replace(self.take(subset.rows), inner_folds=subset.inner_folds)
 
     def best_constant(self, loss: Loss) -> float:
         """Return the raw score that, with each row's offset added, has the smallest loss."""
@@ -230,6 +248,19 @@ class Trainer(ABC, Generic[ParamsT, ModelT]):
         Raises:
             Exception: any; the partition is then recorded as failed, the others go on.
         """
+
+    def fit_subsets(self, data: TrainingData, subsets: Sequence[RowSubset]) -> list[ModelT]:
+        """Fit one model per subset of the rows, such as the training rows of each fold.
+
+        The default calls ``fit`` for each. A trainer can override it to do work on the features
+        once for all subsets. A model may then depend on the features of all rows, but on target,
+        weights and offset of its own rows only. The subsets' order must not matter.
+
+        Args:
+            data: all rows of the partition, without inner folds.
+            subsets: the rows of each model.
+        """
+        return [self.fit(data.subset(subset)) for subset in subsets]
 
     @abstractmethod
     def predict(self, model: ModelT, features: Features) -> Floats:
