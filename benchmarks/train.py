@@ -97,7 +97,8 @@ def build_dataset(spec: str) -> None:
     split_only(load_spec(spec))
 
 
-def _work(spec: str) -> Any:  # noqa: ANN401 - a Work, whose import is heavy
+def context_of(spec: str) -> Any:  # noqa: ANN401 - a TrainContext, whose import is heavy
+    """Return the context of training a spec, whose dataset is built unless it exists."""
     from steps.contract import ProjectLayout
     from steps.storage.base import storage_for
     from steps.table.grid import Grid
@@ -166,7 +167,7 @@ def _explain(work: Any, frame: Any, folds: Any, models: list[Any], config: Any) 
 def bare(spec: str, part: int, parts: int) -> tuple[float, float]:
     """Fit one process's share of the partitions, as a lower limit; wait for a line to start."""
     imports, processor = time.time() - psutil.Process().create_time(), time.process_time()
-    work = _work(spec)
+    work = context_of(spec)
     loaded = [_load(work, entry) for entry in work.index.entries[part::parts]]
     print("ready", flush=True)
     sys.stdin.readline()
@@ -179,7 +180,7 @@ def bare(spec: str, part: int, parts: int) -> tuple[float, float]:
 
 def stages(spec: str) -> dict[str, float]:
     """Seconds per partition of each stage; each explanation starts from models as they are read."""
-    work = _work(spec)
+    work = context_of(spec)
     configs = {
         "SHAP": {"partial_dependence": False, "permutation_importance": 0},
         "permutation importance": {"partial_dependence": False, "shap": False},
@@ -211,7 +212,7 @@ def fits_elsewhere(spec: str, peer: str) -> float:
 
     from loky import get_reusable_executor
 
-    work = _work(spec)
+    work = context_of(spec)
     tasks = [
         (
             work.request.trainer["params"],

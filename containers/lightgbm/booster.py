@@ -77,6 +77,10 @@ class LightGBMModel:
         """Scores per row."""
         return int(self.booster.num_model_per_iteration())
 
+    def parameter(self, name: str) -> str:
+        """Return a parameter of LightGBM, as its text has it."""
+        return self.text.rpartition(f"[{name}: ")[2].partition("]")[0]
+
     def walk(self, values: Floats) -> Walk:
         """Return the trees walked for these rows; the last answer is kept.
 
@@ -105,9 +109,10 @@ def fit_subsets(
 ) -> list[LightGBMModel]:
     """Train a booster per subset of the rows; all have the bins of all rows.
 
-    The bins depend on the features only. A booster never sees the target, weight or offset of a
-    row outside its subset.
+    Bins and parameters follow from the features and the number of all rows. A booster never sees
+    the target, weight or offset of a row outside its subset.
     """
+    params = params.for_rows(len(data.target))
     bins = _bins(data, params)
     return [_fit(_Rows(bins, subset.rows, data.subset(subset)), params) for subset in subsets]
 

@@ -93,10 +93,13 @@ class LightGBMTrainer(Trainer[LightGBMParams, "LightGBMModel"]):
         return booster.gain(model)
 
     def describe(self, model: LightGBMModel) -> str:
-        """Return the number of rounds, if inner folds chose it."""
-        if self.params.rounds != "auto":
-            return ""
-        return f"rounds: {model.booster.num_trees() // model.outputs}"
+        """Return the parameters that the rows or inner folds chose."""
+        chosen = {}
+        if self.params.num_leaves == "auto":
+            chosen["num_leaves"] = model.parameter("num_leaves")
+        if self.params.rounds == "auto":
+            chosen["rounds"] = str(model.booster.num_trees() // model.outputs)
+        return ", ".join(f"{name}: {value}" for name, value in chosen.items())
 
     def save(self, model: LightGBMModel) -> bytes:
         """Write LightGBM's text format: ``lightgbm.Booster(model_file=...)`` reads it."""

@@ -9,7 +9,7 @@ import pytest
 from sklearn.metrics import root_mean_squared_error
 
 from tests.field.conftest import Case, Outcome
-from tests.field.direct import codes, direct_skill
+from tests.field.direct import DEFAULTS, codes, direct_skill
 
 SPEC = {"source": "t.csv", "partition_by": "part", "target": "y", "min_rows": 50}
 
@@ -160,7 +160,7 @@ def time_skill(rows: pd.DataFrame, folds: int = 4) -> float:
     truth, predicted, constant = [], [], []
     for number in range(1, folds + 1):
         train, test = pd.concat(blocks[:number]), blocks[number]
-        model = lightgbm.LGBMRegressor(num_leaves=7, n_estimators=40, verbose=-1, n_jobs=1)
+        model = lightgbm.LGBMRegressor(num_leaves=7, n_estimators=40, **DEFAULTS)
         model.fit(train[["fuel_index", "price"]], train["units"])
         truth.append(test["units"])
         predicted.append(model.predict(test[["fuel_index", "price"]]))

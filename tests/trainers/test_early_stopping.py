@@ -23,7 +23,13 @@ from steps.train.loss import LOSSES, Floats, Loss
 from tests.science.truth import frame_of
 from tests.trainers.support import mixed_data, run_python
 
-SMALL = {"min_data_in_leaf": 2, "min_data_per_group": 2, "num_leaves": 6, "learning_rate": 0.3}
+SMALL = {
+    "min_data_in_leaf": 2,
+    "min_data_per_group": 2,
+    "num_leaves": 6,
+    "learning_rate": 0.3,
+    "max_bin": 255,
+}
 FIXED = {
     "seed": 0,
     "verbosity": -1,

@@ -20,6 +20,7 @@ from tests.trainers.support import TASKS, mixed_data
 ROWS = 300
 SMALL: dict[str, Any] = {
     "num_leaves": 7,
+    "learning_rate": 0.1,
     "rounds": 15,
     "max_bin": 20,
     "min_data_in_leaf": 4,
