@@ -1,6 +1,6 @@
 """Run the benchmarks: `python benchmarks/bench.py [NAME ...] [--quick]`.
 
-NAME is train, defaults, dependence, treeshap, split, beam, bigquery, collect,
+NAME is train, defaults, dependence, treeshap, split, beam, bigquery, column_statistics, collect,
 memory, compile or argo. The default is all but argo, which needs a cluster. The tables go to stdout
 and, without --quick, to benchmarks/results.md. Numbers of two machines cannot be compared; ratios
 of one run can.
@@ -31,6 +31,7 @@ HERE = (
     "split",
     "beam",
     "bigquery",
+    "column_statistics",
     "collect",
     "memory",
     "compile",
@@ -49,6 +50,7 @@ _LIBRARIES = (
     "lightgbm",
     "scikit-learn",
     "duckdb",
+    "polars",
     "pandas",
     "loky",
 )
