@@ -37,9 +37,9 @@ _OBJECTIVES = {
     "tweedie": "tweedie",
 }
 
-# Bit-identical models on every machine and in every process; and not a word on stdout.
+# Bit-identical models on every machine, in every process and with any number of threads; and not a
+# word on stdout.
 _FIXED = {
-    "num_threads": 1,
     "deterministic": True,
     "force_row_wise": True,
     "verbosity": -1,
@@ -98,14 +98,14 @@ _NOT_LIGHTGBMS = {
 """Parameters that LightGBM gets in another form, or not at all."""
 
 
-def fit(data: TrainingData, params: LightGBMParams) -> LightGBMModel:
+def fit(data: TrainingData, params: LightGBMParams, threads: int = 1) -> LightGBMModel:
     """Train a booster; with rounds auto, as many rounds as inner folds find best."""
     everything = RowSubset(np.arange(len(data.target)), data.inner_folds)
-    return fit_subsets(data, [everything], params)[0]
+    return fit_subsets(data, [everything], params, threads)[0]
 
 
 def fit_subsets(
-    data: TrainingData, subsets: Sequence[RowSubset], params: LightGBMParams
+    data: TrainingData, subsets: Sequence[RowSubset], params: LightGBMParams, threads: int = 1
 ) -> list[LightGBMModel]:
     """Train a booster per subset of the rows; all have the bins of all rows.
 
@@ -113,8 +113,12 @@ def fit_subsets(
     the target, weight or offset of a row outside its subset.
     """
     params = params.for_rows(len(data.target))
-    bins = _bins(data, params)
-    return [_fit(_Rows(bins, subset.rows, data.subset(subset)), params) for subset in subsets]
+    if params.data_sample_strategy == "goss":
+        threads = 1  # each thread would draw from rows of its own
+    bins = _bins(data, params, threads)
+    return [
+        _fit(_Rows(bins, subset.rows, data.subset(subset), threads), params) for subset in subsets
+    ]
 
 
 @dataclass(frozen=True)
@@ -125,15 +129,17 @@ class _Rows:
         bins: all rows of the partition, binned.
         positions: positions of these rows among them, ascending.
         data: these rows.
+        threads: number of threads to fit with.
     """
 
     bins: Any  # lightgbm has no usable types
     positions: Integers
     data: TrainingData
+    threads: int
 
     def take(self, rows: Integers) -> _Rows:
         """Return some of these rows."""
-        return _Rows(self.bins, self.positions[rows], self.data.take(rows))
+        return replace(self, positions=self.positions[rows], data=self.data.take(rows))
 
     def dataset(self, begin: float) -> Any:  # noqa: ANN401 - lightgbm has no usable types
         """Return the rows as LightGBM takes them.
@@ -149,7 +155,7 @@ class _Rows:
         return dataset
 
 
-def _bins(data: TrainingData, params: LightGBMParams) -> Any:  # noqa: ANN401 - lightgbm has no usable types
+def _bins(data: TrainingData, params: LightGBMParams, threads: int) -> Any:  # noqa: ANN401 - lightgbm has no usable types
     """Bin the features of a partition.
 
     LightGBM leaves out a feature here if no split of all rows has min_data_in_leaf rows on either
@@ -159,7 +165,7 @@ def _bins(data: TrainingData, params: LightGBMParams) -> Any:  # noqa: ANN401 - 
         data.features.values,
         label=np.zeros(len(data.target)),  # LightGBM wants one; each subset sets its own
         categorical_feature=list(data.features.categorical),
-        params=_options(data, params),
+        params=_options(data, params, threads),
     ).construct()
 
 
@@ -178,7 +184,9 @@ def _fit(rows: _Rows, params: LightGBMParams) -> LightGBMModel:
         _add(booster, begin)
     if labels != LabelRange():
         labels.restore(booster)
-    return LightGBMModel(booster.model_to_string())
+    # The number of threads is the only parameter that says nothing about the model.
+    text = booster.model_to_string()
+    return LightGBMModel(text.replace(f"[num_threads: {rows.threads}]", "[num_threads: 1]"))
 
 
 def _best_rounds(rows: _Rows, params: LightGBMParams) -> int:
@@ -212,7 +220,7 @@ def _inner_booster(rows: _Rows, params: LightGBMParams, train: Integers, held_ou
 
 def _booster(rows: _Rows, params: LightGBMParams, begin: float) -> Any:  # noqa: ANN401 - lightgbm has no usable types
     """Return an untrained booster."""
-    return lightgbm.Booster(_options(rows.data, params), rows.dataset(begin))
+    return lightgbm.Booster(_options(rows.data, params, rows.threads), rows.dataset(begin))
 
 
 def _begin(data: TrainingData, params: LightGBMParams) -> float:
@@ -233,14 +241,15 @@ def _add(booster: Any, score: float) -> None:  # noqa: ANN401 - lightgbm has no 
         booster.set_leaf_output(0, leaf, booster.get_leaf_output(0, leaf) + score)
 
 
-def _options(data: TrainingData, params: LightGBMParams) -> dict[str, Any]:
+def _options(data: TrainingData, params: LightGBMParams, threads: int) -> dict[str, Any]:
     """Return the parameters as LightGBM takes them: features by position."""
     task: dict[str, Any] = {"objective": data.task}
     if data.task == "regression":
         task = {"objective": _OBJECTIVES[params.objective]}
     elif data.task == "multiclass":
         task["num_class"] = len(data.classes)
-    options = {**params.model_dump(exclude=_NOT_LIGHTGBMS), **_FIXED, **task, "seed": data.seed}
+    options = {**params.model_dump(exclude=_NOT_LIGHTGBMS), **_FIXED, **task}
+    options |= {"seed": data.seed, "num_threads": threads}
     names = data.features.names
     if params.monotone_constraints:
         directions = params.monotone_constraints

@@ -31,13 +31,14 @@ if TYPE_CHECKING:
 
 
 class LightGBMTrainer(Trainer[LightGBMParams, "LightGBMModel"]):
-    """LightGBM on one thread: the same data and parameters give the same bytes."""
+    """LightGBM: the same data and parameters give the same bytes, with any number of threads."""
 
     Params = LightGBMParams
     offset_tasks: ClassVar[frozenset[Task]] = frozenset({"regression", "binary"})
     libraries: ClassVar[tuple[str, ...]] = ("lightgbm",)
     preload: ClassVar[tuple[str, ...]] = ("containers.lightgbm.booster",)
     suffix: ClassVar[str] = ".txt"
+    uses_threads: ClassVar[bool] = True
 
     def loss(self, task: Task) -> Loss:
         """Return the loss that LightGBM minimises."""
@@ -56,13 +57,13 @@ class LightGBMTrainer(Trainer[LightGBMParams, "LightGBMModel"]):
         """Train on all rows; the model knows columns by position, not by name."""
         from containers.lightgbm import booster
 
-        return booster.fit(data, self.params)
+        return booster.fit(data, self.params, self.threads)
 
     def fit_subsets(self, data: TrainingData, subsets: Sequence[RowSubset]) -> list[LightGBMModel]:
         """Train on each subset, with the bins of all rows."""
         from containers.lightgbm import booster
 
-        return booster.fit_subsets(data, subsets, self.params)
+        return booster.fit_subsets(data, subsets, self.params, self.threads)
 
     def predict(self, model: LightGBMModel, features: Features) -> Floats:
         """Return raw scores; shape (rows, outputs)."""

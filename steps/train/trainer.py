@@ -207,6 +207,12 @@ class Trainer(ABC, Generic[ParamsT, ModelT]):
         preload: heavy modules that the workers' server imports once, before it forks them.
         suffix: file suffix of a saved model.
         version: raise it when the plug-in's own code would give another model.
+        uses_threads: True if fits take less time with more ``threads``.
+
+    Attributes:
+        params: the parameters.
+        threads: number of threads that a fit may use. The process that fits sets it; it is in no
+            cache key, so the same data must give the same saved bytes whatever it is.
     """
 
     Params: ClassVar[type[BaseModel]]
@@ -216,6 +222,9 @@ class Trainer(ABC, Generic[ParamsT, ModelT]):
     preload: ClassVar[tuple[str, ...]] = ()
     suffix: ClassVar[str] = ".pickle"
     version: ClassVar[int] = 1
+    uses_threads: ClassVar[bool] = False
+
+    threads: int = 1
 
     def __init__(self, params: ParamsT) -> None:
         self.params = params

@@ -122,14 +122,14 @@ def test_an_unknown_name_gets_the_nearest_one(name: str, hint: str) -> None:
 @pytest.mark.parametrize(
     ("name", "reason"),
     [
-        ("num_threads", "one CPU thread"),
+        ("num_threads", "any number of threads"),
         ("random_state", "evaluate.seed"),
         ("metric", "Refeed evaluates"),
         ("linear_tree", "constant leaves"),
         ("scale_pos_weight", "class_weight"),
         ("zero_as_missing", "zero is a number"),
         ("output_model", "stores the models"),
-        ("device", "one CPU thread"),
+        ("device", "any number of threads"),
     ],
 )
 def test_a_refused_name_gets_the_reason(name: str, reason: str) -> None:
