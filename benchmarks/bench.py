@@ -1,9 +1,9 @@
 """Run the benchmarks: `python benchmarks/bench.py [NAME ...] [--quick]`.
 
 NAME is train, defaults, dependence, treeshap, split, beam, bigquery, column_statistics, collect,
-memory, compile or argo. The default is all but argo, which needs a cluster. The tables go to stdout
-and, without --quick, to benchmarks/results.md. Numbers of two machines cannot be compared; ratios
-of one run can.
+memory, compile, h2o or argo. The default is all but argo, which needs a cluster. The tables go to
+stdout and, without --quick, to benchmarks/results.md. Numbers of two machines cannot be compared;
+ratios of one run can.
 """
 
 from __future__ import annotations
@@ -35,6 +35,7 @@ HERE = (
     "collect",
     "memory",
     "compile",
+    "h2o",
 )
 NAMES = (*HERE, "argo")
 """The last one needs a cluster, so it must be asked for by name."""

@@ -58,19 +58,19 @@ class _Watch:
     def begin(self, step: str, unit: str, total: int | None) -> None:
         del unit, total
         self.step, self.began = step, time.perf_counter()
-        self.processor = _processor_seconds()
+        self.processor = processor_seconds()
 
     def advance(self, units: int, note: str = "", *, failed: int = 0) -> None:  # noqa: ARG002
         assert not note, f"a partition was not trained: {units} {note}"
 
     def end(self) -> None:
         self.took = time.perf_counter() - self.began
-        self.processor = _processor_seconds() - self.processor
+        self.processor = processor_seconds() - self.processor
         if self.step == "train":
             raise _Done
 
 
-def _processor_seconds() -> float:
+def processor_seconds() -> float:
     """Return the CPU seconds of this process, its children and their ended children."""
     me = psutil.Process()
     own = sum(me.cpu_times()[:2])
