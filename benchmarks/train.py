@@ -241,6 +241,40 @@ def _fit_sizes(task: tuple[dict[str, Any], list[Any]]) -> int:
     return sum(len(trainer.save(model)) for model in whole)
 
 
+def one_fit(rounds: int) -> dict[str, float]:
+    """Return the processor seconds of a fit of four fifths of the rows, by how they are binned."""
+    from containers.lightgbm.params import LightGBMParams
+    from containers.lightgbm.trainer import LightGBMTrainer
+    from refeed import Features, TrainingData
+
+    rng = np.random.default_rng(0)
+    values = rng.normal(size=(ROWS, FEATURES))
+    target = values[:, 0] + np.abs(values[:, 1]) * values[:, 2] + rng.normal(size=ROWS)
+    features = Features(tuple(map(str, range(FEATURES))), values, (None,) * FEATURES)
+    data = TrainingData(features, target, None, "regression", (), seed=0)
+    fold = rng.permutation(ROWS) % 5
+    subsets = [RowSubset(np.flatnonzero(fold != number)) for number in range(5)]
+
+    def trainer(max_bin: int) -> LightGBMTrainer:
+        params = {**PARAMS, "learning_rate": 0.1, "max_bin": max_bin}
+        return LightGBMTrainer(LightGBMParams.model_validate(params))
+
+    many, few = trainer(255), trainer(63)
+    calls: dict[str, Callable[[], Any]] = {
+        "own bins": lambda: [many.fit(data.subset(subset)) for subset in subsets],
+        "shared bins": lambda: many.fit_subsets(data, subsets),
+        "63 shared bins": lambda: few.fit_subsets(data, subsets),
+    }
+    took: dict[str, list[float]] = {name: [] for name in calls}
+    for number in range(rounds + 1):
+        for name, call in calls.items():
+            began = time.process_time()
+            call()
+            if number:  # the first round loads LightGBM
+                took[name].append((time.process_time() - began) / len(subsets))
+    return {name: median(values) for name, values in took.items()}
+
+
 # --- the question ---------------------------------------------------------------------------
 
 
@@ -358,9 +392,23 @@ def fits_alone(folder: Path, partitions: int, peers: list[str]) -> Iterator[Row]
         )
 
 
+def bins(rounds: int) -> Iterator[Row]:
+    """Folds that share their bins, with all other parameters as LightGBM's own."""
+    took = in_new_process(one_fit, rounds, **ONE_THREAD)
+    what = f"one fit of {ROWS * 4 // 5:,} rows x {FEATURES} features, 15 leaves x 30 rounds"
+    for name in ("shared bins", "63 shared bins"):
+        yield Row(
+            f"{what}, processor time",
+            f"{name} {seconds(took[name])}",
+            f"255 bins per fold {seconds(took['own bins'])}",
+            f"{took[name] / took['own bins']:.2f} times the time",
+        )
+
+
 def run(*, quick: bool) -> list[Row]:
     with scratch() as folder:
         return [
+            *bins(1 if quick else 15),
             *throughput(folder, 8 if quick else 200, 1 if quick else 3),
             *shares(folder, 2 if quick else 10),
             *fits_alone(
