@@ -138,7 +138,8 @@ class _Rows:
     threads: int
 
     def take(self, rows: Integers) -> _Rows:
-        """Return some of these rows."""
+        """Return some of these rows, in their order here: LightGBM sorts the rows of a subset."""
+        rows = np.sort(rows)
         return replace(self, positions=self.positions[rows], data=self.data.take(rows))
 
     def dataset(self, begin: float) -> Any:  # noqa: ANN401 - lightgbm has no usable types

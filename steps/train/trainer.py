@@ -113,10 +113,17 @@ class RowSubset:
     Attributes:
         rows: positions of the rows, ascending.
         inner_folds: as in ``TrainingData``; positions in ``rows``.
+
+    Raises:
+        ValueError: the positions do not ascend.
     """
 
     rows: Integers
     inner_folds: tuple[tuple[Integers, Integers], ...] = ()
+
+    def __post_init__(self) -> None:
+        if not (self.rows[1:] > self.rows[:-1]).all():
+            raise ValueError("positions of rows must ascend: rows stay in canonical order")
 
 
 @dataclass(frozen=True)

@@ -180,6 +180,23 @@ def test_inner_folds_are_positions_in_the_subset() -> None:
     assert 1 < expected < 60
 
 
+def test_the_order_of_positions_is_that_of_the_rows() -> None:
+    """LightGBM sorts the rows of a subset: targets in another order would belong to other rows."""
+    data = mixed_data("regression", ROWS)
+    with pytest.raises(ValueError, match="must ascend"):
+        RowSubset(np.array([0, 2, 1]))
+    rng = np.random.default_rng(6)
+    rows = subsets_of()[0].rows
+    inner = tuple((np.flatnonzero(rows % 3 != k), np.flatnonzero(rows % 3 == k)) for k in range(3))
+    shuffled = tuple((rng.permutation(train), rng.permutation(held)) for train, held in inner)
+    trainer = trainer_of(rounds="auto", max_rounds=40)
+    ordered, other = (
+        trainer.fit_subsets(data, [RowSubset(rows, folds)])[0] for folds in (inner, shuffled)
+    )
+    assert ordered.text == other.text
+    assert ordered.booster.num_trees() > 1
+
+
 @pytest.mark.parametrize("threshold", [5, 40])
 def test_a_feature_is_left_out_only_if_no_fold_could_split_it(threshold: int) -> None:
     """A rare flag with 30 rows: of use to every fold with leaves of 5 rows, to none with 40."""
