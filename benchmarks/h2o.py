@@ -144,12 +144,12 @@ def write_inputs(folder: Path, partitions: int) -> tuple[str, Path]:
 
 
 def run(*, quick: bool) -> list[Row]:
-    partitions, rounds = (4, 1) if quick else (100, 3)
     python = os.environ.get("REFEED_H2O_PYTHON", sys.executable)
+    reason = missing(python)
+    partitions, rounds = (4, 1) if quick else (100, 1 if reason else 3)
     what = (
         f"{partitions} partitions of {ROWS:,} rows x {FEATURES} features, {TREES} trees, from CSV"
     )
-    reason = missing(python)
     if reason:
         show_progress(f"h2o: skipped, because {reason}")
     mine, theirs = [], []
