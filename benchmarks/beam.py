@@ -7,7 +7,7 @@ both write CSV, where turning numbers into text weighs most. Both run on the sam
 one process; every measurement has a fresh one, is timed without imports, and they take turns.
 
 Statistics of every column, for the whole table and for each partition, are held against the split
-without them, and against pandas' ``describe`` of each group, whose table is in memory already.
+without them; ``column_statistics`` compares them with other libraries.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ from benchmarks.splitting import split_seconds
 
 Form = Literal["parquet", "csv"]
 FORMS: tuple[Form, ...] = ("parquet", "csv")
-BEAM_TARGET, STATISTICS_TARGET, PANDAS_TARGET = 5.0, 0.3, 5.0
+BEAM_TARGET, STATISTICS_TARGET = 5.0, 0.3
 FEATURES, KEYS = 30, 1000
 
 
@@ -74,36 +74,6 @@ def row_by_row(source: str, out: str, form: Form = "csv") -> float:
             | beam.GroupByKey()
             | beam.Map(write_csv if form == "csv" else write_parquet)
         )
-    return time.perf_counter() - began
-
-
-def statistics_alone(source: str) -> float:
-    """Seconds of our statistics of each partition, whose rows are in memory, group after group."""
-    import numpy as np
-
-    from steps.split.dataset.part_files import GROUP_ROWS, group_partitions
-    from steps.table.part_codec import one_batch
-    from steps.table.statistics import group_statistics
-
-    batch = one_batch(pq.read_table(source).sort_by("k"))
-    sizes = np.bincount(batch.column("k").to_numpy())
-    ends = np.cumsum(sizes)
-    began = time.perf_counter()
-    for group in group_partitions(sizes.tolist()):
-        start, end = ends[group.start] - sizes[group.start], ends[group.stop - 1]
-        starts = ends[group.start : group.stop] - sizes[group.start : group.stop] - start
-        group_statistics(batch.slice(start, end - start), starts)
-    assert GROUP_ROWS
-    return time.perf_counter() - began
-
-
-def pandas_alone(source: str) -> float:
-    """Seconds of pandas' own summary of each group: count, mean, sd, extremes, three quantiles."""
-    import pandas as pd
-
-    table = pd.read_parquet(source)
-    began = time.perf_counter()
-    table.groupby("k").describe()
     return time.perf_counter() - began
 
 
@@ -155,27 +125,6 @@ def cost_of_statistics(source: str, rows: int, engine: str, rounds: int, *, judg
     )
 
 
-def against_pandas(folder: Path, rows: int, keys: int, rounds: int) -> Row:
-    source = str(write_table(folder / "groups.parquet", rows, FEATURES, keys))
-    pairs = [
-        (
-            _took("statistics alone", statistics_alone, source),
-            _took("pandas describe", pandas_alone, source),
-        )
-        for _ in range(rounds)
-    ]
-    mine, theirs = [a for a, _ in pairs], [b for _, b in pairs]
-    ratio = _times(mine, theirs)
-    return Row(
-        f"statistics of {keys:,} partitions of {rows / 1e6:g} M rows",
-        seconds(median(mine)),
-        f"pandas describe by group {seconds(median(theirs))}",
-        f"{ratio:.1f} times as fast",
-        f"at least {PANDAS_TARGET:g}",
-        ratio >= PANDAS_TARGET,
-    )
-
-
 def _sizes(folder: Path, source: str, rows: int, quick: bool) -> list[tuple[str, int]]:
     """Tables of growing size with the same partitions: what each partition costs weighs less."""
     if quick:
@@ -198,7 +147,4 @@ def run(*, quick: bool) -> list[Row]:
             ),
             cost_of_statistics(source, rows, "beam", rounds, judged=True),
             cost_of_statistics(source, rows, "embedded", rounds, judged=False),
-            against_pandas(folder, rows // 5, KEYS // 5, rounds)
-            if quick
-            else against_pandas(folder, rows, KEYS, rounds),
         ]

@@ -1,8 +1,9 @@
 """Run the benchmarks: `python benchmarks/bench.py [NAME ...] [--quick]`.
 
-NAME is train, dependence, treeshap, split, beam, bigquery, collect, memory, compile or argo. The
-default is all but argo, which needs a cluster. The tables go to stdout and, without --quick, to
-benchmarks/results.md. Numbers of two machines cannot be compared; ratios of one run can.
+NAME is train, defaults, dependence, treeshap, split, beam, bigquery, column_statistics, collect,
+memory, compile, h2o or argo. The default is all but argo, which needs a cluster. The tables go to
+stdout and, without --quick, to benchmarks/results.md. Numbers of two machines cannot be compared;
+ratios of one run can.
 """
 
 from __future__ import annotations
@@ -24,14 +25,17 @@ from steps.train.workers.host import cpu_model_name
 
 HERE = (
     "train",
+    "defaults",
     "dependence",
     "treeshap",
     "split",
     "beam",
     "bigquery",
+    "column_statistics",
     "collect",
     "memory",
     "compile",
+    "h2o",
 )
 NAMES = (*HERE, "argo")
 """The last one needs a cluster, so it must be asked for by name."""
@@ -47,6 +51,7 @@ _LIBRARIES = (
     "lightgbm",
     "scikit-learn",
     "duckdb",
+    "polars",
     "pandas",
     "loky",
 )

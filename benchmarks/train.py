@@ -20,6 +20,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import psutil
 import yaml
 
@@ -34,6 +35,7 @@ from benchmarks.common import (
     start_fresh,
     write_table,
 )
+from refeed import RowSubset
 
 TARGET = 0.85
 ROWS, FEATURES = 2000, 30
@@ -56,19 +58,19 @@ class _Watch:
     def begin(self, step: str, unit: str, total: int | None) -> None:
         del unit, total
         self.step, self.began = step, time.perf_counter()
-        self.processor = _processor_seconds()
+        self.processor = processor_seconds()
 
     def advance(self, units: int, note: str = "", *, failed: int = 0) -> None:  # noqa: ARG002
         assert not note, f"a partition was not trained: {units} {note}"
 
     def end(self) -> None:
         self.took = time.perf_counter() - self.began
-        self.processor = _processor_seconds() - self.processor
+        self.processor = processor_seconds() - self.processor
         if self.step == "train":
             raise _Done
 
 
-def _processor_seconds() -> float:
+def processor_seconds() -> float:
     """Return the CPU seconds of this process, its children and their ended children."""
     me = psutil.Process()
     own = sum(me.cpu_times()[:2])
@@ -95,7 +97,8 @@ def build_dataset(spec: str) -> None:
     split_only(load_spec(spec))
 
 
-def _work(spec: str) -> Any:  # noqa: ANN401 - a Work, whose import is heavy
+def context_of(spec: str) -> Any:  # noqa: ANN401 - a TrainContext, whose import is heavy
+    """Return the context of training a spec, whose dataset is built unless it exists."""
     from steps.contract import ProjectLayout
     from steps.storage.base import storage_for
     from steps.table.grid import Grid
@@ -141,11 +144,12 @@ def _data(work: Any, frame: Any, rows: Any) -> Any:  # noqa: ANN401 - TrainingDa
 
 def _fit(work: Any, frame: Any, folds: Any) -> list[Any]:  # noqa: ANN401
     """Return the fold models, and the final model last."""
-    return [work.trainer.fit(_data(work, frame, rows)) for rows in _wanted(folds)]
+    subsets = [RowSubset(rows) for rows in _wanted(frame, folds)]
+    return list(work.trainer.fit_subsets(_data(work, frame, slice(None)), subsets))
 
 
-def _wanted(folds: Any) -> list[Any]:  # noqa: ANN401
-    return [*(fold.train for fold in folds), slice(None)]
+def _wanted(frame: Any, folds: Any) -> list[Any]:  # noqa: ANN401
+    return [*(fold.train for fold in folds), np.arange(len(frame.target))]
 
 
 def _explain(work: Any, frame: Any, folds: Any, models: list[Any], config: Any) -> None:  # noqa: ANN401
@@ -163,7 +167,7 @@ def _explain(work: Any, frame: Any, folds: Any, models: list[Any], config: Any) 
 def bare(spec: str, part: int, parts: int) -> tuple[float, float]:
     """Fit one process's share of the partitions, as a lower limit; wait for a line to start."""
     imports, processor = time.time() - psutil.Process().create_time(), time.process_time()
-    work = _work(spec)
+    work = context_of(spec)
     loaded = [_load(work, entry) for entry in work.index.entries[part::parts]]
     print("ready", flush=True)
     sys.stdin.readline()
@@ -176,7 +180,7 @@ def bare(spec: str, part: int, parts: int) -> tuple[float, float]:
 
 def stages(spec: str) -> dict[str, float]:
     """Seconds per partition of each stage; each explanation starts from models as they are read."""
-    work = _work(spec)
+    work = context_of(spec)
     configs = {
         "SHAP": {"partial_dependence": False, "permutation_importance": 0},
         "permutation importance": {"partial_dependence": False, "shap": False},
@@ -208,9 +212,12 @@ def fits_elsewhere(spec: str, peer: str) -> float:
 
     from loky import get_reusable_executor
 
-    work = _work(spec)
+    work = context_of(spec)
     tasks = [
-        (work.request.trainer["params"], [_data(work, frame, rows) for rows in _wanted(folds)])
+        (
+            work.request.trainer["params"],
+            [_data(work, frame, rows) for rows in _wanted(frame, folds)],
+        )
         for frame, folds in (_load(work, entry) for entry in work.index.entries)
     ]
     cores = os.cpu_count() or 1
@@ -232,6 +239,40 @@ def _fit_sizes(task: tuple[dict[str, Any], list[Any]]) -> int:
     trainer = make_trainer("lightgbm", params)
     whole = [trainer.fit(data) for data in parts]
     return sum(len(trainer.save(model)) for model in whole)
+
+
+def one_fit(rounds: int) -> dict[str, float]:
+    """Return the processor seconds of a fit of four fifths of the rows, by how they are binned."""
+    from containers.lightgbm.params import LightGBMParams
+    from containers.lightgbm.trainer import LightGBMTrainer
+    from refeed import Features, TrainingData
+
+    rng = np.random.default_rng(0)
+    values = rng.normal(size=(ROWS, FEATURES))
+    target = values[:, 0] + np.abs(values[:, 1]) * values[:, 2] + rng.normal(size=ROWS)
+    features = Features(tuple(map(str, range(FEATURES))), values, (None,) * FEATURES)
+    data = TrainingData(features, target, None, "regression", (), seed=0)
+    fold = rng.permutation(ROWS) % 5
+    subsets = [RowSubset(np.flatnonzero(fold != number)) for number in range(5)]
+
+    def trainer(max_bin: int) -> LightGBMTrainer:
+        params = {**PARAMS, "learning_rate": 0.1, "max_bin": max_bin}
+        return LightGBMTrainer(LightGBMParams.model_validate(params))
+
+    many, few = trainer(255), trainer(63)
+    calls: dict[str, Callable[[], Any]] = {
+        "own bins": lambda: [many.fit(data.subset(subset)) for subset in subsets],
+        "shared bins": lambda: many.fit_subsets(data, subsets),
+        "63 shared bins": lambda: few.fit_subsets(data, subsets),
+    }
+    took: dict[str, list[float]] = {name: [] for name in calls}
+    for number in range(rounds + 1):
+        for name, call in calls.items():
+            began = time.process_time()
+            call()
+            if number:  # the first round loads LightGBM
+                took[name].append((time.process_time() - began) / len(subsets))
+    return {name: median(values) for name, values in took.items()}
 
 
 # --- the question ---------------------------------------------------------------------------
@@ -351,9 +392,23 @@ def fits_alone(folder: Path, partitions: int, peers: list[str]) -> Iterator[Row]
         )
 
 
+def bins(rounds: int) -> Iterator[Row]:
+    """Folds that share their bins, with all other parameters as LightGBM's own."""
+    took = in_new_process(one_fit, rounds, **ONE_THREAD)
+    what = f"one fit of {ROWS * 4 // 5:,} rows x {FEATURES} features, 15 leaves x 30 rounds"
+    for name in ("shared bins", "63 shared bins"):
+        yield Row(
+            f"{what}, processor time",
+            f"{name} {seconds(took[name])}",
+            f"255 bins per fold {seconds(took['own bins'])}",
+            f"{took[name] / took['own bins']:.2f} times the time",
+        )
+
+
 def run(*, quick: bool) -> list[Row]:
     with scratch() as folder:
         return [
+            *bins(1 if quick else 15),
             *throughput(folder, 8 if quick else 200, 1 if quick else 3),
             *shares(folder, 2 if quick else 10),
             *fits_alone(

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from steps.train.trainer import (
         DataShape,
         Features,
+        RowSubset,
         ShapValues,
         Trainer,
         TrainerParams,
@@ -56,6 +57,7 @@ _HOMES = {
     "Problem": "steps.errors",
     "RefeedError": "steps.errors",
     "Run": "workflows.api.run",
+    "RowSubset": "steps.train.trainer",
     "RunRecord": "steps.records",
     "RunSummary": "workflows.local",
     "ShapValues": "steps.train.trainer",
@@ -90,6 +92,7 @@ __all__ = [
     "PartitionResult",
     "Problem",
     "RefeedError",
+    "RowSubset",
     "Run",
     "RunRecord",
     "RunSummary",

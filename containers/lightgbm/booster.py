@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
@@ -12,8 +13,11 @@ from containers.lightgbm.curves import Walk
 from containers.lightgbm.forest import parse_forest
 from containers.lightgbm.label_range import LabelRange, label_range
 from containers.lightgbm.shapley import Shapley
+from refeed import RowSubset
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from numpy.typing import NDArray
 
     from containers.lightgbm.forest import Forest
@@ -33,9 +37,9 @@ _OBJECTIVES = {
     "tweedie": "tweedie",
 }
 
-# Bit-identical models on every machine and in every process; and not a word on stdout.
+# Bit-identical models on every machine, in every process and with any number of threads; and not a
+# word on stdout.
 _FIXED = {
-    "num_threads": 1,
     "deterministic": True,
     "force_row_wise": True,
     "verbosity": -1,
@@ -73,6 +77,10 @@ class LightGBMModel:
         """Scores per row."""
         return int(self.booster.num_model_per_iteration())
 
+    def parameter(self, name: str) -> str:
+        """Return a parameter of LightGBM, as its text has it."""
+        return self.text.rpartition(f"[{name}: ")[2].partition("]")[0]
+
     def walk(self, values: Floats) -> Walk:
         """Return the trees walked for these rows; the last answer is kept.
 
@@ -90,14 +98,86 @@ _NOT_LIGHTGBMS = {
 """Parameters that LightGBM gets in another form, or not at all."""
 
 
-def fit(data: TrainingData, params: LightGBMParams) -> LightGBMModel:
+def fit(data: TrainingData, params: LightGBMParams, threads: int = 1) -> LightGBMModel:
     """Train a booster; with rounds auto, as many rounds as inner folds find best."""
-    data = data.with_class_weight(params.class_weight)
+    everything = RowSubset(np.arange(len(data.target)), data.inner_folds)
+    return fit_subsets(data, [everything], params, threads)[0]
+
+
+def fit_subsets(
+    data: TrainingData, subsets: Sequence[RowSubset], params: LightGBMParams, threads: int = 1
+) -> list[LightGBMModel]:
+    """Train a booster per subset of the rows; all have the bins of all rows.
+
+    Bins and parameters follow from the features and the number of all rows. A booster never sees
+    the target, weight or offset of a row outside its subset.
+    """
+    params = params.for_rows(len(data.target))
+    if params.data_sample_strategy == "goss":
+        threads = 1  # each thread would draw from rows of its own
+    bins = _bins(data, params, threads)
+    return [
+        _fit(_Rows(bins, subset.rows, data.subset(subset), threads), params) for subset in subsets
+    ]
+
+
+@dataclass(frozen=True)
+class _Rows:
+    """Some of the rows of a partition, to fit one booster on.
+
+    Attributes:
+        bins: all rows of the partition, binned.
+        positions: positions of these rows among them, ascending.
+        data: these rows.
+        threads: number of threads to fit with.
+    """
+
+    bins: Any  # lightgbm has no usable types
+    positions: Integers
+    data: TrainingData
+    threads: int
+
+    def take(self, rows: Integers) -> _Rows:
+        """Return some of these rows, in their order here: LightGBM sorts the rows of a subset."""
+        rows = np.sort(rows)
+        return replace(self, positions=self.positions[rows], data=self.data.take(rows))
+
+    def dataset(self, begin: float) -> Any:  # noqa: ANN401 - lightgbm has no usable types
+        """Return the rows as LightGBM takes them.
+
+        Args:
+            begin: score that the first tree improves on, in addition to the offset.
+        """
+        data = self.data
+        dataset = self.bins.subset(self.positions).construct()
+        dataset.set_label(data.target)
+        dataset.set_weight(data.weight)
+        dataset.set_init_score(None if data.offset is None else data.offset + begin)
+        return dataset
+
+
+def _bins(data: TrainingData, params: LightGBMParams, threads: int) -> Any:  # noqa: ANN401 - lightgbm has no usable types
+    """Bin the features of a partition.
+
+    LightGBM leaves out a feature here if no split of all rows has min_data_in_leaf rows on either
+    side, which is then true of each subset (its ``feature_pre_filter``).
+    """
+    return lightgbm.Dataset(
+        data.features.values,
+        label=np.zeros(len(data.target)),  # LightGBM wants one; each subset sets its own
+        categorical_feature=list(data.features.categorical),
+        params=_options(data, params, threads),
+    ).construct()
+
+
+def _fit(rows: _Rows, params: LightGBMParams) -> LightGBMModel:
+    data = rows.data.with_class_weight(params.class_weight)
     labels = label_range(data, params.objective)
     data, params = labels.rows(data), labels.params(params)
+    rows = replace(rows, data=data)
     begin = _begin(data, params)
-    booster, _ = _booster(data, params, begin)
-    for _ in range(_best_rounds(data, params) if params.rounds == "auto" else params.rounds):
+    booster = _booster(rows, params, begin)
+    for _ in range(_best_rounds(rows, params) if params.rounds == "auto" else params.rounds):
         # Without sampling, a round that finds no split is followed by more of the same.
         if booster.update() and not _samples(params):
             break
@@ -105,16 +185,18 @@ def fit(data: TrainingData, params: LightGBMParams) -> LightGBMModel:
         _add(booster, begin)
     if labels != LabelRange():
         labels.restore(booster)
-    return LightGBMModel(booster.model_to_string())
+    # The number of threads is the only parameter that says nothing about the model.
+    text = booster.model_to_string()
+    return LightGBMModel(text.replace(f"[num_threads: {rows.threads}]", "[num_threads: 1]"))
 
 
-def _best_rounds(data: TrainingData, params: LightGBMParams) -> int:
+def _best_rounds(rows: _Rows, params: LightGBMParams) -> int:
     """Return the number of rounds with the smallest mean loss on the held-out rows.
 
     The inner folds grow together, so that they stop at the same round. The loss is LightGBM's own
     for the objective, with weights and offset; each inner fold counts the same.
     """
-    boosters = [_inner_booster(data, params, *fold) for fold in data.inner_folds]
+    boosters = [_inner_booster(rows, params, *fold) for fold in rows.data.inner_folds]
     smallest, best = np.inf, 1
     for number in range(1, params.max_rounds + 1):
         stuck = [booster.update() for booster in boosters]
@@ -128,46 +210,18 @@ def _best_rounds(data: TrainingData, params: LightGBMParams) -> int:
     return best
 
 
-def _inner_booster(
-    data: TrainingData, params: LightGBMParams, train: Integers, held_out: Integers
-) -> Any:  # noqa: ANN401 - lightgbm has no usable types
+def _inner_booster(rows: _Rows, params: LightGBMParams, train: Integers, held_out: Integers) -> Any:  # noqa: ANN401 - lightgbm has no usable types
     """Return a booster of an inner fold, with its held-out rows to evaluate."""
-    part, held = data.take(train), data.take(held_out)
-    begin = _begin(part, params)
-    booster, dataset = _booster(part, params, begin)
-    booster.add_valid(_dataset(held, params, begin, dataset), "held-out")
+    part = rows.take(train)
+    begin = _begin(part.data, params)
+    booster = _booster(part, params, begin)
+    booster.add_valid(rows.take(held_out).dataset(begin), "held-out")
     return booster
 
 
-def _booster(data: TrainingData, params: LightGBMParams, begin: float) -> tuple[Any, Any]:
-    """Return an untrained booster, and its rows."""
-    dataset = _dataset(data, params, begin)
-    return lightgbm.Booster(_options(data, params), dataset), dataset
-
-
-def _dataset(
-    data: TrainingData,
-    params: LightGBMParams,
-    begin: float,
-    reference: Any = None,  # noqa: ANN401 - lightgbm has no usable types
-) -> Any:  # noqa: ANN401 - the same
-    """Return rows as LightGBM takes them.
-
-    Args:
-        data: the rows.
-        params: parameters of the trainer.
-        begin: score that the first tree improves on, in addition to the offset.
-        reference: rows that made the bins, if these rows are held out.
-    """
-    return lightgbm.Dataset(
-        data.features.values,
-        label=data.target,
-        weight=data.weight,
-        init_score=None if data.offset is None else data.offset + begin,
-        reference=reference,
-        categorical_feature=list(data.features.categorical),
-        params=_options(data, params),
-    )
+def _booster(rows: _Rows, params: LightGBMParams, begin: float) -> Any:  # noqa: ANN401 - lightgbm has no usable types
+    """Return an untrained booster."""
+    return lightgbm.Booster(_options(rows.data, params, rows.threads), rows.dataset(begin))
 
 
 def _begin(data: TrainingData, params: LightGBMParams) -> float:
@@ -188,14 +242,15 @@ def _add(booster: Any, score: float) -> None:  # noqa: ANN401 - lightgbm has no 
         booster.set_leaf_output(0, leaf, booster.get_leaf_output(0, leaf) + score)
 
 
-def _options(data: TrainingData, params: LightGBMParams) -> dict[str, Any]:
+def _options(data: TrainingData, params: LightGBMParams, threads: int) -> dict[str, Any]:
     """Return the parameters as LightGBM takes them: features by position."""
     task: dict[str, Any] = {"objective": data.task}
     if data.task == "regression":
         task = {"objective": _OBJECTIVES[params.objective]}
     elif data.task == "multiclass":
         task["num_class"] = len(data.classes)
-    options = {**params.model_dump(exclude=_NOT_LIGHTGBMS), **_FIXED, **task, "seed": data.seed}
+    options = {**params.model_dump(exclude=_NOT_LIGHTGBMS), **_FIXED, **task}
+    options |= {"seed": data.seed, "num_threads": threads}
     names = data.features.names
     if params.monotone_constraints:
         directions = params.monotone_constraints

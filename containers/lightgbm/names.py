@@ -50,7 +50,7 @@ tweedie_variance_power
 """
 
 _REFUSED = {
-    "Refeed trains each model on one CPU thread, so that the same data gives the same bytes; "
+    "Refeed sets it, so that the same data gives the same bytes with any number of threads; "
     "execution.workers is the number of processes": """
 deterministic
 device_type: device

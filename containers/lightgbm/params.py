@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import difflib
+import math
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Annotated, Any, ClassVar, Literal
 
-from pydantic import BeforeValidator, Field
+from pydantic import BeforeValidator, Field, model_validator
 
 from containers.lightgbm.names import ALIASES, OBJECTIVE_NAMES, REFUSED
 from refeed import DataShape, Link, Loss, LossName, Problem, Task, TrainerParams
@@ -28,7 +29,8 @@ def _class_texts(value: Any) -> Any:  # noqa: ANN401 - any YAML value
 
 
 Objective = Literal["l2", "l1", "huber", "quantile", "poisson", "gamma", "tweedie"]
-Rounds = Annotated[int, Field(ge=1, le=100_000)]
+_MOST_ROUNDS = 100_000
+Rounds = Annotated[int, Field(ge=1, le=_MOST_ROUNDS)]
 Factor = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 
 
@@ -43,19 +45,33 @@ _LOSSES: dict[Objective, tuple[LossName, Link]] = {
 }
 
 
+_LEAVES_OF_ROWS = ((2_000, 4), (10_000, 8), (20_000, 15))
+"""Leaves of ``num_leaves: auto`` for partitions with fewer rows; 31 for all others."""
+_MOST_LEAVES = 31
+_RATE_TIMES_ROUNDS = 10
+"""Learning rate times rounds: as with LightGBM's own defaults, the first trees reach the target."""
+
+
 class LightGBMParams(TrainerParams):
-    """Parameters of LightGBM, with its names and defaults; ``rounds`` is its num_iterations."""
+    """Parameters of LightGBM, with its names; ``rounds`` is its num_iterations.
+
+    The defaults are LightGBM's except those of ``num_leaves``, ``learning_rate``, ``rounds`` and
+    ``max_bin``, which were chosen on half of the tables of the field suite: see
+    ``benchmarks/defaults.py``.
+    """
 
     aliases: ClassVar[Mapping[str, str]] = ALIASES
     refused: ClassVar[Mapping[str, str]] = REFUSED
 
-    num_leaves: int = Field(default=31, ge=2, le=131_072)
-    """Leaves per tree, at most: the main control of a tree's complexity."""
-    learning_rate: float = Field(default=0.1, gt=0, le=1)
+    num_leaves: Annotated[int, Field(ge=2, le=131_072)] | Literal["auto"] = "auto"
+    """Leaves per tree, at most: the main control of a tree's complexity. auto: 4 for partitions
+    with fewer than 2,000 rows, 8 below 10,000, 15 below 20,000, and 31 from there on."""
+    learning_rate: float = Field(default=0.2, gt=0, le=1)
     """Shrinkage of each tree; smaller values need more rounds."""
-    rounds: Rounds | Literal["auto"] = 100
-    """Boosting rounds (LightGBM: num_iterations); each adds one tree, or one per class. auto: for
-    each fit as many as have the smallest mean loss on inner folds of its training rows."""
+    rounds: Rounds | Literal["auto"] = 50
+    """Boosting rounds (LightGBM: num_iterations); each adds one tree, or one per class. By default
+    10 / learning_rate. auto: for each fit as many as have the smallest mean loss on inner folds of
+    its training rows."""
     max_rounds: Rounds = _added(1000)
     """rounds auto: rounds, at most."""
     early_stopping_round: Rounds = _added(50)
@@ -96,7 +112,7 @@ class LightGBMParams(TrainerParams):
     """Largest absolute value of a leaf, before shrinkage; 0 for no limit."""
     min_gain_to_split: float = Field(default=0.0, ge=0)
     """Minimum gain of a split."""
-    max_bin: int = Field(default=255, ge=2, le=65_535)
+    max_bin: int = Field(default=63, ge=2, le=65_535)
     """Bins of a numeric feature, at most."""
     min_data_in_bin: int = Field(default=3, ge=1)
     """Minimum number of training rows in a bin."""
@@ -152,6 +168,24 @@ class LightGBMParams(TrainerParams):
     )
     """Lists of features that may interact, such as `[[lat, lon], [age]]`: two features are on one
     path of a tree only if a list has both. Features in no list are one more list."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _rounds_follow_learning_rate(cls, values: Any) -> Any:  # noqa: ANN401 - any YAML value
+        """Set the rounds that a learning rate needs, unless they are set."""
+        if not isinstance(values, Mapping) or "rounds" in values:
+            return values
+        rate = values.get("learning_rate")
+        if not isinstance(rate, float | int) or not 0 < rate <= 1:
+            return values
+        return {**values, "rounds": min(math.ceil(_RATE_TIMES_ROUNDS / rate), _MOST_ROUNDS)}
+
+    def for_rows(self, rows: int) -> LightGBMParams:
+        """Return the parameters for a partition with so many rows."""
+        if self.num_leaves != "auto":
+            return self
+        leaves = next((most for below, most in _LEAVES_OF_ROWS if rows < below), _MOST_LEAVES)
+        return self.model_copy(update={"num_leaves": leaves})
 
     def loss(self, task: Task) -> Loss:
         """Return the loss that LightGBM minimises."""

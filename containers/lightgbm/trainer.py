@@ -5,11 +5,21 @@ Importing this module loads neither LightGBM nor numpy, so that a spec is valida
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, ClassVar
 
 from containers.lightgbm.params import LightGBMParams
-from refeed import DataShape, Features, Loss, Problem, ShapValues, Task, Trainer, TrainingData
+from refeed import (
+    DataShape,
+    Features,
+    Loss,
+    Problem,
+    RowSubset,
+    ShapValues,
+    Task,
+    Trainer,
+    TrainingData,
+)
 
 if TYPE_CHECKING:
     import numpy as np
@@ -21,13 +31,14 @@ if TYPE_CHECKING:
 
 
 class LightGBMTrainer(Trainer[LightGBMParams, "LightGBMModel"]):
-    """LightGBM on one thread: the same data and parameters give the same bytes."""
+    """LightGBM: the same data and parameters give the same bytes, with any number of threads."""
 
     Params = LightGBMParams
     offset_tasks: ClassVar[frozenset[Task]] = frozenset({"regression", "binary"})
     libraries: ClassVar[tuple[str, ...]] = ("lightgbm",)
     preload: ClassVar[tuple[str, ...]] = ("containers.lightgbm.booster",)
     suffix: ClassVar[str] = ".txt"
+    uses_threads: ClassVar[bool] = True
 
     def loss(self, task: Task) -> Loss:
         """Return the loss that LightGBM minimises."""
@@ -46,7 +57,13 @@ class LightGBMTrainer(Trainer[LightGBMParams, "LightGBMModel"]):
         """Train on all rows; the model knows columns by position, not by name."""
         from containers.lightgbm import booster
 
-        return booster.fit(data, self.params)
+        return booster.fit(data, self.params, self.threads)
+
+    def fit_subsets(self, data: TrainingData, subsets: Sequence[RowSubset]) -> list[LightGBMModel]:
+        """Train on each subset, with the bins of all rows."""
+        from containers.lightgbm import booster
+
+        return booster.fit_subsets(data, subsets, self.params, self.threads)
 
     def predict(self, model: LightGBMModel, features: Features) -> Floats:
         """Return raw scores; shape (rows, outputs)."""
@@ -77,10 +94,13 @@ class LightGBMTrainer(Trainer[LightGBMParams, "LightGBMModel"]):
         return booster.gain(model)
 
     def describe(self, model: LightGBMModel) -> str:
-        """Return the number of rounds, if inner folds chose it."""
-        if self.params.rounds != "auto":
-            return ""
-        return f"rounds: {model.booster.num_trees() // model.outputs}"
+        """Return the parameters that the rows or inner folds chose."""
+        chosen = {}
+        if self.params.num_leaves == "auto":
+            chosen["num_leaves"] = model.parameter("num_leaves")
+        if self.params.rounds == "auto":
+            chosen["rounds"] = str(model.booster.num_trees() // model.outputs)
+        return ", ".join(f"{name}: {value}" for name, value in chosen.items())
 
     def save(self, model: LightGBMModel) -> bytes:
         """Write LightGBM's text format: ``lightgbm.Booster(model_file=...)`` reads it."""

@@ -71,11 +71,14 @@ def number_statistics(groups: Groups) -> dict[str, NDArray[Any]]:
     mean, squares = _moments(groups)
     ranks = np.floor(np.asarray(QUANTILES) * (groups.known - 1)[:, None]).astype(np.intp)
     bounds = bounds_of(low, high)
+    values = np.empty((len(low), BUCKETS + 1))
+    values[:, :-2], values[:, -2:] = bounds[:, 1:-1], _AROUND_ZERO
+    positions = _positions(groups, values)
     edges = np.empty((len(low), BUCKETS + 1), np.intp)  # position of each bucket's first row
     edges[:, 0], edges[:, -1] = groups.starts, groups.ends
-    edges[:, 1:-1] = _positions(groups, bounds[:, 1:-1])
+    edges[:, 1:-1] = positions[:, :-2]
     return {
-        "zeros": np.diff(_positions(groups, np.tile(_AROUND_ZERO, (len(low), 1)))).ravel(),
+        "zeros": positions[:, -1] - positions[:, -2],
         "low": low,
         "high": high,
         "mean": mean,
@@ -120,13 +123,20 @@ def bounds_of(low: Floats, high: Floats) -> Floats:
 
 
 def _positions(groups: Groups, values: Floats) -> Positions:
-    """Find the insertion position of each value, shape (groups, any), by binary search."""
-    low = np.repeat(groups.starts[:, None], values.shape[1], axis=1)
-    high = np.repeat(groups.ends[:, None], values.shape[1], axis=1)
-    for _ in range(int(groups.known.max(initial=0)).bit_length()):
-        middle = (low + high) // 2
-        open_ = low < high
-        right = open_ & (groups.numbers[np.where(open_, middle, 0)] < values)
-        low = np.where(right, middle + 1, low)
-        high = np.where(open_ & ~right, middle, high)
-    return low
+    """Find the insertion position of each value, shape (groups, any), by binary search.
+
+    All searches take steps of the same lengths: each is half of the one before. A position is
+    moved past a step if the number before it is smaller than the value.
+    """
+    numbers = groups.numbers
+    found = np.repeat(groups.starts, values.shape[1])
+    last = np.repeat(groups.ends - 1, values.shape[1])
+    flat = values.ravel()
+    step = 1 << int(groups.known.max(initial=0)).bit_length() >> 1
+    while step:
+        ahead = found + (step - 1)
+        smaller = numbers.take(np.minimum(ahead, last), mode="clip") < flat
+        smaller &= ahead <= last
+        found += smaller * step
+        step >>= 1
+    return found.reshape(values.shape)

@@ -28,7 +28,10 @@ def mix(values: Hashes) -> Hashes:
     Source: Steele, Lea and Flood, "Fast splittable pseudorandom number generators", 2014.
     """
     mixed = values.copy()
-    _mix_in_place(mixed, np.empty_like(mixed))
+    scratch = np.empty(min(len(mixed), _BLOCK_ROWS), np.uint64)
+    for start in range(0, len(mixed), _BLOCK_ROWS):  # blocks stay in the processor's cache
+        block = mixed[start : start + _BLOCK_ROWS]
+        _mix_in_place(block, scratch[: len(block)])
     return mixed
 
 

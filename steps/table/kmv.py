@@ -35,7 +35,8 @@ def sketch_of(hashes: Hashes) -> Hashes:
     """
     for count in _ATTEMPTS:
         if len(hashes) > count:
-            sketch = _smallest(hashes[hashes < np.uint64(_HASHES / len(hashes) * count)])
+            below = np.flatnonzero(hashes < np.uint64(_HASHES / len(hashes) * count))
+            sketch = _smallest(hashes[below])
             if len(sketch) == SKETCH_SIZE:
                 return sketch
     return _smallest(hashes)

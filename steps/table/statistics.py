@@ -244,10 +244,10 @@ class _Runs:
         """Return the most frequent values of each group, converted to text by ``texts``."""
         chosen = self._most_frequent()
         kept = chosen >= 0
-        names = iter(texts(self.values[chosen[kept]]))
-        counts = iter(self.counts[chosen[kept]].tolist())
-        pairs = zip(names, counts, strict=True)
-        return [tuple(itertools.islice(pairs, count)) for count in kept.sum(axis=1).tolist()]
+        runs = chosen[kept]
+        pairs = list(zip(texts(self.values[runs]), self.counts[runs].tolist(), strict=True))
+        ends = np.cumsum(kept.sum(axis=1)).tolist()
+        return [tuple(pairs[a:b]) for a, b in zip([0, *ends], ends, strict=False)]
 
     def _most_frequent(self) -> Positions:
         """Return runs by falling count, then value; shape (groups, TOP_VALUES), -1 for none."""
@@ -283,9 +283,9 @@ def canonical_texts(values: pa.Array) -> list[str]:
 def texts_of(numbers: Floats, kind: pa.DataType) -> list[str]:
     """Return the canonical texts of a column's numbers from ``numbers_of``; not for timestamps."""
     if pa.types.is_floating(kind):
-        return [repr(number) for number in numbers.tolist()]
+        return list(map(repr, numbers.tolist()))
     if pa.types.is_boolean(kind):
         return canonical_texts(pa.array(numbers.astype(np.bool_)))
     if pa.types.is_date(kind):
         return canonical_texts(pa.array(numbers.astype(np.int32)).cast(kind))
-    return [str(int(number)) for number in numbers.tolist()]
+    return list(map(str, map(int, numbers.tolist())))

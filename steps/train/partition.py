@@ -43,7 +43,7 @@ from steps.train.explanation.explain import explain
 from steps.train.frame import Frame, make_frame
 from steps.train.loss import LOSSES, Loss
 from steps.train.model_card import model_card
-from steps.train.trainer import Floats, Task, TrainingData
+from steps.train.trainer import Floats, RowSubset, Task, TrainingData
 
 Cached = Literal["full", "fit", "none"]
 
@@ -283,17 +283,26 @@ def read_frame(context: TrainContext, entry: PartitionEntry) -> Frame:
     return make_frame(table, request.roles, request.classes, request.max_levels)
 
 
-def _training_data(context: TrainContext, frame: Frame, rows: Any) -> TrainingData:  # noqa: ANN401 - index
-    return TrainingData(
-        features=frame.features.take(rows),
-        target=frame.target[rows],
-        weight=None if frame.weight is None else frame.weight[rows],
+def _fit_models(context: TrainContext, frame: Frame, folds: list[Fold]) -> list[Any]:
+    """Return the model of each fold, and the final model last.
+
+    Bins are shared between the models, except with method time: bins of later rows would say how
+    the features develop.
+    """
+    data = TrainingData(
+        features=frame.features,
+        target=frame.target,
+        weight=frame.weight,
         task=context.task,
         classes=frame.classes,
         seed=context.evaluation.seed,
-        offset=None if frame.offset is None else frame.offset[rows],
-        inner_folds=_inner_folds(context, frame, rows),
+        offset=frame.offset,
     )
+    wanted = [*(fold.train for fold in folds), np.arange(len(frame.target))]
+    subsets = [RowSubset(rows, _inner_folds(context, frame, rows)) for rows in wanted]
+    if context.evaluation.method == "time":
+        return [context.trainer.fit(data.subset(subset)) for subset in subsets]
+    return context.trainer.fit_subsets(data, subsets)
 
 
 def _inner_folds(context: TrainContext, frame: Frame, rows: Any) -> InnerFolds:  # noqa: ANN401 - index
@@ -306,12 +315,11 @@ def _fit(
 ) -> list[Any]:
     """Fit and evaluate a partition, write its models to the cache, and return the fold models."""
     folds = dealt.parts
-    models = [context.trainer.fit(_training_data(context, frame, fold.train)) for fold in folds]
+    *models, final = _fit_models(context, frame, folds)
     predictions = [
         _predict(context, frame, model, fold) for model, fold in zip(models, folds, strict=True)
     ]
     metrics = evaluate(frame, folds, predictions, context.loss, context.evaluation)
-    final = context.trainer.fit(_training_data(context, frame, slice(None)))
     storage, cache = context.storage, context.cache
     archive = io.BytesIO()
     with zipfile.ZipFile(archive, "w", zipfile.ZIP_DEFLATED, compresslevel=1) as folds_zip:

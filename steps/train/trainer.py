@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import pickle
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, ClassVar, Generic, Literal, TypeVar
 
@@ -22,6 +22,7 @@ __all__ = [
     "DataShape",
     "Features",
     "Floats",
+    "RowSubset",
     "ShapValues",
     "Task",
     "Trainer",
@@ -106,6 +107,26 @@ class DataShape:
 
 
 @dataclass(frozen=True)
+class RowSubset:
+    """Some of the rows of a ``TrainingData``, to fit one model on.
+
+    Attributes:
+        rows: positions of the rows, ascending.
+        inner_folds: as in ``TrainingData``; positions in ``rows``.
+
+    Raises:
+        ValueError: the positions do not ascend.
+    """
+
+    rows: Integers
+    inner_folds: tuple[tuple[Integers, Integers], ...] = ()
+
+    def __post_init__(self) -> None:
+        if not (self.rows[1:] > self.rows[:-1]).all():
+            raise ValueError("positions of rows must ascend: rows stay in canonical order")
+
+
+@dataclass(frozen=True)
 class TrainingData:
     """The input of ``fit``: rows in canonical order, so that equal data gives equal models.
 
@@ -150,6 +171,10 @@ class TrainingData:
             inner_folds=(),
         )
 
+    def subset(self, subset: RowSubset) -> TrainingData:
+        """Return the rows of a subset, with its inner folds."""
+        return replace(self.take(subset.rows), inner_folds=subset.inner_folds)
+
     def best_constant(self, loss: Loss) -> float:
         """Return the raw score that, with each row's offset added, has the smallest loss."""
         from steps.train.evaluation.constants import best_score  # noqa: PLC0415 - loads numpy
@@ -189,6 +214,12 @@ class Trainer(ABC, Generic[ParamsT, ModelT]):
         preload: heavy modules that the workers' server imports once, before it forks them.
         suffix: file suffix of a saved model.
         version: raise it when the plug-in's own code would give another model.
+        uses_threads: True if fits take less time with more ``threads``.
+
+    Attributes:
+        params: the parameters.
+        threads: number of threads that a fit may use. The process that fits sets it; it is in no
+            cache key, so the same data must give the same saved bytes whatever it is.
     """
 
     Params: ClassVar[type[BaseModel]]
@@ -198,6 +229,9 @@ class Trainer(ABC, Generic[ParamsT, ModelT]):
     preload: ClassVar[tuple[str, ...]] = ()
     suffix: ClassVar[str] = ".pickle"
     version: ClassVar[int] = 1
+    uses_threads: ClassVar[bool] = False
+
+    threads: int = 1
 
     def __init__(self, params: ParamsT) -> None:
         self.params = params
@@ -230,6 +264,19 @@ class Trainer(ABC, Generic[ParamsT, ModelT]):
         Raises:
             Exception: any; the partition is then recorded as failed, the others go on.
         """
+
+    def fit_subsets(self, data: TrainingData, subsets: Sequence[RowSubset]) -> list[ModelT]:
+        """Fit one model per subset of the rows, such as the training rows of each fold.
+
+        The default calls ``fit`` for each. A trainer can override it to do work on the features
+        once for all subsets. A model may then depend on the features of all rows, but on target,
+        weights and offset of its own rows only. The subsets' order must not matter.
+
+        Args:
+            data: all rows of the partition, without inner folds.
+            subsets: the rows of each model.
+        """
+        return [self.fit(data.subset(subset)) for subset in subsets]
 
     @abstractmethod
     def predict(self, model: ModelT, features: Features) -> Floats:

@@ -65,7 +65,7 @@ BAD_SPECS: dict[str, tuple[Callable[[Workspace], Path], str, int]] = {
     ),
     "parameter that Refeed sets": (
         spec_with(trainer={"name": "lightgbm", "params": {"n_jobs": 3}}),
-        "params.n_jobs: cannot be set: Refeed trains each model on one CPU thread",
+        "params.n_jobs: cannot be set: Refeed sets it, so that the same data gives the same bytes",
         65,
     ),
     "constraint on no feature": (

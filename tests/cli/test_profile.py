@@ -11,6 +11,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
+from containers.lightgbm.params import LightGBMParams
 from steps.records import PartitionEntry, PartitionIndex, PartitionKey
 from tests.cli.test_commands import ANSI, on_terminal, refeed
 from tests.workspace import Workspace, small_table
@@ -190,6 +191,23 @@ def test_the_model_of_time_by_hand() -> None:
     assert shape.seconds(1_000) == pytest.approx(rest + 5 * 30 * tree * EXPLAINED)
     once = shape_of({"name": "linear", "params": {}}, {"method": "holdout"}, explain, 7, 0)
     assert (once.fits, once.trees) == (2, 1)
+
+
+@pytest.mark.parametrize("rows", [1_999, 2_000, 9_999, 10_000, 19_999, 20_000, 10**6])
+def test_the_model_knows_the_defaults_of_lightgbm(rows: int) -> None:
+    evaluate, explain = {"method": "holdout"}, {"partial_dependence": 0, "shap": 0}
+    explain["permutation_importance"] = 0
+    params = LightGBMParams().for_rows(rows).model_dump(include={"num_leaves", "rounds"})
+    default, written = (
+        shape_of({"name": "lightgbm", "params": each}, evaluate, explain, 7, 0).seconds(rows)
+        for each in ({}, params)
+    )
+    assert default == written
+    rates = [{"learning_rate": 0.03}, {"rounds": LightGBMParams(learning_rate=0.03).rounds}]
+    slower, as_written = (
+        shape_of({"name": "lightgbm", "params": each}, evaluate, explain, 7, 0) for each in rates
+    )
+    assert slower == as_written
 
 
 def test_the_model_is_near_what_was_measured() -> None:

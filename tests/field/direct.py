@@ -41,6 +41,10 @@ class Direct:
         return bool(abs(skill - self.skill.mean()) <= max(4 * spread, 0.01))
 
 
+DEFAULTS: dict[str, Any] = {"learning_rate": 0.2, "max_bin": 63, "verbose": -1, "n_jobs": 1}
+"""Refeed's default parameters, from docs/analysts/spec.md, and no more than one thread."""
+
+
 def direct_skill(
     features: pd.DataFrame, target: Any, *, group: Any = None, leaves: int = 7, rounds: int = 40
 ) -> Direct:
@@ -75,7 +79,7 @@ def out_of_fold(
     predicted, constant = np.empty(len(y)), np.empty(len(y))
     for train, test in _deal(y, group, seed, classes):
         estimator = lightgbm.LGBMClassifier if classes else lightgbm.LGBMRegressor
-        model = estimator(num_leaves=leaves, n_estimators=rounds, verbose=-1, n_jobs=1)
+        model = estimator(num_leaves=leaves, n_estimators=rounds, **DEFAULTS)
         model.fit(features.iloc[train], y[train])
         rows = features.iloc[test]
         predicted[test] = model.predict_proba(rows)[:, 1] if classes else model.predict(rows)

@@ -29,7 +29,7 @@ from steps.train.frame import Frame
 from steps.train.trainer import Floats
 from tests.science.test_explanations import Case, fit_and_explain
 from tests.science.truth import cell, frame_of, grid_of, halves, read, roles_of, select, table_of
-from tests.trainers.support import mixed_data
+from tests.trainers.support import OF_LIGHTGBM, mixed_data
 
 ALL = np.arange(300)
 FAMILIES: dict[str, tuple[Loss, Any]] = {
@@ -143,7 +143,7 @@ def test_an_absent_class_counts_as_half_a_row() -> None:
 
 def lightgbm_of(**params: Any) -> LightGBMTrainer:
     small = {"rounds": 20, "min_data_in_leaf": 2, "min_data_per_group": 2}
-    return LightGBMTrainer(LightGBMParams.model_validate({**small, **params}))
+    return LightGBMTrainer(LightGBMParams.model_validate({**OF_LIGHTGBM, **small, **params}))
 
 
 @pytest.mark.parametrize(("objective", "power"), [("poisson", 1.0), ("gamma", 2.0)])

@@ -13,8 +13,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from steps.table import group_stats
 from steps.table.grid import numbers_of
-from steps.table.group_stats import QUANTILES
+from steps.table.group_stats import QUANTILES, sorted_groups
 from steps.table.hashing import row_hashes, value_hashes
 from steps.table.kmv import SKETCH_SIZE, KmvUnion, estimate, is_exact, sketch_of, union
 from steps.table.merging import WholeTable, merge_parts
@@ -316,3 +317,21 @@ def test_dates_and_timestamps_read_back() -> None:
     assert of_rows(pa.array([day], pa.date32())).top[0] == (("2013-01-31", 1),)
     found = of_rows(pa.array([moment], TYPES["timestamp"]))
     assert found.top[0] == (("2013-01-31T23:59:59.123456Z", 1),)
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_positions_in_groups_are_numpys(seed: int) -> None:
+    """Groups of all sizes up to 130, some without numbers; values at, between and beyond them."""
+    rng = np.random.default_rng(seed)
+    sizes = rng.permutation(np.arange(1, 131))
+    numbers = rng.integers(-20, 20, sizes.sum()).astype(np.float64)
+    numbers[rng.random(len(numbers)) < 0.2] = np.nan
+    starts = np.cumsum(sizes) - sizes
+    numbers[starts[0] : starts[0] + sizes[0]] = np.nan
+    groups = sorted_groups(numbers, starts)
+    values = rng.integers(-44, 44, (len(sizes), 9)) / 2
+    values[:, 0], values[:, 1] = -np.inf, np.inf
+    found = group_stats._positions(groups, values)
+    for at, (start, end) in enumerate(zip(groups.starts, groups.ends, strict=True)):
+        expected = start + np.searchsorted(groups.numbers[start:end], values[at])
+        assert np.array_equal(found[at], expected), sizes[at]

@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     Floats = NDArray[np.float64]
 
 ROOT = Path(__file__).parents[2]
+OF_LIGHTGBM: dict[str, Any] = {"num_leaves": 31, "learning_rate": 0.1, "max_bin": 255}
+"""LightGBM's defaults that are not ours, for comparisons with LightGBM used directly."""
 TASKS: tuple[Task, ...] = ("regression", "binary", "multiclass")
 CLASSES: dict[Task, tuple[str, ...]] = {
     "regression": (),

@@ -23,7 +23,13 @@ from steps.train.loss import LOSSES, Floats, Loss
 from tests.science.truth import frame_of
 from tests.trainers.support import mixed_data, run_python
 
-SMALL = {"min_data_in_leaf": 2, "min_data_per_group": 2, "num_leaves": 6, "learning_rate": 0.3}
+SMALL = {
+    "min_data_in_leaf": 2,
+    "min_data_per_group": 2,
+    "num_leaves": 6,
+    "learning_rate": 0.3,
+    "max_bin": 255,
+}
 FIXED = {
     "seed": 0,
     "verbosity": -1,
@@ -78,11 +84,12 @@ LOSS_OF: dict[str, Any] = {
 def mean_losses(data: TrainingData, objective: str, params: dict[str, Any]) -> Floats:
     """The mean inner loss after each of 60 rounds: plain LightGBM, judged by scikit-learn."""
     losses = []
+    values, weight = data.features.values, data.weight
+    bins = lightgbm.Dataset(values, data.target, categorical_feature=[3], params=params)
     for train, held in data.inner_folds:
-        values, weight = data.features.values, data.weight
         dataset = lightgbm.Dataset(
             values[train], data.target[train], weight=None if weight is None else weight[train],
-            categorical_feature=[3], params=params,
+            reference=bins, params=params,
         )  # fmt: skip
         booster = lightgbm.train(params, dataset, 60)
         held_weight = None if weight is None else weight[held]

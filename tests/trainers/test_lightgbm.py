@@ -21,6 +21,7 @@ from containers.lightgbm.params import LightGBMParams
 from containers.lightgbm.trainer import LightGBMTrainer
 from refeed import Features, Task, Trainer, TrainingData
 from tests.trainers.support import (
+    OF_LIGHTGBM,
     TASKS,
     assert_exact,
     brute_curves,
@@ -41,7 +42,7 @@ if TYPE_CHECKING:
 
 def trainer_of(**params: Any) -> LightGBMTrainer:
     small = {"rounds": 20, "min_data_in_leaf": 2, "min_data_per_group": 2, "cat_smooth": 1.0}
-    return LightGBMTrainer(LightGBMParams(**{**small, **params}))
+    return LightGBMTrainer(LightGBMParams(**{**OF_LIGHTGBM, **small, **params}))
 
 
 def all_outputs(trainer: LightGBMTrainer, model: LightGBMModel, features: Features) -> list[bytes]:

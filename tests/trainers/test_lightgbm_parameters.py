@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from dataclasses import replace
 from typing import Any
 
@@ -15,13 +16,19 @@ from sklearn.utils.class_weight import compute_class_weight
 from containers.lightgbm.names import ALIASES, OBJECTIVES, REFUSED
 from containers.lightgbm.params import LightGBMParams
 from containers.lightgbm.trainer import LightGBMTrainer
-from refeed import Task, TrainingData
+from refeed import RowSubset, Task, TrainingData
 from steps.errors import SpecError
 from steps.train.registry import check_params, conflicts
 from steps.train.trainer import DataShape
-from tests.trainers.support import mixed_data, numeric_data
+from tests.trainers.support import OF_LIGHTGBM, mixed_data, numeric_data
 
-SMALL = {"rounds": 20, "min_data_in_leaf": 2, "min_data_per_group": 2, "cat_smooth": 1.0}
+SMALL = {
+    **OF_LIGHTGBM,
+    "rounds": 20,
+    "min_data_in_leaf": 2,
+    "min_data_per_group": 2,
+    "cat_smooth": 1.0,
+}
 PLAIN = {
     **{key: value for key, value in SMALL.items() if key != "rounds"},
     "seed": 0,
@@ -115,14 +122,14 @@ def test_an_unknown_name_gets_the_nearest_one(name: str, hint: str) -> None:
 @pytest.mark.parametrize(
     ("name", "reason"),
     [
-        ("num_threads", "one CPU thread"),
+        ("num_threads", "any number of threads"),
         ("random_state", "evaluate.seed"),
         ("metric", "Refeed evaluates"),
         ("linear_tree", "constant leaves"),
         ("scale_pos_weight", "class_weight"),
         ("zero_as_missing", "zero is a number"),
         ("output_model", "stores the models"),
-        ("device", "one CPU thread"),
+        ("device", "any number of threads"),
     ],
 )
 def test_a_refused_name_gets_the_reason(name: str, reason: str) -> None:
@@ -149,12 +156,12 @@ def test_a_wrong_value_is_reported_once_under_the_name_as_written(
     assert list(problems_of(params)) == [f"trainer.params.{where}"]
 
 
-def test_defaults_are_those_of_the_first_version() -> None:
-    """A parameter that was added later is in no cache key and no table while it has its default."""
+def test_defaults_in_cache_keys() -> None:
+    """A parameter that was added after the first version is in none while it has its default."""
     assert check_params("lightgbm", {}).model_dump(mode="json") == {
-        "num_leaves": 31,
-        "learning_rate": 0.1,
-        "rounds": 100,
+        "num_leaves": "auto",
+        "learning_rate": 0.2,
+        "rounds": 50,
         "max_depth": -1,
         "min_data_in_leaf": 20,
         "min_sum_hessian_in_leaf": 0.001,
@@ -164,7 +171,7 @@ def test_defaults_are_those_of_the_first_version() -> None:
         "lambda_l1": 0.0,
         "lambda_l2": 0.0,
         "min_gain_to_split": 0.0,
-        "max_bin": 255,
+        "max_bin": 63,
         "min_data_in_bin": 3,
         "extra_trees": False,
         "path_smooth": 0.0,
@@ -178,7 +185,11 @@ def test_defaults_are_those_of_the_first_version() -> None:
     }
 
 
-def test_defaults_are_lightgbms() -> None:
+CHOSEN = {"num_leaves", "learning_rate", "max_bin"}
+"""Defaults that follow from the field suite; see benchmarks/defaults.py."""
+
+
+def test_other_defaults_are_lightgbms() -> None:
     """As LightGBM writes them into a model that was trained without parameters."""
     data = numeric_data(np.zeros((50, 1)), np.arange(50.0))
     dataset = lightgbm.Dataset(data.features.values, data.target)
@@ -189,12 +200,60 @@ def test_defaults_are_lightgbms() -> None:
     defaults = {name: field.default for name, field in fields if name in written}
     assert len(defaults) > 30
     for name, default in defaults.items():
-        if name in {"objective", "early_stopping_round"} or default is None:
+        if name in {"objective", "early_stopping_round", *CHOSEN} or default is None:
             continue
         if isinstance(default, str):
             assert written[name] == default
         else:
             assert float(written[name]) == float(default), name
+
+
+@pytest.mark.parametrize(
+    ("rows", "leaves"),
+    [(1_999, 4), (2_000, 8), (9_999, 8), (10_000, 15), (19_999, 15), (20_000, 31), (90_000, 31)],
+)
+def test_leaves_follow_from_the_rows_of_the_partition(rows: int, leaves: int) -> None:
+    """The models of the folds, which train on fewer rows, have as many as the final model."""
+    values = np.random.default_rng(0).normal(size=(rows, 1))
+    data = numeric_data(values, np.sin(5 * values[:, 0]))
+    fold = RowSubset(np.flatnonzero(np.arange(rows) % 2))
+    trainer = LightGBMTrainer(LightGBMParams(rounds=1))
+    for model in trainer.fit_subsets(data, [fold, RowSubset(np.arange(rows))]):
+        tree = re.search(r"(?m)^num_leaves=(\d+)$", model.text)
+        assert tree is not None
+        assert int(tree[1]) == leaves
+        assert trainer.describe(model) == f"num_leaves: {leaves}"
+
+
+def test_a_parameter_that_is_set_is_used_as_written() -> None:
+    written = {"num_leaves": 5, "learning_rate": 0.3, "rounds": 7, "max_bin": 31}
+    trainer = LightGBMTrainer(LightGBMParams.model_validate(written))
+    model = trainer.fit(mixed_data("regression", rows=300))
+    lines = model.text.splitlines()
+    for name, value in {"num_leaves": 5, "learning_rate": 0.3, "max_bin": 31}.items():
+        assert f"[{name}: {value}]" in lines
+    assert model.booster.num_trees() == 7
+    assert trainer.describe(model) == ""
+
+
+@pytest.mark.parametrize(
+    ("params", "rounds"),
+    [
+        ({}, 50),
+        ({"learning_rate": 0.1}, 100),
+        ({"learning_rate": 0.03}, 334),
+        ({"learning_rate": 1}, 10),
+        ({"learning_rate": 1e-9}, 100_000),
+        ({"learning_rate": 0.1, "rounds": 20}, 20),
+        ({"eta": 0.1, "n_estimators": 30}, 30),
+        ({"eta": 0.1}, 100),
+        ({"learning_rate": 0.1, "rounds": "auto"}, "auto"),
+    ],
+)
+def test_a_smaller_learning_rate_has_more_rounds(params: dict[str, Any], rounds: int | str) -> None:
+    checked = check_params("lightgbm", params).model_dump(mode="json")
+    assert checked["rounds"] == rounds
+    assert check_params("lightgbm", checked).model_dump(mode="json") == checked
 
 
 @pytest.mark.parametrize(

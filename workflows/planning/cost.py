@@ -7,6 +7,7 @@ time, which accounts for the machine, the trainer and the data.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
@@ -61,7 +62,7 @@ class Shape:
         trainer: name of the trainer.
         fits: models per partition: one per fold, and the final one.
         trees: trees per model.
-        leaves: leaves per tree.
+        leaves: leaves per tree; None if they follow from the rows of a partition.
         features: features of the dataset.
         explained: true if explanations that take time are computed.
     """
@@ -69,14 +70,15 @@ class Shape:
     trainer: str
     fits: int
     trees: int
-    leaves: int
+    leaves: int | None
     features: int
     explained: bool
 
     def seconds(self, rows: int) -> float:
         """Return the CPU seconds of a partition, from its number of rows with a target."""
         cell, leaf, leaf_feature, rest = CONSTANTS.get(self.trainer, CONSTANTS["lightgbm"])
-        leaves = min(self.leaves, rows / _ROWS_PER_LEAF)
+        most = _leaves_of_rows(rows) if self.leaves is None else self.leaves
+        leaves = min(most, rows / _ROWS_PER_LEAF)
         each = cell * rows * self.features + leaves * (leaf + leaf_feature * self.features)
         return rest + self.fits * self.trees * each * (EXPLAINED if self.explained else 1)
 
@@ -108,14 +110,29 @@ def _trees(trainer: str, params: dict[str, Any]) -> int:
         return 1
     if trainer == "ebm":
         return int(params.get("bags", 4))
-    rounds = params.get("rounds", 100)
+    rounds = params.get("rounds", math.ceil(10 / params.get("learning_rate", 0.2)))
     if rounds == "auto":  # each inner fold grows as many trees, and some more before it stops
         rounds = _AUTO_ROUNDS * (1 + params.get("inner_folds", _INNER_FOLDS))
     return int(rounds)
 
 
-def _leaves(trainer: str, params: dict[str, Any]) -> int:
-    return {"linear": 0, "ebm": 1}.get(trainer, int(params.get("num_leaves", 31)))
+def _leaves(trainer: str, params: dict[str, Any]) -> int | None:
+    if trainer in _LEAVES:
+        return _LEAVES[trainer]
+    leaves = params.get("num_leaves", "auto")
+    return None if leaves == "auto" else int(leaves)
+
+
+_LEAVES = {"linear": 0, "ebm": 1}
+"""Leaves of models without trees; see ``CONSTANTS``."""
+
+
+def _leaves_of_rows(rows: int) -> int:
+    """Return the leaves that ``lightgbm`` gives a partition with so many rows."""
+    return next((most for below, most in _LEAVES_OF_ROWS if rows < below), 31)
+
+
+_LEAVES_OF_ROWS = ((2_000, 4), (10_000, 8), (20_000, 15))
 
 
 @dataclass(frozen=True)

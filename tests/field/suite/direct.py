@@ -79,7 +79,7 @@ def numbers_of(column: pd.Series) -> Floats:
 
 def train(rows: Rows, positions: Integers, params: dict[str, Any]) -> lightgbm.Booster:
     """Train LightGBM on some of the rows."""
-    params = dict(params)
+    params = {"learning_rate": 0.2, "max_bin": 63, **params}  # defaults of docs/analysts/spec.md
     rounds = params.pop("rounds")
     objective = {0: "regression", 1: "binary", 2: "binary"}.get(len(rows.classes), "multiclass")
     fixed = {"objective": objective, "num_threads": 1, "deterministic": True, "verbosity": -1}
