@@ -18,12 +18,12 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from steps import contract
-from steps.contract import RunAddress
+from steps.contract import RunAddress, command
 from steps.records import PartitionRecord, PodRecord, RunRecord
 from steps.storage.base import Storage, read_parsed, storage_for
 from steps.stores.base import open_store
 from tests.argo.cases import installation
+from tests.segment_surgery import results_of
 from tests.tables import Tables
 from workflows.argo.compile import compile_spec
 from workflows.argo.template import Manifest
@@ -252,7 +252,7 @@ class FakeWorkflow:
             with self.world.patch.context() as patch:
                 for name, value in environment.items():
                     patch.setenv(name, value)
-                for module in (contract, check, split, collect):
+                for module in (command, check, split, collect):
                     patch.setattr(module, "OUTPUTS", folder)
                 patch.setattr("workflows.pods.pod.time.sleep", lambda _: None)
                 yield
@@ -293,12 +293,10 @@ class FakeWorkflow:
 
     def records(self) -> dict[str, PartitionRecord]:
         """Return the partition records by the text of the key."""
-        storage, folder = self.world.storage, self.address.run_layout.records
-        records = [
-            read_parsed(storage, f"{folder}/{name}", PartitionRecord.from_json)
-            for name in storage.names(folder)
-        ]
-        return {record.key.text: record for record in records}
+        if not self.world.storage.exists(self.address.run_layout.request):
+            return {}
+        records = results_of(self.address).records()
+        return {record.key.text: record for record in records.values()}
 
     def pods(self) -> list[tuple[str, int, str]]:
         """Return step, number and cause of the end of each pod of the run."""
