@@ -10,6 +10,7 @@ import re
 import uuid
 from collections.abc import Callable
 from contextlib import AbstractContextManager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO, Protocol, TypeVar
 
@@ -22,6 +23,21 @@ TEMPORARY_PREFIX = ".tmp-"
 """Prefix of files that are being written; one that a killed process left can be deleted."""
 
 
+@dataclass(frozen=True, order=True)
+class StoredObject:
+    """An object in a folder.
+
+    Attributes:
+        name: its name relative to the folder; may contain slashes.
+        size: in bytes.
+        updated: when it was written, in seconds since 1970.
+    """
+
+    name: str
+    size: int
+    updated: float
+
+
 class Storage(Protocol):
     """Objects by URI. A write is visible completely or not at all.
 
@@ -30,6 +46,13 @@ class Storage(Protocol):
 
     def read(self, uri: str) -> bytes:
         """Return the content of an object.
+
+        Raises:
+            MissingInputError: there is no such object.
+        """
+
+    def read_range(self, uri: str, start: int, length: int) -> bytes:
+        """Return ``length`` bytes of an object from the position ``start``; fewer at its end.
 
         Raises:
             MissingInputError: there is no such object.
@@ -79,8 +102,30 @@ class Storage(Protocol):
     def names(self, uri: str) -> list[str]:
         """Return the sorted names directly in a folder; empty if there is no such folder."""
 
+    def objects(self, uri: str) -> list[StoredObject]:
+        """Return all objects in a folder and its subfolders, sorted by name.
+
+        Objects that are being written are included where they are visible.
+        """
+
     def delete(self, uri: str) -> None:
         """Delete an object; no error if it does not exist."""
+
+    def delete_folder(self, uri: str) -> None:
+        """Delete a folder with all objects in it; no error if it does not exist.
+
+        A symbolic link is removed, but not the folder that it points to.
+
+        Raises:
+            OutputError: something cannot be removed.
+        """
+
+    def deletion_age(self, uri: str) -> int | None:
+        """Return after how many days the service itself deletes objects in a folder.
+
+        Returns:
+            None if it keeps them, or if its rules must not be read.
+        """
 
     def sweep(self, uri: str) -> None:
         """Delete what killed writers left half-written anywhere in a folder.

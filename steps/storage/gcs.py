@@ -10,13 +10,18 @@ import mimetypes
 import os
 import tempfile
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager, contextmanager, suppress
 from pathlib import Path
 from typing import Any, BinaryIO
 
 import requests
-from google.api_core.exceptions import GoogleAPICallError, PreconditionFailed
+from google.api_core.exceptions import (
+    GoogleAPICallError,
+    PreconditionFailed,
+    RequestRangeNotSatisfiable,
+)
 from google.cloud import storage
 from google.cloud.exceptions import NotFound
 from google.cloud.storage.exceptions import DataCorruption
@@ -24,7 +29,7 @@ from google.cloud.storage.retry import DEFAULT_RETRY
 
 from steps.errors import MissingInputError, OutputError, RefeedError
 from steps.google.errors import CONNECTION_ERRORS, DEADLINE_SECONDS, ErrorTranslator, grant_hint
-from steps.storage.base import BUCKET, TEMPORARY_PREFIX
+from steps.storage.base import BUCKET, TEMPORARY_PREFIX, StoredObject
 from steps.storage.gcs_refusals import REFUSALS
 
 # For traces, which Refeed does not use, the client would read each bucket's metadata in a separate
@@ -37,6 +42,8 @@ PATIENCE = "REFEED_PATIENCE_SECONDS"
 _FIRST_DELAY_SECONDS, _LONGEST_DELAY_SECONDS = 0.25, 16.0
 
 _CONNECT_SECONDS = 10.0
+_DELETIONS = 16
+"""Deletions at the same time; each is a request of its own."""
 _MARK = "refeed-made-by"
 _ROLES: dict[type[RefeedError], str] = {
     MissingInputError: "roles/storage.objectViewer",
@@ -68,6 +75,18 @@ class GcsStorage:
         """See ``Storage.read``."""
         with _translated(uri, MissingInputError):
             content: bytes = _blob(uri, MissingInputError).download_as_bytes(**self._options)
+            return content
+
+    def read_range(self, uri: str, start: int, length: int) -> bytes:
+        """See ``Storage.read_range``."""
+        with _translated(uri, MissingInputError):
+            blob = _blob(uri, MissingInputError)
+            try:
+                content: bytes = blob.download_as_bytes(
+                    start=start, end=start + length - 1, **self._options
+                )
+            except RequestRangeNotSatisfiable:  # it starts behind the end
+                return b""
             return content
 
     def write(self, uri: str, content: bytes) -> None:
@@ -149,6 +168,28 @@ class GcsStorage:
         # The name is empty for an object that is named like the folder.
         return sorted(n for n in names if n and not n.startswith(TEMPORARY_PREFIX))
 
+    def objects(self, uri: str) -> list[StoredObject]:
+        """See ``Storage.objects``."""
+        bucket, name = _parts(uri, MissingInputError)
+        prefix = f"{name.rstrip('/')}/" if name else ""
+        with _translated(uri, MissingInputError):
+            try:
+                blobs = list(
+                    _client().list_blobs(
+                        bucket,
+                        prefix=prefix,
+                        fields="items(name,size,updated),nextPageToken",
+                        **self._options,
+                    )
+                )
+            except NotFound as error:
+                raise _GcsErrors(uri, MissingInputError).no_bucket() from error
+        return sorted(
+            StoredObject(blob.name[len(prefix) :], int(blob.size), blob.updated.timestamp())
+            for blob in blobs
+            if blob.name != prefix
+        )
+
     def delete(self, uri: str) -> None:
         """See ``Storage.delete``."""
         with _translated(uri, OutputError):
@@ -157,8 +198,36 @@ class GcsStorage:
             except NotFound:
                 return
 
+    def delete_folder(self, uri: str) -> None:
+        """See ``Storage.delete_folder``."""
+        uris = [f"{uri}/{each.name}" for each in self.objects(uri)]
+        with ThreadPoolExecutor(_DELETIONS) as pool:
+            list(pool.map(self.delete, [*uris, uri]))
+
+    def deletion_age(self, uri: str) -> int | None:
+        """See ``Storage.deletion_age``; the lifecycle rules of the bucket."""
+        bucket, name = _parts(uri, MissingInputError)
+        try:
+            with _translated(uri, MissingInputError):
+                rules = list(_client().get_bucket(bucket, **self._options).lifecycle_rules)
+        except MissingInputError:  # storage.buckets.get is no permission that steps need
+            return None
+        ages = [rule["condition"].get("age", 0) for rule in rules if _deletes(rule, f"{name}/")]
+        return min(ages, default=None)
+
     def sweep(self, uri: str) -> None:
         """See ``Storage.sweep``; an interrupted upload leaves no object."""
+
+
+def _deletes(rule: Mapping[str, Any], folder: str) -> bool:
+    """Return whether a lifecycle rule deletes current versions of objects in a folder."""
+    condition = rule["condition"]
+    noncurrent = {"daysSinceNoncurrentTime", "noncurrentTimeBefore", "numNewerVersions"}
+    if rule["action"]["type"] != "Delete" or condition.get("isLive") is False:
+        return False
+    prefixes = condition.get("matchesPrefix") or [""]
+    concerned = any(folder.startswith(each) or each.startswith(folder) for each in prefixes)
+    return concerned and not noncurrent & condition.keys()
 
 
 _CLIENTS: dict[tuple[int, str], storage.Client] = {}

@@ -10,8 +10,8 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import BinaryIO
 
-from steps.errors import MissingInputError
-from steps.storage.base import TEMPORARY_PREFIX, output_error
+from steps.errors import MissingInputError, OutputError
+from steps.storage.base import TEMPORARY_PREFIX, StoredObject, output_error
 
 
 class LocalStorage:
@@ -21,6 +21,12 @@ class LocalStorage:
         """See ``Storage.read``."""
         with _existing(uri):
             return Path(uri).read_bytes()
+
+    def read_range(self, uri: str, start: int, length: int) -> bytes:
+        """See ``Storage.read_range``."""
+        with _existing(uri), Path(uri).open("rb") as stream:
+            stream.seek(start)
+            return stream.read(length)
 
     def write(self, uri: str, content: bytes) -> None:
         """See ``Storage.write``."""
@@ -71,9 +77,37 @@ class LocalStorage:
         names = (entry.name for entry in os.scandir(uri))
         return sorted(name for name in names if not name.startswith(TEMPORARY_PREFIX))
 
+    def objects(self, uri: str) -> list[StoredObject]:
+        """See ``Storage.objects``; links are not followed."""
+        found = []
+        for folder, _, names in os.walk(uri):
+            for name in names:
+                path = Path(folder, name)
+                with suppress(FileNotFoundError):  # deleted in the meantime
+                    status = path.lstat()
+                    relative = path.relative_to(uri).as_posix()
+                    found.append(StoredObject(relative, status.st_size, status.st_mtime))
+        return sorted(found)
+
     def delete(self, uri: str) -> None:
         """See ``Storage.delete``."""
         Path(uri).unlink(missing_ok=True)
+
+    def delete_folder(self, uri: str) -> None:
+        """See ``Storage.delete_folder``."""
+        path = Path(uri)
+        try:
+            if path.is_dir() and not path.is_symlink():
+                shutil.rmtree(path)
+            else:
+                path.unlink(missing_ok=True)
+        except OSError as error:
+            raise OutputError(f"Cannot remove {error.filename}: {error.strerror}.") from error
+
+    def deletion_age(self, uri: str) -> int | None:
+        """See ``Storage.deletion_age``; a file system keeps files."""
+        del uri
+        return None
 
     def sweep(self, uri: str) -> None:
         """See ``Storage.sweep``."""

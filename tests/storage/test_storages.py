@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+import time
 from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
 from multiprocessing import get_context
@@ -103,6 +104,40 @@ class TestStorage:
                 call()
         assert not storage.exists(uri)
         assert not (tmp_path / "copy").exists()
+
+    def test_ranges(self, storage: Storage, root: str) -> None:
+        storage.write(f"{root}/x", bytes(range(100)))
+        assert storage.read_range(f"{root}/x", 0, 3) == bytes(range(3))
+        assert storage.read_range(f"{root}/x", 40, 10) == bytes(range(40, 50))
+        assert storage.read_range(f"{root}/x", 95, 10) == bytes(range(95, 100))
+        with pytest.raises(MissingInputError, match=r"gone.* does not exist"):
+            storage.read_range(f"{root}/gone", 0, 3)
+
+    def test_a_range_behind_the_end_is_empty(self, storage: Storage, root: str) -> None:
+        storage.write(f"{root}/x", b"short")
+        assert storage.read_range(f"{root}/x", 50, 10) == b""
+
+    def test_objects_of_all_subfolders_with_size_and_time(
+        self, storage: Storage, root: str
+    ) -> None:
+        before = time.time() - 5
+        for name in ["b", "a/1", "a/2/deep", "ab"]:
+            storage.write(f"{root}/folder/{name}", b"12345")
+        storage.write(f"{root}/folders", b"")
+        found = storage.objects(f"{root}/folder")
+        assert [each.name for each in found] == ["a/1", "a/2/deep", "ab", "b"]
+        assert {each.size for each in found} == {5}
+        assert all(before < each.updated < time.time() + 5 for each in found)
+        assert storage.objects(f"{root}/nowhere") == []
+
+    def test_deleting_a_folder(self, storage: Storage, root: str) -> None:
+        for name in ["folder/a", "folder/b/c", "folders"]:
+            storage.write(f"{root}/{name}", b"")
+        storage.delete_folder(f"{root}/folder")
+        assert storage.names(root) == ["folders"]
+        storage.delete_folder(f"{root}/folder")
+        storage.delete_folder(f"{root}/folders")
+        assert storage.names(root) == []
 
     def test_folder_is_not_an_object(self, storage: Storage, root: str) -> None:
         storage.write(f"{root}/folder/x", b"")
