@@ -227,6 +227,8 @@ class RunRequest:
         force: the run has a cache of its own, so nothing that was computed before is used.
         label: the user's own note.
         results_version: see ``contract.RESULTS_VERSION``; empty for a run of an early version.
+        fold_models: whether the models of the folds are kept. They enter no result table; another
+            grid of explanations needs them.
     """
 
     project: str
@@ -248,6 +250,14 @@ class RunRequest:
     force: bool = False
     label: str = ""
     results_version: str = ""
+    fold_models: Literal["keep", "drop"] = "keep"
+
+    @property
+    def fit_context(self) -> str:
+        """Digest of everything but the rows that decides a fit: runs that share it share fits."""
+        roles = asdict(self.roles)
+        decisive = [roles, self.task, self.classes, self.max_levels, self.evaluate, self.trainer]
+        return digest([*decisive, self.versions, self.results_version], 20)
 
     def to_json(self) -> str:
         """Return the text that is stored."""
@@ -291,7 +301,7 @@ class PartitionRecord:
     explanation: str = ""
 
     def to_json(self) -> str:
-        """Return the text that is stored under ``records/``."""
+        """Return the text that is stored."""
         return canonical_json(asdict(self))
 
     @classmethod

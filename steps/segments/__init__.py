@@ -1,0 +1,1 @@
+"""Segments: immutable objects that hold the results of many partitions each."""
