@@ -1,8 +1,7 @@
-"""Training of one partition, from its part files to its record: fit, evaluate, explain.
+"""Training of one partition, from its rows to its record: fit, evaluate, explain.
 
-Fits and explanations are cached by key. Order of writes: fold models, final model and card, then
-``fit.json``; ``explanation.json``; and last, by the caller, the record. If the process is killed in
-between, existing results are used again.
+Nothing here writes: results are returned as members of a segment, which the supervisor stores. Fits
+and explanations have cache keys, so that stored ones are used again.
 """
 
 from __future__ import annotations
@@ -10,13 +9,23 @@ from __future__ import annotations
 import io
 import json
 import zipfile
+from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field
-from typing import Any, Literal
+from typing import Any, Literal, Protocol
 
 import numpy as np
 import pyarrow as pa
 
-from steps.contract import TRAIN_VERSION, CacheLayout, DatasetLayout
+from steps.contract import (
+    TRAIN_VERSION,
+    DatasetLayout,
+    explanation_member,
+    final_model_member,
+    fit_member,
+    fold_models_member,
+    model_card_member,
+    skip_member,
+)
 from steps.errors import DamagedError, MissingInputError
 from steps.records import (
     Json,
@@ -29,7 +38,7 @@ from steps.records import (
     digest,
 )
 from steps.runtime.lost_artifacts import rebuild_if_lost
-from steps.storage.base import Storage, read_parsed, write_text
+from steps.storage.base import Storage
 from steps.table.grid import Grid
 from steps.table.part_codec import arrow_schema, decode_part
 from steps.train.config import EvaluateConfig, ExplainConfig
@@ -58,8 +67,7 @@ class TrainContext:
         grid: the grid that all partitions share.
         trainer: the plug-in that fits a partition.
         dataset: paths of the part files.
-        cache: paths of models and explanations.
-        storage: storage of part files, models and explanations.
+        storage: storage of part files.
         schema: schema of the part files.
         evaluation: settings of the folds.
         explanation: settings of the explanations.
@@ -70,7 +78,6 @@ class TrainContext:
     grid: Grid
     trainer: AnyTrainer
     dataset: DatasetLayout
-    cache: CacheLayout
     storage: Storage
     schema: pa.Schema = field(init=False)
     evaluation: EvaluateConfig = field(init=False)
@@ -93,50 +100,105 @@ class TrainContext:
         return self.trainer.loss(self.task)
 
 
+class StoredMembers(Protocol):
+    """The members that are stored for the runs of a fit context; see ``SegmentReader``."""
+
+    def __contains__(self, name: str) -> bool: ...
+
+    def read(self, name: str) -> bytes:
+        """Return the content of a member."""
+
+
+@dataclass(frozen=True)
+class StoredFit:
+    """A fit that an earlier run stored: the archive of its fold models."""
+
+    fold_models: bytes
+
+
+@dataclass(frozen=True)
+class Inputs:
+    """What a worker needs to train a partition.
+
+    Attributes:
+        parts: contents of its part files; None if the worker has to read them, as they are large.
+        fit: its fit, if only the explanations have to be computed.
+        threads: threads that a fit may use.
+    """
+
+    parts: tuple[bytes, ...] | None = None
+    fit: StoredFit | None = None
+    threads: int = 1
+
+
+@dataclass(frozen=True)
+class Trained:
+    """Result of training a partition.
+
+    Attributes:
+        record: its record.
+        cached: how much of it was stored already.
+        members: new members of a segment, without the record.
+    """
+
+    record: PartitionRecord
+    cached: Cached = "none"
+    members: dict[str, bytes] = field(default_factory=dict)
+
+
 def record_without_training(
-    context: TrainContext, entry: PartitionEntry
+    context: TrainContext, entry: PartitionEntry, stored: StoredMembers
 ) -> tuple[PartitionRecord, Cached] | None:
     """Return the record of a partition that needs no computation; None for any other.
 
-    It does not read rows: the index and the cache are enough.
+    It does not read rows: the partition index and the list of stored members are enough.
     """
     reason = skip_before_reading(context, entry)
     if reason is not None:
         return PartitionRecord(entry.key, "skipped", *reason), "none"
     fit_key, explanation_key = keys_of(context, entry)
-    if context.storage.exists(context.cache.explanation(explanation_key)):
-        if context.storage.exists(context.cache.fit(fit_key)):
-            return PartitionRecord(entry.key, "trained", "", "", fit_key, explanation_key), "full"
-    elif skipped := _cached_fit(context, fit_key).get("skipped"):
-        why, message = skipped
+    if fit_member(fit_key) in stored and explanation_member(explanation_key) in stored:
+        return PartitionRecord(entry.key, "trained", "", "", fit_key, explanation_key), "full"
+    if skip_member(fit_key) in stored:
+        try:
+            why, message = json.loads(stored.read(skip_member(fit_key)))
+        except (MissingInputError, DamagedError):
+            return None
         return PartitionRecord(entry.key, "skipped", why, message, fit_key), "full"
     return None
 
 
-def train_partition(context: TrainContext, entry: PartitionEntry) -> tuple[PartitionRecord, Cached]:
-    """Fit, evaluate and explain one partition, as far as the cache does not have it.
+def has_results(context: TrainContext, entry: PartitionEntry, stored: StoredMembers) -> bool:
+    """Return whether everything is stored that a final record of the partition refers to."""
+    if skip_before_reading(context, entry) is not None:
+        return True
+    fit_key, explanation_key = keys_of(context, entry)
+    if skip_member(fit_key) in stored:
+        return True
+    return fit_member(fit_key) in stored and explanation_member(explanation_key) in stored
 
-    Returns:
-        Its record, and how much of it was found in the cache.
+
+def train_partition(context: TrainContext, entry: PartitionEntry, inputs: Inputs) -> Trained:
+    """Fit, evaluate and explain one partition, as far as no earlier run has stored it.
 
     Raises:
         Exception: any exception of the trainer.
     """
-    existing = record_without_training(context, entry)
-    if existing is not None:
-        return existing
+    context.trainer.threads = inputs.threads
     fit_key, explanation_key = keys_of(context, entry)
-    frame = read_frame(context, entry)
+    frame = read_frame(context, entry, inputs.parts)
     folds = make_folds(frame, context.evaluation)
     reason = _skip_after_reading(
         frame, folds.parts, context.evaluation, context.loss
     ) or _skip_for_inner_folds(context, frame, folds.parts)
     if reason is not None:
-        _write_json(context, context.cache.fit(fit_key), {"skipped": reason})
-        return PartitionRecord(entry.key, "skipped", *reason, fit_key), "none"
-    models = _load(context, fit_key)
+        record = PartitionRecord(entry.key, "skipped", *reason, fit_key)
+        return Trained(record, members={skip_member(fit_key): _json(reason)})
+    members: dict[str, bytes] = {}
+    models = _load(context, inputs.fit)
     has_fit = models is not None
-    models = models or _fit(context, entry, frame, folds, fit_key)
+    if models is None:
+        models, members = _fit(context, entry, frame, folds, fit_key)
     explained = ExplainContext(
         trainer=context.trainer,
         task=context.task,
@@ -146,22 +208,13 @@ def train_partition(context: TrainContext, entry: PartitionEntry) -> tuple[Parti
         config=context.explanation,
         seed=context.evaluation.seed,
     )
-    _write_json(context, context.cache.explanation(explanation_key), explain(explained))
+    members[explanation_member(explanation_key)] = _json(explain(explained))
     record = PartitionRecord(entry.key, "trained", "", "", fit_key, explanation_key)
-    return record, "fit" if has_fit else "none"
+    return Trained(record, "fit" if has_fit else "none", members)
 
 
-def _write_json(context: TrainContext, uri: str, value: Json) -> None:
-    write_text(context.storage, uri, canonical_json(value))
-
-
-def _cached_fit(context: TrainContext, key: str) -> dict[str, Any]:
-    """Return a fit from the cache; empty if there is none that can be read."""
-    try:
-        fit: dict[str, Any] = read_parsed(context.storage, context.cache.fit(key), json.loads)
-    except (MissingInputError, DamagedError):
-        return {}
-    return fit
+def _json(value: Json) -> bytes:
+    return canonical_json(value).encode("utf-8", "surrogatepass")
 
 
 # --- reasons to skip ------------------------------------------------------------------------
@@ -264,17 +317,36 @@ def keys_of(context: TrainContext, entry: PartitionEntry) -> tuple[str, str]:
 # --- read and fit ---------------------------------------------------------------------------
 
 
-def read_frame(context: TrainContext, entry: PartitionEntry) -> Frame:
-    """Read the rows of a partition that have a target.
+def read_parts(context: TrainContext, entry: PartitionEntry) -> Iterator[bytes]:
+    """Yield the contents of a partition's part files.
+
+    Raises:
+        LostArtifactError: a part file was deleted.
+    """
+    with rebuild_if_lost(context.dataset, context.storage):
+        for part in entry.parts:
+            yield context.storage.read(f"{context.dataset.base}/{part}")
+
+
+def read_frame(
+    context: TrainContext, entry: PartitionEntry, parts: tuple[bytes, ...] | None = None
+) -> Frame:
+    """Return the rows of a partition that have a target.
+
+    Args:
+        context: inputs that all partitions share.
+        entry: the partition.
+        parts: contents of its part files; None to read them.
 
     Raises:
         LostArtifactError: a part file was deleted or damaged.
     """
     uris = [f"{context.dataset.base}/{part}" for part in entry.parts]
+    contents = read_parts(context, entry) if parts is None else parts
     with rebuild_if_lost(context.dataset, context.storage):
         tables = [
-            decode_part(context.storage.read(uri), context.index.format, context.schema, uri)
-            for uri in uris
+            decode_part(content, context.index.format, context.schema, uri)
+            for uri, content in zip(uris, contents, strict=True)
         ]
         table = pa.concat_tables(tables)
         if table.num_rows != entry.rows:  # a CSV file that ends early can be read without an error
@@ -312,37 +384,39 @@ def _inner_folds(context: TrainContext, frame: Frame, rows: Any) -> InnerFolds: 
 
 def _fit(
     context: TrainContext, entry: PartitionEntry, frame: Frame, dealt: Folds, key: str
-) -> list[Any]:
-    """Fit and evaluate a partition, write its models to the cache, and return the fold models."""
+) -> tuple[list[Any], dict[str, bytes]]:
+    """Fit and evaluate a partition, and return the fold models and the members to store."""
     folds = dealt.parts
     *models, final = _fit_models(context, frame, folds)
     predictions = [
         _predict(context, frame, model, fold) for model, fold in zip(models, folds, strict=True)
     ]
     metrics = evaluate(frame, folds, predictions, context.loss, context.evaluation)
-    storage, cache = context.storage, context.cache
-    archive = io.BytesIO()
-    with zipfile.ZipFile(archive, "w", zipfile.ZIP_DEFLATED, compresslevel=1) as folds_zip:
-        for number, model in enumerate(models):
-            # A ZipInfo without clock and owner: the archive depends on its contents only.
-            member, content = zipfile.ZipInfo(f"{number:03d}"), context.trainer.save(model)
-            folds_zip.writestr(member, content, zipfile.ZIP_DEFLATED, 1)
-    storage.write(cache.fold_models(key), archive.getvalue())
-    storage.write(cache.final_model(key, context.trainer.suffix), context.trainer.save(final))
-    storage.write(
-        cache.model_card(key),
-        model_card(
-            context.request, entry, frame, metrics, context.trainer.describe(final)
-        ).encode(),
-    )
     facts = {
         "folds": len(folds),
         "largest_fold": dealt.largest_share,
         "own_folds": dealt.own,
         "metrics": metrics,
     }
-    _write_json(context, cache.fit(key), facts)
-    return models
+    card = model_card(context.request, entry, frame, metrics, context.trainer.describe(final))
+    members = {
+        fit_member(key): _json(facts),
+        final_model_member(key, context.trainer.suffix): context.trainer.save(final),
+        model_card_member(key): card.encode(),
+    }
+    if context.request.fold_models == "keep":
+        members[fold_models_member(key)] = _archive(context, models)
+    return models, members
+
+
+def _archive(context: TrainContext, models: list[Any]) -> bytes:
+    """Return a zip archive of models. Its members are not compressed, as the segment is."""
+    archive = io.BytesIO()
+    with zipfile.ZipFile(archive, "w") as writer:
+        for number, model in enumerate(models):
+            # A ZipInfo without clock and owner: the archive depends on its contents only.
+            writer.writestr(zipfile.ZipInfo(f"{number:03d}"), context.trainer.save(model))
+    return archive.getvalue()
 
 
 def _predict(context: TrainContext, frame: Frame, model: Any, fold: Fold) -> Floats:  # noqa: ANN401
@@ -366,16 +440,12 @@ def _predict(context: TrainContext, frame: Frame, model: Any, fold: Fold) -> Flo
     return with_possible_classes(prediction, target, weight, len(frame.classes))
 
 
-def _load(context: TrainContext, key: str) -> list[Any] | None:
-    """Return the fold models from the cache; None if there are none that can be read."""
-    if not _cached_fit(context, key):
+def _load(context: TrainContext, fit: StoredFit | None) -> list[Any] | None:
+    """Return the fold models of a stored fit; None if there is none that can be read."""
+    if fit is None:
         return None
     try:
-        content = context.storage.read(context.cache.fold_models(key))
-    except MissingInputError:
-        return None
-    try:
-        archive = zipfile.ZipFile(io.BytesIO(content))
+        archive = zipfile.ZipFile(io.BytesIO(fit.fold_models))
         return [context.trainer.load(archive.read(name)) for name in sorted(archive.namelist())]
     except MemoryError:
         raise  # the models may be intact: retry the partition instead of fitting it again

@@ -6,30 +6,36 @@ import json
 import os
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
-from functools import partial
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
 
 from steps.contract import RunAddress
 from steps.errors import LargerClassError, TransientError
-from steps.records import PartitionEntry, PartitionRecord, Reason
+from steps.records import PartitionRecord, Reason
+from steps.runtime.attempts import Attempt
 from steps.runtime.log import RunLog
 from steps.runtime.parallel import REQUESTS, map_ordered
 from steps.runtime.progress import Progress
+from steps.segments.run_results import RunResults, attempt_members
+from steps.segments.writer import SegmentWriter
 from steps.storage.base import read_parsed
-from steps.train.partition import TrainContext, record_without_training
-from steps.train.registry import load_class
+from steps.train.inputs import InputReader
+from steps.train.partition import (
+    Cached,
+    Inputs,
+    TrainContext,
+    has_results,
+    record_without_training,
+)
 from steps.train.workers.history import History
 from steps.train.workers.host import memory_kills
+from steps.train.workers.marks import MarkWriter, read_marks
 from steps.train.workers.pool import Pool, Stop, death_message
-from steps.train.workers.worker import (
-    OUT_OF_MEMORY,
-    TaskResult,
-    WorkerTask,
-    open_context,
-    record_task_attempt,
-    write_record,
-)
+from steps.train.workers.server import start_server
+from steps.train.workers.worker import OUT_OF_MEMORY, TaskResult, WorkerTask, open_context
 
+_ROWS_FOR_THREADS = 50_000
+"""Rows from which on a fit gains from threads: LightGBM takes as long with two below it."""
 _RAN_OUT_MESSAGES = {
     "out_of_memory": OUT_OF_MEMORY,
     "out_of_disk": "Its pod used more disk than the largest resource class has, also when it was "
@@ -103,21 +109,56 @@ def train(
         TransientError: the remaining partitions failed with transient errors.
     """
     context = open_context(address)
-    training = _Shard(context, address, shard, limits, progress, log)
+    results = RunResults.open(context.storage, address, context.request)
+    results.salvage_damaged()
     ids: list[str] = read_parsed(context.storage, address.run_layout.shard(shard), json.loads)
-    wanted = set(ids)
-    entries = {e.key.partition_id: e for e in context.index.entries if e.key.partition_id in wanted}
     progress.begin("train", "partitions", len(ids))
-    tasks = list(training.prepare_tasks([entries[partition_id] for partition_id in ids]))
-    if tasks:
-        training.make_pool(address, stop or Stop()).run(tasks)
+    workers = limits.workers or os.cpu_count() or 1
+    marks = MarkWriter(context.storage, address.run_layout, shard, workers)
+    with (
+        removed_at_the_end(marks),
+        SegmentWriter(context.storage, results.segments.folder) as writer,
+        InputReader(context, results.segments) as inputs,
+    ):
+        stored = Stored(results, writer, marks, inputs)
+        training = _Shard(context, address, shard, limits, progress, log, stored)
+        tasks = list(training.prepare_tasks(ids))
+        if tasks:
+            start_server(context.request.trainer["name"], address.root)
+            training.run(Pool(address, workers, training, stop or Stop()), tasks)
     progress.end()
     training.raise_for_deferred()
     return training.result
 
 
+@contextmanager
+def removed_at_the_end(marks: MarkWriter) -> Iterator[None]:
+    """Delete the mark when the block ends: only a pod that is killed leaves one."""
+    try:
+        yield
+    finally:
+        marks.remove()
+
+
+@dataclass(frozen=True)
+class Stored:
+    """What a shard reads from storage and writes to it.
+
+    Attributes:
+        results: results that are stored already.
+        writer: writes new results.
+        marks: marks partitions before they are trained.
+        inputs: reads part files.
+    """
+
+    results: RunResults
+    writer: SegmentWriter
+    marks: MarkWriter
+    inputs: InputReader
+
+
 class _Shard:
-    """Training of one shard: counts results, and writes the records that no worker writes."""
+    """Training of one shard: decides what to train, stores and counts results."""
 
     def __init__(
         self,
@@ -127,31 +168,42 @@ class _Shard:
         limits: TrainLimits,
         progress: Progress,
         log: RunLog,
+        stored: Stored,
     ) -> None:
         self.context, self.progress, self.log = context, progress, log
-        self.run, self.shard, self.limits = address.run_layout, shard, limits
+        self.run_layout, self.shard, self.limits = address.run_layout, shard, limits
         self.result = TrainResult()
-        self._keys = {entry.key.partition_id: entry.key for entry in context.index.entries}
+        self._stored, self._members = stored, stored.results.members
+        self._entries = {entry.key.partition_id: entry for entry in context.index.entries}
         self._kills = memory_kills()
+        self._workers = self._at_once = 1
         self._needed_offsets: list[int] = []
         self._transient_messages: list[str] = []
 
-    def prepare_tasks(self, entries: Sequence[PartitionEntry]) -> Iterator[WorkerTask]:
+    def run(self, pool: Pool, tasks: Sequence[WorkerTask]) -> None:
+        """Train partitions in a pool.
+
+        Raises:
+            PreemptedError: the pod has to stop.
+            RefeedError: see ``Pool.run``.
+        """
+        together = [task for task in tasks if not task.alone]
+        self._workers, self._at_once = pool.size, min(pool.size, max(1, len(together)))
+        self._stored.marks.start(together)
+        self._stored.inputs.start(self._entries[task.partition_id] for task in together)
+        pool.run(tasks)
+
+    def prepare_tasks(self, ids: Sequence[str]) -> Iterator[WorkerTask]:
         """Yield the partitions that must be computed, and record all others."""
-        finished = {
-            name.removesuffix(".json") for name in self.context.storage.names(self.run.records)
-        }
-        history = History(
-            self.run,
-            self.context.storage,
-            previous_end=self.limits.previous_end,
-            evicted=self.limits.evicted,
+        history = self._read_history()
+        left = [self._entries[each] for each in ids if not self._is_finished(each)]
+        self.result.finished += len(ids) - len(left)
+        self.progress.advance(len(ids) - len(left))
+        segments = self._stored.results.segments
+        known = map_ordered(
+            lambda entry: record_without_training(self.context, entry, segments), left, REQUESTS
         )
-        left = [entry for entry in entries if entry.key.partition_id not in finished]
-        self.result.finished += len(entries) - len(left)
-        self.progress.advance(len(entries) - len(left))
-        records = map_ordered(partial(record_without_training, self.context), left, REQUESTS)
-        for entry, existing in zip(left, records, strict=True):
+        for entry, existing in zip(left, known, strict=True):
             task = WorkerTask(
                 entry.key.partition_id,
                 history.last_attempt(entry.key.partition_id) + 1,
@@ -163,11 +215,35 @@ class _Shard:
             )
             if existing is not None:
                 record, cached = existing
-                record_task_attempt(self.context, self.run, task, record.status, cached, 0.0)
-                write_record(self.context, self.run, record)
-                self._count(task, record.status, cached, record.reason, record.message)
+                self._put(record, task.ended(record.status, cached))
+                self._count(task, record, cached)
             elif self._fits_or_defer(task, history):
                 yield task
+
+    def _read_history(self) -> History:
+        """Return the history of the shard, after recording what the marks of lost pods say."""
+        marks = read_marks(self.context.storage, self.run_layout, self.shard)
+        history = History(
+            self._stored.results.attempts(self.shard),
+            marks.values(),
+            previous_end=self.limits.previous_end,
+            evicted=self.limits.evicted,
+        )
+        self._stored.writer.put(attempt_members(self._members, history.found))
+        if marks:
+            self._stored.writer.flush()
+            for uri in marks:
+                self.context.storage.delete(uri)
+        return history
+
+    def _is_finished(self, partition_id: str) -> bool:
+        """Return whether the partition has a record, and the results that the record names."""
+        results = self._stored.results
+        if partition_id not in results.recorded:
+            return False
+        if not results.is_final(partition_id):
+            return True
+        return has_results(self.context, self._entries[partition_id], results.segments)
 
     def _fits_or_defer(self, task: WorkerTask, history: History) -> bool:
         """Return whether the partition fits this pod; else defer it, or record its failure."""
@@ -184,23 +260,48 @@ class _Shard:
             self._needed_offsets.append(needed)
         return needed <= self.limits.class_offset
 
+    def prepare(self, task: WorkerTask) -> Inputs:
+        """See ``PoolEvents``: mark the partition, and wait for its inputs."""
+        if task.alone:  # so that its mark names nothing else
+            self._stored.marks.forget(self._stored.writer.flush())
+        self._stored.marks.cover(task)
+        inputs = self._stored.inputs.take(self._entries[task.partition_id])
+        return replace(inputs, threads=self._threads(task))
+
+    def _threads(self, task: WorkerTask) -> int:
+        """Return how many threads a fit may use: processes without a partition become threads."""
+        rows = self._entries[task.partition_id].rows
+        if not self.context.trainer.uses_threads or rows < _ROWS_FOR_THREADS:
+            return 1
+        return max(1, self._workers // (1 if task.alone else self._at_once))
+
+    def on_poll(self) -> None:
+        """See ``PoolEvents``: store results that are due."""
+        self._stored.marks.forget(self._stored.writer.tick())
+
     def on_result(self, result: TaskResult) -> None:
-        """Count the result of a worker, or defer the partition to a later pod."""
-        task = result.task
-        if result.retry and result.reason == "out_of_memory":
-            self._needed_offsets.append(self.limits.class_offset + 1)
-        elif result.retry:
-            self._transient_messages.append(result.message)
-        else:
-            fields = (result.cached, result.reason, result.message, result.detail)
-            self._count(task, result.status, *fields, seconds=result.seconds)
+        """See ``PoolEvents``: store and count the result, or defer the partition to a later pod."""
+        task, record = result.task, result.trained.record
+        if result.retry:
+            self.on_retry(result)
+            if record.reason == "out_of_memory":
+                self._needed_offsets.append(self.limits.class_offset + 1)
+            else:
+                self._transient_messages.append(record.message)
+            return
+        self._put(record, result.attempt, result.trained.members)
+        cached, seconds = result.trained.cached, result.attempt.seconds
+        self._count(task, record, cached, result.detail, seconds)
+
+    def on_retry(self, result: TaskResult) -> None:
+        """See ``PoolEvents``."""
+        self._put_attempt(result.attempt)
 
     def on_death(self, task: WorkerTask, exit_code: int) -> None:
-        """Record that a worker died. A partition that was alone then has failed."""
+        """See ``PoolEvents``. A partition that was alone when its worker died has failed."""
         kills = memory_kills()
         memory, self._kills = kills > self._kills, kills
-        outcome = "out_of_memory" if memory else "lost"
-        record_task_attempt(self.context, self.run, task, outcome, "none", 0.0)
+        self._put_attempt(task.ended("out_of_memory" if memory else "lost"))
         self.log.event("worker died", partition=task.partition_id, exit_code=exit_code)
         if not task.alone:
             return
@@ -212,54 +313,55 @@ class _Shard:
             self._fail(task, "worker_died", death_message(exit_code))
 
     def on_drop(self, task: WorkerTask) -> None:
-        """Record that the pod had to stop during an attempt, which is not the partition's fault."""
-        record_task_attempt(self.context, self.run, task, "dropped", "none", 0.0)
+        """See ``PoolEvents``. That the pod had to stop is not the partition's fault."""
+        self._put_attempt(task.ended("dropped"))
+
+    def _put(
+        self,
+        record: PartitionRecord,
+        attempt: Attempt | None = None,
+        members: dict[str, bytes] | None = None,
+    ) -> None:
+        """Store a partition's record, with everything that it refers to."""
+        partition_id = record.key.partition_id
+        name = self._members.record(partition_id, final=record.status != "failed")
+        text = record.to_json().encode("utf-8", "surrogatepass")
+        attempts = attempt_members(self._members, [attempt] if attempt else [])
+        self._stored.writer.put({**(members or {}), **attempts, name: text}, partition_id)
+
+    def _put_attempt(self, attempt: Attempt) -> None:
+        self._stored.writer.put(attempt_members(self._members, [attempt]), attempt.partition_id)
 
     def _fail(self, task: WorkerTask, reason: Reason, message: str) -> None:
-        key = self._keys[task.partition_id]
-        write_record(self.context, self.run, PartitionRecord(key, "failed", reason, message))
-        self._count(task, "failed", "none", reason, message)
+        key = self._entries[task.partition_id].key
+        record = PartitionRecord(key, "failed", reason, message)
+        self._put(record)
+        self._count(task, record, "none")
 
     def _count(
         self,
         task: WorkerTask,
-        status: str,
-        cached: str,
-        reason: str,
-        message: str,
+        record: PartitionRecord,
+        cached: Cached,
         detail: str = "",
         seconds: float = 0.0,
     ) -> None:
-        self.result.statuses[status] += 1
+        self.result.statuses[record.status] += 1
         self.result.cached[cached] += 1
         self.log.event(
             "partition",
             partition=task.partition_id,
-            key=self._keys[task.partition_id].text,
-            status=status,
-            reason=reason,
-            message=message,
+            key=record.key.text,
+            status=record.status,
+            reason=record.reason,
+            message=record.message,
             detail=detail,
             cached=cached,
             seconds=round(seconds, 3),
             attempt=task.attempt,
         )
-        failed = status == "failed"
-        self.progress.advance(1, f"failed: {reason}" if failed else "", failed=int(failed))
-
-    def make_pool(self, address: RunAddress, stop: Stop) -> Pool:
-        """Return the pool of worker processes, which import the trainer's modules only once."""
-        module = load_class(self.context.request.trainer["name"]).__module__
-        remote = ["steps.storage.gcs"] if "://" in address.root else []
-        return Pool(
-            address,
-            [module, *self.context.trainer.preload, "steps.train.workers.worker", *remote],
-            self.limits.workers or os.cpu_count() or 1,
-            self.on_result,
-            self.on_death,
-            self.on_drop,
-            stop,
-        )
+        failed = record.status == "failed"
+        self.progress.advance(1, f"failed: {record.reason}" if failed else "", failed=int(failed))
 
     def raise_for_deferred(self) -> None:
         """Raise if partitions are left for a later pod.

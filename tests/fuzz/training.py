@@ -19,7 +19,7 @@ import yaml
 from steps.contract import RunAddress
 from steps.errors import RefeedError
 from steps.train.config import EvaluateConfig
-from steps.train.step import _Shard
+from steps.train.workers.pool import PoolEvents
 from steps.train.workers.worker import WorkerTask, _run_task, open_context
 from tests.fuzz.expectation import Partition, expect
 from tests.fuzz.folds import dealt_targets
@@ -42,8 +42,9 @@ _TRAINERS: tuple[dict[str, Any], ...] = (
 class _InProcessPool:
     """A pool without processes: loading a trainer in each would take most of the time."""
 
-    shard: _Shard
+    events: PoolEvents
     address: RunAddress
+    size: int = 1
 
     def run(self, tasks: Sequence[WorkerTask]) -> None:
         """Train the partitions one after the other."""
@@ -51,17 +52,22 @@ class _InProcessPool:
         entries = {entry.key.partition_id: entry for entry in context.index.entries}
         for task in tasks:
             entry = entries[task.partition_id]
-            self.shard.on_result(_run_task(context, self.address.run_layout, entry, task))
+            self.events.on_result(_run_task(context, entry, task, self.events.prepare(task)))
 
 
 @contextmanager
 def in_process() -> Iterator[None]:
     """Train in this process within the block."""
 
-    def make_pool(shard: _Shard, address: RunAddress, _stop: object) -> _InProcessPool:
-        return _InProcessPool(shard, address)
+    def make_pool(
+        address: RunAddress, _workers: int, events: PoolEvents, _stop: object
+    ) -> _InProcessPool:
+        return _InProcessPool(events, address)
 
-    with patch.object(_Shard, "make_pool", make_pool):
+    with (
+        patch("steps.train.step.Pool", make_pool),
+        patch("steps.train.step.start_server", lambda *_: None),
+    ):
         yield
 
 

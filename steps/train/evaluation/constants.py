@@ -14,7 +14,7 @@ It is the null model with offset of R's ``glm`` and of statsmodels.
 from __future__ import annotations
 
 import numpy as np
-from scipy import optimize, special
+from scipy import special
 
 from steps.train.evaluation.metrics import Metric, row_loss
 from steps.train.frame import Frame, Integers
@@ -67,5 +67,7 @@ def _log_odds(target: Floats, weight: Floats, offset: Floats) -> float:
 
     def excess(score: float) -> float:
         return float((weight * special.expit(score + offset)).sum() - hits)
+
+    from scipy import optimize  # noqa: PLC0415 - takes half a second, and few partitions need it
 
     return float(optimize.brentq(excess, -reach, reach, xtol=1e-12))

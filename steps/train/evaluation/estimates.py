@@ -16,7 +16,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from scipy import stats
+from scipy import special
 
 from steps.table.hashing import Hashes
 from steps.train.trainer import Floats
@@ -87,5 +87,5 @@ def standard_error(estimate: Estimate, groups: Hashes) -> float | None:
 
 def interval(value: float, error: float, groups: int) -> tuple[float, float]:
     """Return the 90 % interval: value -/+ error * Student's t of groups - 1 degrees of freedom."""
-    reach = float(stats.t.ppf(0.5 + CONFIDENCE / 2, groups - 1)) * error
+    reach = float(special.stdtrit(groups - 1, 0.5 + CONFIDENCE / 2)) * error
     return value - reach, value + reach

@@ -1,21 +1,15 @@
-"""Attempts of earlier pods: which partitions are suspect, and which need more memory."""
+"""Attempts of earlier pods: which partitions are suspect, and which need a larger class."""
 
 from __future__ import annotations
 
 from collections import defaultdict
+from collections.abc import Iterable, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import replace
 from typing import Literal
 
-from steps.contract import RunLayout
-from steps.runtime.attempts import (
-    BEGUN,
-    Attempt,
-    attempt_uris,
-    partition_and_number,
-    record_attempt,
-)
-from steps.storage.base import Storage, read_parsed
+from steps.runtime.attempts import Attempt
+from steps.train.workers.marks import Mark
 
 _RAN_OUT: dict[str, Literal["out_of_memory", "out_of_disk"]] = {
     "memory": "out_of_memory",
@@ -27,49 +21,71 @@ _SUSPICIOUS = {"lost", "trainer_error", *_RAN_OUT.values()}
 
 
 class History:
-    """The attempts that a run's folder holds when a pod begins.
-
-    An attempt that is still ``begun`` was running when its pod was killed. The workflow engine
-    knows what killed the pod and passes it to the shard's next pod, which records it here.
+    """The attempts at a shard's partitions when a pod begins.
 
     Args:
-        run: paths of the run.
-        storage: storage of the run.
-        previous_end: ``PodRecord.cause`` of the pod before this one of the same shard.
+        attempts: attempts that have ended, of this generation of the run.
+        marks: marks that earlier pods have left because they were killed. The partitions that they
+            name and that have no result were lost with their pod, and get an attempt here.
+        previous_end: ``PodRecord.cause`` of the pod before this one of the same shard, as the
+            workflow engine knows it.
         evicted: names of all earlier pods of the shard that were evicted for using too much disk.
             If the kubelet was slow to end one, it took the signal for a preemption and recorded its
             attempts as dropped, maybe after its successor had begun.
+
+    Attributes:
+        found: attempts that no pod has recorded, with the outcome that follows from the marks.
     """
 
     def __init__(
         self,
-        run: RunLayout,
-        storage: Storage,
+        attempts: Sequence[Attempt],
+        marks: Iterable[Mark] = (),
         *,
         previous_end: str = "",
         evicted: AbstractSet[str] = frozenset(),
     ) -> None:
-        self._run, self._storage = run, storage
-        self._outcome = _RAN_OUT.get(previous_end, "lost")
-        self._evicted = evicted
-        self._uris: dict[str, dict[int, str]] = defaultdict(dict)
-        for name, uri in attempt_uris(storage, run).items():
-            partition_id, number = partition_and_number(name)
-            self._uris[partition_id][number] = uri
-        self._read: dict[str, list[Attempt]] = {}
+        self.found: list[Attempt] = []
+        self._attempts: dict[str, dict[int, Attempt]] = defaultdict(dict)
+        for each in attempts:
+            if each.outcome == "dropped" and each.worker in evicted:
+                each = replace(each, outcome="out_of_disk")  # noqa: PLW2901 - the one to record
+                self.found.append(each)
+            self._attempts[each.partition_id][each.attempt] = each
+        for mark in marks:
+            self._add_lost(mark, _RAN_OUT.get(previous_end, "lost"))
+
+    def _add_lost(self, mark: Mark, outcome: str) -> None:
+        """Add the attempts of a mark that have not ended.
+
+        If they are no more than the pod trained at once, they were running, and one of them is to
+        blame. Of a larger batch most had not begun: nothing is said about any of them.
+        """
+        lost = [
+            task for task in mark.tasks if task.attempt not in self._attempts[task.partition_id]
+        ]
+        if len(lost) > mark.workers:
+            outcome = "lost"
+        for task in lost:
+            attempt = task.ended(outcome, worker=mark.pod)
+            self._attempts[task.partition_id][task.attempt] = attempt
+            self.found.append(attempt)
 
     def last_attempt(self, partition_id: str) -> int:
         """Return the number of the last attempt; 0 if there was none."""
-        return max(self._uris[partition_id], default=0)
+        return max(self._attempts[partition_id], default=0)
 
     def suspect(self, partition_id: str) -> bool:
         """Return whether an earlier attempt ended in a way that could affect other partitions."""
-        return any(each.outcome in _SUSPICIOUS for each in self._attempts(partition_id))
+        return any(each.outcome in _SUSPICIOUS for each in self._of(partition_id))
 
     def class_offset(self, partition_id: str) -> int:
         """Return how many resource classes larger than the shard's own the partition needs."""
-        attempts = self._attempts(partition_id)
-        offsets = [each.class_offset for each in attempts if each.outcome in _RAN_OUT.values()]
+        offsets = [
+            each.class_offset
+            for each in self._of(partition_id)
+            if each.outcome in _RAN_OUT.values()
+        ]
         return max(offsets) + 1 if offsets else 0
 
     def ran_out_alone(
@@ -78,24 +94,10 @@ class History:
         """Return what it ran out of although it had a pod of that class to itself, if anything."""
         outcomes = {
             each.outcome
-            for each in self._attempts(partition_id)
+            for each in self._of(partition_id)
             if each.alone and each.class_offset >= class_offset
         }
         return next((each for each in _RAN_OUT.values() if each in outcomes), None)
 
-    def _attempts(self, partition_id: str) -> list[Attempt]:
-        if partition_id not in self._read:
-            attempts = []
-            for uri in self._uris[partition_id].values():
-                attempt = read_parsed(self._storage, uri, Attempt.from_json)
-                outcome = attempt.outcome
-                if outcome == BEGUN:
-                    outcome = self._outcome
-                elif outcome == "dropped" and attempt.worker in self._evicted:
-                    outcome = "out_of_disk"
-                if outcome != attempt.outcome:
-                    attempt = replace(attempt, outcome=outcome)
-                    record_attempt(self._storage, self._run, attempt)
-                attempts.append(attempt)
-            self._read[partition_id] = attempts
-        return self._read[partition_id]
+    def _of(self, partition_id: str) -> Iterable[Attempt]:
+        return self._attempts[partition_id].values()

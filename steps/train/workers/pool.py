@@ -9,25 +9,22 @@ reason, and no other partition is affected.
 from __future__ import annotations
 
 import multiprocessing
-import os
 import signal
 import time
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Iterable
+from contextlib import suppress
 from dataclasses import dataclass
-from multiprocessing import resource_tracker
 from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
+from typing import Protocol
 
 from steps.contract import RunAddress
 from steps.errors import PreemptedError, RefeedError
-from steps.train.workers.host import portable_cpu_env
+from steps.train.partition import Inputs
+from steps.train.workers.server import CONTEXT, environment_of_workers
 from steps.train.workers.worker import TaskResult, WorkerTask, worker_main
 
-_ONE_THREAD = dict.fromkeys(
-    ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMBA_NUM_THREADS"), "1"
-)
 _GONE = (BrokenPipeError, ConnectionResetError)
 """Errors of sending a message to a worker that has died."""
 
@@ -40,10 +37,10 @@ class _Worker:
     connection: Connection
     task: WorkerTask | None = None
 
-    def give(self, task: WorkerTask) -> None:
+    def give(self, task: WorkerTask, inputs: Inputs) -> None:
         self.task = task
         with suppress(*_GONE):  # its death is noticed at the next poll
-            self.connection.send(task)
+            self.connection.send((task, inputs))
 
     def dismiss(self) -> None:
         with suppress(*_GONE):
@@ -58,34 +55,47 @@ class _Worker:
         self.connection.close()
 
 
+class PoolEvents(Protocol):
+    """What the pool calls for its owner."""
+
+    def prepare(self, task: WorkerTask) -> Inputs:
+        """Return the inputs of a partition that a worker is about to train."""
+
+    def on_result(self, result: TaskResult) -> None:
+        """Receive the result of a partition."""
+
+    def on_retry(self, result: TaskResult) -> None:
+        """Receive the end of an attempt after which the pool makes another."""
+
+    def on_death(self, task: WorkerTask, exit_code: int) -> None:
+        """Receive a partition whose worker died."""
+
+    def on_drop(self, task: WorkerTask) -> None:
+        """Receive a partition that is dropped because the pod has to stop."""
+
+    def on_poll(self) -> None:
+        """Do what is due; called at least twice a second."""
+
+
 class Pool:
     """Trains partitions in ``workers`` processes.
 
     Args:
         address: address of the run.
-        preload: modules that the workers' server imports once.
         workers: number of processes at once.
-        on_result: called with the result of a partition.
-        on_death: called for a partition whose worker died, with the exit code.
-        on_drop: called for a partition that is dropped because the pod has to stop.
+        events: receives what happens.
         stop: request to stop, with its deadline.
     """
 
     def __init__(
         self,
         address: RunAddress,
-        preload: list[str],
         workers: int,
-        on_result: Callable[[TaskResult], None],
-        on_death: Callable[[WorkerTask, int], None],
-        on_drop: Callable[[WorkerTask], None],
+        events: PoolEvents,
         stop: Stop,
     ) -> None:
         self.address, self.size = address, workers
-        self.on_result, self.on_death, self.on_drop = on_result, on_death, on_drop
-        self.stop = stop
-        self._context = multiprocessing.get_context("forkserver")
-        self._context.set_forkserver_preload(["__main__", *preload])
+        self.events, self.stop = events, stop
         self._suspects: list[WorkerTask] = []
 
     def run(self, tasks: Iterable[WorkerTask]) -> None:
@@ -114,6 +124,7 @@ class Pool:
                 by_connection = {worker.connection: worker for worker in workers}
                 for connection in wait(list(by_connection), _POLL_SECONDS):
                     self._serve(by_connection[connection], tasks, workers)  # type: ignore[index]
+                self.events.on_poll()
         finally:
             for worker in workers:
                 worker.stop()
@@ -131,15 +142,13 @@ class Pool:
             for worker in workers:
                 worker.stop()
                 if worker.task is not None:
-                    self.on_drop(worker.task)
+                    self.events.on_drop(worker.task)
             workers.clear()
 
     def _start(self) -> _Worker:
         ours, theirs = multiprocessing.Pipe()
-        process = self._context.Process(
-            target=worker_main, args=(self.address, theirs), daemon=True
-        )
-        with _worker_env(), _signals_withheld():
+        process = CONTEXT.Process(target=worker_main, args=(self.address, theirs), daemon=True)
+        with environment_of_workers():
             process.start()
         theirs.close()
         return _Worker(process, ours)
@@ -156,7 +165,8 @@ class Pool:
                 workers.append(self._start())
             return
         if tasks:
-            worker.give(tasks.popleft())
+            task = tasks.popleft()
+            worker.give(task, self.events.prepare(task))
         else:
             workers.remove(worker)
             worker.dismiss()
@@ -167,8 +177,9 @@ class Pool:
             raise result
         if result is not None and result.retry and not result.task.alone:
             self._suspects.append(result.task)
+            self.events.on_retry(result)
         elif result is not None:
-            self.on_result(result)
+            self.events.on_result(result)
 
     def _reap(self, worker: _Worker) -> None:
         worker.process.join()
@@ -185,7 +196,7 @@ class Pool:
             )
         if not worker.task.alone:
             self._suspects.append(worker.task)
-        self.on_death(worker.task, code)
+        self.events.on_death(worker.task, code)
 
 
 class Stop:
@@ -212,38 +223,6 @@ class Stop:
     def over(self) -> bool:
         """The running partitions must be dropped."""
         return self._deadline is not None and time.monotonic() > self._deadline
-
-
-@contextmanager
-def _worker_env() -> Iterator[None]:
-    """Start processes that use one thread, as the pool is parallel, and portable instructions."""
-    ours = _ONE_THREAD | portable_cpu_env()
-    before = {name: os.environ.get(name) for name in ours}
-    os.environ.update(ours)
-    try:
-        yield
-    finally:
-        for name, value in before.items():
-            if value is None:
-                del os.environ[name]
-            else:
-                os.environ[name] = value
-
-
-@contextmanager
-def _signals_withheld() -> Iterator[None]:
-    """Start processes that never get Ctrl-C or SIGTERM; this process gets them afterwards.
-
-    Both are ours to handle, and a pod's or terminal's reach all processes at once. Blocked signals
-    are inherited by new processes and programs until they unblock them; ignoring signals here would
-    lose a SIGTERM that comes while the workers' server loads its libraries.
-    """
-    resource_tracker.ensure_running()  # first, since starting it unblocks both
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT, signal.SIGTERM})
-    try:
-        yield
-    finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 def death_message(exit_code: int) -> str:

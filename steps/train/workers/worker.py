@@ -14,7 +14,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from multiprocessing.connection import Connection
 
-from steps.contract import RunAddress, RunLayout
+from steps.contract import RunAddress
 from steps.errors import (
     DamagedError,
     LostArtifactError,
@@ -31,12 +31,12 @@ from steps.records import (
     Reason,
     RunRequest,
 )
-from steps.runtime.attempts import BEGUN, Attempt, record_attempt
+from steps.runtime.attempts import Attempt
 from steps.runtime.log import writer_name
 from steps.runtime.lost_artifacts import rebuild_if_lost
-from steps.storage.base import read_parsed, storage_for, write_text
+from steps.storage.base import read_parsed, storage_for
 from steps.table.grid import Grid
-from steps.train.partition import Cached, TrainContext, train_partition
+from steps.train.partition import Cached, Inputs, TrainContext, Trained, train_partition
 from steps.train.registry import (
     conflicts,
     data_shape,
@@ -73,21 +73,54 @@ class WorkerTask:
         """Return the next attempt, alone."""
         return replace(self, attempt=self.attempt + 1, alone=True)
 
+    def ended(
+        self,
+        outcome: str,
+        cached: Cached = "none",
+        seconds: float = 0.0,
+        worker: str = "",
+    ) -> Attempt:
+        """Return the end of this attempt, with the peak memory of this process.
+
+        Args:
+            outcome: see ``Attempt``.
+            cached: see ``Attempt``.
+            seconds: wall time.
+            worker: the pod or process that made it; empty for this one.
+        """
+        peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss  # largest resident set so far
+        unit = 1 if sys.platform == "darwin" else 1024  # bytes; getrusage(2) of macOS and of Linux
+        return Attempt(
+            partition_id=self.partition_id,
+            attempt=self.attempt,
+            outcome=outcome,
+            cached=cached,
+            seconds=round(seconds, 4),
+            peak_memory_mib=0.0 if worker else round(peak * unit / 2**20, 1),
+            worker=worker or writer_name(),
+            cpu="" if worker else cpu_model_name() or "unknown",
+            shard=self.shard,
+            class_offset=self.class_offset,
+            alone=self.alone,
+        )
+
 
 @dataclass(frozen=True)
 class TaskResult:
-    """Result of a task; ``retry`` requests another attempt, alone in a fresh process.
+    """Result of a task.
 
-    ``detail`` is for the log: the traceback of the trainer's exception.
+    Attributes:
+        task: the task.
+        trained: record and new members.
+        attempt: the end of the attempt.
+        retry: another attempt is needed, alone in a fresh process.
+        detail: the traceback of the trainer's exception, for the log.
     """
 
     task: WorkerTask
-    status: str
-    reason: str
-    cached: Cached
-    seconds: float
+    trained: Trained
+    attempt: Attempt
     retry: bool = False
-    message: str = ""
     detail: str = ""
 
 
@@ -124,7 +157,6 @@ def open_context(address: RunAddress) -> TrainContext:
         grid=grid,
         trainer=make_trainer(name, params),
         dataset=dataset,
-        cache=address.run_layout.cache if request.force else address.layout.cache,
         storage=storage,
     )
 
@@ -141,102 +173,48 @@ def worker_main(address: RunAddress, connection: Connection) -> None:
             context = open_context(address)
             connection.send(None)  # ready
             entries = {entry.key.partition_id: entry for entry in context.index.entries}
-            for task in _tasks(connection):
-                entry = entries[task.partition_id]
-                connection.send(_run_task(context, address.run_layout, entry, task))
+            for task, inputs in _tasks(connection):
+                connection.send(_run_task(context, entries[task.partition_id], task, inputs))
         # Errors of the storage end the step; ``_attempt`` handles errors of the trainer.
         except (*_STEP_ERRORS, TransientError) as error:
             connection.send(error)
 
 
-def _tasks(connection: Connection) -> Iterator[WorkerTask]:
-    """Yield tasks until None comes or the supervisor ends."""
+def _tasks(connection: Connection) -> Iterator[tuple[WorkerTask, Inputs]]:
+    """Yield tasks and their inputs until None comes or the supervisor ends."""
     with contextlib.suppress(EOFError, ConnectionResetError):
-        while (task := connection.recv()) is not None:
-            yield task
+        while (message := connection.recv()) is not None:
+            yield message
 
 
 def _run_task(
-    context: TrainContext, run: RunLayout, entry: PartitionEntry, task: WorkerTask
+    context: TrainContext, entry: PartitionEntry, task: WorkerTask, inputs: Inputs
 ) -> TaskResult:
-    """Train one partition. The start is recorded first, so that a killed pod leaves a trace."""
+    """Train one partition, and describe the attempt."""
     began = time.monotonic()
-    record_task_attempt(context, run, task, BEGUN, "none", 0.0)
-    outcome = _attempt(context, entry, task)
-    seconds = time.monotonic() - began
-    record = outcome.record
-    outcome_name = record.reason if outcome.retry else record.status
-    record_task_attempt(context, run, task, outcome_name, outcome.cached, seconds)
-    if not outcome.retry:
-        write_record(context, run, record)
-    return TaskResult(
-        task,
-        record.status,
-        record.reason,
-        outcome.cached,
-        seconds,
-        outcome.retry,
-        record.message,
-        outcome.detail,
-    )
+    trained, retry, detail = _attempt(context, entry, task, inputs)
+    record = trained.record
+    outcome = record.reason if retry else record.status
+    attempt = task.ended(outcome, trained.cached, time.monotonic() - began)
+    return TaskResult(task, trained, attempt, retry, detail)
 
 
-def record_task_attempt(
-    context: TrainContext,
-    run: RunLayout,
-    task: WorkerTask,
-    outcome: str,
-    cached: Cached,
-    seconds: float,
-) -> None:
-    """Record an attempt at a partition, for ``operations/``."""
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss  # largest resident set so far
-    unit = 1 if sys.platform == "darwin" else 1024  # bytes; getrusage(2) of macOS and of Linux
-    attempt = Attempt(
-        partition_id=task.partition_id,
-        attempt=task.attempt,
-        outcome=outcome,
-        cached=cached,
-        seconds=round(seconds, 4),
-        peak_memory_mib=round(peak * unit / 2**20, 1),
-        worker=writer_name(),
-        cpu=cpu_model_name() or "unknown",
-        shard=task.shard,
-        class_offset=task.class_offset,
-        alone=task.alone,
-    )
-    record_attempt(context.storage, run, attempt)
-
-
-def write_record(context: TrainContext, run: RunLayout, record: PartitionRecord) -> None:
-    """Write the commit marker of a partition, after everything that it refers to."""
-    write_text(context.storage, run.record(record.key.partition_id), record.to_json())
-
-
-@dataclass(frozen=True)
-class _Outcome:
-    """Outcome of one attempt; ``retry`` means that another one may succeed."""
-
-    record: PartitionRecord
-    cached: Cached = "none"
-    retry: bool = False
-    detail: str = ""
-
-
-def _attempt(context: TrainContext, entry: PartitionEntry, task: WorkerTask) -> _Outcome:
+def _attempt(
+    context: TrainContext, entry: PartitionEntry, task: WorkerTask, inputs: Inputs
+) -> tuple[Trained, bool, str]:
+    """Return the result, whether another attempt may succeed, and details for the log."""
     try:
-        return _Outcome(*train_partition(context, entry))
+        return train_partition(context, entry, inputs), False, ""
     except MemoryError:
         failed = _failed(entry, "out_of_memory", OUT_OF_MEMORY)
-        return _Outcome(failed, retry=not task.alone or task.can_use_larger_class)
+        return failed, not task.alone or task.can_use_larger_class, ""
     except _STEP_ERRORS:
         raise
     except TransientError as error:  # it may pass: retry after all other partitions
         failed = _failed(entry, "trainer_error", describe(error))
-        return _Outcome(failed, retry=not task.alone or task.can_retry_later)
+        return failed, not task.alone or task.can_retry_later, ""
     except Exception as error:  # noqa: BLE001 - a trainer may raise anything; the others continue
-        failed = _failed(entry, "trainer_error", describe(error))
-        return _Outcome(failed, detail=traceback.format_exc())
+        return _failed(entry, "trainer_error", describe(error)), False, traceback.format_exc()
 
 
 _STEP_ERRORS = (OutputError, MissingInputError, DamagedError, LostArtifactError)
@@ -246,8 +224,8 @@ and the next attempt resumes."""
 OUT_OF_MEMORY = "The trainer ran out of memory, also when it was tried again alone."
 
 
-def _failed(entry: PartitionEntry, reason: Reason, message: str) -> PartitionRecord:
-    return PartitionRecord(entry.key, "failed", reason, message)
+def _failed(entry: PartitionEntry, reason: Reason, message: str) -> Trained:
+    return Trained(PartitionRecord(entry.key, "failed", reason, message))
 
 
 _ADDRESS = re.compile(r"0x[0-9a-fA-F]+")
