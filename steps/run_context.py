@@ -5,8 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Self
 
-from steps.contract import CacheLayout, DatasetLayout, ProjectLayout, RunAddress, RunLayout
-from steps.records import PartitionRecord, RunRequest
+from steps.contract import DatasetLayout, ProjectLayout, RunAddress, RunLayout
+from steps.records import RunRequest
+from steps.segments.run_results import RunResults
 from steps.storage.base import Storage, read_parsed, storage_for
 from steps.stores.base import ExperimentStore, open_store
 
@@ -57,20 +58,10 @@ class RunContext:
         """
         return read_parsed(self.storage, self.run.request, RunRequest.from_json)
 
-    def record(self, partition_id: str) -> PartitionRecord:
-        """Read how training ended for one partition.
-
-        Raises:
-            MissingInputError: the partition has no record.
-            DamagedError: the record cannot be parsed.
-        """
-        uri = self.run.record(partition_id)
-        return read_parsed(self.storage, uri, PartitionRecord.from_json)
-
     def dataset(self, request: RunRequest) -> DatasetLayout:
         """Return the paths of the run's dataset."""
         return self.project.dataset(request.dataset)
 
-    def cache(self, request: RunRequest) -> CacheLayout:
-        """Return the paths of models and explanations: a forced run has a cache of its own."""
-        return self.run.cache if request.force else self.project.cache
+    def results(self, request: RunRequest) -> RunResults:
+        """Return the results of the run, with the list of what is stored now."""
+        return RunResults.open(self.storage, self.address, request)

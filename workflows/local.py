@@ -170,7 +170,8 @@ class _LocalRun:
                 put_running(context.store, request, started)
             trained = self._train(context)
             with RunLog(self.storage, context.run.log("collect"), "collect") as log:
-                collected = collect(context, self.spec.dataset.title, self.progress)
+                ids = {entry.key.partition_id for entry in built.index.entries}
+                collected = collect(context, self.spec.dataset.title, self.progress, ids)
                 outcome = collected.outcome
                 log.event("collected", counts=outcome.counts, reasons=outcome.reasons)
         return RunSummary(
@@ -231,6 +232,7 @@ class _LocalRun:
             run=run_id,
             max_failed_fraction=stored.max_failed_fraction,
             label=stored.label,
+            fold_models=stored.fold_models,
         )
 
 

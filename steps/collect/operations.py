@@ -3,25 +3,16 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable
 from dataclasses import asdict
-from typing import TypeVar
 
 import pyarrow as pa
 
 from steps.contract import RunLayout
 from steps.records import PodRecord
 from steps.results.writer import csv_of
-from steps.runtime.attempts import Attempt, attempt_uris
+from steps.runtime.attempts import Attempt
 from steps.runtime.parallel import REQUESTS, map_ordered
 from steps.storage.base import Storage, read_parsed
-
-Parsed = TypeVar("Parsed")
-
-
-def read_attempts(run: RunLayout, storage: Storage) -> list[Attempt]:
-    """Return all attempts at partitions, by partition and then in the order of time."""
-    return _read_all(storage, attempt_uris(storage, run).values(), Attempt.from_json)
 
 
 def count_by_cache(attempts: list[Attempt]) -> dict[str, int]:
@@ -39,11 +30,7 @@ def write_attempts(run: RunLayout, storage: Storage, run_id: str, attempts: list
 def count_pods(run: RunLayout, storage: Storage) -> dict[str, int]:
     """Return pods that have ended, by cause."""
     uris = [f"{run.pods}/{name}" for name in storage.names(run.pods)]
-    records = _read_all(storage, uris, PodRecord.from_json)
+    records = map_ordered(
+        lambda uri: read_parsed(storage, uri, PodRecord.from_json), uris, REQUESTS
+    )
     return dict(sorted(Counter(record.cause for record in records if record.cause).items()))
-
-
-def _read_all(
-    storage: Storage, uris: Iterable[str], parse: Callable[[bytes], Parsed]
-) -> list[Parsed]:
-    return list(map_ordered(lambda uri: read_parsed(storage, uri, parse), uris, REQUESTS))

@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
 from typing import Any
 
-from steps.contract import CacheLayout
-from steps.errors import DamagedError, LostArtifactError, MissingInputError
+from steps.contract import explanation_member, fit_member
+from steps.errors import LostArtifactError
 from steps.records import PartitionEntry, PartitionIndex, PartitionRecord
-from steps.run_context import RunContext
 from steps.runtime.lost_artifacts import RUN_AGAIN
-from steps.runtime.parallel import REQUESTS, map_ordered
-from steps.storage.base import read_parsed
+from steps.runtime.parallel import map_ordered
+from steps.segments.run_results import RunResults
+
+_CHUNK = 500
+"""Partitions whose results are read together: few requests, and bounded memory."""
 
 
 @dataclass(frozen=True)
@@ -32,56 +35,68 @@ class PartitionArtifacts:
 
 
 class PartitionResultReader:
-    """Reads the results of all partitions, some ahead: in object storage each is a request.
+    """Reads the results of all partitions, in chunks, one chunk ahead.
 
     Args:
-        context: context of the run.
-        cache: paths of the run's fits and explanations.
-        index: index of its dataset.
+        results: what train has stored.
+        index: partition index of the dataset.
+        expected: ids of partitions that train has recorded. If one has no record, it was lost.
     """
 
-    def __init__(self, context: RunContext, cache: CacheLayout, index: PartitionIndex) -> None:
-        self._run, self._storage = context.run, context.storage
-        self._cache, self._index = cache, index
+    def __init__(
+        self, results: RunResults, index: PartitionIndex, expected: AbstractSet[str]
+    ) -> None:
+        self._results, self._index, self._expected = results, index, expected
         self._lost: list[str] = []
 
     def read(self) -> Iterator[PartitionArtifacts]:
         """Yield all partitions in the order of the index.
 
         Raises:
-            LostArtifactError: results in the cache were deleted or damaged. After the last
-                partition, the records that name them are removed, so that train computes them.
+            LostArtifactError: results were deleted or damaged. What is damaged is removed after the
+                last partition, so that train computes it again.
         """
-        yield from map_ordered(self._read, self._index.entries, REQUESTS)
+        entries = self._index.entries
+        chunks = (entries[i : i + _CHUNK] for i in range(0, len(entries), _CHUNK))
+        for chunk, members in map_ordered(self._read, chunks, threads=1, ahead=1):
+            for entry in chunk:
+                yield self._parse(entry, members)
+        self._results.salvage_damaged()
         if self._lost:
-            for partition_id in self._lost:
-                self._storage.delete(self._run.record(partition_id))
             raise LostArtifactError(
                 f"The results of {len(self._lost)} of {len(self._index.entries)} partitions were "
                 "deleted from the cache or damaged.",
                 hint=RUN_AGAIN,
             )
 
-    def _read(self, entry: PartitionEntry) -> PartitionArtifacts:
-        uri = self._run.record(entry.key.partition_id)
-        tables: dict[str, Any] = {}
-        try:
-            if self._storage.exists(uri):
-                record = read_parsed(self._storage, uri, PartitionRecord.from_json)
-            else:
-                message = "The train step left no record of it."
-                record = PartitionRecord(entry.key, "failed", "no_record", message)
-            if record.status == "trained":
-                fit = read_parsed(self._storage, self._cache.fit(record.fit), json.loads)
-                uri = self._cache.explanation(record.explanation)
-                tables = {**read_parsed(self._storage, uri, json.loads), **fit}
-        except DamagedError as error:
-            self._storage.delete(error.uri)
-            return self._without_results(entry)
-        except MissingInputError:
-            return self._without_results(entry)
-        return PartitionArtifacts(entry, record, tables)
+    def _read(
+        self, chunk: Sequence[PartitionEntry]
+    ) -> tuple[Sequence[PartitionEntry], dict[str, bytes]]:
+        """Read the records of a chunk, then what they refer to."""
+        segments = self._results.segments
+        names = self._results.record_names(entry.key.partition_id for entry in chunk)
+        texts = segments.read_many(names.values())
+        found = [PartitionRecord.from_json(text) for text in texts.values()]
+        trained = [record for record in found if record.status == "trained"]
+        wanted = [fit_member(record.fit) for record in trained]
+        wanted += [explanation_member(record.explanation) for record in trained]
+        return chunk, texts | segments.read_many(wanted)
 
-    def _without_results(self, entry: PartitionEntry) -> PartitionArtifacts:
-        self._lost.append(entry.key.partition_id)
-        return PartitionArtifacts(entry, PartitionRecord(entry.key, "failed", "no_record", ""))
+    def _parse(self, entry: PartitionEntry, members: dict[str, bytes]) -> PartitionArtifacts:
+        partition_id = entry.key.partition_id
+        name = self._results.record_names([partition_id]).get(partition_id)
+        if name is None and partition_id not in self._expected:
+            message = "The train step left no record of it."
+            return PartitionArtifacts(
+                entry, PartitionRecord(entry.key, "failed", "no_record", message)
+            )
+        try:
+            record = PartitionRecord.from_json(members[name or ""])
+            tables: dict[str, Any] = {}
+            if record.status == "trained":
+                tables |= json.loads(members[explanation_member(record.explanation)])
+                tables |= json.loads(members[fit_member(record.fit)])
+        except KeyError:
+            self._lost.append(partition_id)
+            return PartitionArtifacts(entry, PartitionRecord(entry.key, "failed", "no_record", ""))
+        return PartitionArtifacts(entry, record, tables)

@@ -9,11 +9,12 @@ from __future__ import annotations
 import json
 import platform
 from collections import Counter
+from collections.abc import Set as AbstractSet
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 
 from steps.collect.data_tables import put_statistics, reader_of, write_data_tables
-from steps.collect.operations import count_by_cache, count_pods, read_attempts, write_attempts
+from steps.collect.operations import count_by_cache, count_pods, write_attempts
 from steps.collect.outcome import Outcome
 from steps.collect.partition_results import PartitionResultReader
 from steps.collect.ranking import PartitionRow, ranked
@@ -25,6 +26,8 @@ from steps.run_context import RunContext
 from steps.runtime.attempts import Attempt
 from steps.runtime.lost_artifacts import rebuild_if_lost
 from steps.runtime.progress import Progress
+from steps.segments.compaction import compact
+from steps.segments.run_results import RunResults
 from steps.storage.base import read_parsed, write_text
 from steps.table.data_warnings import DataWarning
 
@@ -42,13 +45,20 @@ class CollectResult:
     ranking: list[PartitionRow]
 
 
-def collect(context: RunContext, source: str, progress: Progress) -> CollectResult:
+def collect(
+    context: RunContext,
+    source: str,
+    progress: Progress,
+    expected: AbstractSet[str] = frozenset(),
+) -> CollectResult:
     """Write the tables, operations and report of a run, and store its outcome.
 
     Args:
         context: context of the run.
         source: name of the source, as the report shows it.
         progress: advances with each partition.
+        expected: ids of partitions that train has recorded. A record that is missing was lost; of
+            all other partitions without a record, train has failed.
 
     Raises:
         MissingInputError: the run does not exist.
@@ -57,9 +67,10 @@ def collect(context: RunContext, source: str, progress: Progress) -> CollectResu
         OutputError: the artifact root cannot be written.
     """
     request = context.request()
+    results = context.results(request)
     with rebuild_if_lost(context.dataset(request), context.storage):
-        rows, index, warnings = _write_tables(context, request, progress)
-        attempts = read_attempts(context.run, context.storage)
+        rows, index, warnings = _write_tables(context, request, results, progress, expected)
+        attempts = results.attempts(all_generations=True)
         info = _run_info(context, request, rows, attempts, source)
         outcome = Outcome.of(
             request,
@@ -74,10 +85,11 @@ def collect(context: RunContext, source: str, progress: Progress) -> CollectResu
         )
         _write_operations(context, outcome, info, attempts)
         write_report(context, info)
-        results = results_of(context.run, context.storage)
-        context.store.put_results(request.experiment, request.run, results)
+        tables = results_of(context.run, context.storage)
+        context.store.put_results(request.experiment, request.run, tables)
         put_statistics(context.store, context.dataset(request), request.dataset, context.storage)
     _finish(context, request, outcome, info)
+    compact(context.storage, results.segments)
     return CollectResult(outcome, ranked(rows))
 
 
@@ -103,14 +115,18 @@ def read_run_info(context: RunContext) -> RunInfo:
 
 
 def _write_tables(
-    context: RunContext, request: RunRequest, progress: Progress
+    context: RunContext,
+    request: RunRequest,
+    results: RunResults,
+    progress: Progress,
+    expected: AbstractSet[str],
 ) -> tuple[list[PartitionRow], PartitionIndex, list[DataWarning]]:
     dataset = context.dataset(request)
     index = read_parsed(context.storage, dataset.index, PartitionIndex.from_json)
-    results = PartitionResultReader(context, context.cache(request), index).read()
+    partitions = PartitionResultReader(results, index, expected).read()
     target = index.column_position(request.roles.target)
     progress.begin("collect", "partitions", len(index.entries))
-    rows = write_partition_tables(context, results, request.roles, target, progress)
+    rows = write_partition_tables(context, partitions, request.roles, target, progress)
     progress.end()
     write_run_tables(context, request, index, rows)
     warnings = write_data_tables(request, dataset, context.run, context.storage)

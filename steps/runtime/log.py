@@ -11,7 +11,7 @@ from typing import Self
 from steps.records import Json, canonical_json
 from steps.storage.base import Storage
 
-_SECONDS_BETWEEN_WRITES = 5.0
+_SECONDS_BETWEEN_WRITES = 30.0
 
 POD_VARIABLE = "REFEED_POD"
 """The environment variable with the pod's name; not set on a laptop."""

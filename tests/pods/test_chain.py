@@ -11,6 +11,7 @@ import pytest
 from steps.errors import SpecError, TooManyFailuresError
 from tests.objectives import SPECS, claims_table
 from tests.pods.fake_project import FakeProject
+from tests.segment_surgery import member_names
 from tests.workspace import Workspace, small_table
 from workflows.local import run
 from workflows.planning import packing
@@ -95,22 +96,23 @@ def test_trained_shard_is_not_fitted_again(world: FakeProject) -> None:
     shards = workflow.run_split()
     workflow.train(shards)
     layout = workflow.address.run_layout
-    uris = [f"{layout.records}/{name}" for name in world.storage.names(layout.records)]
-    before = [world.storage.version(uri) for uri in uris]
-    tries = world.storage.names(layout.attempts)
+    assert not world.storage.names(layout.marks)
+    before = world.storage.objects(workflow.address.layout.cache.base)
     workflow.train(shards)
-    assert len(before) == 3
-    assert [world.storage.version(uri) for uri in uris] == before
-    assert world.storage.names(layout.attempts) == tries
+    assert len(workflow.records()) == 3
+    assert world.storage.objects(workflow.address.layout.cache.base) == before
 
 
 def test_second_workflow_reuses_dataset_and_fits(world: FakeProject) -> None:
     world.upload(small_table(3))
     first, second = world.workflow("trial-1"), world.workflow("trial-2")
     first.run_all()
-    before = [name for name in world.files() if "/cache/" in name or "/datasets/" in name]
+    before = [name for name in world.files() if "/datasets/" in name]
+    fits = member_names(world.root, "fit/*")
     second.run_all()
-    assert [n for n in world.files() if "/cache/" in n or "/datasets/" in n] == before
+    assert [name for name in world.files() if "/datasets/" in name] == before
+    assert member_names(world.root, "fit/*") == fits
+    assert len(member_names(world.root, "record/*")) == 6
     assert second.outputs["run"] != first.outputs["run"]
     assert second.tables() == first.tables()
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import subprocess
+from dataclasses import replace
 from importlib import import_module
 from types import ModuleType
 from typing import Any
@@ -11,8 +12,10 @@ import pytest
 
 from steps.errors import MissingInputError, RefeedError, SpecError, UsageError
 from steps.records import RunRequest
+from steps.segments.writer import write_segment
 from steps.storage.base import read_parsed
 from tests.pods.fake_project import COMMAND, FakeProject, process_environment
+from tests.segment_surgery import delete_member, results_of
 from tests.workspace import small_table
 from workflows.planning.run_request import TrainerInfo
 from workflows.pods.check import FORM, run_id
@@ -166,6 +169,18 @@ def test_unknown_trainer_parameter_fails_before_split(
     assert kinds_of_files(world) == ["logs", "pods", "status.json"]
 
 
+def test_a_rule_that_deletes_segments_is_named_in_log_and_output(
+    world: FakeProject, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("steps.storage.gcs.GcsStorage.deletion_age", lambda *_: 180)
+    workflow = world.workflow()
+    workflow.run_check()
+    assert "deletes models and results of runs 180 days after" in capsys.readouterr().err
+    folder = f"{workflow.address.run_layout.base}/logs"
+    logs = b"".join(world.storage.read(f"{folder}/{name}") for name in world.storage.names(folder))
+    assert b'"event":"warning"' in logs
+
+
 # --- run ids --------------------------------------------------------------------------------------
 
 
@@ -177,8 +192,12 @@ def test_given_run_is_resumed_and_its_failures_are_retried(
     first.run_all()
     layout = first.address.run_layout
     key, record = next(iter(first.records().items()))
-    failed = record.to_json().replace('"trained"', '"failed"')
-    world.storage.write(layout.record(record.key.partition_id), failed.encode())
+    failed = replace(record, status="failed").to_json().encode()
+    final = f"record/*/{record.key.partition_id}.json"
+    delete_member(world.root, final)
+    results = results_of(first.address)
+    name = results.members.record(record.key.partition_id, final=False)
+    write_segment(world.storage, results.segments.folder, {name: failed})
     whole = first.tables()
     first.run("collect", first.outputs)
     assert first.tables() != whole

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import pytest
 
 from steps.errors import DataError, LostArtifactError
 from tests.pods.fake_project import FakeProject, FakeWorkflow
+from tests.segment_surgery import damage_member, delete_member
 from tests.workspace import small_table
 
 
@@ -32,11 +35,21 @@ def one(world: FakeProject, part: str) -> str:
     return next(f"{world.root}/{uri}" for uri in world.files() if part in f"/{uri}")
 
 
+@pytest.mark.parametrize("lose", [delete_member, damage_member])
+@pytest.mark.parametrize("kind", ["explanation", "fit"])
+def test_retry_computes_a_lost_result_again(
+    world: FakeProject, first: FakeWorkflow, kind: str, lose: Callable[[str, str], None]
+) -> None:
+    lose(world.root, f"{kind}/*")
+    with pytest.raises(LostArtifactError, match="refeed retry"):
+        first.run("collect", first.outputs)
+    again = retry(first)
+    assert {record.status for record in again.records().values()} == {"trained"}
+    assert set(again.tables()) >= {"metrics.csv", "partitions.csv"}
+
+
 @pytest.mark.parametrize("damage", [False, True])
-@pytest.mark.parametrize(
-    "part",
-    ["/explanation.json", "/fit.json", "/index.json", "/statistics.json"],
-)
+@pytest.mark.parametrize("part", ["/index.json", "/statistics.json"])
 def test_retry_computes_a_lost_artifact_again(
     world: FakeProject, first: FakeWorkflow, part: str, damage: bool
 ) -> None:
@@ -76,6 +89,6 @@ def test_retry_refuses_to_build_a_lost_dataset_from_other_rows(
 def test_retry_trains_a_partition_with_a_damaged_record(
     world: FakeProject, first: FakeWorkflow
 ) -> None:
-    world.storage.write(one(world, "/records/"), b"{")
+    damage_member(world.root, "record/*")
     again = retry(first)
     assert {record.status for record in again.records().values()} == {"trained"}

@@ -16,10 +16,13 @@ import pytest
 
 from steps.errors import LargerClassError, TrainerError, TransientError
 from steps.records import PartitionIndex, PodRecord, RunRequest
-from steps.runtime.attempts import Attempt, attempt_uris, record_attempt
+from steps.runtime.attempts import Attempt
 from steps.storage.base import read_parsed
+from steps.train.workers.marks import Mark
 from steps.train.workers.pool import Pool
+from steps.train.workers.worker import WorkerTask
 from tests.pods.fake_project import COMMAND, FakeProject, FakeWorkflow, process_environment
+from tests.segment_surgery import results_of
 from tests.workspace import small_table
 from workflows.pods.pod import Pod
 
@@ -41,9 +44,7 @@ def numbered_table(**codes: float) -> pa.Table:
 
 
 def attempts(workflow: FakeWorkflow) -> list[Attempt]:
-    storage = workflow.world.storage
-    uris = attempt_uris(storage, workflow.address.run_layout).values()
-    return [read_parsed(storage, uri, Attempt.from_json) for uri in uris]
+    return results_of(workflow.address).attempts()
 
 
 def inputs(workflow: FakeWorkflow) -> dict[str, str]:
@@ -79,11 +80,11 @@ def leave_begun(
     *,
     alone: bool = False,
 ) -> None:
-    """Write what a pod leaves if it is killed while a partition is in flight."""
-    attempt = Attempt(
-        partition, number, "begun", "none", 0, 0, "w", "c", "small-00000", class_offset, alone
-    )
-    record_attempt(workflow.world.storage, workflow.address.run_layout, attempt)
+    """Write the mark that a pod leaves if it is killed while a partition is in flight."""
+    task = WorkerTask(partition, number, "small-00000", class_offset, alone=alone)
+    mark = Mark("gone", 2, (task,))
+    uri = workflow.address.run_layout.mark("small-00000", f"gone-{partition}-{number}")
+    workflow.world.storage.write(uri, mark.to_json().encode())
 
 
 def leave_pod(workflow: FakeWorkflow, number: int, class_offset: int = 0, cause: str = "") -> None:
@@ -123,9 +124,8 @@ def test_stopped_pod_keeps_finished_work_and_next_pod_resumes(
         stderr=subprocess.PIPE,
         start_new_session=True,
     )
-    records = workflow.address.run_layout.records
     end = time.monotonic() + 90
-    while len(world.storage.names(records)) < 3 and time.monotonic() < end:
+    while len(workflow.records()) < 3 and time.monotonic() < end:
         assert process.poll() is None, process.communicate()
         time.sleep(0.1)
     process.send_signal(signal.SIGTERM)
@@ -142,8 +142,8 @@ def test_stopped_pod_keeps_finished_work_and_next_pod_resumes(
     before = {attempt.partition_id for attempt in attempts(workflow)}
     workflow.run(SHARD, inputs(workflow), number=1, last=("", "Failed"))
     assert set(workflow.records()) == set(names)
-    attempt_uris = Counter(attempt.partition_id for attempt in attempts(workflow))
-    assert set(attempt_uris.values()) == {1}  # what was finished was not trained again
+    tries = Counter(attempt.partition_id for attempt in attempts(workflow))
+    assert set(tries.values()) == {1}  # what was finished was not trained again
     assert len(before) == len(finished)
     left = workflow.run("collect", workflow.outputs)
     assert (left["trained"], left["pods-preempted"]) == ("24", "1")
@@ -235,8 +235,8 @@ def test_partition_fails_after_largest_class_and_others_train(
         "good",
         "fine",
     }
-    attempt_uris = [each for each in attempts(workflow) if each.partition_id == big]
-    assert [(each.outcome, each.class_offset) for each in attempt_uris] == [
+    tries = [each for each in attempts(workflow) if each.partition_id == big]
+    assert [(each.outcome, each.class_offset) for each in tries] == [
         (f"out_of_{cause}", offset) for offset in range(3)
     ]
     left = workflow.run("collect", workflow.outputs)

@@ -12,6 +12,7 @@ from pathlib import Path
 import pyarrow as pa
 import pytest
 
+from tests.segment_surgery import damage_member
 from tests.workspace import Workspace, small_table
 from workflows.local import run
 
@@ -55,8 +56,7 @@ def test_a_full_disk_is_no_partitions_fault(size: int, lab: Workspace) -> None:
 def test_a_damaged_model_is_fitted_again(lab: Workspace) -> None:
     lab.write_table(small_table())
     run(lab.write_spec())
-    damaged = next(lab.folder.glob("runs/lab/cache/*/*/fold-models.zip"))
-    damaged.write_bytes(b"nothing")
+    damage_member(str(lab.folder / "runs"), "fold-models/*")
     again = run(lab.write_spec(explain__rows=50))
     assert again.trained.cached == {"fit": 4, "none": 1}
     fresh = run(lab.write_spec(explain__rows=50, output="elsewhere"))

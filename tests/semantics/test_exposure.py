@@ -14,6 +14,7 @@ import pytest
 import refeed
 from refeed import DataError
 from tests.command import refeed as command
+from tests.segment_surgery import member_names
 from tests.workspace import Workspace
 from workflows.local import run
 from workflows.spec.load import load_spec
@@ -184,7 +185,7 @@ def test_without_an_offset_the_spec_and_its_hash_have_no_new_field(lab: Workspac
 
 def test_another_exposure_is_another_fit(lab: Workspace) -> None:
     def fits() -> set[str]:
-        return {path.parent.name for path in (lab.folder / "runs").rglob("fit.json")}
+        return set(member_names(str(lab.folder / "runs"), "fit/*"))
 
     features: dict[str, Any] = {"dataset__features": ["age", "kind"]}
     run(spec_of(lab, dataset__exposure="years", **features))

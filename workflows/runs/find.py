@@ -15,8 +15,9 @@ from typing import Any
 from steps.collect.outcome import Outcome
 from steps.contract import ProjectLayout, RunAddress
 from steps.errors import ForbiddenError, MissingInputError, RefeedError
-from steps.records import PartitionKey, PodRecord, RunRecord
+from steps.records import PartitionKey, PodRecord, RunRecord, RunRequest
 from steps.run_context import RunContext
+from steps.segments.run_results import RunResults
 from steps.storage.base import Storage, read_parsed, storage_for
 from steps.stores.base import ExperimentStore, open_store
 from workflows.cluster.base import Cluster
@@ -197,9 +198,11 @@ class ProgressReader:
     """Reader of a run's progress, for repeated use: it reads each ended pod's record once."""
 
     def __init__(self, address: RunAddress) -> None:
-        self._layout, self._storage = address.run_layout, storage_for(address.root)
+        self._address, self._layout = address, address.run_layout
+        self._storage = storage_for(address.root)
         self._ended: dict[str, PodRecord] = {}
         self._partitions: int | None = None
+        self._results: RunResults | None = None
 
     def read(self) -> RunProgress:
         """Return the progress now."""
@@ -214,8 +217,19 @@ class ProgressReader:
         pods = [*self._ended.values(), *(pod for pod in records.values() if not pod.cause)]
         causes = Counter(pod.cause or "running" for pod in pods)
         failed = sum(pod.statuses.get("failed", 0) for pod in pods)
-        done = len(self._storage.names(self._layout.records)) if self._partitions else 0
-        return RunProgress(self._partitions, done, failed, dict(causes))
+        return RunProgress(self._partitions, self._recorded(), failed, dict(causes))
+
+    def _recorded(self) -> int:
+        """Return how many partitions have a record; each segment's index is read once."""
+        if not self._partitions:
+            return 0
+        if self._results is None:
+            with suppress(MissingInputError):  # the request is written after the plan
+                request = read_parsed(self._storage, self._layout.request, RunRequest.from_json)
+                self._results = RunResults.open(self._storage, self._address, request)
+        else:
+            self._results.refresh()
+        return self._results.count() if self._results else 0
 
     def _read_pod(self, name: str) -> PodRecord:
         return read_parsed(self._storage, f"{self._layout.pods}/{name}", PodRecord.from_json)
