@@ -10,12 +10,11 @@ import pyarrow as pa
 
 from steps.errors import DataError, MissingInputError
 from steps.run_context import RunContext
-from steps.storage.base import read_parsed
 from steps.table.grid import numbers_of
 from steps.table.types import canonical_batch
 from steps.train.evaluation.metrics import inverse_link
 from steps.train.frame import Frame
-from steps.train.partition import TrainContext, keys_of, read_frame
+from steps.train.partition import TrainContext, read_frame
 from steps.train.trainer import Floats
 from steps.train.workers.worker import open_context
 
@@ -46,9 +45,10 @@ class Model:
             raise MissingInputError(f"The dataset has no partition {partition_id!r}.")
         entry = entries[partition_id]
         self._frame: Frame = read_frame(self._train, entry)
-        fit_key, _ = keys_of(self._train, entry)
-        uri = self._train.cache.final_model(fit_key, self._train.trainer.suffix)
-        self.native: Any = read_parsed(context.storage, uri, self._train.trainer.load)
+        results = context.results(self._train.request)
+        key = results.record(partition_id).fit
+        content = results.final_model(key, self._train.trainer.suffix)
+        self.native: Any = self._train.trainer.load(content)
         self.features: tuple[str, ...] = self._train.request.roles.features
         self.classes: tuple[str, ...] = self._frame.classes
 

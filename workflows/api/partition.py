@@ -75,10 +75,8 @@ class PartitionResult:
     def card(self) -> str:
         """The model card, as Markdown."""
         self._check_trained()
-        request = self._context.request()
-        cache = self._context.cache(request)
-        record = self._context.record(self._partition_id)
-        return self._context.storage.read(cache.model_card(record.fit)).decode()
+        results = self._context.results(self._context.request())
+        return results.model_card(results.record(self._partition_id).fit).decode()
 
     @property
     def importance(self) -> Chart:

@@ -25,7 +25,7 @@ from steps.errors import (
     SpecError,
     internal_error,
 )
-from workflows.cli import cluster, console, profile, project, step
+from workflows.cli import cluster, console, models, profile, project, step
 from workflows.cli.options import AsJson, InstallationFile, Overrides, Spec, print_json
 
 app = typer.Typer(
@@ -369,6 +369,7 @@ def gc(
 
 
 profile.register(app)
+models.register(app)
 cluster.register(app)
 app.add_typer(project.app, name="project")
 app.add_typer(step.app, name="step", hidden=True)

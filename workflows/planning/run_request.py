@@ -143,6 +143,7 @@ def run_request(
         force=spec.execution.force,
         label=spec.execution.label,
         results_version=RESULTS_VERSION,
+        fold_models=spec.execution.fold_models,
     )
 
 

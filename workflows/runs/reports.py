@@ -40,14 +40,28 @@ def find_run(spec: ExperimentSpec, run: str | None) -> RunRecord:
     )
 
 
+def local_context(spec: ExperimentSpec, record: RunRecord) -> RunContext:
+    """Return a run of the spec's experiment with its storage and store."""
+    address = RunAddress(spec.output, spec.project, record.experiment, record.run)
+    return RunContext.open(address, spec.store)
+
+
+def context_of_run(installation: Path | None, run: str) -> RunContext:
+    """Return a run on a cluster with its storage and store.
+
+    Raises:
+        MissingInputError: the run does not exist.
+    """
+    return find_on_cluster(load_installation(installation), run).context
+
+
 def make_report(spec: ExperimentSpec, record: RunRecord) -> str:
     """Write the report of a run again from its tables, and return its URI.
 
     Raises:
         MissingInputError: the run's tables no longer exist.
     """
-    address = RunAddress(spec.output, spec.project, record.experiment, record.run)
-    context = RunContext.open(address, spec.store)
+    context = local_context(spec, record)
     write_report(context, read_run_info(context))
     return context.run.report
 
@@ -58,7 +72,7 @@ def report_of_run(installation: Path | None, run: str) -> str:
     Raises:
         MissingInputError: the run does not exist or has no tables yet.
     """
-    context = find_on_cluster(load_installation(installation), run).context
+    context = context_of_run(installation, run)
     write_report(context, read_run_info(context))
     return context.run.report
 

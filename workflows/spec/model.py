@@ -46,6 +46,9 @@ class ExecutionConfig(SpecPart):
     """On one machine: number of shards into which the partitions are packed, by cost."""
     force: bool = False
     """Compute everything again, ignoring the cache."""
+    fold_models: Literal["keep", "drop"] = "keep"
+    """keep: store the models of the folds, about half of a run's bytes. drop: store the final model
+    only; a run that changes `explain` then fits the models again."""
     label: str = Field(default="", max_length=200, pattern=_LABEL)
     """A note to store with the run, such as its purpose."""
     max_pods: int = Field(default=100, ge=1, le=MAX_PODS)
