@@ -46,7 +46,7 @@ def test_buckets_are_private_and_recoverable(plan: Plan) -> None:
         assert bucket["soft_delete_policy"][0]["retention_duration_seconds"] == 7 * DAY
 
 
-def test_lifecycle_rules_expire_caches_only(example: Plan) -> None:
+def test_lifecycle_rules_expire_work_files_only(example: Plan) -> None:
     (bucket,) = example.all("google_storage_bucket")
     rules = [(each["action"][0]["type"], each["condition"][0]) for each in bucket["lifecycle_rule"]]
     live = {
@@ -55,7 +55,7 @@ def test_lifecycle_rules_expire_caches_only(example: Plan) -> None:
         if action == "Delete" and condition["with_state"] == "LIVE"
         for prefix in condition["matches_prefix"] or ["everything"]
     }
-    assert live == {"demo/cache/": 180, "demo/datasets/work/": 7}
+    assert live == {"demo/datasets/work/": 7}  # no segment: it holds results of many runs
     old = [rule for action, rule in rules if action == "Delete" and rule["with_state"] != "LIVE"]
     assert {each["days_since_noncurrent_time"] for each in old} == {1, 30}
 

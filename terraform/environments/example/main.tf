@@ -66,7 +66,6 @@ module "storage" {
   gcp_project = var.gcp_project
   location    = var.region
   projects    = { for name, project in local.projects : name => project.bucket }
-  cache_days  = var.cache_days
 }
 
 module "bigquery" {

@@ -207,12 +207,6 @@ variable "firestore_location" {
   default     = null
 }
 
-variable "cache_days" {
-  type        = number
-  description = "The number of days after which models and explanations are deleted; a run recreates those that it needs. Null keeps them. See modules/storage."
-  default     = 180
-}
-
 variable "security_group" {
   type        = string
   description = "The Google group gke-security-groups@DOMAIN. RoleBindings can name the groups that are members of it. Null for none."

@@ -30,21 +30,8 @@ resource "google_storage_bucket" "root" {
     }
   }
 
-  dynamic "lifecycle_rule" { # delete old cache entries
-    for_each = var.cache_days[*]
-
-    content {
-      action {
-        type = "Delete"
-      }
-
-      condition {
-        age            = lifecycle_rule.value
-        matches_prefix = ["${each.key}/cache/"]
-        with_state     = "LIVE"
-      }
-    }
-  }
+  # No rule deletes live objects of <project>/cache/ by age: a segment holds results of many partitions and runs, and
+  # `refeed gc` knows which of them are needed.
 
   lifecycle_rule { # delete files left by killed Dataflow jobs
     action {

@@ -36,21 +36,6 @@ variable "projects" {
   }
 }
 
-variable "cache_days" {
-  type        = number
-  description = <<-EOT
-    The number of days after which objects in <project>/cache/ are deleted: models and explanations, which a run
-    recreates if it needs them. Tables and reports are kept. Null keeps the cache forever; use it if other
-    applications read the models.
-  EOT
-  default     = 180
-
-  validation {
-    condition     = var.cache_days == null || try(var.cache_days >= 7 && floor(var.cache_days) == var.cache_days, false)
-    error_message = "cache_days must be null or a whole number of at least 7, so that a run does not lose its models while it is running."
-  }
-}
-
 variable "work_days" {
   type        = number
   description = "The number of days after which files that killed Dataflow jobs left in <project>/datasets/work/ are deleted. It must exceed the duration of the longest job."

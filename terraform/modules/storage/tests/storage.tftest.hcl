@@ -27,13 +27,12 @@ run "defaults" {
       for rule in google_storage_bucket.root["demo"].lifecycle_rule :
       "${one(rule.action).type} ${jsonencode(one(rule.condition).matches_prefix)} ${coalesce(one(rule.condition).age, one(rule.condition).days_since_noncurrent_time, 0)}"
       ] == [
-      "Delete [\"demo/cache/\"] 180",
       "Delete [\"demo/datasets/work/\"] 7",
       "Delete [\"demo/cache/\",\"demo/datasets/work/\"] 1",
       "Delete null 30",
       "AbortIncompleteMultipartUpload null 7",
     ]
-    error_message = "Lifecycle rules must expire caches and keep results."
+    error_message = "Lifecycle rules must expire work files and older versions only."
   }
   assert {
     condition = alltrue([
@@ -43,26 +42,26 @@ run "defaults" {
     error_message = "Live objects must be deleted only below a named prefix."
   }
   assert {
+    condition = alltrue([
+      for rule in google_storage_bucket.root["demo"].lifecycle_rule :
+      one(rule.action).type == "Delete" && one(rule.condition).with_state != "ARCHIVED"
+      ? !contains(one(rule.condition).matches_prefix, "demo/cache/") : true
+    ])
+    error_message = "No rule may delete segments by age."
+  }
+  assert {
     condition     = length(google_storage_bucket.root["demo"].encryption) == 0
     error_message = "There must be no encryption key by default."
   }
 }
 
-run "keep_models_with_encryption_key" {
+run "encryption_key" {
   command = plan
   variables {
-    cache_days       = null
     soft_delete_days = 0
     encryption_key   = "projects/my-project/locations/europe-west1/keyRings/refeed/cryptoKeys/data"
   }
 
-  assert {
-    condition = alltrue([
-      for rule in google_storage_bucket.root["demo"].lifecycle_rule :
-      one(rule.action).type == "Delete" ? one(rule.condition).with_state == "ARCHIVED" || try(!contains(one(rule.condition).matches_prefix, "demo/cache/"), true) : true
-    ])
-    error_message = "Models must be kept."
-  }
   assert {
     condition     = google_storage_bucket.root["demo"].encryption[0].default_kms_key_name == var.encryption_key
     error_message = "Buckets must use the encryption key."
@@ -94,12 +93,11 @@ run "rejects_google_in_bucket_name" {
 run "rejects_short_retention" {
   command = plan
   variables {
-    cache_days       = 1
     work_days        = 1
     noncurrent_days  = 0
     soft_delete_days = 3
   }
-  expect_failures = [var.cache_days, var.work_days, var.noncurrent_days, var.soft_delete_days]
+  expect_failures = [var.work_days, var.noncurrent_days, var.soft_delete_days]
 }
 
 run "rejects_zone" {
