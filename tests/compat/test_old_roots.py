@@ -85,6 +85,32 @@ def test_the_dataset_of_an_old_root_is_built_again(old_root: Unpack) -> None:
     assert (again["reused"], again["folder"]) == (True, made["folder"])
 
 
+@each_trainer
+def test_models_of_a_finished_run_are_written_as_files(
+    trainer: str, old_root: Unpack, tmp_path: Path
+) -> None:
+    """They are in files per partition, as there were no segments."""
+    root = old_root("finished")
+    spec, run = root / f"{trainer}.yaml", run_folder(root, f"old-{trainer}")
+    models = answer("models", spec, "--run", run.name, "-o", tmp_path / "models")["models"]
+    trained = [each for each in models if each["status"] == "trained"]
+    assert len(trained) == TRAINED
+    for each in trained:
+        assert (tmp_path / "models" / each["model"]).stat().st_size > 100
+        card = (tmp_path / "models" / each["card"]).read_text()
+        assert f"| {each['partition']} |" in card or f"= {each['partition']} |" in card
+
+
+def test_old_results_go_with_the_run_that_used_them(old_root: Unpack) -> None:
+    root = old_root("finished")
+    answer("run", root / "linear.yaml")
+    removed = answer("gc", root / "linear.yaml", "--keep", "1")["folders"]
+    old = [each for each in removed if "/cache/" in each]
+    assert len(old) == 2 * TRAINED
+    assert not any(Path(each).exists() for each in old)
+    assert (root / "runs" / "lab" / "cache" / "segments").is_dir()
+
+
 def test_no_file_of_a_finished_root_is_garbage(old_root: Unpack) -> None:
     root = old_root("finished")
     assert answer("gc", root / "linear.yaml", "--dry-run")["folders"] == []

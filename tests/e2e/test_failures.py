@@ -21,6 +21,7 @@ from tests.e2e.platform import (
     workflow,
     workflows_of,
 )
+from tests.segment_surgery import results_of
 from tests.workspace import small_table
 
 pytestmark = needs_cluster
@@ -102,7 +103,7 @@ def test_run_survives_a_killed_controller(platform: Platform, name: str) -> None
         time.sleep(5)
     wait_until("the end", lambda: workflow(made)["status"].get("phase") == "Succeeded", 480)
     assert platform.tables(address.run_layout.base) == platform.run_locally(spec, name)
-    assert len(storage_for(address.root).names(address.run_layout.records)) == 12
+    assert len(results_of(address).recorded) == 12
 
 
 def test_stopped_run_is_retried_after_its_workflow_is_deleted(
@@ -113,13 +114,13 @@ def test_stopped_run_is_retried_after_its_workflow_is_deleted(
     spec = platform.spec(name, source, **changes)
     address = platform.start_run(spec)
     (made,) = wait_until("the workflow", lambda: workflows_of(name))
-    storage, records = storage_for(address.root), address.run_layout.records
-    wait_until("records", lambda: storage.names(records))
+    storage, request = storage_for(address.root), address.run_layout.request
+    wait_until("records", lambda: storage.exists(request) and results_of(address).recorded)
     stopped = platform.refeed("stop", address.run)
     assert stopped.code == 0, stopped.err
     wait_until("the end", lambda: workflow(made)["status"].get("phase") == "Failed")
     wait_until("the pod's last seconds", lambda: training_pod(NAMESPACE, made) is None)
-    before = {name: storage.read(f"{records}/{name}") for name in storage.names(records)}
+    before = results_of(address).records()
     assert 0 < len(before) < 13
     assert wait_until("the message", lambda: webhook.of(address.run))[0]["status"] == "stopped"
     run_kubectl("-n", NAMESPACE, "delete", "workflow", made)
@@ -131,8 +132,8 @@ def test_stopped_run_is_retried_after_its_workflow_is_deleted(
     retried = platform.refeed("retry", address.run, "--json")
     assert retried.code == 0, retried.err
     assert retried.json["run"] == address.run
-    after = {name: storage.read(f"{records}/{name}") for name in before}
-    assert after == before
+    after = results_of(address).records()
+    assert {each: after[each] for each in before} == before
     assert platform.tables(address.run_layout.base) == platform.run_locally(spec, name)
 
 
