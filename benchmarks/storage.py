@@ -130,7 +130,7 @@ def generated_spec(
     partitions: int,
     rows: int,
     features: int,
-    params: dict[str, Any] = _SMALL,  # noqa: B006 - it is not changed
+    params: dict[str, Any] = _SMALL,
 ) -> Path:
     """Write a table and a spec, of small models by default, and return the spec."""
     write_table(folder / "table.parquet", partitions * rows, features + 1, partitions, even=True)
