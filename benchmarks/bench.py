@@ -1,9 +1,9 @@
 """Run the benchmarks: `python benchmarks/bench.py [NAME ...] [--quick]`.
 
-NAME is train, storage, defaults, dependence, treeshap, split, beam, bigquery, column_statistics,
-collect, memory, compile, h2o or argo. The default is all but argo, which needs a cluster. The
-tables go to stdout and, without --quick, to benchmarks/results.md. Numbers of two machines cannot
-be compared; ratios of one run can.
+NAME is train, cost, storage, defaults, dependence, treeshap, split, beam, bigquery,
+column_statistics, collect, memory, compile, h2o or argo. The default is all but argo, which needs a
+cluster. The tables go to stdout and, without --quick, to benchmarks/results.md. Numbers of two
+machines cannot be compared; ratios of one run can.
 """
 
 from __future__ import annotations
@@ -25,6 +25,7 @@ from steps.train.workers.host import cpu_model_name
 
 HERE = (
     "train",
+    "cost",
     "storage",
     "defaults",
     "dependence",

@@ -107,7 +107,8 @@ def context_of(spec: str) -> Any:  # noqa: ANN401 - a TrainContext, whose import
     from steps.train.partition import TrainContext
     from steps.train.registry import make_trainer
     from workflows.local import split_only
-    from workflows.planning.run_request import run_request, trainer_info
+    from workflows.planning.run_request import run_request
+    from workflows.planning.trainer_info import trainer_info
     from workflows.spec.load import load_spec
 
     loaded = load_spec(spec)

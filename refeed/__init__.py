@@ -21,6 +21,7 @@ if TYPE_CHECKING:
         TransientError,
     )
     from steps.records import RunRecord
+    from steps.train.cost import FitCost, FitSize
     from steps.train.loss import ClassWeight, Link, Loss, LossName, Task
     from steps.train.trainer import (
         DataShape,
@@ -47,6 +48,8 @@ _HOMES = {
     "DataShape": "steps.train.trainer",
     "ExperimentSpec": "workflows.spec.model",
     "Features": "steps.train.trainer",
+    "FitCost": "steps.train.cost",
+    "FitSize": "steps.train.cost",
     "Link": "steps.train.loss",
     "LoadedSpec": "workflows.spec.load",
     "Loss": "steps.train.loss",
@@ -83,6 +86,8 @@ __all__ = [
     "DataShape",
     "ExperimentSpec",
     "Features",
+    "FitCost",
+    "FitSize",
     "Link",
     "LoadedSpec",
     "Loss",

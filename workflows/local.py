@@ -23,15 +23,12 @@ from steps.split.step import SplitResult, split
 from steps.storage.base import Storage, check_writable, read_parsed, scheme_of, storage_for
 from steps.storage.file_lock import file_lock
 from steps.train.step import TrainLimits, TrainResult, train
+from workflows.planning.cost import cost_model
 from workflows.planning.packing import pack
+from workflows.planning.predicted import Predicted
 from workflows.planning.run_files import now, put_running, write_request, write_start
-from workflows.planning.run_request import (
-    TrainerInfo,
-    run_request,
-    split_engine,
-    split_request,
-    trainer_info,
-)
+from workflows.planning.run_request import run_request, split_engine, split_request
+from workflows.planning.trainer_info import TrainerInfo, trainer_info
 from workflows.spec.load import LoadedSpec, load_spec
 from workflows.spec.model import ExperimentSpec
 
@@ -164,9 +161,7 @@ class _LocalRun:
             else:
                 started = now()
                 write_start(context.run, self.storage, self.spec, started)
-                entries = built.index.entries
-                shards = {"local": pack(entries, self.spec.execution.shards)}
-                write_request(context.run, self.storage, request, len(entries), shards)
+                self._plan(context, request, built, trainer)
                 put_running(context.store, request, started)
             trained = self._train(context)
             with RunLog(self.storage, context.run.log("collect"), "collect") as log:
@@ -185,6 +180,16 @@ class _LocalRun:
             outcome=outcome,
             ranking=collected.ranking,
         )
+
+    def _plan(
+        self, context: RunContext, request: RunRequest, built: SplitResult, trainer: TrainerInfo
+    ) -> None:
+        costs = cost_model(self.spec, request, trainer.cost, self.project, self.storage)
+        works = costs.works(built.index, request.roles.target, request.min_rows)
+        shards = {"local": pack(works, self.spec.execution.shards)}
+        self.storage.write(context.run.trainer, trainer.to_json().encode())
+        predicted = Predicted(works, costs.basis)
+        write_request(context.run, self.storage, request, shards, predicted)
 
     def _train(self, context: RunContext) -> TrainResult:
         total = TrainResult()

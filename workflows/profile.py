@@ -22,10 +22,13 @@ from steps.split.dataset.tfdv import Slice, encode_many
 from steps.split.step import SplitResult
 from steps.storage.base import Storage, storage_for, write_text
 from steps.table.data_warnings import DataWarning, find_data_warnings
+from steps.train.registry import installed
 from workflows.installation.model import Installation
 from workflows.local import split_only
-from workflows.planning.cost import basis_of, rows_with_target, shape_of
-from workflows.planning.estimate import TrainingEstimate, estimate_training, load_of
+from workflows.planning.cost import cost_model, rows_with_target, with_measured_cost
+from workflows.planning.estimate import Load, TrainingEstimate, estimate_training
+from workflows.planning.run_request import run_request
+from workflows.planning.trainer_info import TrainerInfo, trainer_info, with_trainer_defaults
 from workflows.spec.load import LoadedSpec
 from workflows.spec.model import ExperimentSpec
 
@@ -121,16 +124,15 @@ def _estimate(
     project: ProjectLayout,
     storage: Storage,
 ) -> TrainingEstimate:
-    shape = shape_of(
-        spec.trainer.model_dump(mode="json"),
-        spec.evaluate.model_dump(mode="json"),
-        spec.explain.model_dump(mode="json"),
-        len(made.roles.features),
-        len(made.classes),
-    )
-    basis = basis_of(spec, project, storage)
-    load = load_of(made.index, made.roles.target, skipped, shape, basis)
-    return estimate_training(spec, load, installation)
+    known = spec.trainer.name in installed()
+    if known and installation and spec.trainer.name in installation.trainers:
+        spec = with_trainer_defaults(spec, installation.trainers[spec.trainer.name].rules())
+    trainer = with_measured_cost(spec, trainer_info(spec), project, storage) if known else None
+    stated = trainer or TrainerInfo(spec.trainer.model_dump(mode="json"), {}, ())
+    request = run_request(spec, made, "", stated)
+    costs = cost_model(spec, request, stated.cost, project, storage)
+    works = costs.works(made.index, made.roles.target, request.min_rows, skipped)
+    return estimate_training(spec, Load(works, costs.basis, stated.threads), installation)
 
 
 # --- what would be skipped ------------------------------------------------------------------

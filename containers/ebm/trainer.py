@@ -8,8 +8,20 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, ClassVar
 
+from containers.ebm.cost import fit_cost
 from containers.ebm.params import EBMParams
-from refeed import DataShape, Features, Loss, Problem, ShapValues, Task, Trainer, TrainingData
+from refeed import (
+    DataShape,
+    Features,
+    FitCost,
+    FitSize,
+    Loss,
+    Problem,
+    ShapValues,
+    Task,
+    Trainer,
+    TrainingData,
+)
 
 if TYPE_CHECKING:
     import numpy as np
@@ -47,6 +59,10 @@ class EBMTrainer(Trainer[EBMParams, "AdditiveModel"]):
     def conflicts(self, shape: DataShape) -> Iterator[Problem]:
         """Yield a problem for each parameter that does not fit the data."""
         return self.params.conflicts(shape)
+
+    def fit_cost(self, size: FitSize) -> FitCost:
+        """Return the predicted cost of a fit."""
+        return fit_cost(self.params, size)
 
     def fit(self, data: TrainingData) -> AdditiveModel:
         """Fit one model per inner fold, stopped early by its held-out rows, and average them."""

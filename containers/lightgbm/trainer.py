@@ -8,10 +8,13 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, ClassVar
 
+from containers.lightgbm.cost import fit_cost
 from containers.lightgbm.params import LightGBMParams
 from refeed import (
     DataShape,
     Features,
+    FitCost,
+    FitSize,
     Loss,
     Problem,
     RowSubset,
@@ -52,6 +55,10 @@ class LightGBMTrainer(Trainer[LightGBMParams, "LightGBMModel"]):
     def inner_folds(self) -> int:
         """Number of inner folds, if they choose the number of rounds."""
         return self.params.inner_folds if self.params.rounds == "auto" else 0
+
+    def fit_cost(self, size: FitSize) -> FitCost:
+        """Return the predicted cost of a fit."""
+        return fit_cost(self.params, size)
 
     def fit(self, data: TrainingData) -> LightGBMModel:
         """Train on all rows; the model knows columns by position, not by name."""

@@ -9,8 +9,20 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, ClassVar
 
+from containers.linear.cost import fit_cost
 from containers.linear.params import LinearParams
-from refeed import DataShape, Features, Loss, Problem, ShapValues, Task, Trainer, TrainingData
+from refeed import (
+    DataShape,
+    Features,
+    FitCost,
+    FitSize,
+    Loss,
+    Problem,
+    ShapValues,
+    Task,
+    Trainer,
+    TrainingData,
+)
 
 if TYPE_CHECKING:
     import numpy as np
@@ -43,6 +55,10 @@ class LinearTrainer(Trainer[LinearParams, "LinearModel"]):
     def conflicts(self, shape: DataShape) -> Iterator[Problem]:
         """Yield a problem for each parameter that does not fit the data or another parameter."""
         return self.params.conflicts(shape)
+
+    def fit_cost(self, size: FitSize) -> FitCost:
+        """Return the predicted cost of a fit."""
+        return fit_cost(size)
 
     def fit(self, data: TrainingData) -> LinearModel:
         """Find the coefficients.

@@ -36,6 +36,7 @@ class Outcome:
         attempts: pods by cause of their end; empty on a laptop.
         constant_models: trained partitions whose models predict a constant.
         warnings: warnings about the data, the gravest first.
+        costs: predicted and actual cost, see ``compare_costs``; empty if nothing was predicted.
         advice: how more partitions could be trained; empty if at least half of them are.
     """
 
@@ -57,6 +58,7 @@ class Outcome:
     constant_models: int = 0
     advice: str = ""
     warnings: list[str] = field(default_factory=list)
+    costs: dict[str, float] = field(default_factory=dict)
 
     @classmethod
     def of(
@@ -71,6 +73,7 @@ class Outcome:
         cached: dict[str, int],
         attempts: dict[str, int],
         warnings: list[str],
+        costs: dict[str, float],
     ) -> Outcome:
         """Count the statuses and reasons of a run's partitions.
 
@@ -84,6 +87,7 @@ class Outcome:
             cached: see ``Outcome``.
             attempts: see ``Outcome``.
             warnings: see ``Outcome``.
+            costs: see ``Outcome``.
         """
         counts = Counter(each.status for each in partitions)
         ranking = ranked(partitions)
@@ -107,6 +111,7 @@ class Outcome:
             cached=cached,
             attempts=attempts,
             warnings=warnings,
+            costs=costs,
             constant_models=sum(each.predicts_constant for each in ranking),
             advice=min_rows_advice(
                 request.min_rows,

@@ -14,7 +14,7 @@ from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 
 from steps.collect.data_tables import put_statistics, reader_of, write_data_tables
-from steps.collect.operations import count_by_cache, count_pods, write_attempts
+from steps.collect.operations import compare_costs, count_by_cache, count_pods, write_attempts
 from steps.collect.outcome import Outcome
 from steps.collect.partition_results import PartitionResultReader
 from steps.collect.ranking import PartitionRow, ranked
@@ -82,6 +82,7 @@ def collect(
             cached=count_by_cache(attempts),
             attempts=count_pods(context.run, context.storage),
             warnings=[each.message for each in warnings],
+            costs=compare_costs(context.run, context.storage, attempts),
         )
         _write_operations(context, outcome, info, attempts)
         write_report(context, info)

@@ -124,6 +124,11 @@ class RunLayout:
         return join(self.base, "operations", "plan.json")
 
     @property
+    def predictions(self) -> str:
+        """Predicted seconds and memory of each partition, as CSV."""
+        return join(self.base, "operations", "predictions.csv")
+
+    @property
     def attempts_table(self) -> str:
         """All attempts at partitions, as CSV."""
         return join(self.base, "operations", "attempts.csv")

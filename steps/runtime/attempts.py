@@ -26,6 +26,8 @@ class Attempt:
         shard: shard of the partition.
         class_offset: number of resource classes by which the pod was larger than the shard's own.
         alone: true if no other partition was trained in the pod at the same time.
+        cpu_seconds: CPU time of the worker process; 0 if it is not known.
+        queued_seconds: part of ``seconds`` for which the worker waited for a CPU that others used.
     """
 
     partition_id: str
@@ -39,6 +41,13 @@ class Attempt:
     shard: str = ""
     class_offset: int = 0
     alone: bool = False
+    cpu_seconds: float = 0.0
+    queued_seconds: float = 0.0
+
+    @property
+    def busy_seconds(self) -> float:
+        """Time that the attempt would take on a CPU of its own."""
+        return busy_seconds(self.seconds, self.cpu_seconds, self.queued_seconds)
 
     @property
     def digest(self) -> str:
@@ -53,3 +62,17 @@ class Attempt:
     def from_json(cls, text: str | bytes) -> Attempt:
         """Read what ``to_json`` wrote."""
         return cls(**json.loads(text))
+
+
+def busy_seconds(seconds: float, cpu_seconds: float, queued_seconds: float) -> float:
+    """Return the time that work would take on a CPU of its own.
+
+    It includes waiting, such as for a GPU. The clocks of a short piece of work disagree by a few
+    milliseconds, so it is never less than the CPU time.
+
+    Args:
+        seconds: wall time.
+        cpu_seconds: CPU time of all threads.
+        queued_seconds: part of the wall time in which other processes used the CPU.
+    """
+    return max(seconds - queued_seconds, min(cpu_seconds, seconds))

@@ -48,7 +48,7 @@ class TrainLimits:
     """Resources of this pod, and those that a later pod may have. A laptop has no later pod.
 
     Attributes:
-        workers: processes at the same time; None for one per CPU.
+        workers: CPUs that processes use at the same time; None for all.
         class_offset: number of classes by which this pod exceeds the shard's own class.
         largest_class_offset: the offset of the largest class.
         can_retry_later: a later pod may retry after a transient error.
@@ -113,7 +113,8 @@ def train(
     results.salvage_damaged()
     ids: list[str] = read_parsed(context.storage, address.run_layout.shard(shard), json.loads)
     progress.begin("train", "partitions", len(ids))
-    workers = limits.workers or os.cpu_count() or 1
+    cpus = limits.workers or os.cpu_count() or 1
+    workers = max(1, cpus // context.trainer.threads_per_fit)
     marks = MarkWriter(context.storage, address.run_layout, shard, workers)
     with (
         removed_at_the_end(marks),
@@ -125,7 +126,10 @@ def train(
         tasks = list(training.prepare_tasks(ids))
         if tasks:
             start_server(context.request.trainer["name"], address.root)
-            training.run(Pool(address, workers, training, stop or Stop()), tasks)
+            training.run(
+                Pool(address, workers, training, stop or Stop(), context.trainer.threads_per_fit),
+                tasks,
+            )
     progress.end()
     training.raise_for_deferred()
     return training.result

@@ -16,6 +16,7 @@ from typing import Any, ClassVar, Generic, Literal, TypeVar
 from pydantic import BaseModel, ConfigDict
 
 from steps.errors import Problem
+from steps.train.cost import FitCost, FitSize
 from steps.train.loss import LOSSES, ClassWeight, Floats, Integers, Loss, Task, class_factors
 
 __all__ = [
@@ -214,6 +215,7 @@ class Trainer(ABC, Generic[ParamsT, ModelT]):
         preload: heavy modules that the workers' server imports once, before it forks them.
         suffix: file suffix of a saved model.
         version: raise it when the plug-in's own code would give another model.
+        threads_per_fit: CPUs that a fit needs; a pod fits its CPUs divided by this number at once.
         uses_threads: True if fits take less time with more ``threads``.
 
     Attributes:
@@ -232,6 +234,7 @@ class Trainer(ABC, Generic[ParamsT, ModelT]):
     uses_threads: ClassVar[bool] = False
 
     threads: int = 1
+    threads_per_fit: ClassVar[int] = 1
 
     def __init__(self, params: ParamsT) -> None:
         self.params = params
@@ -256,6 +259,16 @@ class Trainer(ABC, Generic[ParamsT, ModelT]):
     def inner_folds(self) -> int:
         """Number of inner folds that ``fit`` needs, such as for early stopping; 0 for none."""
         return 0
+
+    def fit_cost(self, size: FitSize) -> FitCost | None:
+        """Return the predicted cost of one fit with these parameters, or None if it is unknown.
+
+        The number of pods and their resource class follow from it. An error of a factor of two is
+        fine, and earlier runs correct it. Without it, a probe on generated rows measures the cost.
+        It is called with many sizes, up to millions of rows, before any data exists.
+        """
+        del size
+        return None
 
     @abstractmethod
     def fit(self, data: TrainingData) -> ModelT:

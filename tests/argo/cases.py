@@ -147,6 +147,20 @@ CASES: dict[str, Case] = {
             schedule=WEEKLY | {"concurrency": "forbid", "suspended": True},
         ),
         _small("trainer-custom", trainer={"name": "forest", "params": {"trees": 50}}),
+        _small("trainer-gpu", trainer={"name": "deep", "params": {"epochs": 30}}),
+        _small(
+            "trainer-defaults",
+            platform={
+                "trainers__linear__defaults": {"alpha": 0.1},
+                "trainers__lightgbm__limits": {"rounds": {"max": 2000}},
+            },
+        ),
+        _small(
+            "pods-per-partition",
+            execution__partitions_per_pod=1,
+            execution__prefer="price",
+            execution__max_pods=500,
+        ),
         _small("project-lab", **LAB),
         _small("project-store", platform={"projects__demo__store": "firestore://acme-refeed/demo"}),
         _small("notify-absent", platform={"notify": None}),

@@ -12,6 +12,7 @@ from steps.errors import MissingInputError, SpecError
 from tests.argo.cases import INSTALLATION, SMALL, installation, small_spec
 from workflows.installation.model import VARIABLE, find_installation, load_installation
 from workflows.installation.projects import project_for
+from workflows.installation.trainer_rules import with_defaults
 
 EXAMPLE = Path(__file__).parents[2] / "manifests" / "installation.example.yaml"
 
@@ -181,7 +182,70 @@ def test_pod_has_one_worker_per_whole_cpu() -> None:
         "small": 2,
         "medium": 3,
         "large": 8,
+        "gpu": 4,
+        "gpu-large": 12,
     }
+
+
+# --- trainers -------------------------------------------------------------------------------
+
+
+def test_a_trainer_runs_in_its_classes_and_others_in_those_without_resources() -> None:
+    platform = installation()
+    assert [each.name for each in platform.classes_of("deep")] == ["gpu", "gpu-large"]
+    assert [each.name for each in platform.classes_of("linear")] == ["small", "medium", "large"]
+    assert list(platform.interchangeable("deep")) == ["deep"]
+    assert list(platform.interchangeable("linear")) == ["forest", "lightgbm", "linear"]
+    spec = small_spec(trainer={"name": "deep"}, execution__classes=["gpu-large"])
+    assert [each.name for each in platform.training_classes(spec)] == ["gpu-large"]
+
+
+def test_classes_with_and_without_resources_may_overlap_in_memory() -> None:
+    sizes = [each.memory_mib for each in installation().classes.values()]
+    assert sizes != sorted(sizes)
+    with pytest.raises(ValueError, match=r"trainers.deep.classes have \[16384, 49152, 1024\] MiB"):
+        installation(
+            classes__odd={"cpu": "1", "memory": "1Gi", "resources": {"nvidia.com/gpu": 1}},
+            trainers__deep__classes=["gpu", "gpu-large", "odd"],
+        )
+
+
+def test_errors_of_a_trainers_classes() -> None:
+    with pytest.raises(ValueError, match=r"trainers.deep.classes has 'huge', which is not a class"):
+        installation(trainers__deep__classes=["huge"])
+    with pytest.raises(ValueError, match=r"steps.check is 'gpu', a class with resources"):
+        installation(steps__check="gpu")
+    spec = small_spec(trainer={"name": "deep"}, execution__classes=["small"])
+    with pytest.raises(SpecError) as caught:
+        project_for(installation(), spec)
+    assert "the trainer 'deep' does not run in the class 'small'" in str(caught.value)
+    assert "It runs in gpu, gpu-large." in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("params", "expected"),
+    [
+        ({"epochs": 201}, "epochs: 201 is more than the platform's maximum of 200"),
+        ({"epochs": 0}, "epochs: 0 is less than the platform's minimum of 1"),
+        ({"batch": 5000}, "batch: 5000 is more than the platform's maximum of 4096"),
+        ({"epochs": 200, "batch": "auto"}, ""),
+        ({}, ""),
+    ],
+)
+def test_limits_of_parameters(params: dict[str, Any], expected: str) -> None:
+    spec = small_spec(trainer={"name": "deep", "params": params})
+    if not expected:
+        project_for(installation(), spec)
+        return
+    with pytest.raises(SpecError) as caught:
+        project_for(installation(), spec)
+    assert f"trainer.params.{expected}" in str(caught.value)
+
+
+def test_a_spec_overrides_defaults_under_any_name() -> None:
+    defaults, aliases = {"rounds": 50, "num_leaves": 15}, {"num_iterations": "rounds"}
+    found = with_defaults({"num_iterations": 7}, defaults, aliases)
+    assert found == {"num_iterations": 7, "num_leaves": 15}
 
 
 ROOT = "gs://refeed-demo"
@@ -200,7 +264,7 @@ MISFITS: dict[str, tuple[dict[str, Any], list[str]]] = {
         {"trainer": {"name": "oracle"}},
         [
             "trainer.name: the installation file defines no trainer 'oracle'",
-            "Available: lightgbm, linear, forest",
+            "Available: lightgbm, linear, forest, deep",
             "--set trainer.name=",
         ],
     ),

@@ -13,6 +13,8 @@ from steps.contract import shards_output
 from tests.argo.cases import CASES, Case, installation
 from workflows.argo.experiment import EXECUTOR, PROJECT_MAP
 from workflows.argo.expressions import LATE, REFUSALS
+from workflows.argo.pod_patch import larger
+from workflows.installation.resource_classes import ResourceClass
 
 WITH_TEMPLATES = [case for case in CASES.values() if case.kind != "cron-workflow"]
 every_template = pytest.mark.parametrize("case", WITH_TEMPLATES, ids=lambda case: case.name)
@@ -78,7 +80,9 @@ def test_container_writes_to_tmp_only_without_privileges(case: Case) -> None:
 def test_a_container_has_requests_and_equal_limits(case: Case) -> None:
     for template in templates(case):
         resources = template["container"]["resources"]
-        assert resources["requests"].keys() == {"cpu", "memory", "ephemeral-storage"}
+        on_gpu = template["name"].startswith("train-gpu")
+        others = {"nvidia.com/gpu"} if on_gpu else set()
+        assert resources["requests"].keys() == {"cpu", "memory", "ephemeral-storage"} | others
         assert resources["requests"] == resources["limits"]
 
 
@@ -161,14 +165,43 @@ def test_images_are_pinned_and_pulled_once(case: Case) -> None:
 def test_check_runs_in_image_of_the_form_trainer(case: Case) -> None:
     own = {"trainer-custom": "acme/forest@", "example-penguins": "refeed/linear:"}
     image = template(case, "check")["container"]["image"]
+    if case.name == "trainer-gpu":  # the only trainer that runs in these classes
+        assert image == installation().trainers["deep"].image
+        return
     *others, last = image.removeprefix("{{= ").removesuffix(" }}").split(" : ")
     assert own.get(case.name, "refeed/lightgbm:") in last
-    assert len(others) == len(installation().trainers) - 1
+    assert len(others) == len(installation().interchangeable("lightgbm")) - 1 == 2
     for each in others:
         condition, value = each.split(" ? ")
         name = re.fullmatch(r"workflow\.parameters\.trainer == '(\w+)'", condition)
         assert name
         assert value == f"'{installation().trainers[name[1]].image}'"
+
+
+def test_trainer_with_classes_runs_in_them_only() -> None:
+    """Its form offers no trainer of other classes, and no other step runs there."""
+    case = CASES["trainer-gpu"]
+    assert fans(case).keys() == {"train-gpu", "train-gpu-large"}
+    (choice,) = (
+        each
+        for each in case.golden()["spec"]["arguments"]["parameters"]
+        if each["name"] == "trainer"
+    )
+    assert choice["enum"] == ["deep"]
+    for each in templates(case):
+        on_gpu = each["name"].startswith("train-gpu")
+        assert ("nvidia.com/gpu" in each["container"]["resources"]["limits"]) == on_gpu
+        tolerated = {taint["key"] for taint in each.get("tolerations", [])}
+        assert ("nvidia.com/gpu" in tolerated) == on_gpu
+        assert "gpu" not in each.get("podSpecPatch", "") or on_gpu
+    assert '"nvidia.com/gpu": "2"' in template(case, "train-gpu")["podSpecPatch"]
+    assert "podSpecPatch" not in template(case, "train-gpu-large")
+
+
+def test_patch_removes_resources_that_the_larger_class_lacks() -> None:
+    own = ResourceClass(cpu="4", memory="8Gi", resources={"nvidia.com/gpu": 1}).with_name("gpu")
+    patch = larger([own, ResourceClass.named("large", cpu="8", memory="64Gi")])
+    assert '"requests": {"nvidia.com/gpu": null, "cpu": "8"' in patch
 
 
 @every_template

@@ -11,16 +11,16 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from containers.lightgbm.params import LightGBMParams
-from steps.records import PartitionEntry, PartitionIndex, PartitionKey
+from steps.records import PartitionEntry, PartitionKey
+from steps.runtime.attempts import busy_seconds
 from tests.cli.test_commands import ANSI, on_terminal, refeed
 from tests.workspace import Workspace, small_table
-from workflows.cli.profile import print_profile
+from workflows.cli.profile import _print_estimate, print_profile
 from workflows.installation.model import Installation, load_installation
 from workflows.local import run
-from workflows.planning.cost import CONSTANTS, EXPLAINED, MODEL_FACTOR, Basis, Shape, shape_of
-from workflows.planning.estimate import START_SECONDS, Load, estimate_training
-from workflows.planning.packing import pack_classes
+from workflows.planning.cost import Basis
+from workflows.planning.estimate import Load, estimate_training
+from workflows.planning.packing import START_SECONDS, Work, pack_classes
 from workflows.profile import bars_of, profile
 from workflows.spec.load import load_spec
 from workflows.spec.model import ExperimentSpec
@@ -70,7 +70,8 @@ def test_profile_matches_the_following_run(ran: tuple[Workspace, Path]) -> None:
     assert (after.reused, after.estimate.workers) == (True, 2)
     with Path(result.layout.attempts_table).open() as attempts:
         rows = [row for row in csv.DictReader(attempts) if row["outcome"] == "trained"]
-    took = sum(float(row["seconds"]) for row in rows)
+    names = ("seconds", "cpu_seconds", "queued_seconds")
+    took = sum(busy_seconds(*(float(row[name]) for name in names)) for row in rows)
     assert after.estimate.core_hours * 3600 == pytest.approx(took)
     assert f"2 partitions trained in run {result.run}" in after.estimate.basis
     warned = lab.read(result.layout.base, "data_warnings")
@@ -135,9 +136,10 @@ def entries(*rows: int) -> tuple[PartitionEntry, ...]:
 
 
 def load(features: int, *rows: int) -> Load:
-    index = PartitionIndex("", "", (), "key", "parquet", entries(*rows))
-    seconds = {entry.key.partition_id: entry.rows / 10 for entry in index.entries}
-    return Load(index, seconds, features, Basis("", 0, 1.0, MODEL_FACTOR))
+    works = [
+        Work(entry, entry.rows / 10, entry.rows * features * 80 / 2**20) for entry in entries(*rows)
+    ]
+    return Load(works, Basis("trainer"))
 
 
 @pytest.fixture(name="platform")
@@ -154,7 +156,7 @@ def test_estimated_pods_equal_packing(lab: Workspace, platform: Installation) ->
     spec = spec_of(lab)
     found = estimate_training(spec, work, platform)
     classes = platform.training_classes(spec)
-    packing = pack_classes(work.index.entries, 50, classes, spec.execution.max_pods)
+    packing = pack_classes(work.works, classes, spec.execution)
     shards = {name: len(each) for name, each in packing.shards.items() if each}
     assert {plan.name: plan.pods for plan in found.classes} == shards
     assert sum(plan.partitions for plan in found.classes) == 4
@@ -166,10 +168,12 @@ def test_money_by_hand(lab: Workspace, platform: Installation) -> None:
     """Two partitions of 1,000 and 3,000 rows take 100 s and 300 s on one pod of the class small:
     two processors at 0.031 and four GiB at 0.0042 an hour, for the longer one, and the start."""
     found = estimate_training(spec_of(lab), load(5, 1_000, 3_000), platform)
+    assert [each.pods for each in found.preferences] == [1, 1]
+    assert [each.money for each in found.preferences] == [found.money] * 2
     hours = (300 + START_SECONDS) / 3600
     assert [(plan.name, plan.pods) for plan in found.classes] == [("small", 1)]
     assert found.money == pytest.approx(hours * (2 * 0.031 + 4 * 0.0042))
-    assert (found.currency, found.low, found.high) == ("USD", 1 / MODEL_FACTOR, MODEL_FACTOR)
+    assert (found.currency, found.low, found.high) == ("USD", 1 / 3, 3)
     free = platform.model_copy(update={"prices": None})
     assert estimate_training(spec_of(lab), load(5, 1_000), free).money is None
 
@@ -180,41 +184,30 @@ def test_local_estimate_is_work_or_longest_partition(lab: Workspace) -> None:
     assert estimate_training(spec, load(5, 4_000, 400), None).seconds == pytest.approx(400)
 
 
-def test_the_model_of_time_by_hand() -> None:
-    evaluate = {"method": "kfold", "folds": 4}
-    explain = {"partial_dependence": False, "shap": True, "permutation_importance": 0}
-    trainer = {"name": "lightgbm", "params": {"rounds": 10, "num_leaves": 8}}
-    shape = shape_of(trainer, evaluate, explain, 7, 3)
-    assert shape == Shape("lightgbm", fits=5, trees=30, leaves=8, features=7, explained=True)
-    cell, leaf, leaf_feature, rest = CONSTANTS["lightgbm"]
-    tree = cell * 1_000 * 7 + 8 * (leaf + leaf_feature * 7)
-    assert shape.seconds(1_000) == pytest.approx(rest + 5 * 30 * tree * EXPLAINED)
-    once = shape_of({"name": "linear", "params": {}}, {"method": "holdout"}, explain, 7, 0)
-    assert (once.fits, once.trees) == (2, 1)
+def test_preview_shows_pods_minutes_and_money_for_both_preferences(
+    lab: Workspace, platform: Installation, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """1,000 partitions of a minute, on pods of two processors and 4 GiB at 0.0788 an hour.
 
-
-@pytest.mark.parametrize("rows", [1_999, 2_000, 9_999, 10_000, 19_999, 20_000, 10**6])
-def test_the_model_knows_the_defaults_of_lightgbm(rows: int) -> None:
-    evaluate, explain = {"method": "holdout"}, {"partial_dependence": 0, "shap": 0}
-    explain["permutation_importance"] = 0
-    params = LightGBMParams().for_rows(rows).model_dump(include={"num_leaves", "rounds"})
-    default, written = (
-        shape_of({"name": "lightgbm", "params": each}, evaluate, explain, 7, 0).seconds(rows)
-        for each in ({}, params)
-    )
-    assert default == written
-    rates = [{"learning_rate": 0.03}, {"rounds": LightGBMParams(learning_rate=0.03).rounds}]
-    slower, as_written = (
-        shape_of({"name": "lightgbm", "params": each}, evaluate, explain, 7, 0) for each in rates
-    )
-    assert slower == as_written
-
-
-def test_the_model_is_near_what_was_measured() -> None:
-    """200 partitions of 2,000 rows x 30 features, 15 leaves, 30 rounds, in benchmarks/results.md:
-    267 ms of fits and explanations each."""
-    shape = Shape("lightgbm", fits=6, trees=30, leaves=15, features=30, explained=True)
-    assert 0.267 / MODEL_FACTOR < shape.seconds(2_000) < 0.267 * MODEL_FACTOR
+    100 pods take 300 s and start in 20 s: 8.9 hours. Of 39 pods the longest has 26 partitions:
+    800 s, together 8.6 hours.
+    """
+    found = estimate_training(spec_of(lab), load(5, *[600] * 1_000), platform)
+    time, price = found.preferences
+    assert (time.prefer, time.pods, time.seconds) == ("time", 100, 320)
+    assert (price.prefer, price.pods, price.seconds) == ("price", 39, 800)
+    assert time.money is not None
+    assert time.money == pytest.approx(100 * 320 / 3600 * 0.0788)
+    assert price.money is not None
+    assert 0.94 * time.money < price.money < time.money
+    _print_estimate(found)
+    shown = " ".join(capsys.readouterr().out.split())
+    assert "prefer: time: 100 pods, 5.3 minutes, 0.7 USD (chosen)" in shown
+    assert "prefer: price: 39 pods, 13.3 minutes, 0.67 USD" in shown
+    assert "fold_models" not in shown
+    dropped = spec_of(lab, execution__fold_models="drop")
+    _print_estimate(estimate_training(dropped, load(5, 600), platform))
+    assert "changes `explain` fits the models again" in " ".join(capsys.readouterr().out.split())
 
 
 def test_removed_run_is_no_basis(lab: Workspace) -> None:

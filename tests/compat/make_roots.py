@@ -120,7 +120,8 @@ def make_cluster(folder: Path) -> None:
     """Finish a run, and stop another one after a shard; then copy the bucket."""
     with gcs_server() as server, pytest.MonkeyPatch.context() as patch:
         patch.setenv("STORAGE_EMULATOR_HOST", server)
-        patch.setattr("workflows.planning.packing.POD_COST_ROWS", 200)  # for more than one shard
+        worth = {"time": 1e-3}  # for more than one shard
+        patch.setattr("workflows.planning.packing.WORTH_SECONDS", worth)
         make_bucket(server, BUCKET)
         outside = folder / "outside"
         outside.mkdir()

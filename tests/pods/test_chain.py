@@ -28,7 +28,9 @@ def uneven_table() -> pa.Table:
 def test_pods_write_the_same_bytes_as_a_laptop(
     world: FakeProject, lab: Workspace, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(packing, "POD_COST_ROWS", 800)  # so that there are several shards
+    monkeypatch.setattr(
+        packing, "WORTH_SECONDS", {"time": 1e-3}
+    )  # so that there are several shards
     table = uneven_table()
     world.upload(table)
     workflow = world.workflow()

@@ -17,7 +17,8 @@ from steps.storage.base import read_parsed
 from tests.pods.fake_project import COMMAND, FakeProject, process_environment
 from tests.segment_surgery import delete_member, results_of
 from tests.workspace import small_table
-from workflows.planning.run_request import TrainerInfo
+from workflows.installation.model import Installation
+from workflows.planning.trainer_info import TrainerInfo
 from workflows.pods.check import FORM, run_id
 from workflows.pods.environment import parameters, run_id_of
 from workflows.spec.model import ExperimentSpec
@@ -179,6 +180,24 @@ def test_a_rule_that_deletes_segments_is_named_in_log_and_output(
     folder = f"{workflow.address.run_layout.base}/logs"
     logs = b"".join(world.storage.read(f"{folder}/{name}") for name in world.storage.names(folder))
     assert b'"event":"warning"' in logs
+
+
+def test_platform_sets_defaults_and_limits_of_a_trainer(world: FakeProject) -> None:
+    world.platform = installation_with(world, defaults={"rounds": 9, "num_leaves": 5})
+    workflow = world.workflow(trainer={"name": "lightgbm", "params": {"num_leaves": 4}})
+    workflow.run_check()
+    info = TrainerInfo.from_json(world.storage.read(workflow.address.run_layout.trainer))
+    assert (info.config["params"]["rounds"], info.config["params"]["num_leaves"]) == (9, 4)
+    world.platform = installation_with(world, limits={"rounds": {"max": 40}})
+    workflow = world.workflow("trial-2", trainer={"name": "lightgbm", "params": {}})
+    with pytest.raises(SpecError, match="rounds: 50 is more than the platform's maximum of 40"):
+        workflow.run_check()  # the default of the trainer
+
+
+def installation_with(world: FakeProject, **rules: Any) -> Installation:
+    raw = world.platform.model_dump(mode="json")
+    raw["trainers"]["lightgbm"].update({"defaults": {}, "limits": {}} | rules)
+    return Installation.model_validate(raw)
 
 
 # --- run ids --------------------------------------------------------------------------------------

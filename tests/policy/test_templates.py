@@ -127,6 +127,13 @@ TEMPLATE_MUTATIONS = [
         "effect: NoSchedule",
         field=f"{TRAIN}.podSpecPatch.tolerations",
     ),
+    Mutation(
+        "gpu-tolerated",
+        f"{TRAIN}.container.resources.limits[nvidia.com/gpu]",
+        "1",
+        "operator: Exists",
+        field=f"{TRAIN}.tolerations",
+    ),
     Mutation("label-part-of", "metadata.labels[app.kubernetes.io/part-of]", REMOVED, "Set it"),
     Mutation(
         "label-experiment", "metadata.labels[refeed/project]", REMOVED, "compile the spec again"

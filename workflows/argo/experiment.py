@@ -29,11 +29,13 @@ class Experiment:
     def __init__(self, spec: ExperimentSpec, installation: Installation) -> None:
         self.spec, self.installation = spec, installation
         self.project: Project = installation.projects[spec.project]
+        trainers = installation.interchangeable(spec.trainer.name)
         self.platform = Platform(
             project=spec.project,
             root=self.project.root,
             store=self.project.store,
-            trainers={name: each.image for name, each in sorted(installation.trainers.items())},
+            trainers={name: each.image for name, each in trainers.items()},
+            settings={name: found for name, each in trainers.items() if (found := each.rules())},
             classes=installation.training_classes(spec),
             retries=spec.execution.retries,
             staging=self.project.staging,

@@ -38,7 +38,7 @@ def form_of(spec: ExperimentSpec, installation: Installation) -> list[Field]:
             "trainer",
             spec.trainer.name,
             "Trainer of the models. A trainer other than the spec's uses its default parameters.",
-            tuple(sorted(installation.trainers)),
+            tuple(installation.interchangeable(spec.trainer.name)),
         ),
         Field(
             "min-rows",

@@ -46,7 +46,8 @@ def larger(classes: Sequence[ResourceClass]) -> str:
 
 
 def _patch(own: ResourceClass, larger: ResourceClass, offset: int) -> dict[str, Any]:
-    """Return the patch of one class. Labels are merged, so the own class's labels are nulled."""
+    """Return the patch of one class. Maps are merged, so the own class's entries are nulled."""
+    amounts = dict.fromkeys(own.resources) | larger.amounts
     variables = {env.RESOURCE_CLASS: larger.name, env.CLASS_OFFSET: str(offset)}
     return {
         "nodeSelector": dict.fromkeys(own.node_selector) | larger.node_selector,
@@ -54,7 +55,7 @@ def _patch(own: ResourceClass, larger: ResourceClass, offset: int) -> dict[str, 
         "containers": [
             {
                 "name": "main",
-                "resources": {"requests": larger.amounts, "limits": larger.amounts},
+                "resources": {"requests": amounts, "limits": amounts},
                 "env": [{"name": name, "value": value} for name, value in variables.items()],
             }
         ],

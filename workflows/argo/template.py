@@ -372,6 +372,7 @@ class _Templates:
                 memory_limit=smallest.memory,
                 ephemeral_request=smallest.ephemeral_storage,
                 ephemeral_limit=smallest.ephemeral_storage,
+                custom_resources=smallest.other_amounts,
             ),
             active_deadline_seconds=SHORT_STEP_SECONDS if step in {"check", "finish"} else None,
             pod_spec_patch=pod_patch.larger(classes) or None,

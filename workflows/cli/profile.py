@@ -14,10 +14,10 @@ from steps.errors import SpecError
 from workflows.cli import console
 from workflows.cli.console import out, visible
 from workflows.cli.options import AsJson, InstallationFile, Overrides, Spec, print_json
-from workflows.cli.summary import REASONS, elided, short_path
+from workflows.cli.summary import REASONS, duration_text, elided, short_path
 
 if TYPE_CHECKING:
-    from workflows.planning.estimate import TrainingEstimate
+    from workflows.planning.estimate import PreferencePlan, TrainingEstimate
     from workflows.profile import Profile
 
 _MAX_FEATURES, _MAX_WARNINGS, _BAR_WIDTH = 20, 20, 24
@@ -143,17 +143,18 @@ def _print_warnings(found: Profile) -> None:
 def _print_estimate(plan: TrainingEstimate) -> None:
     where = "on a cluster" if plan.classes or not plan.workers else "on this machine"
     out.print()
-    core_time = _duration(plan.core_hours * 3600)
+    core_time = duration_text(plan.core_hours * 3600)
     out.print(f"[bold]A run {where} would take about {core_time} of core time[/]")
     out.print(f"  {escape(plan.basis)}")
-    span = f"{_duration(plan.seconds * plan.low)} to {_duration(plan.seconds * plan.high)}"
+    span = f"{duration_text(plan.seconds * plan.low)} to {duration_text(plan.seconds * plan.high)}"
     if plan.workers:
         out.print(f"  {span} with {plan.workers} parallel processes")
+        _print_refits(plan)
         return
     for each in plan.classes:
         out.print(
             f"  {each.pods:,} pods of class {escape(each.name)} would train {each.partitions:,} "
-            f"partitions, in {_duration(each.pod_hours * 3600)} of pod time together"
+            f"partitions, in {duration_text(each.pod_hours * 3600)} of pod time together"
         )
     out.print(f"  {span} if all pods run at once, plus one pod each for split and collect")
     if plan.too_large_total:
@@ -162,15 +163,27 @@ def _print_estimate(plan: TrainingEstimate) -> None:
     if plan.money is not None:
         low, high = (_money(plan.money * factor) for factor in (plan.low, plan.high))
         out.print(f"  about {_money(plan.money)} {plan.currency}, {low} to {high}")
+    for preference in plan.preferences:
+        _print_preference(preference, plan)
+    _print_refits(plan)
+
+
+def _print_preference(each: PreferencePlan, plan: TrainingEstimate) -> None:
+    money = "" if each.money is None else f", {_money(each.money)} {plan.currency}"
+    chosen = " (chosen)" if each.prefer == plan.prefer else ""
+    minutes = f"{each.seconds / 60:,.1f} minutes"
+    out.print(
+        f"  execution.prefer: {each.prefer}: {plural(each.pods, 'pod')}, {minutes}{money}{chosen}"
+    )
+
+
+def _print_refits(plan: TrainingEstimate) -> None:
+    if plan.refits:
+        out.print(
+            "  execution.fold_models: drop keeps no models of the folds: a run that changes "
+            "`explain` fits the models again"
+        )
 
 
 def _money(amount: float) -> str:
     return f"{amount:,.2f}" if amount >= 1 else f"{amount:.2g}"
-
-
-def _duration(seconds: float) -> str:
-    if seconds < 90:  # noqa: PLR2004 - seconds are easier to read below this
-        return f"{seconds:.0f} s" if seconds >= 1 else f"{seconds:.1f} s"
-    if seconds < 5400:  # noqa: PLR2004
-        return f"{seconds / 60:.0f} min"
-    return f"{seconds / 3600:,.1f} h"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from rich.cells import cell_len, set_cell_size
@@ -10,6 +10,7 @@ from rich.markup import escape
 
 from workflows.cli import summary
 from workflows.cli.console import out, visible
+from workflows.cli.summary import duration_text
 from workflows.runs.find import ProgressReader, outcome_of
 
 if TYPE_CHECKING:
@@ -83,6 +84,8 @@ def status_of(found: FoundRun, problems: list[str]) -> dict[str, Any]:
         "counts": record.counts,
         "failed_so_far": progress.failed,
         "pods": progress.pods,
+        "predicted": progress.predicted,
+        "costs": outcome.costs if outcome else {},
         "problems": problems,
         "folder": layout.base,
         "report": outcome.report if outcome else "",
@@ -105,6 +108,8 @@ def print_status(found: FoundRun, status: dict[str, Any]) -> None:
     if status["pods"]:
         pods = ", ".join(f"{count:,} {cause}" for cause, count in status["pods"].items())
         out.print(f"  pods       {pods}", markup=False)
+    for line in cost_lines(status["predicted"], status["costs"]):
+        out.print(f"  {line}", markup=False)
     for problem in status["problems"]:
         out.print(f"  [yellow]{escape(visible(problem))}[/]")
     outcome = outcome_of(found)
@@ -112,6 +117,33 @@ def print_status(found: FoundRun, status: dict[str, Any]) -> None:
         summary.print_outcome(outcome)
     else:
         out.print(f"  folder     {status['folder']}", markup=False)
+
+
+def cost_lines(predicted: Mapping[str, Any], costs: Mapping[str, float]) -> list[str]:
+    """Return lines about the predicted cost of a run, and the actual one once it has ended.
+
+    The ratio is actual over predicted, over the partitions that were trained without the cache.
+    """
+    if costs:
+        stated, found = costs["predicted_seconds"], costs["seconds"]
+        memory, peak = costs["predicted_memory_mib"], costs["memory_mib"]
+        return [
+            f"time       {costs['partitions']:,.0f} partitions predicted to take "
+            f"{duration_text(stated)}, took {duration_text(found)} "
+            f"({duration_text(costs['cpu_seconds'])} of CPU): ratio {_ratio(found, stated)}",
+            f"memory     {memory:,.0f} MiB predicted for a worker, {peak:,.0f} MiB used at most: "
+            f"ratio {_ratio(peak, memory)}",
+        ]
+    if predicted:
+        return [
+            f"time       predicted to take {duration_text(predicted['seconds'])} on one CPU, "
+            f"{predicted['basis']}"
+        ]
+    return []
+
+
+def _ratio(actual: float, predicted: float) -> str:
+    return f"{actual / predicted:.2f}" if predicted else "-"
 
 
 _LEADING_FIELDS = ("time", "step", "event")

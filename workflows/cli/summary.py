@@ -104,6 +104,15 @@ def _print_ranking(title: str, rows: Sequence[PartitionRow], metric: str) -> Non
     out.print(table)
 
 
+def duration_text(seconds: float) -> str:
+    """Return a duration in the unit that is easiest to read."""
+    if seconds < 90:  # noqa: PLR2004 - seconds are easier to read below this
+        return f"{seconds:.0f} s" if seconds >= 1 else f"{seconds:.1f} s"
+    if seconds < 5400:  # noqa: PLR2004
+        return f"{seconds / 60:.0f} min"
+    return f"{seconds / 3600:,.1f} h"
+
+
 def elided(text: str, width: int = 200) -> str:
     """Return printable text of at most ``width`` characters, cut in the middle."""
     shown = visible(text) if text else "(empty)"

@@ -6,8 +6,10 @@ It is read at compile time only. The part that a run needs is compiled into its 
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
+from itertools import pairwise
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 from pydantic import Field, ValidationError, model_validator
 
@@ -16,7 +18,7 @@ from steps.contract import MAX_CLASSES
 from steps.errors import MissingInputError, SpecError
 from steps.quantity import parse_duration
 from steps.split.config import DATASET, GCP_PROJECT, DataflowConfig
-from workflows.installation.resource_classes import ResourceClass
+from workflows.installation.resource_classes import ResourceClass, ResourceName
 from workflows.spec.model import DURATION, NAME, STORE, ExperimentSpec
 from workflows.spec.validation_errors import located, problems_of
 from workflows.spec.yaml_positions import parse_yaml, read_text
@@ -34,11 +36,31 @@ Account = Annotated[str, Field(pattern=_ACCOUNT)]
 Name = Annotated[str, Field(pattern=NAME, max_length=45)]
 
 
+class Limit(SpecPart):
+    """Bounds of a parameter."""
+
+    min: float | None = None
+    """Minimum value."""
+    max: float | None = None
+    """Maximum value."""
+
+
 class TrainerImage(SpecPart):
-    """Image of a trainer: it contains Refeed and the trainer's plug-in."""
+    """Image of a trainer, which contains Refeed and the plug-in, and rules for its use."""
 
     image: Image
     """Image, with a tag or a digest."""
+    classes: list[str] | None = Field(default=None, min_length=1)
+    """Resource classes that it runs in; default: all classes without `resources`."""
+    defaults: dict[str, Any] = Field(default_factory=dict)
+    """Parameters that apply where a spec does not set them, such as `{rounds: 50}`."""
+    limits: dict[str, Limit] = Field(default_factory=dict)
+    """Bounds of parameters that are numbers, such as `{rounds: {max: 2000}}`; they hold for
+    defaults too."""
+
+    def rules(self) -> dict[str, Any]:
+        """Return defaults and limits for the check step; empty if there are none."""
+        return self.model_dump(mode="json", include={"defaults", "limits"}, exclude_defaults=True)
 
 
 class StepImages(SpecPart):
@@ -71,6 +93,8 @@ class Prices(SpecPart):
     """Price of one CPU for one hour."""
     gib_hour: float = Field(ge=0)
     """Price of one GiB of memory for one hour."""
+    resource_hour: dict[ResourceName, Annotated[float, Field(ge=0)]] = Field(default_factory=dict)
+    """Price of one unit of another resource for one hour, such as `{nvidia.com/gpu: 0.35}`."""
     currency: str = Field(default="USD", pattern="^[A-Z]{3}$")
     """Currency code (ISO 4217)."""
 
@@ -163,33 +187,82 @@ class Installation(SpecPart):
     def _classes_grow(self) -> Installation:
         for name, resource_class in self.classes.items():
             self.classes[name] = resource_class.with_name(name)
-        sizes = [each.memory_mib for each in self.classes.values()]
-        if sizes != sorted(set(sizes)):
-            raise ValueError(
-                f"classes have {sizes} MiB of memory. They must be in increasing order, without "
-                "duplicates, since a pod that ran out of memory gets the next class"
-            )
-        disks = [each.disk_mib for each in self.classes.values()]
-        if disks != sorted(disks):
-            raise ValueError(
-                f"classes have {disks} MiB of ephemeral_storage. It must not decrease, since a pod "
-                "that used more disk than it may gets the next class"
-            )
+        _check_growth("classes", self._without_resources)
         for step, name in self.steps.model_dump().items():
             if name not in self.classes:
                 known = ", ".join(self.classes)
                 raise ValueError(f"steps.{step} is {name!r}, which is not a class: {known}")
+            if self.classes[name].resources:
+                raise ValueError(
+                    f"steps.{step} is {name!r}, a class with resources that only trainers use. "
+                    "Choose a class without resources"
+                )
         return self
 
+    @model_validator(mode="after")
+    def _trainers_have_classes(self) -> Installation:
+        for name, trainer in self.trainers.items():
+            for unknown in [each for each in trainer.classes or [] if each not in self.classes]:
+                known = ", ".join(self.classes)
+                raise ValueError(
+                    f"trainers.{name}.classes has {unknown!r}, which is not a class: {known}"
+                )
+            _check_growth(f"trainers.{name}.classes", self.classes_of(name))
+        return self
+
+    @property
+    def _without_resources(self) -> tuple[ResourceClass, ...]:
+        return tuple(each for each in self.classes.values() if not each.resources)
+
     def classes_from(self, smallest: str) -> tuple[ResourceClass, ...]:
-        """Return a resource class and all larger ones, the smallest first."""
-        names = list(self.classes)
-        return tuple(self.classes[name] for name in names[names.index(smallest) :])
+        """Return a class without resources and all larger ones, the smallest first."""
+        classes = self._without_resources
+        return classes[[each.name for each in classes].index(smallest) :]
+
+    def classes_of(self, trainer: str) -> tuple[ResourceClass, ...]:
+        """Return the resource classes that a trainer may run in, the smallest first."""
+        config = self.trainers.get(trainer)
+        if config is None or config.classes is None:
+            return self._without_resources
+        return tuple(each for each in self.classes.values() if each.name in config.classes)
 
     def training_classes(self, spec: ExperimentSpec) -> tuple[ResourceClass, ...]:
         """Return the resource classes that a spec's training pods may use, the smallest first."""
-        allowed = spec.execution.classes or self.classes
-        return tuple(each for name, each in self.classes.items() if name in allowed)
+        classes = self.classes_of(spec.trainer.name)
+        allowed = spec.execution.classes
+        return tuple(each for each in classes if allowed is None or each.name in allowed)
+
+    def interchangeable(self, trainer: str) -> dict[str, TrainerImage]:
+        """Return a trainer and all others that run in the same classes, by name.
+
+        A template has training pods of these classes only, so its form offers these trainers.
+        """
+        classes = self.classes_of(trainer)
+        return {
+            name: each
+            for name, each in sorted(self.trainers.items())
+            if self.classes_of(name) == classes
+        }
+
+
+def _check_growth(where: str, classes: Sequence[ResourceClass]) -> None:
+    """Check that a pod that ran out of memory or disk has a larger class.
+
+    Raises:
+        ValueError: memory does not increase, or disk decreases.
+    """
+    sizes = [each.memory_mib for each in classes]
+    if any(second <= first for first, second in pairwise(sizes)):
+        raise ValueError(
+            f"{where} have {sizes} MiB of memory. They must be in increasing order, without "
+            "duplicates, since a pod that ran out of memory gets the next class"
+        )
+    disks = [each.disk_mib for each in classes]
+    if any(second < first for first, second in pairwise(disks)):
+        raise ValueError(
+            f"{where} have {disks} MiB of ephemeral_storage. It must not decrease, since a pod "
+            "that used more disk than it may gets the next class"
+        )
 
 
 def find_installation(path: str | Path | None) -> Path:

@@ -12,6 +12,7 @@ from steps.errors import Problem, SpecError
 from steps.split.config import DataflowConfig
 from workflows.installation.isolation import conflicting_bigquery, inside
 from workflows.installation.model import Installation, Project
+from workflows.installation.trainer_rules import limit_problems
 from workflows.spec.model import ExperimentSpec
 
 
@@ -24,6 +25,7 @@ def project_for(installation: Installation, spec: ExperimentSpec) -> Project:
     """
     problems = [
         *_unknown_names(installation, spec),
+        *_trainer_problems(installation, spec),
         *_conflicting_storage(installation, spec),
         *_conflicting_services(installation, spec),
         *_unusable_uris(installation, spec),
@@ -51,6 +53,21 @@ def _unknown_names(installation: Installation, spec: ExperimentSpec) -> list[Pro
         for kind, where, name, change, known in names
         if name not in known
     ]
+
+
+def _trainer_problems(installation: Installation, spec: ExperimentSpec) -> Iterator[Problem]:
+    """Yield a problem for each class and parameter that the trainer's rules do not allow."""
+    trainer = installation.trainers.get(spec.trainer.name)
+    if trainer is None:
+        return
+    own = [each.name for each in installation.classes_of(spec.trainer.name)]
+    for number, name in enumerate(spec.execution.classes or []):
+        if name in installation.classes and name not in own:
+            message = f"the trainer {spec.trainer.name!r} does not run in the class {name!r}"
+            hint = f"It runs in {', '.join(own)}."
+            yield Problem(f"execution.classes.{number}", message, hint)
+    rules = trainer.rules()
+    yield from limit_problems(spec.trainer.params, rules.get("limits", {}))
 
 
 def dataflow_for(spec: ExperimentSpec, installation: Installation) -> DataflowConfig:

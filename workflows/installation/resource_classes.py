@@ -15,6 +15,7 @@ from steps.quantity import parse_cpus, parse_mib
 
 Cpus = Annotated[str, Field(pattern=r"^[0-9]+(\.[0-9]+)?m?$")]
 Bytes = Annotated[str, Field(pattern=r"^[0-9]+(\.[0-9]+)?(Ki|Mi|Gi|Ti|k|M|G|T)?$")]
+ResourceName = Annotated[str, Field(pattern=r"^[a-z0-9]([-a-z0-9.]*[a-z0-9])?/[A-Za-z0-9._-]+$")]
 
 
 class Toleration(SpecPart):
@@ -53,6 +54,9 @@ class ResourceClass(Placement):
     ephemeral_storage: Bytes = "10Gi"
     """Disk of its node that a pod may use, mostly for /tmp: request, limit and size of /tmp. GKE
     Autopilot allows 10Gi per pod, in which Argo's container needs 128Mi: set 9Gi there."""
+    resources: dict[ResourceName, Annotated[int, Field(ge=1)]] = Field(default_factory=dict)
+    """Other resources of a pod, such as `{nvidia.com/gpu: 1}`. Only trainers that name the class
+    run in it."""
     spot: Placement | None = None
     """Additional labels and taints of spot nodes; null if the class has no spot nodes."""
     _name: str = PrivateAttr(default="")
@@ -90,12 +94,23 @@ class ResourceClass(Placement):
             "cpu": self.cpu,
             "memory": self.memory,
             "ephemeral-storage": self.ephemeral_storage,
+            **{name: str(count) for name, count in self.resources.items()},
         }
+
+    @property
+    def other_amounts(self) -> dict[str, dict[str, str]] | None:
+        """Requests and limits of resources such as GPUs, which must be equal; None without any."""
+        counts = {name: str(count) for name, count in self.resources.items()}
+        return {"requests": counts, "limits": counts} if counts else None
 
     @property
     def workers(self) -> int:
         """Number of training processes in a pod: one per whole CPU, at least one."""
         return max(1, int(parse_cpus(self.cpu)))
+
+    def fits_at_once(self, threads: int) -> int:
+        """Return the number of training processes in a pod if a fit needs so many CPUs."""
+        return max(1, self.workers // threads)
 
     def on_spot(self) -> Self:
         """Return the class with its spot nodes' labels and taints, if it has spot nodes."""

@@ -1,155 +1,63 @@
-"""Estimate the CPU time of training, in seconds per partition.
-
-A model with measured constants weighs rows, features and parameters. If an earlier run of the
-experiment recorded the times of its partitions, the estimate is scaled by actual over predicted
-time, which accounts for the machine, the trainer and the data.
-"""
+"""Predicted cost of a run's partitions: the trainer's own model, corrected by an earlier run."""
 
 from __future__ import annotations
 
-import math
-from collections.abc import Iterable
-from dataclasses import dataclass
-from typing import Any
-
-import pyarrow as pa
-import pyarrow.compute as pc
-import pyarrow.csv as pa_csv
+from collections.abc import Container, Iterator, Mapping
+from dataclasses import dataclass, replace
 
 from steps.contract import ProjectLayout
 from steps.errors import DamagedError, MissingInputError
-from steps.records import PartitionIndex, RunRequest
+from steps.records import PartitionIndex, RunRequest, canonical_json
 from steps.storage.base import Storage, read_parsed
 from steps.stores.base import open_store
+from steps.train.config import EvaluateConfig, ExplainConfig
+from steps.train.cost import CostTable, FitSize, Source, unknown_cost
+from workflows.planning.actual import Actual, actual_costs
+from workflows.planning.packing import RESIDENT_MIB, Work
+from workflows.planning.trainer_info import TrainerInfo, probed_table, table_of
 from workflows.spec.model import ExperimentSpec
 
-CONSTANTS = {
-    "lightgbm": (6.0e-9, 1.8e-5, 2.0e-6, 0.06),
-    "linear": (1.5e-7, 0.0, 0.0, 0.06),
-    "ebm": (1.9e-6, 0.047, 0.0, 0.06),
-}
-"""CPU seconds by trainer: per row, feature and tree; per leaf and tree; per leaf, feature and tree;
-per partition. A fit of ``linear`` counts as one tree without leaves, a bag of ``ebm`` as one tree
-with one leaf. Fitted to runs with 200 to
-20,000 rows, 10 to 40 features, 7 to 31 leaves and 50 or 100 trees on an AMD EPYC of 2025, and
-accurate within a factor of 1.6 for the times in benchmarks/results.md."""
-
-EXPLAINED = 1.4
-"""Factor by which explanations increase the time of a fit (benchmarks/results.md)."""
-
+FACTORS: Mapping[Source, float] = {"trainer": 3.0, "probe": 5.0, "unknown": 10.0}
+"""Error factor of a prediction, by the source of its table: it was measured on other machines."""
 MEASURED_FACTOR = 1.5
-"""Error factor of an estimate from an earlier run, which may have used other machines."""
-MODEL_FACTOR = 3.0
-"""Error factor of an estimate from the constants, measured on other machines and data."""
-UNKNOWN_TRAINER_FACTOR = 10.0
-"""Error factor of an estimate for a trainer without constants."""
+"""Error factor of a prediction from an earlier run, which may have used other machines."""
 
-_ROWS_PER_LEAF = 25
-"""Rows per leaf, which limit the leaves in a small partition: LightGBM needs 20."""
-_AUTO_ROUNDS = 100
-"""Rounds that early stopping is expected to choose."""
-_INNER_FOLDS = 5
-"""Inner folds, unless a parameter sets their number."""
+TELLING_MIB = 100
+"""Predicted memory from which a measured peak says something about the memory per row."""
+
 _RUNS = 5
-"""Number of recent runs to search for recorded times."""
-
-
-@dataclass(frozen=True)
-class Shape:
-    """Properties of a run that decide the time of a partition, apart from its rows.
-
-    Attributes:
-        trainer: name of the trainer.
-        fits: models per partition: one per fold, and the final one.
-        trees: trees per model.
-        leaves: leaves per tree; None if they follow from the rows of a partition.
-        features: features of the dataset.
-        explained: true if explanations that take time are computed.
-    """
-
-    trainer: str
-    fits: int
-    trees: int
-    leaves: int | None
-    features: int
-    explained: bool
-
-    def seconds(self, rows: int) -> float:
-        """Return the CPU seconds of a partition, from its number of rows with a target."""
-        cell, leaf, leaf_feature, rest = CONSTANTS.get(self.trainer, CONSTANTS["lightgbm"])
-        most = _leaves_of_rows(rows) if self.leaves is None else self.leaves
-        leaves = min(most, rows / _ROWS_PER_LEAF)
-        each = cell * rows * self.features + leaves * (leaf + leaf_feature * self.features)
-        return rest + self.fits * self.trees * each * (EXPLAINED if self.explained else 1)
-
-
-def shape_of(
-    trainer: dict[str, Any],
-    evaluate: dict[str, Any],
-    explain: dict[str, Any],
-    features: int,
-    classes: int,
-) -> Shape:
-    """Return the shape of a run, from the parts of its request."""
-    outputs = classes if classes > 2 else 1  # noqa: PLR2004 - two classes have one margin
-    return Shape(
-        trainer=trainer["name"],
-        fits=1 + (1 if evaluate["method"] == "holdout" else evaluate["folds"]),
-        trees=outputs * _trees(trainer["name"], trainer["params"]),
-        leaves=_leaves(trainer["name"], trainer["params"]),
-        features=features,
-        explained=bool(
-            explain["partial_dependence"] or explain["shap"] or explain["permutation_importance"]
-        ),
-    )
-
-
-def _trees(trainer: str, params: dict[str, Any]) -> int:
-    """Return the trees per model and output; see ``CONSTANTS`` for models without trees."""
-    if trainer == "linear":
-        return 1
-    if trainer == "ebm":
-        return int(params.get("bags", 4))
-    rounds = params.get("rounds", math.ceil(10 / params.get("learning_rate", 0.2)))
-    if rounds == "auto":  # each inner fold grows as many trees, and some more before it stops
-        rounds = _AUTO_ROUNDS * (1 + params.get("inner_folds", _INNER_FOLDS))
-    return int(rounds)
-
-
-def _leaves(trainer: str, params: dict[str, Any]) -> int | None:
-    if trainer in _LEAVES:
-        return _LEAVES[trainer]
-    leaves = params.get("num_leaves", "auto")
-    return None if leaves == "auto" else int(leaves)
-
-
-_LEAVES = {"linear": 0, "ebm": 1}
-"""Leaves of models without trees; see ``CONSTANTS``."""
-
-
-def _leaves_of_rows(rows: int) -> int:
-    """Return the leaves that ``lightgbm`` gives a partition with so many rows."""
-    return next((most for below, most in _LEAVES_OF_ROWS if rows < below), 31)
-
-
-_LEAVES_OF_ROWS = ((2_000, 4), (10_000, 8), (20_000, 15))
+"""Number of recent runs to search for measured costs."""
+_SOURCES: Mapping[Source, str] = {
+    "trainer": "based on the trainer's own model of its cost",
+    "probe": "based on a probe: fits on generated rows",
+    "unknown": "based on nothing, since the trainer states no model of its cost",
+}
 
 
 @dataclass(frozen=True)
 class Basis:
-    """The basis of an estimate.
+    """The basis of a prediction.
 
     Attributes:
-        run: earlier run that the estimate is scaled by; empty if there is none.
-        partitions: number of that run's partitions with recorded times.
-        scale: their recorded time over the predicted time.
-        factor: error factor of the estimate.
+        source: source of the table of costs.
+        run: earlier run that the prediction is corrected by; empty if there is none.
+        partitions: number of that run's partitions with measured costs.
+        scale: their measured seconds over the predicted ones.
+        memory_scale: the same for the memory that depends on rows.
+        memory_extra: memory that the trainer needs whatever the rows, in MiB.
     """
 
-    run: str
-    partitions: int
-    scale: float
-    factor: float
+    source: Source
+    run: str = ""
+    partitions: int = 0
+    scale: float = 1.0
+    memory_scale: float = 1.0
+    memory_extra: float = 0.0
+
+    @property
+    def factor(self) -> float:
+        """Error factor of the prediction."""
+        return MEASURED_FACTOR if self.run else FACTORS[self.source]
 
     @property
     def description(self) -> str:
@@ -157,47 +65,86 @@ class Basis:
         accuracy = f"likely accurate within a factor of {self.factor:g}"
         if self.run:
             return f"based on {self.partitions:,} partitions trained in run {self.run}; {accuracy}"
-        return f"based on measured constants, since no run has finished yet; {accuracy}"
+        return f"{_SOURCES[self.source]}, since no run has finished yet; {accuracy}"
 
 
-def basis_of(spec: ExperimentSpec, project: ProjectLayout, storage: Storage) -> Basis:
-    """Return the basis of an estimate: the latest run with the same trainer, or the constants."""
-    runs = open_store(project, spec.store).runs(spec.name)
-    for record in [each for each in runs if each.status in {"finished", "failed"}][:_RUNS]:
-        basis = _measured(spec, record.run, project, storage)
-        if basis is not None:
-            return basis
-    known = spec.trainer.name in CONSTANTS
-    return Basis("", 0, 1.0, MODEL_FACTOR if known else UNKNOWN_TRAINER_FACTOR)
+@dataclass(frozen=True)
+class CostModel:
+    """Predicts the cost of a run's partitions.
 
+    Attributes:
+        table: costs by size.
+        features: number of features of the dataset.
+        outputs: outputs of a model: one, or one per class if there are more than two.
+        basis: basis of the prediction.
+    """
 
-def _measured(
-    spec: ExperimentSpec, run: str, project: ProjectLayout, storage: Storage
-) -> Basis | None:
-    layout = project.run(spec.name, run)
-    try:
-        request = read_parsed(storage, layout.request, RunRequest.from_json)
-        index = read_parsed(
-            storage, project.dataset(request.dataset).index, PartitionIndex.from_json
+    table: CostTable
+    features: int
+    outputs: int
+    basis: Basis
+
+    def seconds(self, rows: int) -> float:
+        """Return the seconds of a partition, from its number of rows with a target."""
+        return self.basis.scale * self.table.seconds_of(self._size(rows))
+
+    def memory_mib(self, rows: int) -> float:
+        """Return the memory of a worker beyond its fixed part, from a partition's rows."""
+        variable = self.table.memory_of(self._size(rows))
+        return self.basis.memory_extra + self.basis.memory_scale * variable
+
+    def _size(self, rows: int) -> FitSize:
+        return FitSize(rows, self.features, self.outputs)
+
+    def corrected(self, actual: Actual | None) -> CostModel:
+        """Return the model as measured costs of an earlier run correct it."""
+        if actual is None:
+            return self
+        return CostModel(self.table, self.features, self.outputs, self._basis(actual))
+
+    def _basis(self, actual: Actual) -> Basis:
+        seconds = sum(each.seconds for each in actual.partitions)
+        predicted = sum(self.seconds(each.rows) for each in actual.partitions)
+        peaks = [
+            (peak.memory_mib - RESIDENT_MIB, self.memory_mib(peak.rows)) for peak in actual.peaks
+        ]
+        telling = [(found, stated) for found, stated in peaks if stated >= TELLING_MIB]
+        scale, extra = 1.0, 0.0
+        if telling:  # never far below the prediction: too little memory costs more than too much
+            found, stated = (sum(column) for column in zip(*telling, strict=True))
+            scale = max(found / stated, 0.5)
+        elif peaks:
+            extra = max([0.0, *(found - stated for found, stated in peaks)])
+        return Basis(
+            self.basis.source,
+            actual.run,
+            len(actual.partitions),
+            seconds / predicted,
+            scale,
+            extra if extra > TELLING_MIB else 0.0,
         )
-        times = _times(storage.read(layout.attempts_table))
-    except (MissingInputError, DamagedError):  # removed, or written by another version
-        return None
-    if request.trainer["name"] != spec.trainer.name:
-        return None
-    shape = shape_of(
-        request.trainer,
-        request.evaluate,
-        request.explain,
-        len(request.roles.features),
-        len(request.classes),
-    )
-    rows = rows_with_target(index, request.roles.target)
-    pairs = [(times[key], shape.seconds(rows[key])) for key in times if key in rows]
-    if not pairs:
-        return None
-    scale = sum(actual for actual, _ in pairs) / sum(predicted for _, predicted in pairs)
-    return Basis(run, len(pairs), scale, MEASURED_FACTOR)
+
+    def works(
+        self, index: PartitionIndex, target: str, min_rows: int, skipped: Container[str] = ()
+    ) -> list[Work]:
+        """Return the predicted cost of each partition.
+
+        Args:
+            index: the partitions.
+            target: name of the target.
+            min_rows: rows with a target below which a partition is not trained.
+            skipped: ids of other partitions that are not trained.
+        """
+        rows = rows_with_target(index, target)
+        return [
+            Work(
+                entry,
+                0.0 if rows[key] < min_rows or key in skipped else self.seconds(rows[key]),
+                self.memory_mib(entry.rows),
+            )
+            for entry in index.entries
+            for key in [entry.key.partition_id]
+        ]
 
 
 def rows_with_target(index: PartitionIndex, target: str) -> dict[str, int]:
@@ -206,16 +153,115 @@ def rows_with_target(index: PartitionIndex, target: str) -> dict[str, int]:
     return {entry.key.partition_id: entry.rows - entry.missing[at] for entry in index.entries}
 
 
-def _times(content: bytes) -> dict[str, float]:
-    """Return the seconds of the partitions that were trained without the cache."""
-    if not content:
-        return {}
-    try:
-        table = pa_csv.read_csv(pa.BufferReader(content))
-        trained = table.filter(
-            pc.and_(pc.equal(table["outcome"], "trained"), pc.equal(table["cached"], "none"))
+def unknown_table(evaluate: EvaluateConfig, explain: ExplainConfig) -> CostTable:
+    """Return the costs that are assumed of a trainer about which nothing is known."""
+    return CostTable.build("unknown", unknown_cost, evaluate, explain)
+
+
+def cost_model(
+    spec: ExperimentSpec,
+    request: RunRequest,
+    table: CostTable | None,
+    project: ProjectLayout,
+    storage: Storage,
+) -> CostModel:
+    """Return the model of a run's costs, corrected by the latest run with the same trainer.
+
+    Args:
+        spec: spec of the experiment.
+        request: request of the run.
+        table: costs by size, from ``operations/trainer.json``; None if they are unknown.
+        project: paths of the project.
+        storage: storage of the project.
+    """
+    known = table or unknown_table(spec.evaluate, spec.explain)
+    model = _model(known, request)
+    for run in recent_runs(spec, project):
+        layout = project.run(spec.name, run)
+        try:
+            earlier = read_parsed(storage, layout.request, RunRequest.from_json)
+            if earlier.trainer["name"] != spec.trainer.name:
+                continue
+            actual = actual_costs(earlier, project, storage)
+        except (MissingInputError, DamagedError):  # removed, or written by another version
+            continue
+        if actual is None:
+            continue
+        if _same_costs(earlier, request):
+            return model.corrected(actual)
+        before = _table_of_run(earlier, known.source, project, storage)
+        if before is not None and before.source == known.source:
+            basis = _model(before, earlier).corrected(actual).basis
+            return CostModel(known, model.features, model.outputs, basis)
+    return model
+
+
+def recent_runs(spec: ExperimentSpec, project: ProjectLayout) -> Iterator[str]:
+    """Yield the ids of recent runs of the experiment that have ended, the newest first."""
+    runs = open_store(project, spec.store).runs(spec.name)
+    ended = [each.run for each in runs if each.status in {"finished", "failed"}]
+    yield from ended[:_RUNS]
+
+
+def with_measured_cost(
+    spec: ExperimentSpec, trainer: TrainerInfo, project: ProjectLayout, storage: Storage
+) -> TrainerInfo:
+    """Return a trainer with its costs: if it states none and no run measured them, by a probe."""
+    if trainer.cost or has_measured_run(spec, trainer, project, storage):
+        return trainer
+    return replace(trainer, cost=probed_table(spec))
+
+
+def has_measured_run(
+    spec: ExperimentSpec, trainer: TrainerInfo, project: ProjectLayout, storage: Storage
+) -> bool:
+    """Return whether a recent run measured the costs of the same trainer, with its parameters."""
+    parts = [
+        trainer.config,
+        *(part.model_dump(mode="json") for part in (spec.evaluate, spec.explain)),
+    ]
+    for run in recent_runs(spec, project):
+        layout = project.run(spec.name, run)
+        try:
+            earlier = read_parsed(storage, layout.request, RunRequest.from_json)
+            actual = actual_costs(earlier, project, storage)
+        except (MissingInputError, DamagedError):
+            continue
+        if actual and [earlier.trainer, earlier.evaluate, earlier.explain] == parts:
+            return True
+    return False
+
+
+def _model(table: CostTable, request: RunRequest) -> CostModel:
+    outputs = len(request.classes) if request.task == "multiclass" else 1
+    return CostModel(table, len(request.roles.features), outputs, Basis(table.source))
+
+
+def _same_costs(one: RunRequest, other: RunRequest) -> bool:
+    """Return whether partitions with equally many rows cost the same in two runs."""
+    return all(
+        canonical_json(first) == canonical_json(second)
+        for first, second in (
+            (one.trainer, other.trainer),
+            (one.evaluate, other.evaluate),
+            (one.explain, other.explain),
+            (len(one.roles.features), len(other.roles.features)),
+            (len(one.classes), len(other.classes)),
         )
-    except (pa.ArrowException, KeyError):
-        return {}
-    ids: Iterable[str] = trained["partition_id"].to_pylist()
-    return dict(zip(ids, trained["seconds"].to_pylist(), strict=True))
+    )
+
+
+def _table_of_run(
+    request: RunRequest, source: Source, project: ProjectLayout, storage: Storage
+) -> CostTable | None:
+    """Return the costs that an earlier run was planned with, before they were corrected."""
+    evaluate = EvaluateConfig.model_validate(request.evaluate)
+    explain = ExplainConfig.model_validate(request.explain)
+    if source == "unknown":
+        return unknown_table(evaluate, explain)
+    layout = project.run(request.experiment, request.run)
+    try:
+        stored = read_parsed(storage, layout.trainer, TrainerInfo.from_json).cost
+    except (MissingInputError, DamagedError):  # a run on a laptop by an earlier version
+        stored = None
+    return stored or table_of(request.trainer, evaluate, explain)

@@ -5,17 +5,14 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import get_args
 
 from steps.quantity import parse_cpus
-from steps.records import PartitionIndex
 from workflows.installation.model import Installation, Prices
 from workflows.installation.resource_classes import ResourceClass
-from workflows.planning.cost import Basis, Shape, rows_with_target
-from workflows.planning.packing import pack_classes
-from workflows.spec.model import ExperimentSpec
-
-START_SECONDS = 20
-"""Seconds from a pod's start to its first partition, if its image is on the node."""
+from workflows.planning.cost import Basis
+from workflows.planning.packing import START_SECONDS, Work, pack_classes
+from workflows.spec.model import ExperimentSpec, Preference
 
 _MAX_NAMED = 10
 
@@ -42,6 +39,23 @@ class ClassPlan:
 
 
 @dataclass(frozen=True)
+class PreferencePlan:
+    """What a run would take with one value of ``execution.prefer``.
+
+    Attributes:
+        prefer: the value.
+        pods: number of training pods.
+        seconds: seconds from the first to the last partition, if all pods run at once.
+        money: cost; None if the installation has no prices.
+    """
+
+    prefer: Preference
+    pods: int
+    seconds: float
+    money: float | None
+
+
+@dataclass(frozen=True)
 class TrainingEstimate:
     """Estimate of training, without split and collect, which take one pod each.
 
@@ -57,6 +71,9 @@ class TrainingEstimate:
         workers: number of processes on this machine; 0 on a cluster.
         money: cost; None if there are no prices.
         currency: currency of the cost; empty if there are no prices.
+        prefer: the spec's ``execution.prefer``.
+        preferences: pods, time and cost with each value of it; empty on this machine.
+        refits: true if a run that changes ``explain`` fits the models again.
     """
 
     core_hours: float
@@ -70,6 +87,9 @@ class TrainingEstimate:
     workers: int
     money: float | None
     currency: str
+    prefer: Preference = "time"
+    preferences: tuple[PreferencePlan, ...] = ()
+    refits: bool = False
 
 
 @dataclass(frozen=True)
@@ -77,52 +97,69 @@ class Load:
     """The work of a run.
 
     Attributes:
-        index: partition index of the dataset.
-        seconds: CPU seconds by partition id; 0 for skipped partitions.
-        features: number of features of the dataset.
-        basis: basis of the seconds.
+        works: predicted cost of each partition; no seconds for skipped ones.
+        basis: basis of the prediction.
+        threads: CPUs that a fit needs.
     """
 
-    index: PartitionIndex
-    seconds: Mapping[str, float]
-    features: int
+    works: Sequence[Work]
     basis: Basis
-
-
-def load_of(
-    index: PartitionIndex, target: str, skipped: Mapping[str, str], shape: Shape, basis: Basis
-) -> Load:
-    """Return the work of a run; ``skipped`` maps ids of untrained partitions to reasons."""
-    rows = rows_with_target(index, target)
-    seconds = {
-        key: 0.0 if key in skipped else basis.scale * shape.seconds(count)
-        for key, count in rows.items()
-    }
-    return Load(index, seconds, shape.features, basis)
+    threads: int = 1
 
 
 def estimate_training(
     spec: ExperimentSpec, load: Load, installation: Installation | None
 ) -> TrainingEstimate:
-    """Estimate a run on a cluster if there is an installation, else on this machine."""
+    """Estimate a run on a cluster if there is an installation, else on this machine.
+
+    Raises:
+        SpecError: the spec's limits of pods contradict each other.
+    """
     if installation is None:
-        workers = spec.execution.workers or os.cpu_count() or 1
-        return _estimate(load, _duration(list(load.seconds.values()), workers), workers=workers)
-    classes = installation.training_classes(spec)
-    packing = pack_classes(load.index.entries, load.features, classes, spec.execution.max_pods)
-    plans = [
-        _class_plan(each, packing.shards[each.name], load, installation.prices)
-        for each in classes
-        if packing.shards[each.name]
-    ]
-    too_large = {entry.key.partition_id for entry in packing.too_large}
-    seconds = {key: 0.0 if key in too_large else each for key, each in load.seconds.items()}
-    return _estimate(
-        Load(load.index, seconds, load.features, load.basis),
-        max((plan.longest_seconds for plan in plans), default=0.0),
-        classes=plans,
-        too_large=[entry.key.text for entry in packing.too_large],
-        prices=installation.prices,
+        workers = max(1, (spec.execution.workers or os.cpu_count() or 1) // load.threads)
+        return _local(spec, load, workers)
+    plans = {prefer: _plan(spec, load, installation, prefer) for prefer in get_args(Preference)}
+    plan, prices = plans[spec.execution.prefer], installation.prices
+    return TrainingEstimate(
+        core_hours=plan.core_seconds / 3600,
+        seconds=plan.seconds,
+        low=1 / load.basis.factor,
+        high=load.basis.factor,
+        basis=load.basis.description,
+        classes=tuple(plan.classes),
+        too_large=tuple(work.entry.key.text for work in plan.too_large[:_MAX_NAMED]),
+        too_large_total=len(plan.too_large),
+        workers=0,
+        money=plan.money,
+        currency=prices.currency if prices else "",
+        prefer=spec.execution.prefer,
+        preferences=tuple(
+            PreferencePlan(prefer, each.pods, each.seconds, each.money)
+            for prefer, each in plans.items()
+        ),
+        refits=_refits(spec),
+    )
+
+
+def _refits(spec: ExperimentSpec) -> bool:
+    return spec.execution.fold_models == "drop"
+
+
+def _local(spec: ExperimentSpec, load: Load, workers: int) -> TrainingEstimate:
+    seconds = [work.seconds for work in load.works]
+    return TrainingEstimate(
+        core_hours=load.threads * sum(seconds) / 3600,
+        seconds=_duration(seconds, workers),
+        low=1 / load.basis.factor,
+        high=load.basis.factor,
+        basis=load.basis.description,
+        classes=(),
+        too_large=(),
+        too_large_total=0,
+        workers=workers,
+        money=None,
+        currency="",
+        refits=_refits(spec),
     )
 
 
@@ -131,50 +168,75 @@ def _duration(seconds: Sequence[float], workers: int) -> float:
     return max(sum(seconds) / workers, max(seconds, default=0.0))
 
 
-def _estimate(
-    load: Load,
-    seconds: float,
-    *,
-    classes: Sequence[ClassPlan] = (),
-    too_large: Sequence[str] = (),
-    workers: int = 0,
-    prices: Prices | None = None,
-) -> TrainingEstimate:
-    return TrainingEstimate(
-        core_hours=sum(load.seconds.values()) / 3600,
-        seconds=seconds,
-        low=1 / load.basis.factor,
-        high=load.basis.factor,
-        basis=load.basis.description,
-        classes=tuple(classes),
-        too_large=tuple(too_large[:_MAX_NAMED]),
-        too_large_total=len(too_large),
-        workers=workers,
-        money=sum(each.money or 0.0 for each in classes) if prices else None,
-        currency=prices.currency if prices else "",
-    )
+@dataclass(frozen=True)
+class _Plan:
+    """The pods of a run on a cluster."""
+
+    classes: list[ClassPlan]
+    too_large: list[Work]
+    core_seconds: float
+
+    @property
+    def pods(self) -> int:
+        return sum(each.pods for each in self.classes)
+
+    @property
+    def seconds(self) -> float:
+        return max((each.longest_seconds for each in self.classes), default=0.0)
+
+    @property
+    def money(self) -> float | None:
+        amounts = [each.money for each in self.classes if each.money is not None]
+        return sum(amounts) if amounts else None
+
+
+def _plan(
+    spec: ExperimentSpec, load: Load, installation: Installation, prefer: Preference
+) -> _Plan:
+    classes = installation.training_classes(spec)
+    execution = spec.execution.model_copy(update={"prefer": prefer})
+    packing = pack_classes(load.works, classes, execution, load.threads)
+    too_large = {work.partition_id for work in packing.too_large}
+    seconds = {
+        work.partition_id: 0.0 if work.partition_id in too_large else work.seconds
+        for work in load.works
+    }
+    plans = [
+        _class_plan(each, packing.shards[each.name], seconds, load.threads, installation.prices)
+        for each in classes
+        if packing.shards[each.name]
+    ]
+    return _Plan(plans, packing.too_large, load.threads * sum(seconds.values()))
 
 
 def _class_plan(
     resource_class: ResourceClass,
     shards: Sequence[Sequence[str]],
-    load: Load,
+    seconds: Mapping[str, float],
+    threads: int,
     prices: Prices | None,
 ) -> ClassPlan:
+    workers = resource_class.fits_at_once(threads)
     durations = [
-        START_SECONDS + _duration([load.seconds[key] for key in shard], resource_class.workers)
-        for shard in shards
+        START_SECONDS + _duration([seconds[key] for key in shard], workers) for shard in shards
     ]
-    hours, money = sum(durations) / 3600, None
-    if prices:
-        memory_gib = resource_class.memory_mib / 1024
-        per_hour = parse_cpus(resource_class.cpu) * prices.cpu_hour + memory_gib * prices.gib_hour
-        money = hours * per_hour
+    hours = sum(durations) / 3600
     return ClassPlan(
         name=resource_class.name,
         pods=len(shards),
         partitions=sum(map(len, shards)),
         pod_hours=hours,
         longest_seconds=max(durations),
-        money=money,
+        money=hours * _per_hour(resource_class, prices) if prices else None,
     )
+
+
+def _per_hour(resource_class: ResourceClass, prices: Prices) -> float:
+    """Return the price of a pod per hour."""
+    memory_gib = resource_class.memory_mib / 1024
+    others = sum(
+        count * prices.resource_hour.get(name, 0.0)
+        for name, count in resource_class.resources.items()
+    )
+    cpus = parse_cpus(resource_class.cpu)
+    return cpus * prices.cpu_hour + memory_gib * prices.gib_hour + others

@@ -10,6 +10,7 @@ from steps.errors import DataError
 from steps.records import RunRecord, RunRequest, canonical_json
 from steps.storage.base import Storage, read_parsed, write_text
 from steps.stores.base import ExperimentStore
+from workflows.planning.predicted import Predicted
 from workflows.spec.model import ExperimentSpec
 
 Shards = Mapping[str, Sequence[Sequence[str]]]
@@ -23,15 +24,19 @@ def write_start(layout: RunLayout, storage: Storage, spec: ExperimentSpec, start
 
 
 def write_request(
-    layout: RunLayout, storage: Storage, request: RunRequest, partitions: int, shards: Shards
+    layout: RunLayout, storage: Storage, request: RunRequest, shards: Shards, predicted: Predicted
 ) -> None:
     """Write the shards, then the request, whose existence means that the run can be resumed."""
+    storage.write(layout.predictions, predicted.to_csv().encode())
     for resource_class, ids_of in shards.items():
         for number, ids in enumerate(ids_of):
             name = shard_name(resource_class, shard_number(number))
             storage.write(layout.shard(name), canonical_json(ids).encode())
     counts = {resource_class: len(ids_of) for resource_class, ids_of in shards.items()}
-    plan = canonical_json({"partitions": partitions, "shards": counts})
+    partitions = len(predicted.works)
+    plan = canonical_json(
+        {"partitions": partitions, "shards": counts, "predicted": predicted.to_raw()}
+    )
     storage.write(layout.plan, plan.encode())
     write_text(storage, layout.request, request.to_json())
 

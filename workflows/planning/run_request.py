@@ -2,25 +2,16 @@
 
 from __future__ import annotations
 
-import json
-from dataclasses import asdict, dataclass
 from typing import Any
 
-from refeed import __version__
 from steps.contract import RESULTS_VERSION
 from steps.errors import Problem, SpecError
-from steps.records import RunRequest, canonical_json, digest
+from steps.records import RunRequest, digest
 from steps.split.engines.choose import Engine, choose_engine
 from steps.split.step import SplitRequest, SplitResult
 from steps.train.config import EvaluateConfig
-from steps.train.registry import (
-    conflicts,
-    data_shape,
-    installed,
-    library_versions,
-    predicted_quantile,
-    trainer_of,
-)
+from steps.train.registry import conflicts, data_shape, installed
+from workflows.planning.trainer_info import TrainerInfo
 from workflows.spec.model import ExperimentSpec
 
 DEFAULT_GRID = 20
@@ -65,46 +56,6 @@ def split_engine(spec: ExperimentSpec, follower: str) -> Engine:
     if problems:
         raise SpecError("the spec", problems)
     return choose_engine(spec.split, follower)
-
-
-@dataclass(frozen=True)
-class TrainerInfo:
-    """Information about a trainer that is available only where it is installed.
-
-    Attributes:
-        config: name and parameters, with all defaults.
-        versions: versions of Refeed and of the libraries that affect results.
-        tasks: tasks that it supports.
-        quantile: level of the quantile that its regressions predict; None for all other losses.
-    """
-
-    config: dict[str, Any]
-    versions: dict[str, str]
-    tasks: tuple[str, ...]
-    quantile: float | None = None
-
-    def to_json(self) -> str:
-        """Return the text of ``operations/trainer.json``."""
-        return canonical_json(asdict(self))
-
-    @classmethod
-    def from_json(cls, text: str | bytes) -> TrainerInfo:
-        """Read what ``to_json`` wrote."""
-        raw = json.loads(text)
-        return cls(raw["config"], raw["versions"], tuple(raw["tasks"]), raw.get("quantile"))
-
-
-def trainer_info(spec: ExperimentSpec) -> TrainerInfo:
-    """Check the trainer's part of a spec against the installed trainer.
-
-    Raises:
-        SpecError: the trainer does not exist, or a setting is not valid.
-    """
-    trainer = trainer_of(spec.trainer, spec.evaluate)
-    versions = {"refeed": __version__, **library_versions(type(trainer))}
-    tasks, level = tuple(sorted(trainer.tasks)), predicted_quantile(trainer)
-    config = {"name": spec.trainer.name, "params": trainer.params.model_dump(mode="json")}
-    return TrainerInfo(config, versions, tasks, level)
 
 
 def run_request(

@@ -26,8 +26,10 @@ from steps.split.sources.checks import source_problems
 from steps.storage.base import read_parsed
 from steps.train.registry import load_class
 from workflows.installation.isolation import conflicting_bigquery, inside, with_project_defaults
+from workflows.installation.trainer_rules import limit_problems
+from workflows.planning.cost import with_measured_cost
 from workflows.planning.run_files import now, reject_other_version, write_start
-from workflows.planning.run_request import trainer_info
+from workflows.planning.trainer_info import TrainerInfo, trainer_info, with_trainer_defaults
 from workflows.pods import environment as env
 from workflows.pods.pod import Pod, find, open_pod
 from workflows.spec.check import check_spec
@@ -78,10 +80,11 @@ def check() -> None:
     with open_pod(address, "check") as pod:
         spec = _spec(raw, env.parameters(os.environ), platform)
         check_spec(spec)
-        trainer = trainer_info(spec)
+        trainer = _trainer_within_limits(spec, platform)
         _import_trainer(spec.trainer.name, platform.trainers[spec.trainer.name])
         _start_or_resume(pod, spec)
         _warn_of_lifecycle_rule(pod)
+        trainer = _with_cost(pod, spec, trainer)
         pod.storage.write(address.run_layout.trainer, trainer.to_json().encode())
         Path(OUTPUTS).mkdir(parents=True, exist_ok=True)
         Path(output("run")).write_text(address.run)
@@ -100,6 +103,29 @@ def _warn_of_lifecycle_rule(pod: Pod) -> None:
     )
     pod.log.event("warning", message=message)
     sys.stderr.write(f"check: {message}\n")
+
+
+def _trainer_within_limits(spec: ExperimentSpec, platform: env.Platform) -> TrainerInfo:
+    """Return the trainer, whose parameters are complete and within the platform's limits.
+
+    Raises:
+        SpecError: a parameter is not valid, or beyond a limit.
+    """
+    trainer = trainer_info(spec)
+    limits = platform.settings.get(spec.trainer.name, {}).get("limits", {})
+    problems = list(limit_problems(trainer.config["params"], limits))
+    if problems:
+        raise SpecError("the form", problems)
+    return trainer
+
+
+def _with_cost(pod: Pod, spec: ExperimentSpec, trainer: TrainerInfo) -> TrainerInfo:
+    """Return the trainer with its costs; a retry uses those that the run was planned with."""
+    layout = pod.address.run_layout
+    if not trainer.cost and pod.storage.exists(layout.trainer):  # by an earlier workflow of the run
+        earlier = read_parsed(pod.storage, layout.trainer, TrainerInfo.from_json)
+        return replace(trainer, cost=earlier.cost)
+    return with_measured_cost(spec, trainer, pod.address.layout, pod.storage)
 
 
 def _import_trainer(name: str, image: str) -> None:
@@ -135,6 +161,7 @@ def _spec(raw: dict[str, Any], form: dict[str, str], platform: env.Platform) -> 
     problems = [*_platform_problems(spec, platform), *spec.split.conflicts(jobs, platform.project)]
     if problems:
         raise SpecError("the form", problems)
+    spec = with_trainer_defaults(spec, platform.settings.get(spec.trainer.name, {}))
     dataset = with_project_defaults(spec.dataset, platform.staging, platform.billing)
     return spec.model_copy(update={"dataset": dataset, "split": spec.split.with_defaults(jobs)})
 

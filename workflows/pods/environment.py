@@ -8,6 +8,7 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from datetime import UTC, datetime
+from typing import Any
 
 from steps.errors import Problem, SpecError
 from steps.records import canonical_json
@@ -54,6 +55,7 @@ class Platform:
         staging: BigQuery dataset for results of queries and views; None if there is none.
         billing: Google Cloud project that pays for BigQuery; None for the pods' own.
         dataflow: settings of Dataflow jobs by field; None where the spec decides.
+        settings: defaults and limits of trainers' parameters, by trainer, as far as there are any.
     """
 
     project: str
@@ -65,10 +67,13 @@ class Platform:
     staging: str | None = None
     billing: str | None = None
     dataflow: dict[str, str | None] = field(default_factory=dict)
+    settings: dict[str, dict[str, Any]] = field(default_factory=dict)
 
     def to_json(self) -> str:
         """Return the value of the environment variable."""
         raw = {each.name: getattr(self, each.name) for each in fields(self)}
+        if not self.settings:
+            raw.pop("settings")
         return canonical_json(raw | {"classes": [each.to_raw() for each in self.classes]})
 
     @classmethod

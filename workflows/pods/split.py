@@ -16,15 +16,18 @@ from steps.contract import (
     shards_output,
 )
 from steps.errors import DataError, UsageError
-from steps.records import PartitionEntry, PartitionRecord, RunRequest
+from steps.records import PartitionRecord, RunRequest
 from steps.runtime.lost_artifacts import complete_index
 from steps.segments.run_results import cache_of
 from steps.segments.writer import write_segment
 from steps.split.step import split
 from steps.storage.base import read_parsed
-from workflows.planning.packing import needed_mib, pack_classes
+from workflows.planning.cost import cost_model
+from workflows.planning.packing import Work, needed_mib, pack_classes
+from workflows.planning.predicted import Predicted
 from workflows.planning.run_files import write_request
-from workflows.planning.run_request import TrainerInfo, run_request, split_engine, split_request
+from workflows.planning.run_request import run_request, split_engine, split_request
+from workflows.planning.trainer_info import TrainerInfo
 from workflows.pods.pod import Pod, find, open_pod
 from workflows.pods.progress import PodProgress
 from workflows.spec.model import ExperimentSpec
@@ -74,26 +77,27 @@ def _build(pod: Pod, spec: ExperimentSpec) -> None:
             "changed since, so it cannot be built again.",
             hint="Submit the spec again: a new run reads the current source.",
         )
-    entries, features = result.index.entries, len(result.roles.features)
-    packing = pack_classes(entries, features, pod.platform.classes, spec.execution.max_pods)
-    records = dict(_too_large(pod, run, packing.too_large))
+    costs = cost_model(spec, run, trainer.cost, address.layout, pod.storage)
+    works = costs.works(result.index, result.roles.target, spec.dataset.min_rows)
+    packing = pack_classes(works, pod.platform.classes, spec.execution, trainer.threads)
+    records = dict(_too_large(pod, run, packing.too_large, trainer.threads))
     if records:
         folder = cache_of(address, run).segment_folder(run.fit_context)
         write_segment(pod.storage, folder, records)
-    write_request(layout, pod.storage, run, len(entries), packing.shards)
+    write_request(layout, pod.storage, run, packing.shards, Predicted(works, costs.basis))
     record = find(pod.store, address)
     if record:
         pod.store.put(replace(record, dataset=run.dataset, spec_hash=run.spec_hash))
 
 
 def _too_large(
-    pod: Pod, run: RunRequest, entries: Sequence[PartitionEntry]
+    pod: Pod, run: RunRequest, works: Sequence[Work], threads: int
 ) -> Iterator[tuple[str, bytes]]:
     """Yield a record for each partition that fits no resource class; it outlives retries."""
     members = RunMembers(run.experiment, run.run)
     largest, features = pod.platform.classes[-1], len(run.roles.features)
-    for entry in entries:
-        needed = needed_mib(largest, entry.rows, features)
+    for work in works:
+        entry, needed = work.entry, needed_mib(largest, work.memory_mib, threads)
         message = (
             f"{entry.rows:,} rows with {features} features need about {needed / 1024:.1f} GiB of "
             f"memory, more than the largest resource class, {largest.name!r}, has "

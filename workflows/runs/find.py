@@ -8,7 +8,7 @@ from collections import Counter
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any
 
@@ -186,12 +186,14 @@ class RunProgress:
         done: number of partitions that have a record.
         failed: number of partitions that failed, as far as the pods have reported.
         pods: number of pods by the cause of their end; ``running`` for running pods.
+        predicted: predicted cost of the run, see ``Predicted``; empty if it is not known.
     """
 
     partitions: int | None
     done: int
     failed: int
     pods: dict[str, int]
+    predicted: dict[str, Any] = field(default_factory=dict)
 
 
 class ProgressReader:
@@ -202,6 +204,7 @@ class ProgressReader:
         self._storage = storage_for(address.root)
         self._ended: dict[str, PodRecord] = {}
         self._partitions: int | None = None
+        self._predicted: dict[str, Any] = {}
         self._results: RunResults | None = None
 
     def read(self) -> RunProgress:
@@ -210,6 +213,7 @@ class ProgressReader:
             with suppress(MissingInputError):  # split has not ended
                 plan = read_parsed(self._storage, self._layout.plan, json.loads)
                 self._partitions = int(plan["partitions"])
+                self._predicted = plan.get("predicted", {})
         names = [name for name in self._storage.names(self._layout.pods) if name not in self._ended]
         with ThreadPoolExecutor(_READERS) as pool:
             records = dict(zip(names, pool.map(self._read_pod, names), strict=True))
@@ -217,7 +221,9 @@ class ProgressReader:
         pods = [*self._ended.values(), *(pod for pod in records.values() if not pod.cause)]
         causes = Counter(pod.cause or "running" for pod in pods)
         failed = sum(pod.statuses.get("failed", 0) for pod in pods)
-        return RunProgress(self._partitions, self._recorded(), failed, dict(causes))
+        return RunProgress(
+            self._partitions, self._recorded(), failed, dict(causes), self._predicted
+        )
 
     def _recorded(self) -> int:
         """Return how many partitions have a record; each segment's index is read once."""

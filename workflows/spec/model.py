@@ -31,7 +31,13 @@ _SOURCE_FIELDS = (
 _ADDED_FIELDS = ("identity", "positive")
 """Fields of ``dataset`` that are newer than the digest, which leaves them out if they are unset."""
 
+Preference = Literal["time", "price"]
 Duration = Annotated[str, Field(pattern=DURATION)]
+
+
+def _added(default: Any, **limits: Any) -> Any:  # noqa: ANN401 - as pydantic's Field
+    """Return a field that was added later: compiled templates leave it out at its default."""
+    return Field(default=default, exclude_if=lambda value: value == default, **limits)
 
 
 class ExecutionConfig(SpecPart):
@@ -46,7 +52,7 @@ class ExecutionConfig(SpecPart):
     """On one machine: number of shards into which the partitions are packed, by cost."""
     force: bool = False
     """Compute everything again, ignoring the cache."""
-    fold_models: Literal["keep", "drop"] = "keep"
+    fold_models: Literal["keep", "drop"] = _added("keep")
     """keep: store the models of the folds, about half of a run's bytes. drop: store the final model
     only; a run that changes `explain` then fits the models again."""
     label: str = Field(default="", max_length=200, pattern=_LABEL)
@@ -54,6 +60,13 @@ class ExecutionConfig(SpecPart):
     max_pods: int = Field(default=100, ge=1, le=MAX_PODS)
     """On a cluster: maximum number of training pods, for any number of partitions. Each resource
     class in use gets at least one."""
+    prefer: Preference = _added("time")
+    """On a cluster: what decides the number of pods, up to max_pods. time: a pod more is started if
+    it shortens training by at least a second. price: only if it shortens training by at least the
+    time that its start takes, which is paid for too."""
+    partitions_per_pod: int | None = _added(None, ge=1)
+    """On a cluster: maximum number of partitions that a pod trains; 1 for a pod per partition. It
+    is an error if that needs more pods than max_pods."""
     classes: list[str] | None = None
     """On a cluster: resource classes that training pods may use; default: all classes of the
     installation. A partition too large for one class moves to the next."""

@@ -19,6 +19,7 @@ policy := {
 	"limits": {"deadline_seconds": 3600, "ttl_seconds": 7200, "parallelism": 10, "retries": 5},
 	"part_of": {"refeed": "this repository"},
 	"spot_labels": {"example.com/spot": "yes"},
+	"resource_taints": {"example.com/gpu": "present"},
 	"cluster_roles": {"refeed-analyst": "for tests"},
 	"cluster_role_bindings": {"argo-binding": "for tests"},
 	"regions": {"europe-west1": "for tests", "EU": "for tests"},

@@ -43,6 +43,21 @@ places contains place if {
 	}
 }
 
+# METADATA
+# title: gpu-tolerated
+# description: GKE gives nodes with GPUs a taint with the name of the resource, which keeps other pods away.
+deny contains violations.violation("gpu-tolerated", own.pod.object, field, message) if {
+	some own in pods.containers
+	some resource, taint in data.policy.resource_taints
+	object.get(own.container, ["resources", "limits", resource], null) != null
+	not tolerates(object.get(own.pod.spec, "tolerations", []), resource, taint)
+	field := sprintf("%s.tolerations", [own.pod.path])
+	message := sprintf(
+		"does not tolerate the taint of nodes with %s, so the pod would stay pending forever. Add {key: %s, operator: Exists, effect: NoSchedule}.",
+		[resource, resource],
+	)
+}
+
 tolerates(tolerations, key, value) if {
 	some toleration in tolerations
 	toleration.key == key

@@ -46,3 +46,24 @@ test_spot_tolerated_denies_patch_without_toleration if {
 	fields := {violation.field | some violation in placement.deny} with input as forgets with data.policy as fixtures.policy
 	fields == {"spec.templates[train].podSpecPatch.tolerations"}
 }
+
+on_gpu(fields) := fixtures.changed(step(fields), "/spec/templates/1/container/resources/limits", object.union(
+	fixtures.step.container.resources.limits,
+	{"example.com/gpu": "1"},
+))
+
+test_gpu_tolerated_allows if {
+	count(names) == 0 with input as step({}) with data.policy as fixtures.policy
+	every toleration in [
+		{"key": "example.com/gpu", "value": "present"},
+		{"key": "example.com/gpu", "operator": "Exists", "effect": "NoSchedule"},
+	] {
+		count(names) == 0 with input as on_gpu({"tolerations": [toleration]}) with data.policy as fixtures.policy
+	}
+}
+
+test_gpu_tolerated_denies if {
+	every tolerations in [[], [{"key": "example.com/gpu", "value": "other"}], tolerated] {
+		names == {"gpu-tolerated"} with input as on_gpu({"tolerations": tolerations}) with data.policy as fixtures.policy
+	}
+}

@@ -10,7 +10,13 @@ from __future__ import annotations
 
 import contextlib
 import functools
+import resource
+import sys
+import time
+from dataclasses import dataclass
 from pathlib import Path
+
+from steps.runtime.attempts import busy_seconds
 
 CPUINFO = Path("/proc/cpuinfo")
 """Linux' description of the CPU."""
@@ -64,3 +70,50 @@ def memory_kills() -> int:
             if "oom_kill" in fields:
                 return int(fields["oom_kill"])
     return 0
+
+
+def peak_memory_mib() -> float:
+    """Return the largest resident set of this process so far, in MiB."""
+    unit = 1 if sys.platform == "darwin" else 1024  # bytes; getrusage(2) of macOS and of Linux
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit / 2**20
+
+
+@dataclass(frozen=True)
+class Spent:
+    """Time that this process has spent.
+
+    Attributes:
+        seconds: wall time.
+        cpu_seconds: CPU time of all threads.
+        queued_seconds: time for which its main thread was ready to run but had no CPU, since others
+            used them; 0 if the system does not say.
+    """
+
+    seconds: float
+    cpu_seconds: float
+    queued_seconds: float
+
+    @classmethod
+    def now(cls) -> Spent:
+        """Return the time spent so far."""
+        return cls(time.monotonic(), time.process_time(), _queued_seconds())
+
+    def since(self, before: Spent) -> Spent:
+        """Return the time spent after an earlier moment."""
+        return Spent(
+            self.seconds - before.seconds,
+            self.cpu_seconds - before.cpu_seconds,
+            self.queued_seconds - before.queued_seconds,
+        )
+
+    @property
+    def busy_seconds(self) -> float:
+        """Time that the work would take on a CPU of its own."""
+        return busy_seconds(self.seconds, self.cpu_seconds, self.queued_seconds)
+
+
+def _queued_seconds() -> float:
+    try:
+        return int(Path("/proc/self/schedstat").read_text().split()[1]) / 1e9
+    except (OSError, ValueError, IndexError):
+        return 0.0

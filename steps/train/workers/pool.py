@@ -85,6 +85,7 @@ class Pool:
         workers: number of processes at once.
         events: receives what happens.
         stop: request to stop, with its deadline.
+        threads: number of threads of a process.
     """
 
     def __init__(
@@ -93,8 +94,9 @@ class Pool:
         workers: int,
         events: PoolEvents,
         stop: Stop,
+        threads: int = 1,
     ) -> None:
-        self.address, self.size = address, workers
+        self.address, self.size, self.threads = address, workers, threads
         self.events, self.stop = events, stop
         self._suspects: list[WorkerTask] = []
 
@@ -148,7 +150,7 @@ class Pool:
     def _start(self) -> _Worker:
         ours, theirs = multiprocessing.Pipe()
         process = CONTEXT.Process(target=worker_main, args=(self.address, theirs), daemon=True)
-        with environment_of_workers():
+        with environment_of_workers(self.threads):
             process.start()
         theirs.close()
         return _Worker(process, ours)

@@ -19,14 +19,7 @@ from steps.train.workers.host import portable_cpu_env
 CONTEXT = multiprocessing.get_context("forkserver")
 """The context in which workers are started."""
 
-_ENVIRONMENT = {
-    **dict.fromkeys(
-        ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMBA_NUM_THREADS"), "1"
-    ),
-    # Threads that spin while they wait would take the processors from other fits.
-    "OMP_WAIT_POLICY": "passive",
-}
-"""One thread, since the pool is parallel. A trainer that may use more says so to its library."""
+_THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMBA_NUM_THREADS")
 
 
 def start_server(trainer: str, root: str) -> None:
@@ -47,21 +40,26 @@ def start_server(trainer: str, root: str) -> None:
     worker = "steps.train.workers.worker"
     modules = ["__main__", worker, plug_in.__module__, *plug_in.preload, *remote]
     CONTEXT.set_forkserver_preload(modules)
-    with environment_of_workers():
+    with environment_of_workers(plug_in.threads_per_fit):
         forkserver.ensure_running()
 
 
 @contextmanager
-def environment_of_workers() -> Iterator[None]:
-    """Start processes that use one thread and never get Ctrl-C or SIGTERM."""
-    with _one_thread(), _signals_withheld():
+def environment_of_workers(threads: int = 1) -> Iterator[None]:
+    """Start processes that use so many threads each, and never get Ctrl-C or SIGTERM."""
+    with _library_settings(threads), _signals_withheld():
         yield
 
 
 @contextmanager
-def _one_thread() -> Iterator[None]:
-    """Start processes that use one thread, as the pool is parallel, and portable instructions."""
-    ours = _ENVIRONMENT | portable_cpu_env()
+def _library_settings(threads: int) -> Iterator[None]:
+    """Start processes that use so many threads each, and portable instructions.
+
+    A trainer that may use more threads for a large partition says so to its library. Threads that
+    spin while they wait would take the processors from other fits, hence the policy.
+    """
+    ours = dict.fromkeys(_THREADS, str(threads)) | portable_cpu_env()
+    ours["OMP_WAIT_POLICY"] = "passive"
     before = {name: os.environ.get(name) for name in ours}
     os.environ.update(ours)
     try:

@@ -5,10 +5,8 @@ from __future__ import annotations
 import contextlib
 import ctypes
 import re
-import resource
 import signal
 import sys
-import time
 import traceback
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
@@ -44,7 +42,7 @@ from steps.train.registry import (
     load_class,
     make_trainer,
 )
-from steps.train.workers.host import cpu_model_name
+from steps.train.workers.host import Spent, cpu_model_name, peak_memory_mib
 
 
 @dataclass(frozen=True)
@@ -77,31 +75,31 @@ class WorkerTask:
         self,
         outcome: str,
         cached: Cached = "none",
-        seconds: float = 0.0,
         worker: str = "",
+        spent: Spent = Spent(0.0, 0.0, 0.0),  # noqa: B008 - immutable
     ) -> Attempt:
         """Return the end of this attempt, with the peak memory of this process.
 
         Args:
             outcome: see ``Attempt``.
             cached: see ``Attempt``.
-            seconds: wall time.
             worker: the pod or process that made it; empty for this one.
+            spent: time that it took.
         """
-        peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss  # largest resident set so far
-        unit = 1 if sys.platform == "darwin" else 1024  # bytes; getrusage(2) of macOS and of Linux
         return Attempt(
             partition_id=self.partition_id,
             attempt=self.attempt,
             outcome=outcome,
             cached=cached,
-            seconds=round(seconds, 4),
-            peak_memory_mib=0.0 if worker else round(peak * unit / 2**20, 1),
+            seconds=round(spent.seconds, 4),
+            peak_memory_mib=0.0 if worker else round(peak_memory_mib(), 1),
             worker=worker or writer_name(),
             cpu="" if worker else cpu_model_name() or "unknown",
             shard=self.shard,
             class_offset=self.class_offset,
             alone=self.alone,
+            cpu_seconds=round(spent.cpu_seconds, 4),
+            queued_seconds=round(spent.queued_seconds, 4),
         )
 
 
@@ -191,11 +189,11 @@ def _run_task(
     context: TrainContext, entry: PartitionEntry, task: WorkerTask, inputs: Inputs
 ) -> TaskResult:
     """Train one partition, and describe the attempt."""
-    began = time.monotonic()
+    began = Spent.now()
     trained, retry, detail = _attempt(context, entry, task, inputs)
     record = trained.record
     outcome = record.reason if retry else record.status
-    attempt = task.ended(outcome, trained.cached, time.monotonic() - began)
+    attempt = task.ended(outcome, trained.cached, spent=Spent.now().since(began))
     return TaskResult(task, trained, attempt, retry, detail)
 
 

@@ -4,6 +4,10 @@
 locals {
   image = { for name in concat(["split", "collect", "worker"], tolist(var.trainers)) : name => "${module.registry.prefix}/${name}:${var.image_tag}" }
 
+  installed_trainers = {
+    for name in var.trainers : name => merge({ image = local.image[name] }, try(var.trainer_rules[name], {}))
+  }
+
   installed_projects = {
     for name, project in local.projects : name => merge(
       {
@@ -40,12 +44,12 @@ locals {
     "# Written by `terraform output -raw installation`. Do not edit: change the Terraform variables instead.\n",
     yamlencode({
       images   = { for name in ["split", "collect", "worker"] : name => local.image[name] }
-      trainers = { for name in var.trainers : name => { image = local.image[name] } }
+      trainers = local.installed_trainers
     }),
     "\"classes\":\n${local.installed_classes}",
     yamlencode(merge(
       { steps = var.steps, projects = local.installed_projects, argo = local.installed_argo, notify = var.notify },
-      { for key, prices in { prices = var.prices } : key => prices if prices != null },
+      { for key, prices in { prices = var.prices } : key => { for name, price in prices : name => price if price != null } if prices != null },
     )),
   ])
 }

@@ -97,6 +97,12 @@ variable "classes" {
     internet     = optional(bool, false)
 
     ephemeral_storage = optional(string, "10Gi")
+
+    gpu = optional(object({
+      type   = string
+      count  = optional(number, 1)
+      driver = optional(string, "DEFAULT")
+    }))
   }))
   description = <<-EOT
     The resource classes by name. This map defines the node pools and the installation file's `classes`. `cpu`,
@@ -145,6 +151,21 @@ variable "trainers" {
   validation {
     condition     = length(var.trainers) > 0 && alltrue([for trainer in var.trainers : can(regex("^[a-z]([-a-z0-9]{0,43}[a-z0-9])?$", trainer))])
     error_message = "trainers must contain at least one trainer. Names must consist of lower-case letters, digits and hyphens."
+  }
+}
+
+variable "trainer_rules" {
+  type        = any # parameters have any type, and differ by trainer
+  description = <<-EOT
+    Rules of trainers, by name: `classes` that the trainer runs in (default: all without a GPU), `defaults` and `limits`
+    (`min`, `max`) of its parameters. See docs/platform/installation-file.md.
+  EOT
+  default     = {}
+  nullable    = false
+
+  validation {
+    condition     = alltrue([for name, rules in var.trainer_rules : contains(var.trainers, name) && length(setsubtract(keys(rules), ["classes", "defaults", "limits"])) == 0 && alltrue([for class in try(rules.classes, []) : contains(keys(var.classes), class)])])
+    error_message = "trainer_rules must name trainers of the variable trainers, with classes of the variable classes, defaults and limits only."
   }
 }
 
@@ -246,8 +267,10 @@ variable "prices" {
     cpu_hour = number
     gib_hour = number
     currency = optional(string, "USD")
+
+    resource_hour = optional(map(number))
   })
-  description = "The hourly prices of a CPU and a GiB of memory in `region`, with which `refeed profile` estimates costs. Null makes it estimate hours only."
+  description = "The hourly prices of a CPU, a GiB of memory and (`resource_hour`, by name) other resources such as nvidia.com/gpu in `region`, with which `refeed profile` estimates costs. Null makes it estimate hours only."
   default     = null
 
   validation {

@@ -1,12 +1,15 @@
 locals {
   class_label = "refeed/class"
   # GKE adds this label to spot nodes. It adds the taint only to auto-provisioned pools.
-  spot_label = "cloud.google.com/gke-spot"
-  scopes     = ["https://www.googleapis.com/auth/cloud-platform"] # the roles of the node service account limit access
+  spot_label   = "cloud.google.com/gke-spot"
+  gpu_resource = "nvidia.com/gpu"
+  scopes       = ["https://www.googleapis.com/auth/cloud-platform"] # the roles of the node service account limit access
 
+  # Auto-provisioning has no limits for GPUs, so classes with GPUs always have pools.
+  pooled = { for name, class in var.classes : name => class if class.gpu != null || !var.auto_provisioning }
   pools = merge(
-    { for name, class in var.classes : name => { class = name, spot = false } if class.on_demand && !var.auto_provisioning },
-    { for name, class in var.classes : "${name}-spot" => { class = name, spot = true } if class.spot && !var.auto_provisioning },
+    { for name, class in local.pooled : name => { class = name, spot = false } if class.on_demand },
+    { for name, class in local.pooled : "${name}-spot" => { class = name, spot = true } if class.spot },
   )
 }
 
@@ -51,6 +54,20 @@ resource "google_container_node_pool" "class" {
     tags            = var.classes[each.value.class].internet ? [] : [var.closed_tag]
     labels          = { (local.class_label) = each.value.class }
     metadata        = { disable-legacy-endpoints = "true" }
+
+    # GKE adds the taint nvidia.com/gpu=present.
+    dynamic "guest_accelerator" {
+      for_each = var.classes[each.value.class].gpu == null ? [] : [var.classes[each.value.class].gpu]
+
+      content {
+        type  = guest_accelerator.value.type
+        count = guest_accelerator.value.count
+
+        gpu_driver_installation_config {
+          gpu_driver_version = guest_accelerator.value.driver
+        }
+      }
+    }
 
     # Keep other pods away, so that the pool can scale to zero.
     taint {

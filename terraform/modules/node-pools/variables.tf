@@ -45,6 +45,12 @@ variable "classes" {
     internet     = optional(bool, false)
 
     ephemeral_storage = optional(string, "10Gi")
+
+    gpu = optional(object({
+      type   = string
+      count  = optional(number, 1)
+      driver = optional(string, "DEFAULT")
+    }))
   }))
   description = <<-EOT
     The resource classes by name. The installation file's classes are generated from the same map.
@@ -61,6 +67,8 @@ variable "classes" {
       source and its rows; it must not decrease from a class to the next larger one.
     - `internet`: whether the nodes can reach the Internet, if the network has a path to it. An external webhook
       needs it for the class of `steps.collect`. If false, a trainer cannot exfiltrate data.
+    - `gpu`: the GPUs of a node and of one pod: `type` (such as "nvidia-l4"), `count`, and the `driver` that GKE installs
+      (DEFAULT or LATEST). Only trainers that name the class run in it. The machine type must support the GPU.
   EOT
   nullable    = false
 
@@ -86,8 +94,10 @@ variable "classes" {
 
   validation {
     condition = length(var.classes) == length(distinct([
-      for class in var.classes :
-      try(tonumber(regex("^[0-9]+", class.memory)) * (endswith(class.memory, "Gi") ? 1024 : 1), class.memory)
+      for class in var.classes : join(" ", [
+        try(class.gpu.type, ""),
+        try(tonumber(regex("^[0-9]+", class.memory)) * (endswith(class.memory, "Gi") ? 1024 : 1), class.memory),
+      ])
     ]))
     error_message = "Two classes have the same memory. A pod that runs out of memory is retried in the next larger class, so each class needs a different amount."
   }
@@ -105,6 +115,11 @@ variable "classes" {
   validation {
     condition     = alltrue([for class in var.classes : can(regex("^[1-9][0-9]*(Gi|Mi)$", class.ephemeral_storage))])
     error_message = "The ephemeral_storage of a class must be a quantity such as \"10Gi\" or \"512Mi\"."
+  }
+
+  validation {
+    condition     = alltrue([for class in var.classes : class.gpu == null || try(class.gpu.count >= 1 && floor(class.gpu.count) == class.gpu.count && contains(["DEFAULT", "LATEST"], class.gpu.driver), false)])
+    error_message = "The gpu of a class must have a whole count of at least 1, and the driver DEFAULT or LATEST."
   }
 
   validation {

@@ -138,6 +138,47 @@ run "auto_provisioning_without_dataflow" {
   }
 }
 
+run "trainer_on_gpu" {
+  command = plan
+
+  variables {
+    classes = {
+      small  = { machine_type = "e2-standard-8", cpu = "2", memory = "8Gi" }
+      medium = { machine_type = "e2-standard-8", cpu = "7", memory = "26Gi" }
+      gpu    = { machine_type = "g2-standard-8", cpu = "6", memory = "20Gi", gpu = { type = "nvidia-l4" } }
+    }
+    trainers = ["lightgbm", "deep"]
+    trainer_rules = {
+      deep     = { classes = ["gpu"], defaults = { epochs = 20, optimizer = "adam" }, limits = { epochs = { max = 200 } } }
+      lightgbm = { limits = { rounds = { max = 2000 } } }
+    }
+  }
+
+  assert {
+    condition = jsonencode(yamldecode(output.installation).trainers.deep) == jsonencode({
+      classes  = ["gpu"]
+      defaults = { epochs = 20, optimizer = "adam" }
+      image    = "europe-west1-docker.pkg.dev/my-project/refeed/deep:${var.image_tag}"
+      limits   = { epochs = { max = 200 } }
+    })
+    error_message = "The trainer must have its rules."
+  }
+  assert {
+    condition     = keys(yamldecode(output.installation).trainers.lightgbm) == ["image", "limits"]
+    error_message = "A trainer must have no rules of another."
+  }
+  assert {
+    condition     = yamldecode(output.installation).classes.gpu.resources == { "nvidia.com/gpu" = 1 }
+    error_message = "The class must request its GPUs."
+  }
+}
+
+run "rejects_rules_of_unknown_class" {
+  command = plan
+  variables { trainer_rules = { lightgbm = { classes = ["huge"] } } }
+  expect_failures = [var.trainer_rules]
+}
+
 run "rejects_latest_tag" {
   command = plan
   variables { image_tag = "latest" }

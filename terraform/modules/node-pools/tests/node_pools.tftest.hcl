@@ -132,6 +132,46 @@ run "auto_provisioning" {
   }
 }
 
+run "gpu" {
+  command = plan
+
+  variables {
+    auto_provisioning = true
+    classes = {
+      small = { machine_type = "e2-standard-8", cpu = "2", memory = "16Gi" }
+      gpu   = { machine_type = "g2-standard-8", cpu = "6", memory = "16Gi", gpu = { type = "nvidia-l4" } }
+    }
+  }
+
+  assert {
+    condition     = toset(keys(google_container_node_pool.class)) == toset(["gpu", "gpu-spot"])
+    error_message = "A class with GPUs must have pools with auto-provisioning too."
+  }
+  assert {
+    condition = alltrue([
+      for pool in google_container_node_pool.class :
+      pool.node_config[0].guest_accelerator[0].type == "nvidia-l4"
+      && pool.node_config[0].guest_accelerator[0].count == 1
+      && pool.node_config[0].guest_accelerator[0].gpu_driver_installation_config[0].gpu_driver_version == "DEFAULT"
+    ])
+    error_message = "Nodes must have the GPUs of their class, and GKE must install the driver."
+  }
+  assert {
+    condition = (
+      { for each in output.classes : each.name => each.class }["gpu"].resources == { "nvidia.com/gpu" = 1 }
+      && contains([for each in { for each in output.classes : each.name => each.class }["gpu"].tolerations : "${each.key}=${each.value}"], "nvidia.com/gpu=present")
+      && !can({ for each in output.classes : each.name => each.class }["small"].resources)
+    )
+    error_message = "Pods of the class must request the GPUs and tolerate the taint that GKE adds."
+  }
+}
+
+run "rejects_gpu_without_count" {
+  command = plan
+  variables { classes = { gpu = { machine_type = "g2-standard-8", cpu = "6", memory = "16Gi", gpu = { type = "nvidia-l4", count = 0 } } } }
+  expect_failures = [var.classes]
+}
+
 run "unknown_machine_types" {
   command = plan
   variables {
