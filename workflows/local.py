@@ -23,7 +23,7 @@ from steps.split.step import SplitResult, split
 from steps.storage.base import Storage, check_writable, read_parsed, scheme_of, storage_for
 from steps.storage.file_lock import file_lock
 from steps.train.step import TrainLimits, TrainResult, train
-from workflows.planning.cost import cost_model
+from workflows.planning.cost import History, cost_model
 from workflows.planning.packing import pack
 from workflows.planning.predicted import Predicted
 from workflows.planning.run_files import now, put_running, write_request, write_start
@@ -184,7 +184,8 @@ class _LocalRun:
     def _plan(
         self, context: RunContext, request: RunRequest, built: SplitResult, trainer: TrainerInfo
     ) -> None:
-        costs = cost_model(self.spec, request, trainer.cost, self.project, self.storage)
+        history = History(self.project, self.storage, context.store)
+        costs = cost_model(self.spec, request, trainer.cost, history)
         works = costs.works(built.index, request.roles.target, request.min_rows)
         shards = {"local": pack(works, self.spec.execution.shards)}
         self.storage.write(context.run.trainer, trainer.to_json().encode())

@@ -21,11 +21,13 @@ from steps.runtime.progress import NoProgress, Progress
 from steps.split.dataset.tfdv import Slice, encode_many
 from steps.split.step import SplitResult
 from steps.storage.base import Storage, storage_for, write_text
+from steps.stores.base import open_store
 from steps.table.data_warnings import DataWarning, find_data_warnings
 from steps.train.registry import installed
+from workflows.installation.isolation import inside
 from workflows.installation.model import Installation
 from workflows.local import split_only
-from workflows.planning.cost import cost_model, rows_with_target, with_measured_cost
+from workflows.planning.cost import History, cost_model, rows_with_target, with_measured_cost
 from workflows.planning.estimate import Load, TrainingEstimate, estimate_training
 from workflows.planning.run_request import run_request
 from workflows.planning.trainer_info import TrainerInfo, trainer_info, with_trainer_defaults
@@ -125,14 +127,22 @@ def _estimate(
     storage: Storage,
 ) -> TrainingEstimate:
     known = spec.trainer.name in installed()
+    history = History(project, storage, open_store(project, _store(spec, installation)))
     if known and installation and spec.trainer.name in installation.trainers:
         spec = with_trainer_defaults(spec, installation.trainers[spec.trainer.name].rules())
-    trainer = with_measured_cost(spec, trainer_info(spec), project, storage) if known else None
+    trainer = with_measured_cost(spec, trainer_info(spec), history) if known else None
     stated = trainer or TrainerInfo(spec.trainer.model_dump(mode="json"), {}, ())
     request = run_request(spec, made, "", stated)
-    costs = cost_model(spec, request, stated.cost, project, storage)
+    costs = cost_model(spec, request, stated.cost, history)
     works = costs.works(made.index, made.roles.target, request.min_rows, skipped)
     return estimate_training(spec, Load(works, costs.basis, stated.threads), installation)
+
+
+def _store(spec: ExperimentSpec, installation: Installation | None) -> str | None:
+    """Return the URI of the experiment store: the spec's, or the project's on the cluster."""
+    platform = installation.projects.get(spec.project) if installation else None
+    uses_platform = platform is not None and inside(platform.root, spec.output)
+    return spec.store or (platform.store if platform and uses_platform else None)
 
 
 # --- what would be skipped ------------------------------------------------------------------

@@ -10,6 +10,7 @@ import pytest
 
 from steps.contract import ProjectLayout
 from steps.storage.base import storage_for
+from steps.stores.base import open_store
 from steps.train.config import EvaluateConfig, ExplainConfig, TrainerConfig
 from steps.train.cost import (
     FEATURE_SECONDS,
@@ -25,7 +26,7 @@ from steps.train.workers.host import Spent
 from tests.workspace import Workspace, small_table
 from workflows.local import run, split_only
 from workflows.planning.actual import Actual, ActualPartition, Peak
-from workflows.planning.cost import Basis, CostModel, cost_model
+from workflows.planning.cost import Basis, CostModel, History, cost_model
 from workflows.planning.packing import RESIDENT_MIB
 from workflows.planning.run_request import run_request
 from workflows.planning.trainer_info import TrainerInfo, probed_table, table_of, trainer_info
@@ -221,7 +222,8 @@ def test_unknown_trainer_is_corrected_by_its_earlier_run(lab: Workspace) -> None
     assert info.cost is None
     request = run_request(spec, made, "", info)
     project = ProjectLayout(spec.output, spec.project)
-    costs = cost_model(spec, request, None, project, storage_for(spec.output))
+    history = History(project, storage_for(spec.output), open_store(project))
+    costs = cost_model(spec, request, None, history)
     assert costs.basis.run == result.run
     assert 0.4 < costs.seconds(90) < 1.5  # three folds and the final fit, 0.1 s each
 

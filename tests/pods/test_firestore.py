@@ -96,6 +96,17 @@ def test_pod_rejects_another_store(
         workflow.run_check()
 
 
+def test_an_earlier_run_in_the_store_corrects_the_predicted_cost(world: FakeProject) -> None:
+    """The spec names no store: on a cluster it is the project's."""
+    world.upload(small_table(3))
+    first, second = world.workflow("trial-1"), world.workflow("trial-2")
+    first.run_all()
+    second.run_check()
+    second.run_split()
+    plan = json.loads(world.storage.read(second.address.run_layout.plan))
+    assert f"3 partitions trained in run {first.outputs['run']}" in plan["predicted"]["basis"]
+
+
 def test_a_run_on_a_laptop(lab: Workspace, firestore: str) -> None:
     lab.write_table(small_table(3))
     spec = lab.write_spec(trainer={"name": "linear"}, store=firestore)

@@ -114,7 +114,7 @@ def test_stopped_pod_keeps_finished_work_and_next_pod_resumes(
     names = {f"part{i}": float(i) for i in range(24)}
     world.upload(numbered_table(**names))
     trainer = {"name": "faulty", "params": {"seconds": 0.3}}
-    workflow = world.workflow(trainer=trainer)
+    workflow = world.workflow(trainer=trainer, execution__max_pods=1)
     workflow.run_check()
     workflow.run_split()
     process = subprocess.Popen(

@@ -9,7 +9,7 @@ from steps.contract import ProjectLayout
 from steps.errors import DamagedError, MissingInputError
 from steps.records import PartitionIndex, RunRequest, canonical_json
 from steps.storage.base import Storage, read_parsed
-from steps.stores.base import open_store
+from steps.stores.base import ExperimentStore
 from steps.train.config import EvaluateConfig, ExplainConfig
 from steps.train.cost import CostTable, FitSize, Source, unknown_cost
 from workflows.planning.actual import Actual, actual_costs
@@ -32,6 +32,21 @@ _SOURCES: Mapping[Source, str] = {
     "probe": "based on a probe: fits on generated rows",
     "unknown": "based on nothing, since the trainer states no model of its cost",
 }
+
+
+@dataclass(frozen=True)
+class History:
+    """Where earlier runs of a project are found.
+
+    Attributes:
+        project: paths of the project.
+        storage: its storage.
+        store: its experiment store, which on a cluster is the platform's and not in the spec.
+    """
+
+    project: ProjectLayout
+    storage: Storage
+    store: ExperimentStore
 
 
 @dataclass(frozen=True)
@@ -162,8 +177,7 @@ def cost_model(
     spec: ExperimentSpec,
     request: RunRequest,
     table: CostTable | None,
-    project: ProjectLayout,
-    storage: Storage,
+    history: History,
 ) -> CostModel:
     """Return the model of a run's costs, corrected by the latest run with the same trainer.
 
@@ -171,60 +185,55 @@ def cost_model(
         spec: spec of the experiment.
         request: request of the run.
         table: costs by size, from ``operations/trainer.json``; None if they are unknown.
-        project: paths of the project.
-        storage: storage of the project.
+        history: earlier runs of the project.
     """
     known = table or unknown_table(spec.evaluate, spec.explain)
     model = _model(known, request)
-    for run in recent_runs(spec, project):
-        layout = project.run(spec.name, run)
+    for run in recent_runs(spec, history):
+        layout = history.project.run(spec.name, run)
         try:
-            earlier = read_parsed(storage, layout.request, RunRequest.from_json)
+            earlier = read_parsed(history.storage, layout.request, RunRequest.from_json)
             if earlier.trainer["name"] != spec.trainer.name:
                 continue
-            actual = actual_costs(earlier, project, storage)
+            actual = actual_costs(earlier, history.project, history.storage)
         except (MissingInputError, DamagedError):  # removed, or written by another version
             continue
         if actual is None:
             continue
         if _same_costs(earlier, request):
             return model.corrected(actual)
-        before = _table_of_run(earlier, known.source, project, storage)
+        before = _table_of_run(earlier, known.source, history)
         if before is not None and before.source == known.source:
             basis = _model(before, earlier).corrected(actual).basis
             return CostModel(known, model.features, model.outputs, basis)
     return model
 
 
-def recent_runs(spec: ExperimentSpec, project: ProjectLayout) -> Iterator[str]:
+def recent_runs(spec: ExperimentSpec, history: History) -> Iterator[str]:
     """Yield the ids of recent runs of the experiment that have ended, the newest first."""
-    runs = open_store(project, spec.store).runs(spec.name)
+    runs = history.store.runs(spec.name)
     ended = [each.run for each in runs if each.status in {"finished", "failed"}]
     yield from ended[:_RUNS]
 
 
-def with_measured_cost(
-    spec: ExperimentSpec, trainer: TrainerInfo, project: ProjectLayout, storage: Storage
-) -> TrainerInfo:
+def with_measured_cost(spec: ExperimentSpec, trainer: TrainerInfo, history: History) -> TrainerInfo:
     """Return a trainer with its costs: if it states none and no run measured them, by a probe."""
-    if trainer.cost or has_measured_run(spec, trainer, project, storage):
+    if trainer.cost or has_measured_run(spec, trainer, history):
         return trainer
     return replace(trainer, cost=probed_table(spec))
 
 
-def has_measured_run(
-    spec: ExperimentSpec, trainer: TrainerInfo, project: ProjectLayout, storage: Storage
-) -> bool:
+def has_measured_run(spec: ExperimentSpec, trainer: TrainerInfo, history: History) -> bool:
     """Return whether a recent run measured the costs of the same trainer, with its parameters."""
     parts = [
         trainer.config,
         *(part.model_dump(mode="json") for part in (spec.evaluate, spec.explain)),
     ]
-    for run in recent_runs(spec, project):
-        layout = project.run(spec.name, run)
+    for run in recent_runs(spec, history):
+        layout = history.project.run(spec.name, run)
         try:
-            earlier = read_parsed(storage, layout.request, RunRequest.from_json)
-            actual = actual_costs(earlier, project, storage)
+            earlier = read_parsed(history.storage, layout.request, RunRequest.from_json)
+            actual = actual_costs(earlier, history.project, history.storage)
         except (MissingInputError, DamagedError):
             continue
         if actual and [earlier.trainer, earlier.evaluate, earlier.explain] == parts:
@@ -251,17 +260,15 @@ def _same_costs(one: RunRequest, other: RunRequest) -> bool:
     )
 
 
-def _table_of_run(
-    request: RunRequest, source: Source, project: ProjectLayout, storage: Storage
-) -> CostTable | None:
+def _table_of_run(request: RunRequest, source: Source, history: History) -> CostTable | None:
     """Return the costs that an earlier run was planned with, before they were corrected."""
     evaluate = EvaluateConfig.model_validate(request.evaluate)
     explain = ExplainConfig.model_validate(request.explain)
     if source == "unknown":
         return unknown_table(evaluate, explain)
-    layout = project.run(request.experiment, request.run)
+    layout = history.project.run(request.experiment, request.run)
     try:
-        stored = read_parsed(storage, layout.trainer, TrainerInfo.from_json).cost
+        stored = read_parsed(history.storage, layout.trainer, TrainerInfo.from_json).cost
     except (MissingInputError, DamagedError):  # a run on a laptop by an earlier version
         stored = None
     return stored or table_of(request.trainer, evaluate, explain)

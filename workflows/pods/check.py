@@ -27,7 +27,7 @@ from steps.storage.base import read_parsed
 from steps.train.registry import load_class
 from workflows.installation.isolation import conflicting_bigquery, inside, with_project_defaults
 from workflows.installation.trainer_rules import limit_problems
-from workflows.planning.cost import with_measured_cost
+from workflows.planning.cost import History, with_measured_cost
 from workflows.planning.run_files import now, reject_other_version, write_start
 from workflows.planning.trainer_info import TrainerInfo, trainer_info, with_trainer_defaults
 from workflows.pods import environment as env
@@ -125,7 +125,7 @@ def _with_cost(pod: Pod, spec: ExperimentSpec, trainer: TrainerInfo) -> TrainerI
     if not trainer.cost and pod.storage.exists(layout.trainer):  # by an earlier workflow of the run
         earlier = read_parsed(pod.storage, layout.trainer, TrainerInfo.from_json)
         return replace(trainer, cost=earlier.cost)
-    return with_measured_cost(spec, trainer, pod.address.layout, pod.storage)
+    return with_measured_cost(spec, trainer, History(pod.address.layout, pod.storage, pod.store))
 
 
 def _import_trainer(name: str, image: str) -> None:

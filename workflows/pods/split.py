@@ -22,7 +22,7 @@ from steps.segments.run_results import cache_of
 from steps.segments.writer import write_segment
 from steps.split.step import split
 from steps.storage.base import read_parsed
-from workflows.planning.cost import cost_model
+from workflows.planning.cost import History, cost_model
 from workflows.planning.packing import Work, needed_mib, pack_classes
 from workflows.planning.predicted import Predicted
 from workflows.planning.run_files import write_request
@@ -77,7 +77,7 @@ def _build(pod: Pod, spec: ExperimentSpec) -> None:
             "changed since, so it cannot be built again.",
             hint="Submit the spec again: a new run reads the current source.",
         )
-    costs = cost_model(spec, run, trainer.cost, address.layout, pod.storage)
+    costs = cost_model(spec, run, trainer.cost, History(address.layout, pod.storage, pod.store))
     works = costs.works(result.index, result.roles.target, spec.dataset.min_rows)
     packing = pack_classes(works, pod.platform.classes, spec.execution, trainer.threads)
     records = dict(_too_large(pod, run, packing.too_large, trainer.threads))
