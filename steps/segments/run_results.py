@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 from collections.abc import Collection, Iterable
+from dataclasses import replace
 from functools import cached_property
 from typing import Self
 
@@ -120,6 +122,10 @@ class RunResults:
 
         An attempt may be stored twice, as dropped by the pod and with the cause of the pod's end as
         its successor knows it: then only the second is returned.
+
+        Args:
+            shard: name of the shard; empty for all.
+            all_generations: include attempts before the last retry, and number all of them anew.
         """
         prefix, generation = self.members.attempts(shard), self.members.generation
         names = [
@@ -129,13 +135,14 @@ class RunResults:
             and (all_generations or RunMembers.generation_of(name) == generation)
         ]
         found = self.segments.read_many(names)
-        ends: dict[tuple[str, int], Attempt] = {}
+        ends: dict[tuple[str, int, int], Attempt] = {}
         for name in sorted(found):
             attempt = Attempt.from_json(found[name])
-            key = attempt.partition_id, attempt.attempt
+            key = attempt.partition_id, RunMembers.generation_of(name), attempt.attempt
             if key not in ends or ends[key].outcome == "dropped":
                 ends[key] = attempt
-        return [ends[key] for key in sorted(ends)]
+        ordered = [ends[key] for key in sorted(ends)]
+        return _numbered(ordered) if all_generations else ordered
 
     def model_suffix(self, key: str) -> str:
         """Return how the name of a final model ends, such as ``.txt``, by the key of its fit.
@@ -190,6 +197,16 @@ class RunResults:
                 return self._storage.read(old_uri)
             except MissingInputError:
                 raise error from None
+
+
+def _numbered(attempts: Iterable[Attempt]) -> list[Attempt]:
+    """Number the attempts at each partition from 1: a retry of the run begins again."""
+    counts: Counter[str] = Counter()
+    numbered = []
+    for each in attempts:
+        counts[each.partition_id] += 1
+        numbered.append(replace(each, attempt=counts[each.partition_id]))
+    return numbered
 
 
 def cache_of(address: RunAddress, request: RunRequest) -> CacheLayout:
