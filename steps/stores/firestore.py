@@ -15,6 +15,7 @@ from itertools import groupby
 from typing import Any
 
 from google.api_core.exceptions import GoogleAPICallError
+from google.api_core.retry import Retry
 from google.cloud import firestore
 
 from steps.contract import ProjectLayout
@@ -35,10 +36,13 @@ from steps.google.errors import (
 )
 from steps.records import RunRecord
 from steps.results.partition_result import PartitionResult
+from steps.retry import retry_call
 from steps.stores import firestore_documents
 from steps.stores.firestore_documents import Document
 
 _PAGE = 200
+_FIRST_PAUSE, _LONGEST_PAUSE = 0.5, 20.0
+_NO_RETRY = Retry(lambda _: False)
 _URI = re.compile(
     r"firestore://([a-z][a-z0-9-]{4,28}[a-z0-9])(?:/([a-z][a-z0-9-]{2,61}[a-z0-9]))?/?"
 )
@@ -79,8 +83,9 @@ class FirestoreStore:
         self._project, self._uri = project.project, uri.rstrip("/")
         self._cloud, self._database = match[1], match[2] or "(default)"
         self._writes = writes
+        self._deadline = deadline
         self._options = call_options(
-            _FirestoreErrors.is_transient, deadline, initial=0.5, maximum=20.0
+            _FirestoreErrors.is_transient, deadline, initial=_FIRST_PAUSE, maximum=_LONGEST_PAUSE
         )
 
     def put(self, record: RunRecord) -> None:
@@ -188,11 +193,25 @@ class FirestoreStore:
                 parent = self._reference(*collection[:-1])
                 query = parent.collection(collection[-1]).order_by("__name__").limit(_PAGE)
                 query = query.start_after(last) if last else query
-                page = list(query.stream(**self._options))
+                page = self._retried(query)
             yield from ((each.id, each.to_dict()) for each in page)
             if len(page) < _PAGE:
                 return
             last = page[-1]
+
+    def _retried(self, query: firestore.Query) -> list[firestore.DocumentSnapshot]:
+        """Read a page, again after a transient error.
+
+        The client's own retry raises a TypeError if the query breaks before its first document,
+        after which it would continue (google-cloud-firestore 2.34).
+        """
+        return retry_call(
+            lambda: list(query.stream(retry=_NO_RETRY, timeout=self._deadline)),
+            is_transient=_FirestoreErrors.is_transient,
+            first_pause=_FIRST_PAUSE,
+            longest_pause=_LONGEST_PAUSE,
+            timeout=self._deadline,
+        )
 
     def _translated(self, denied: Denied) -> AbstractContextManager[None]:
         return _FirestoreErrors(self._uri, denied, self._cloud, self._database).translated()
