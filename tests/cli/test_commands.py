@@ -188,8 +188,10 @@ def test_run_resumes_after_ctrl_c(lab: Workspace) -> None:
         start_new_session=True,
     )  # fmt: skip
     runs = lab.folder / "runs" / "lab" / "runs" / "trial"
-    # Two partitions are trained at a time, so a mark that names six says that three are done.
-    while not any(text.read_text().count("partition_id") >= 6 for text in runs.glob("*/marks/*/*")):
+    # Batches of 2, 8 and 2: a mark that names all says that nine are done.
+    while not any(
+        path.read_text().count("partition_id") == 12 for path in runs.glob("*/marks/*/*")
+    ):
         assert process.poll() is None
         time.sleep(0.02)
     os.killpg(process.pid, signal.SIGINT)

@@ -118,6 +118,7 @@ class Platform:
                 "permutation_importance": 0,
                 "rows": 60,
             },
+            "execution": {"max_pods": 1},  # or slow trainers would get more
             "output": ROOT,
         }
         for dotted, value in changes.items():

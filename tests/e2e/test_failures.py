@@ -110,7 +110,7 @@ def test_stopped_run_is_retried_after_its_workflow_is_deleted(
     platform: Platform, name: str, webhook: Webhook
 ) -> None:
     source = platform.source(table_of([*healthy(12), "raises"]), name)
-    changes = {"trainer__params": {"seconds": 0.5}, "execution__max_failed_fraction": 0.5}
+    changes = {"trainer__params": {"seconds": 1.0}, "execution__max_failed_fraction": 0.5}
     spec = platform.spec(name, source, **changes)
     address = platform.start_run(spec)
     (made,) = wait_until("the workflow", lambda: workflows_of(name))

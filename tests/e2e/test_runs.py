@@ -59,6 +59,21 @@ def test_progress_counts_partitions(platform: Platform, name: str) -> None:
     assert len(training) > 2, seen
 
 
+def test_a_slow_trainer_gets_more_pods(platform: Platform, name: str) -> None:
+    """Its time is measured by a probe in check, since it states none."""
+    source = platform.source(table_of(healthy(24)), name)
+    changes = {"trainer__params": {"seconds": 1.0}, "execution__max_pods": 4}
+    spec = platform.spec(name, source, **changes)
+    result = platform.submit(spec)
+    assert result.json["counts"] == {"trained": 24, "skipped": 0, "failed": 0}
+    address = platform.address(spec, result.json["run"])
+    steps = {each.step for each in platform.pods(address, "train")}
+    assert len(steps) == 4
+    status = platform.refeed("status", address.run).out
+    assert "predicted" in status.lower()
+    assert platform.tables(result.json["folder"]) == platform.run_locally(spec, name)
+
+
 @pytest.mark.parametrize("partitions", [0, 1])
 def test_no_or_few_partitions(platform: Platform, name: str, partitions: int) -> None:
     table = table_of(healthy(max(partitions, 1)))

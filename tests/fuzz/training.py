@@ -60,7 +60,7 @@ def in_process() -> Iterator[None]:
     """Train in this process within the block."""
 
     def make_pool(
-        address: RunAddress, _workers: int, events: PoolEvents, _stop: object
+        address: RunAddress, _workers: int, events: PoolEvents, *_: object
     ) -> _InProcessPool:
         return _InProcessPool(events, address)
 
