@@ -125,7 +125,7 @@ class RunResults:
 
         Args:
             shard: name of the shard; empty for all.
-            all_generations: include attempts before the last retry, and number all of them anew.
+            all_generations: include attempts before the last retry, numbered from 1 over all.
         """
         prefix, generation = self.members.attempts(shard), self.members.generation
         names = [

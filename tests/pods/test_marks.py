@@ -96,7 +96,9 @@ def test_partitions_of_a_killed_pods_batch_are_tried_alone(
     environment = faulty()
     names = {f"part{i}": float(i) for i in range(8)}
     world.upload(numbered_table(**names))
-    workflow = world.workflow(trainer={"name": "faulty", "params": {"seconds": 0.5}})
+    workflow = world.workflow(
+        trainer={"name": "faulty", "params": {"seconds": 0.5}}, execution__max_pods=1
+    )
     workflow.run_check()
     workflow.run_split()
     process = subprocess.Popen(

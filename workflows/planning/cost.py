@@ -6,7 +6,7 @@ from collections.abc import Container, Iterator, Mapping
 from dataclasses import dataclass, replace
 
 from steps.contract import ProjectLayout
-from steps.errors import DamagedError, MissingInputError
+from steps.errors import DamagedError, MissingInputError, RefeedError
 from steps.records import PartitionIndex, RunRequest, canonical_json
 from steps.storage.base import Storage, read_parsed
 from steps.stores.base import ExperimentStore
@@ -210,8 +210,14 @@ def cost_model(
 
 
 def recent_runs(spec: ExperimentSpec, history: History) -> Iterator[str]:
-    """Yield the ids of recent runs of the experiment that have ended, the newest first."""
-    runs = history.store.runs(spec.name)
+    """Yield the ids of recent runs of the experiment that have ended, the newest first.
+
+    There are none if the store cannot be read: a prediction is no reason to fail.
+    """
+    try:
+        runs = history.store.runs(spec.name)
+    except RefeedError:
+        return
     ended = [each.run for each in runs if each.status in {"finished", "failed"}]
     yield from ended[:_RUNS]
 
