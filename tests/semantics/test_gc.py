@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from steps.contract import ProjectLayout
-from steps.errors import TransientError, UsageError
+from steps.errors import TransientError
 from steps.split.step import SplitResult
 from steps.stores.base import open_store
 from tests.workspace import Workspace, small_table
@@ -85,12 +85,6 @@ def test_intermediate_output_of_killed_jobs_is_removed(lab: Workspace, spec: Pat
     assert not parts.exists()
     assert Path(run.layout.request).is_file()
     assert local.run(spec).trained.cached["full"] == 2
-
-
-def test_gc_leaves_a_remote_root_alone(spec: Path) -> None:
-    remote = loaded(spec).model_copy(update={"output": "gs://bucket"})
-    with pytest.raises(UsageError, match="not a local folder"), gc.exclusive(remote):
-        pass
 
 
 def test_ids_of_runs_within_one_second_sort_by_time() -> None:
