@@ -268,3 +268,10 @@ def test_each_used_class_gets_a_pod(max_pods: int) -> None:
 
 def test_more_shards_than_partitions_leave_none_empty() -> None:
     assert len(pack(equal_works(3, 1), 10)) == 3
+
+
+def test_of_equal_times_the_partition_with_more_rows_comes_first() -> None:
+    given_ones = [work_of(rows, number, 60.0) for number, rows in enumerate([100, 300, 200])]
+    (shard,) = pack(given_ones, 1)
+    by_id = {work.partition_id: work.entry.rows for work in given_ones}
+    assert [by_id[each] for each in shard] == [300, 200, 100]

@@ -61,7 +61,8 @@ def pack(works: Iterable[Work], shards: int, most: int | None = None) -> list[li
         shards: maximum number of shards; empty shards are left out.
         most: maximum number of partitions per shard; None for any number.
     """
-    ordered = sorted(works, key=lambda work: (-work.seconds, work.partition_id))
+    # A probe of a slow trainer may find the same time for all sizes.
+    ordered = sorted(works, key=lambda work: (-work.seconds, -work.entry.rows, work.partition_id))
     loads = [(0.0, number) for number in range(shards)]
     packed: list[list[str]] = [[] for _ in range(shards)]
     for work in ordered:
