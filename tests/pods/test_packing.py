@@ -271,7 +271,7 @@ def test_more_shards_than_partitions_leave_none_empty() -> None:
 
 
 def test_of_equal_times_the_partition_with_more_rows_comes_first() -> None:
-    given_ones = [work_of(rows, number, 60.0) for number, rows in enumerate([100, 300, 200])]
+    given_ones = [work_of(rows, i, 60.0 - i * 1e-9) for i, rows in enumerate([100, 300, 200])]
     (shard,) = pack(given_ones, 1)
     by_id = {work.partition_id: work.entry.rows for work in given_ones}
     assert [by_id[each] for each in shard] == [300, 200, 100]

@@ -61,8 +61,7 @@ def pack(works: Iterable[Work], shards: int, most: int | None = None) -> list[li
         shards: maximum number of shards; empty shards are left out.
         most: maximum number of partitions per shard; None for any number.
     """
-    # A probe of a slow trainer may find the same time for all sizes.
-    ordered = sorted(works, key=lambda work: (-work.seconds, -work.entry.rows, work.partition_id))
+    ordered = sorted(works, key=_rank)
     loads = [(0.0, number) for number in range(shards)]
     packed: list[list[str]] = [[] for _ in range(shards)]
     for work in ordered:
@@ -71,6 +70,15 @@ def pack(works: Iterable[Work], shards: int, most: int | None = None) -> list[li
         if most is None or len(packed[number]) < most:
             heapq.heappush(loads, (load + work.seconds, number))
     return [shard for shard in packed if shard]
+
+
+def _rank(work: Work) -> tuple[float, int, str]:
+    """Return the key that sorts the partition that takes longest first.
+
+    A probe of a slow trainer may find the same time for all sizes: then rows decide, not the last
+    digits of an interpolation.
+    """
+    return -round(work.seconds, 3), -work.entry.rows, work.partition_id
 
 
 def needed_mib(resource_class: ResourceClass, memory_mib: float, threads: int = 1) -> int:
