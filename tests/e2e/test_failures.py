@@ -55,8 +55,8 @@ def test_preempted_five_times_and_then_killed_for_memory(platform: Platform, nam
     (made,) = wait_until("the workflow", lambda: workflows_of(name))
     for number in range(1, 6):
         wait_until("a pod that trains", lambda number=number: _training(platform, address, number))
-        pod = training_pod(NAMESPACE, made)
-        assert pod is not None
+        # The pod records its start before the API server calls it running.
+        pod = wait_until("its phase", lambda: training_pod(NAMESPACE, made))
         run_kubectl("-n", NAMESPACE, "delete", "pod", pod, "--wait=false", "--grace-period=20")
     wait_until("the end", lambda: workflow(made)["status"].get("phase") == "Succeeded", 480)
     pods = platform.pods(address, "train")
