@@ -44,8 +44,7 @@ run "defaults" {
   assert {
     condition = alltrue([
       for rule in google_storage_bucket.root["demo"].lifecycle_rule :
-      one(rule.action).type == "Delete" && one(rule.condition).with_state != "ARCHIVED"
-      ? !contains(one(rule.condition).matches_prefix, "demo/cache/") : true
+      one(rule.action).type == "Delete" ? one(rule.condition).with_state == "ARCHIVED" || try(!contains(one(rule.condition).matches_prefix, "demo/cache/"), true) : true
     ])
     error_message = "No rule may delete segments by age."
   }
