@@ -26,7 +26,8 @@ from steps.contract import (
 )
 from steps.errors import DamagedError, MissingInputError, TransientError
 from steps.records import PartitionRecord, RunRequest
-from steps.segments.compaction import GRACE_SECONDS, long_replaced, rewrite
+from steps.segments.archive import SegmentName
+from steps.segments.compaction import GRACE_SECONDS, groups, long_replaced, rewrite
 from steps.segments.reader import SegmentReader
 from steps.segments.run_results import RunResults
 from steps.storage.base import (
@@ -127,7 +128,8 @@ def remove(spec: ExperimentSpec, garbage: Garbage) -> None:
         store.remove(run.experiment, run.run)
     stay: set[str] = set()
     for each in garbage.rewritten:
-        rewrite(storage, each.reader, each.names, leave_out=each.unneeded)
+        for group in groups(filter(None, map(SegmentName.parse, each.names))):
+            rewrite(storage, each.reader, group, leave_out=each.unneeded)
         if scheme_of(spec.output):
             stay |= {each.reader.uri(name) for name in each.names}
     for uri in garbage.paths:

@@ -21,7 +21,7 @@ _ENOUGH = 8
 """Small segments in a folder that are worth merging: each costs every reader a request."""
 _SMALL = 8 * 1024 * 1024
 _LARGEST = 64 * 1024 * 1024
-_MOST = 1000
+_MOST = 500
 """Segments merged into one; their names must fit into the comment of an archive."""
 
 
@@ -33,8 +33,9 @@ def compact(storage: Storage, reader: SegmentReader) -> None:
     live = [each for each in small if each.text not in reader.replaced]
     if len(live) < _ENOUGH:
         return
-    for group in _groups(live):
-        rewrite(storage, reader, group)
+    for group in groups(live):
+        if len(group) > 1:
+            rewrite(storage, reader, group)
 
 
 def rewrite(
@@ -60,7 +61,8 @@ def rewrite(
         return None
     # Segments that these had replaced may still exist, and must not come back.
     earlier = {name for footer in footers for name in footer.replaces}
-    text, content = pack(members, [*segments, *_listed(storage, reader.folder, earlier)])
+    listed = _listed(storage, reader.folder, earlier)[: 2 * _MOST - len(segments)]
+    text, content = pack(members, [*segments, *listed])
     storage.create(join(reader.folder, text), content)
     return text
 
@@ -111,15 +113,15 @@ def _listed(storage: Storage, folder: str, names: Iterable[str]) -> list[str]:
     return [name for name in storage.names(folder) if name in wanted] if wanted else []
 
 
-def _groups(segments: list[SegmentName]) -> Iterator[list[str]]:
-    """Yield groups of two or more segments that are merged into one each."""
+def groups(segments: Iterable[SegmentName]) -> Iterator[list[str]]:
+    """Yield groups of segments that are small enough to be written as one each."""
     group: list[str] = []
     size = 0
     for each in sorted(segments, key=lambda each: each.text):
-        if size + each.size > _LARGEST or len(group) == _MOST:
+        if group and (size + each.size > _LARGEST or len(group) == _MOST):
             yield group
             group, size = [], 0
         group.append(each.text)
         size += each.size
-    if len(group) > 1:
+    if group:
         yield group
