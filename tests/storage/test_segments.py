@@ -15,7 +15,7 @@ import pytest
 
 from steps.errors import DamagedError, MissingInputError, OutputError
 from steps.segments import compaction
-from steps.segments.archive import SegmentName, pack
+from steps.segments.archive import SegmentName, pack, read_footer
 from steps.segments.compaction import GRACE_SECONDS, compact, long_replaced, rewrite, salvage
 from steps.segments.reader import SegmentReader
 from steps.segments.writer import SegmentWriter, write_segment
@@ -358,3 +358,21 @@ def test_merging_that_is_killed_at_any_step_loses_nothing(tmp_path: Path, step: 
         compact(Killed(step), reader_of(LocalStorage(), folder))
     reader = reader_of(LocalStorage(), folder)
     assert reader.read_many(members_of(range(20))) == members_of(range(20))
+
+
+def test_groups_are_bounded_in_number_and_size() -> None:
+    """The list of replaced segments has to fit into the comment of an archive: 65,535 bytes."""
+    many = [
+        SegmentName(f"{number:032x}-1000-100.zip", 1000, 100, merged=False)
+        for number in range(1200)
+    ]
+    assert [len(group) for group in compaction.groups(many)] == [500, 500, 200]
+    large = [
+        SegmentName(f"{number:032x}-1-1.zip", 40 << 20, 1, merged=False) for number in range(3)
+    ]
+    assert [len(group) for group in compaction.groups(large)] == [1, 1, 1]
+    names = [f"merged-{number:032x}-12345678-1234567.zip" for number in range(1000)]
+    name, content = pack({"fit/a.json": b"{}"}, names)
+    parsed = SegmentName.parse(name)
+    assert parsed is not None
+    assert len(read_footer(parsed, "uri", content[-parsed.footer :]).replaces) == 1000
