@@ -28,6 +28,8 @@ from workflows.runs.submit import Submitted, submit, upload
 from workflows.spec.load import load_spec
 
 _ROWS, _FEATURES, _PARTITIONS = 200_000, 10, 200
+_PODS = 2
+"""Training pods: as many as run at once on two cores, so that none waits for another."""
 _BARE_PODS = 4
 
 
@@ -62,7 +64,7 @@ def _submit(
         "project": next(iter(installation.projects)),
         "dataset": {"source": str(table), "partition_by": "k", "target": "f00"},
         "trainer": {"name": "lightgbm", "params": {"num_leaves": 15, "rounds": 30}},
-        "execution": {"force": True},
+        "execution": {"force": True, "max_pods": _PODS},
     }
     path = folder / "spec.yaml"
     path.write_text(yaml.safe_dump(spec), encoding="utf-8")
