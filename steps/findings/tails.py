@@ -48,7 +48,7 @@ def t_log_sf(t: ArrayLike, df: ArrayLike) -> Floats:
     """
     t, df = np.broadcast_arrays(np.asarray(t, np.float64), np.asarray(df, np.float64))
     log: Floats = np.array(normal_log_sf(t))
-    finite = np.isfinite(df)
+    finite = np.array(np.isfinite(df))
     probability = special.stdtr(df[finite], -t[finite])
     with np.errstate(divide="ignore"):
         log[finite] = np.log(probability)
@@ -115,7 +115,7 @@ def z_of_t(t: ArrayLike, df: ArrayLike) -> Floats:
         df: degrees of freedom; broadcast against ``t``. Infinite ones leave ``t`` unchanged.
     """
     t, df = np.broadcast_arrays(np.asarray(t, np.float64), np.asarray(df, np.float64))
-    z: Floats = np.copysign(normal_deviate(t_log_sf(np.abs(t), df)), t)
+    z: Floats = np.array(np.copysign(normal_deviate(t_log_sf(np.abs(t), df)), t))
     z[np.isnan(df)] = np.nan
     return np.where(np.isinf(df), t, z)
 
