@@ -194,3 +194,22 @@ def test_the_two_levels_declare_little_without_differences(kind: str) -> None:
     margin = 2 * np.sqrt(0.1 * 0.9 / tables)
     assert found[:, 0].mean() <= 0.1 + margin
     assert found[:, 1].mean() <= 0.1 + margin
+
+
+def test_planted_slopes_are_found_with_few_false_ones() -> None:
+    """Ten of 60 partitions have a slope of 0.5 (noise 1): false discoveries and power."""
+    rng, false, found_of_ten = np.random.default_rng(8), [], []
+    for _ in range(20):
+        table = independent_rows(rng, 60)
+        planted = np.arange(60) < 10
+        per_partition = [
+            estimates((group, position, target + 0.5 * position * (at < 10)))
+            for at, (group, position, target) in enumerate(table)
+        ]
+        z = [heterogeneity(*arrays(list(f))) for f in zip(*per_partition, strict=True)]
+        levels = two_levels(np.exp([h.log_p for h in z]), [two_sided(h.z) for h in z], 0.1)
+        any_kind = np.array(levels.declared)
+        false.append(any_kind[:, ~planted].sum() / max(any_kind.sum(), 1))
+        found_of_ten.append(any_kind[:, planted].any(axis=0).mean())
+    assert np.mean(false) <= 0.1 + 2 * np.std(false) / np.sqrt(20)
+    assert np.mean(found_of_ten) > 0.5

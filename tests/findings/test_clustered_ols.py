@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 import pytest
 import statsmodels.api as sm
@@ -276,6 +278,16 @@ def test_a_weight_of_a_row_is_its_copies_in_its_group(seed: int) -> None:
     repeated = regression_sums(labels(member[rows]), slope(position[rows]), target[rows])
     expected = numbers(fit(repeated).coefficient(1))
     assert numbers(fit(weighted).coefficient(1)) == pytest.approx(expected, rel=1e-9, nan_ok=True)
+
+
+def test_sums_by_group_are_exact_next_to_large_values() -> None:
+    """math.fsum rounds once. Rows of one group are 1e12 times as large as those of the others."""
+    rng = np.random.default_rng(0)
+    member = rng.integers(5, size=2000)
+    target = rng.normal(size=2000) * np.where(member == 0, 1e12, 1.0)
+    sums = regression_sums(member.astype(np.uint64), level(2000), target)
+    expected = [math.fsum(target[member == group]) for group in range(5)]
+    assert sums.score[:, 0] == pytest.approx(expected, rel=1e-11)
 
 
 # --- what is not judged ----------------------------------------------------------------------

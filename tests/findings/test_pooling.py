@@ -115,6 +115,7 @@ def test_it_is_statsmodels(seed: int, tau: float) -> None:
 
 def test_the_truncated_standard_error_is_at_least_that_of_a_fixed_effect() -> None:
     estimate, error = np.full(6, 1.0) + np.arange(6) * 1e-3, np.ones(6)
+    assert paule_mandel(estimate, error) == 0
     assert random_effects(estimate, error).standard_error == pytest.approx(1 / np.sqrt(6))
     assert random_effects(estimate, error, truncated=False).standard_error < 1e-2
 
