@@ -199,7 +199,7 @@ def test_the_two_levels_declare_little_without_differences(kind: str) -> None:
 def test_planted_slopes_are_found_with_few_false_ones() -> None:
     """Ten of 60 partitions have a slope of 0.5 (noise 1): false discoveries and power."""
     rng, false, found_of_ten = np.random.default_rng(8), [], []
-    for _ in range(20):
+    for _ in range(60):
         table = independent_rows(rng, 60)
         planted = np.arange(60) < 10
         per_partition = [
@@ -211,5 +211,5 @@ def test_planted_slopes_are_found_with_few_false_ones() -> None:
         any_kind = np.array(levels.declared)
         false.append(any_kind[:, ~planted].sum() / max(any_kind.sum(), 1))
         found_of_ten.append(any_kind[:, planted].any(axis=0).mean())
-    assert np.mean(false) <= 0.1 + 2 * np.std(false) / np.sqrt(20)
+    assert np.mean(false) <= 0.1 + 2 * np.std(false) / np.sqrt(60)
     assert np.mean(found_of_ten) > 0.5
