@@ -72,7 +72,8 @@ def measure(name: str, shuffles: int) -> dict[str, float]:
     from containers.lightgbm.params import LightGBMParams
     from containers.lightgbm.trainer import LightGBMTrainer
     from steps.train.evaluation.folds import make_folds
-    from steps.train.partition import read_frame, skip_before_reading
+    from steps.train.reading import frame_of, read_rows
+    from steps.train.skips import skip_before_reading
 
     ours, own = (
         _Side(LightGBMTrainer(LightGBMParams.model_validate(params)), 0.0, 0.0, [])
@@ -88,7 +89,7 @@ def measure(name: str, shuffles: int) -> dict[str, float]:
         for entry in work.index.entries:
             if skip_before_reading(work, entry) is not None:
                 continue
-            frame = read_frame(work, entry)
+            frame = frame_of(work, read_rows(work, entry))
             if np.ptp(frame.target) == 0:
                 continue
             for seed in range(1 if by_time else shuffles):

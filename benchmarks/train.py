@@ -104,7 +104,7 @@ def context_of(spec: str) -> Any:  # noqa: ANN401 - a TrainContext, whose import
     from steps.contract import ProjectLayout
     from steps.storage.base import storage_for
     from steps.table.grid import Grid
-    from steps.train.partition import TrainContext
+    from steps.train.context import TrainContext
     from steps.train.registry import make_trainer
     from workflows.local import split_only
     from workflows.planning.run_request import run_request
@@ -123,17 +123,19 @@ def context_of(spec: str) -> Any:  # noqa: ANN401 - a TrainContext, whose import
         trainer=make_trainer(request.trainer["name"], request.trainer["params"]),
         dataset=dataset,
         storage=storage,
+        cache=layout.cache,
     )
 
 
 def _load(work: Any, entry: Any) -> tuple[Any, Any]:  # noqa: ANN401 - a frame and its folds
     from steps.table.part_codec import decode_part
     from steps.train.evaluation.folds import make_folds
-    from steps.train.frame import make_frame
+    from steps.train.frame import target_rows
+    from steps.train.reading import frame_of
 
     content = work.storage.read(f"{work.dataset.base}/{entry.parts[0]}")
     table = decode_part(content, work.index.format, work.schema)
-    frame = make_frame(table, work.request.roles, work.request.classes, work.request.max_levels)
+    frame = frame_of(work, target_rows(table, work.request.roles))
     return frame, make_folds(frame, work.evaluation).parts
 
 

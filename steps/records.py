@@ -130,6 +130,10 @@ class PartitionIndex:
         """Rows in all partitions."""
         return sum(entry.rows for entry in self.entries)
 
+    def rows_with_target(self, entry: PartitionEntry, target: str) -> int:
+        """Return the number of rows of a partition that have a target."""
+        return entry.rows - entry.missing[self.column_position(target)]
+
     def column_position(self, name: str) -> int:
         """Return the position of a column in ``columns``.
 
@@ -229,6 +233,7 @@ class RunRequest:
         results_version: see ``contract.RESULTS_VERSION``; empty for a run of an early version.
         fold_models: whether the models of the folds are kept. They enter no result table; another
             grid of explanations needs them.
+        base: settings of the base model; empty if there is none.
     """
 
     project: str
@@ -251,6 +256,7 @@ class RunRequest:
     label: str = ""
     results_version: str = ""
     fold_models: Literal["keep", "drop"] = "keep"
+    base: dict[str, Json] = field(default_factory=dict)
 
     @property
     def fit_context(self) -> str:
@@ -258,6 +264,11 @@ class RunRequest:
         roles = asdict(self.roles)
         decisive = [roles, self.task, self.classes, self.max_levels, self.evaluate, self.trainer]
         return digest([*decisive, self.versions, self.results_version], 20)
+
+    @property
+    def base_key(self) -> str:
+        """Cache key of the base models: a digest of all inputs, rows included."""
+        return digest([self.fit_context, self.dataset, self.base])
 
     def to_json(self) -> str:
         """Return the text that is stored."""
@@ -291,6 +302,7 @@ class PartitionRecord:
         fit: cache key of models and metrics, or of the reason that there is nothing to train; empty
             if the rows were not read.
         explanation: cache key of the explanations; empty unless trained.
+        comparison: cache key of the comparison with the base model; empty if there is none.
     """
 
     key: PartitionKey
@@ -299,6 +311,7 @@ class PartitionRecord:
     message: str = ""
     fit: str = ""
     explanation: str = ""
+    comparison: str = ""
 
     def to_json(self) -> str:
         """Return the text that is stored."""

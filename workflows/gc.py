@@ -265,7 +265,7 @@ class _Collector:
         for run in runs:
             results = RunResults.open(self._storage, run, self._requests[run])
             for record in results.records().values():
-                keys |= {record.fit, record.explanation}
+                keys |= {record.fit, record.explanation, record.comparison}
         kept = {(run.experiment, run.run) for run in runs}
         for name in reader:
             key = cache_key_of(name)
@@ -280,8 +280,8 @@ class _Collector:
                 yield reader.uri(name)
 
     def _unused_old_results(self) -> Iterator[str]:
-        """Yield results of versions before segments that no kept run names."""
-        used: set[str] = set()
+        """Yield base models, and results of versions before segments, that no kept run names."""
+        used = {request.base_key for request in self._requests.values() if request.base}
         for run in self._kept:
             old = OldResultsLayout(run.run_layout.base, self._project.cache.base)
             for name in self._storage.names(old.records):

@@ -6,10 +6,11 @@ import os
 import platform
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 
+from steps.base.step import fit_base
 from steps.collect.outcome import Outcome
 from steps.collect.ranking import PartitionRow
 from steps.collect.step import collect
@@ -163,6 +164,7 @@ class _LocalRun:
                 write_start(context.run, self.storage, self.spec, started)
                 self._plan(context, request, built, trainer)
                 put_running(context.store, request, started)
+            self._fit_base(context)
             trained = self._train(context)
             with RunLog(self.storage, context.run.log("collect"), "collect") as log:
                 ids = {entry.key.partition_id for entry in built.index.entries}
@@ -191,6 +193,12 @@ class _LocalRun:
         self.storage.write(context.run.trainer, trainer.to_json().encode())
         predicted = Predicted(works, costs.basis)
         write_request(context.run, self.storage, request, shards, predicted)
+
+    def _fit_base(self, context: RunContext) -> None:
+        threads = self.spec.execution.workers or os.cpu_count() or 1
+        with RunLog(self.storage, context.run.log("base"), "base") as log:
+            fitted = fit_base(context.address, threads, self.progress)
+            log.event("base models", **asdict(fitted))
 
     def _train(self, context: RunContext) -> TrainResult:
         total = TrainResult()

@@ -8,7 +8,7 @@ from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
 from typing import Any
 
-from steps.contract import explanation_member, fit_member
+from steps.contract import comparison_member, explanation_member, fit_member
 from steps.errors import LostArtifactError
 from steps.records import PartitionEntry, PartitionIndex, PartitionRecord
 from steps.runtime.lost_artifacts import RUN_AGAIN
@@ -27,11 +27,13 @@ class PartitionArtifacts:
         entry: its row of the partition index.
         record: how training ended; a partition without a record has failed.
         tables: rows by table, and the number of folds; empty unless it is trained.
+        comparison: how its own models compare with the base model; None if they were not compared.
     """
 
     entry: PartitionEntry
     record: PartitionRecord
     tables: dict[str, Any] = field(default_factory=dict)
+    comparison: dict[str, Any] | None = None
 
 
 class PartitionResultReader:
@@ -80,6 +82,7 @@ class PartitionResultReader:
         trained = [record for record in found if record.status == "trained"]
         wanted = [fit_member(record.fit) for record in trained]
         wanted += [explanation_member(record.explanation) for record in trained]
+        wanted += [comparison_member(each.comparison) for each in trained if each.comparison]
         return chunk, texts | segments.read_many(wanted)
 
     def _parse(self, entry: PartitionEntry, members: dict[str, bytes]) -> PartitionArtifacts:
@@ -93,10 +96,13 @@ class PartitionResultReader:
         try:
             record = PartitionRecord.from_json(members[name or ""])
             tables: dict[str, Any] = {}
+            comparison: dict[str, Any] | None = None
             if record.status == "trained":
                 tables |= json.loads(members[explanation_member(record.explanation)])
                 tables |= json.loads(members[fit_member(record.fit)])
+            if record.comparison:
+                comparison = json.loads(members[comparison_member(record.comparison)])
         except KeyError:
             self._lost.append(partition_id)
             return PartitionArtifacts(entry, PartitionRecord(entry.key, "failed", "no_record", ""))
-        return PartitionArtifacts(entry, record, tables)
+        return PartitionArtifacts(entry, record, tables, comparison)

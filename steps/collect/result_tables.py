@@ -11,8 +11,9 @@ from typing import Any
 
 from steps.collect.partition_results import PartitionArtifacts
 from steps.collect.ranking import PartitionRow, ranked
+from steps.findings.own_or_base import Overall, OwnOrBase
 from steps.records import PartitionIndex, Roles, RunRequest, canonical_json
-from steps.results.run_tables import PER_PARTITION
+from steps.results.run_tables import STREAMED
 from steps.results.schema import SCHEMA_VERSION, TABLES
 from steps.results.writer import TableWriter
 from steps.run_context import RunContext
@@ -28,7 +29,7 @@ def write_partition_tables(
     roles: Roles,
     target: int,
     progress: Progress,
-) -> list[PartitionRow]:
+) -> tuple[list[PartitionRow], OwnOrBase]:
     """Write the tables with any number of rows per partition.
 
     Args:
@@ -39,9 +40,10 @@ def write_partition_tables(
         progress: advances with each partition.
 
     Returns:
-        One row of ``partitions`` per partition.
+        One row of ``partitions`` per partition, and the comparisons with the base model.
     """
     rows = []
+    own_or_base = OwnOrBase()
     with ExitStack() as stack:
         writers = {
             name: stack.enter_context(
@@ -52,7 +54,7 @@ def write_partition_tables(
                     keys=roles.keys,
                 )
             )
-            for name in PER_PARTITION
+            for name in STREAMED
         }
         for each in results:
             key = each.entry.key
@@ -61,23 +63,30 @@ def write_partition_tables(
                     each.tables.get(name, {}), partition_id=key.partition_id, partition=key.text
                 )
             entry = each.entry
+            if each.comparison is not None:
+                own_or_base.add(key.partition_id, key.text, each.comparison)
             rows.append(
                 PartitionRow.of(each.record, entry.rows, entry.missing[target], each.tables)
             )
             progress.advance(1)
-    return rows
+    return rows, own_or_base
 
 
 def write_run_tables(
-    context: RunContext, request: RunRequest, index: PartitionIndex, rows: list[PartitionRow]
+    context: RunContext,
+    request: RunRequest,
+    index: PartitionIndex,
+    rows: list[PartitionRow],
+    own_or_base: OwnOrBase,
 ) -> None:
-    """Write ``partitions``, ``features`` and ``experiment``.
+    """Write ``partitions``, ``own_or_base``, ``features`` and ``experiment``.
 
     Args:
         context: context of the run.
         request: the request that started the run.
         index: partition index of its dataset.
         rows: one per partition.
+        own_or_base: the comparisons with the base model.
 
     Raises:
         MissingInputError: the dataset lost an artifact.
@@ -87,6 +96,8 @@ def write_run_tables(
     ranks = {row.partition_id: i + 1 for i, row in enumerate(ranked(rows))}
     partitions = [row.as_row() | {"rank": ranks.get(row.partition_id)} for row in rows]
     _write_table(context, "partitions", partitions, request.roles.keys)
+    compared, overall = own_or_base.judge()
+    _write_table(context, "own_or_base", compared, request.roles.keys)
     statistics = read_parsed(storage, dataset.statistics, json.loads)
     grid = read_parsed(storage, dataset.grid(request.grid), Grid.from_json)
     sample = read_parsed(storage, dataset.sample, Sample.from_ipc).rows
@@ -107,7 +118,7 @@ def write_run_tables(
         for name in request.roles.features
     ]
     _write_table(context, "features", features)
-    _write_table(context, "experiment", [_experiment_row(request, index, rows)])
+    _write_table(context, "experiment", [_experiment_row(request, index, rows, overall)])
 
 
 def _write_table(
@@ -120,7 +131,10 @@ def _write_table(
 
 
 def _experiment_row(
-    request: RunRequest, index: PartitionIndex, rows: list[PartitionRow]
+    request: RunRequest,
+    index: PartitionIndex,
+    rows: list[PartitionRow],
+    overall: Overall | None,
 ) -> dict[str, Any]:
     counts = Counter(row.status for row in rows)
     return {
@@ -137,6 +151,11 @@ def _experiment_row(
         "trainer_params": canonical_json(request.trainer["params"]),
         "evaluate": canonical_json(request.evaluate),
         "explain": canonical_json(request.explain),
+        "base": canonical_json(request.base) if request.base else None,
+        "base_partitions": overall.partitions if overall else None,
+        "base_gain": overall.gain if overall else None,
+        "base_gain_low": overall.low if overall else None,
+        "base_gain_high": overall.high if overall else None,
         "versions": canonical_json(request.versions),
         "rows": index.rows,
         "rows_without_target": sum(row.rows_without_target for row in rows),

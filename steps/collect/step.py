@@ -127,9 +127,9 @@ def _write_tables(
     partitions = PartitionResultReader(results, index, expected).read()
     target = index.column_position(request.roles.target)
     progress.begin("collect", "partitions", len(index.entries))
-    rows = write_partition_tables(context, partitions, request.roles, target, progress)
+    rows, own_or_base = write_partition_tables(context, partitions, request.roles, target, progress)
     progress.end()
-    write_run_tables(context, request, index, rows)
+    write_run_tables(context, request, index, rows, own_or_base)
     warnings = write_data_tables(request, dataset, context.run, context.storage)
     return rows, index, warnings
 

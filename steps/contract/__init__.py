@@ -7,6 +7,7 @@ A path is a plain string, a local one or ``gs://bucket/prefix``. The compiler pa
 from __future__ import annotations
 
 from steps.contract.base import (
+    COMPARISON_VERSION,
     LOCK,
     RESULTS_VERSION,
     SPLIT_VERSION,
@@ -14,6 +15,7 @@ from steps.contract.base import (
     join,
 )
 from steps.contract.command import (
+    BASE_OUTPUT,
     LARGER_CLASS_EXIT_BASE,
     LARGER_CLASS_EXITS,
     MAX_CLASSES,
@@ -33,6 +35,7 @@ from steps.contract.dataset import (
 from steps.contract.members import (
     RunMembers,
     cache_key_of,
+    comparison_member,
     explanation_member,
     final_model_member,
     fit_member,
@@ -53,6 +56,8 @@ from steps.contract.results import (
 )
 
 __all__ = [
+    "BASE_OUTPUT",
+    "COMPARISON_VERSION",
     "LARGER_CLASS_EXITS",
     "LARGER_CLASS_EXIT_BASE",
     "LOCK",
@@ -72,6 +77,7 @@ __all__ = [
     "RunMembers",
     "Step",
     "cache_key_of",
+    "comparison_member",
     "explanation_member",
     "final_model_member",
     "fit_member",

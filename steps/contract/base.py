@@ -8,6 +8,9 @@ SPLIT_VERSION = 5
 TRAIN_VERSION = 6
 """Increase this when the same rows would give another model, metric or explanation."""
 
+COMPARISON_VERSION = 1
+"""Increase this when the same models would give another comparison with the base model."""
+
 RESULTS_VERSION = f"{SPLIT_VERSION}.{TRAIN_VERSION}"
 """Runs can be resumed by versions of Refeed that have this version in common."""
 

@@ -6,7 +6,7 @@ from typing import Literal
 
 from steps.contract.project import RunAddress
 
-Step = Literal["check", "split", "train", "collect", "finish"]
+Step = Literal["check", "split", "base", "train", "collect", "finish"]
 """The steps that a container can run."""
 
 OUTPUTS = "/tmp/refeed"  # noqa: S108 - in a pod, /tmp is a volume of its own
@@ -45,6 +45,10 @@ def shard_name(resource_class: str, number: str) -> str:
 def shards_output(resource_class: str) -> str:
     """Return the name of split's output that lists the shards of one resource class."""
     return f"shards-{resource_class}"
+
+
+BASE_OUTPUT = "base"
+"""Split's output that says whether base models have to be fitted: ``true`` or ``false``."""
 
 
 def step_command(step: Step, address: RunAddress, **options: str | int) -> list[str]:

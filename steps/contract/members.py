@@ -39,6 +39,11 @@ def explanation_member(key: str) -> str:
     return f"explanation/{key}.json"
 
 
+def comparison_member(key: str) -> str:
+    """Losses of a partition's models and of the base model on the same rows."""
+    return f"comparison/{key}.json"
+
+
 def is_model(name: str) -> bool:
     """Return whether a member is a model or a model card, which the collect step does not read."""
     return name.startswith(("fold-models/", "model/", "model-card/"))

@@ -18,6 +18,10 @@ class CacheLayout:
         """The folder with one folder of segments per fit context."""
         return join(self.base, "segments")
 
+    def base_models(self, key: str) -> str:
+        """The base models, by cache key."""
+        return join(self.base, "base", key, "models.zip")
+
     def segment_folder(self, fit_context: str) -> str:
         """The folder of all segments of one fit context; see ``RunRequest.fit_context``."""
         return join(self.segments, fit_context)

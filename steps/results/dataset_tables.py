@@ -57,7 +57,8 @@ def slices(uri: str, storage: Storage, columns: Sequence[str] | None = None) -> 
     Args:
         uri: URI of the table.
         storage: storage of the table.
-        columns: names of the columns to read; None for all.
+        columns: names of the columns to read; None for all. One that the table does not have, as
+            an earlier version wrote it, is null in every row.
 
     Raises:
         MissingInputError: there is no such table.
@@ -68,11 +69,20 @@ def slices(uri: str, storage: Storage, columns: Sequence[str] | None = None) -> 
             with closing(pq.ParquetFile(path)) as file:
                 schema = file.schema_arrow
                 names = schema.names if columns is None else list(columns)
-                yield pa.schema([schema.field(name) for name in names]).empty_table()
-                for batch in file.iter_batches(columns=names):
-                    yield pa.Table.from_batches([batch]).select(names)
+                known = [name for name in names if name in schema.names]
+                yield _with_columns(schema.empty_table(), names)
+                for batch in file.iter_batches(columns=known):
+                    yield _with_columns(pa.Table.from_batches([batch]), names)
         except (pa.ArrowException, OSError) as error:
             raise DamagedError(uri, " ".join(str(error).split())[:200]) from error
+
+
+def _with_columns(table: pa.Table, names: Sequence[str]) -> pa.Table:
+    """Return these columns; null where the table does not have them."""
+    for name in names:
+        if name not in table.column_names:
+            table = table.append_column(name, pa.nulls(table.num_rows))
+    return table.select(list(names))
 
 
 def whole_table(uri: str, columns: Sequence[str], storage: Storage) -> pa.Table:

@@ -21,7 +21,9 @@ from steps.results.partition_result import PartitionResult
 from steps.results.schema import KEY_PREFIX
 from steps.storage.base import Storage, scheme_of
 
-PER_PARTITION = ("metrics", "importance", "partial_dependence", "shap_summary", "shap_by_value")
+STREAMED = ("metrics", "importance", "partial_dependence", "shap_summary", "shap_by_value")
+"""The tables that collect writes as it reads the results of each partition."""
+PER_PARTITION = (*STREAMED, "own_or_base")
 """The tables with any number of rows per partition; their partitions come in one order."""
 _KEY = ["partition_id", "partition"]
 

@@ -116,6 +116,28 @@ PARTITIONS = _table(
     ("skill_high", "number", "Upper bound of the 90 % interval of skill."),
     ("rank", "integer", "Rank by skill_low, 1 is best; empty unless trained."),
 )
+OWN_OR_BASE = _table(
+    "own_or_base",
+    "a partition whose own model was compared with the base model",
+    *_PARTITION,
+    ("rows", "integer", "Rows that both have predicted without having seen them."),
+    ("groups", "integer", "Groups of these rows; rows if there is no group."),
+    ("own_loss", "number", "Mean loss of the partition's own models on these rows."),
+    ("base_loss", "number", "Mean loss of the base models on the same rows."),
+    ("constant_loss", "number", "Mean loss of the constant prediction on the same rows."),
+    (
+        "gain",
+        "number",
+        "(base_loss - own_loss) / constant_loss: above 0 if the own model predicts better.",
+    ),
+    ("standard_error", "number", "Of gain, clustered by group and widened, see science.md."),
+    ("low", "number", "Lower bound of the 90 % interval of gain."),
+    ("high", "number", "Upper bound of the 90 % interval of gain."),
+    ("p_value", "number", "Of the hypothesis that the gain is 0; two-sided."),
+    ("q_value", "number", "The same, for the false discovery rate over all partitions."),
+    ("better", "text", "own or base, at a false discovery rate of 10 %; else unsure."),
+    ("reason", "text", "Why a value is empty."),
+)
 METRICS = _table(
     "metrics",
     "a metric of a partition, in one fold or pooled over all",
@@ -247,6 +269,16 @@ EXPERIMENT = _table(
     ("trainer_params", "text", "Its parameters, as JSON."),
     ("evaluate", "text", "How the models are evaluated, as JSON."),
     ("explain", "text", "What is explained, as JSON."),
+    ("base", "text", "Settings of the base model, as JSON; empty if there is none."),
+    ("base_partitions", "integer", "Partitions compared with the base model."),
+    (
+        "base_gain",
+        "number",
+        "Share of the constant prediction's loss, over all rows, that own models remove beyond the "
+        "base model; negative if the base model predicts better.",
+    ),
+    ("base_gain_low", "number", "Lower bound of its 90 % interval, for these partitions."),
+    ("base_gain_high", "number", "Upper bound of its 90 % interval."),
     ("versions", "text", "Versions of Refeed and of the libraries that shape a number, as JSON."),
     ("rows", "integer", "Rows of the dataset."),
     ("rows_without_target", "integer", "Rows that have no target."),
@@ -334,6 +366,7 @@ TABLES: dict[str, ResultTable] = {
     for table in (
         PARTITIONS,
         METRICS,
+        OWN_OR_BASE,
         IMPORTANCE,
         PARTIAL_DEPENDENCE,
         SHAP_SUMMARY,

@@ -84,3 +84,37 @@ class ExplainConfig(SpecPart):
             for i, name in enumerate([] if curves == "all" else curves)
             if name not in features
         ]
+
+
+class BaseConfig(SpecPart):
+    """The base model: one model of all partitions, with which their own models are compared.
+
+    Also written as its mode alone, such as ``base: none``.
+    """
+
+    mode: Literal["none", "compare", "auto"] = "none"
+    """none: no base model. compare: say for each partition whether its own model predicts better
+    than the base model. auto: compare if at least 10 partitions have enough rows."""
+    max_rows: int = Field(default=500_000, ge=1000, le=10_000_000)
+    """Rows that the base model is fitted on, at most: those with the smallest hashes of their
+    identity. Whatever the number, a base model of few rows per partition predicts worse."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _of_mode(cls, value: Any) -> Any:  # noqa: ANN401 - as pydantic passes it
+        return {"mode": value} if isinstance(value, str) else value
+
+    def resolve(self, partitions: int) -> dict[str, Any]:
+        """Return the settings of a run; empty if it has no base model.
+
+        Args:
+            partitions: number of partitions that have enough rows.
+        """
+        if self.mode == "none" or (self.mode == "auto" and partitions < _FEWEST_PARTITIONS):
+            return {}
+        return {"mode": "compare", "max_rows": self.max_rows}
+
+
+_FEWEST_PARTITIONS = 10
+"""Partitions from which on mode auto compares with a base model: a few models are compared by eye,
+and a model of a few partitions is hardly more general than theirs."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -115,14 +116,7 @@ class Frame:
         Args:
             batch: has all features, with the dataset's types.
         """
-        columns = [
-            codes.encode(level_texts(batch.column(name)))
-            if codes
-            else numbers_of(batch.column(name))
-            for name, codes in zip(self.features.names, self.codes, strict=True)
-        ]
-        matrix = np.ascontiguousarray(np.column_stack(columns))
-        return Features(self.features.names, matrix, self.features.levels)
+        return encode_features(batch, self.features.names, self.codes)
 
     def points(self, column: int, grid: FeatureGrid) -> Floats:
         """Return the grid's cells as this partition codes them, NaN for missing; shape (cells,)."""
@@ -151,22 +145,58 @@ class Frame:
         return table[np.where(np.isnan(values), len(codes.names) + 1, values).astype(np.intp)]
 
 
-def make_frame(table: pa.Table, roles: Roles, classes: tuple[str, ...], max_levels: int) -> Frame:
+def encode_features(
+    batch: pa.RecordBatch, names: Sequence[str], codes: Sequence[LevelCodes | None]
+) -> Features:
+    """Encode features as other rows were encoded.
+
+    Args:
+        batch: has all features, with the dataset's types.
+        names: names of the features.
+        codes: codes of the levels per feature; None if it is numeric.
+    """
+    columns = [
+        known.encode(level_texts(batch.column(name))) if known else numbers_of(batch.column(name))
+        for name, known in zip(names, codes, strict=True)
+    ]
+    matrix = np.column_stack(columns) if columns else np.empty((batch.num_rows, 0))
+    levels = tuple(known.names if known else None for known in codes)
+    return Features(tuple(names), np.ascontiguousarray(matrix), levels)
+
+
+@dataclass(frozen=True)
+class TargetRows:
+    """The rows of a table that have a target, in canonical order.
+
+    Attributes:
+        batch: the rows, with canonical types.
+        hashes: their row hashes; shape (rows,).
+    """
+
+    batch: pa.RecordBatch
+    hashes: Hashes
+
+
+def target_rows(table: pa.Table, roles: Roles) -> TargetRows:
+    """Return the rows of a table, in any order, that have a target."""
+    batch, hashes = in_canonical_order(table)
+    known = np.flatnonzero(batch.column(roles.target).is_valid().to_numpy(zero_copy_only=False))
+    return TargetRows(batch.take(pa.array(known)), hashes[known])
+
+
+def make_frame(rows: TargetRows, roles: Roles, classes: tuple[str, ...], max_levels: int) -> Frame:
     """Return the rows of a partition as a trainer gets them.
 
     Args:
-        table: all rows of the partition, in any order, with canonical types.
+        rows: the rows.
         roles: roles of the columns.
         classes: classes of the dataset; empty for a regression.
         max_levels: levels per category before the rarest are merged.
     """
-    batch, hashes = in_canonical_order(table)
-    known = np.flatnonzero(batch.column(roles.target).is_valid().to_numpy(zero_copy_only=False))
-    batch, hashes = batch.take(pa.array(known)), hashes[known]
+    batch, hashes = rows.batch, rows.hashes
+    known = len(hashes)
     coded = [_code(batch, name, roles, max_levels) for name in roles.features]
-    matrix = (
-        np.column_stack([values for values, _ in coded]) if coded else np.empty((len(known), 0))
-    )
+    matrix = np.column_stack([values for values, _ in coded]) if coded else np.empty((known, 0))
     codes = tuple(levels for _, levels in coded)
     names = tuple(levels.names if levels else None for levels in codes)
     target, present = _target(batch.column(roles.target), classes)

@@ -8,12 +8,15 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from types import TracebackType
 from typing import Self
 
-from steps.contract import fit_member, fold_models_member
+from steps.contract import explanation_member, fit_member, fold_models_member
 from steps.errors import DamagedError, MissingInputError
 from steps.records import PartitionEntry
 from steps.runtime.parallel import REQUESTS
 from steps.segments.reader import SegmentReader
-from steps.train.partition import Inputs, StoredFit, TrainContext, keys_of, read_parts
+from steps.train.context import TrainContext
+from steps.train.keys import keys_of
+from steps.train.partition import Inputs, StoredFit
+from steps.train.reading import read_parts
 
 LARGE_BYTES = 8 * 1024 * 1024
 """A partition with larger part files is read by its worker, which then holds the only copy."""
@@ -77,10 +80,11 @@ class InputReader:
     def _read(self, entry: PartitionEntry) -> Inputs:
         large = entry.bytes > LARGE_BYTES
         parts = None if large else tuple(read_parts(self._context, entry))
-        return Inputs(parts, self._stored_fit(entry))
+        keys = keys_of(self._context, entry)
+        explained = explanation_member(keys.explanation) in self._stored
+        return Inputs(parts, self._stored_fit(keys.fit), explained)
 
-    def _stored_fit(self, entry: PartitionEntry) -> StoredFit | None:
-        key, _ = keys_of(self._context, entry)
+    def _stored_fit(self, key: str) -> StoredFit | None:
         models = fold_models_member(key)
         if models not in self._stored or fit_member(key) not in self._stored:
             return None

@@ -19,14 +19,9 @@ from steps.runtime.progress import Progress
 from steps.segments.run_results import RunResults, attempt_members
 from steps.segments.writer import SegmentWriter
 from steps.storage.base import read_parsed
+from steps.train.context import TrainContext
 from steps.train.inputs import InputReader
-from steps.train.partition import (
-    Cached,
-    Inputs,
-    TrainContext,
-    has_results,
-    record_without_training,
-)
+from steps.train.partition import Cached, Inputs, has_results, record_without_training
 from steps.train.workers.history import History
 from steps.train.workers.host import memory_kills
 from steps.train.workers.marks import MarkWriter, read_marks

@@ -161,6 +161,7 @@ CASES: dict[str, Case] = {
             execution__prefer="price",
             execution__max_pods=500,
         ),
+        _small("base-compare", base={"mode": "compare"}),
         _small("project-lab", **LAB),
         _small("project-store", platform={"projects__demo__store": "firestore://acme-refeed/demo"}),
         _small("notify-absent", platform={"notify": None}),

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from steps.contract import shards_output
+from steps.contract import BASE_OUTPUT, shards_output
 from tests.argo.cases import CASES, Case, installation
 from workflows.argo.experiment import EXECUTOR, PROJECT_MAP
 from workflows.argo.expressions import LATE, REFUSALS
@@ -91,7 +91,7 @@ def test_step_has_its_own_service_account(case: Case) -> None:
     assert case.golden()["spec"]["serviceAccountName"] == "refeed-train"
     for template in templates(case):
         step = template["metadata"]["labels"]["refeed/step"]
-        expected = {"check": "train", "finish": "collect"}.get(step, step)
+        expected = {"check": "train", "base": "train", "finish": "collect"}.get(step, step)
         assert template["serviceAccountName"] == f"refeed-{expected}"
 
 
@@ -213,11 +213,12 @@ def test_fan_out_uses_an_output_of_split(case: Case) -> None:
         name: re.fullmatch(r"\{\{tasks\.split\.outputs\.parameters\.(.+)\}\}", task["withParam"])
         for name, task in fan_outs.items()
     }
-    assert {match[1] for match in read.values() if match} == written
-    assert written == {shards_output(name.removeprefix("train-")) for name in fan_outs}
+    assert {match[1] for match in read.values() if match} == written - {BASE_OUTPUT}
+    shards = {shards_output(name.removeprefix("train-")) for name in fan_outs}
+    assert written - {BASE_OUTPUT} == shards
     for name, task in fan_outs.items():
         assert task["template"] == name
-        assert task["depends"] == "split.Succeeded"
+        assert task["depends"].split(" && ")[0] == "split.Succeeded"
 
 
 @every_template
@@ -325,3 +326,16 @@ def test_only_finish_has_the_webhook(case: Case) -> None:
             assert reference == {"key": "url", "name": "refeed-notify", "optional": True}
         else:
             assert webhook is None
+
+
+def test_own_models_are_trained_when_the_base_models_are_fitted_or_not_needed() -> None:
+    case = CASES["base-compare"]
+    named, base = tasks(case), template(case, "base")
+    assert named["base"]["depends"] == "split.Succeeded"
+    assert named["base"]["when"] == "{{tasks.split.outputs.parameters.base}} == true"
+    for fan in fans(case).values():
+        assert fan["depends"] == "split.Succeeded && (base.Succeeded || base.Skipped)"
+    outputs = {each["name"] for each in template(case, "split")["outputs"]["parameters"]}
+    assert "base" in outputs
+    assert base["container"]["image"] == "{{inputs.parameters.trainer-image}}"
+    assert "base" not in tasks(CASES["plain"])

@@ -74,6 +74,23 @@ def test_a_slow_trainer_gets_more_pods(platform: Platform, name: str) -> None:
     assert platform.tables(result.json["folder"]) == platform.run_locally(spec, name)
 
 
+def test_a_base_model_is_fitted_once_and_tables_equal_those_of_a_local_run(
+    platform: Platform, name: str
+) -> None:
+    source = platform.source(table_of(healthy(12)), name)
+    changes = {"base": "compare", "trainer": {"name": "linear", "params": {}}}
+    spec = platform.spec(name, source, **changes)
+    result = platform.submit(spec)
+    nodes = workflow(result.json["workflow"])["status"]["nodes"].values()
+    assert {node["displayName"]: node["phase"] for node in nodes}["base"] == "Succeeded"
+    tables = platform.tables(result.json["folder"])
+    assert tables == platform.run_locally(spec, name)
+    again = platform.submit(spec)
+    nodes = workflow(again.json["workflow"])["status"]["nodes"].values()
+    assert {node["displayName"]: node["phase"] for node in nodes}["base"] == "Skipped"
+    assert platform.tables(again.json["folder"]) == tables
+
+
 @pytest.mark.parametrize("partitions", [0, 1])
 def test_no_or_few_partitions(platform: Platform, name: str, partitions: int) -> None:
     table = table_of(healthy(max(partitions, 1)))

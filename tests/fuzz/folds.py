@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from steps.records import Roles
 from steps.train.config import EvaluateConfig
 from steps.train.evaluation.folds import Folds, make_folds
-from steps.train.frame import Frame, make_frame
+from steps.train.frame import Frame, make_frame, target_rows
 from tests.fuzz.splitting import Dataset
 from tests.fuzz.table import Cell, Table
 
@@ -122,9 +122,9 @@ def _deal(
     config: EvaluateConfig,
     roles: Roles | None = None,
 ) -> _Dealt:
-    frame: Frame = make_frame(
-        part, roles or dataset.result.roles, dataset.result.classes, _MAX_LEVELS
-    )
+    roles = roles or dataset.result.roles
+    rows = target_rows(part, roles)
+    frame: Frame = make_frame(rows, roles, dataset.result.classes, _MAX_LEVELS)
     values: Any = frame.features.values[:, frame.features.names.index(table.row_id)]
     return _Dealt([int(value) for value in values], make_folds(frame, config))
 

@@ -14,7 +14,7 @@ from steps.table.sample import Sample
 from steps.table.types import canonical_array
 from steps.train.evaluation.evaluate import Rows
 from steps.train.evaluation.folds import Fold
-from steps.train.frame import Frame, Integers, make_frame
+from steps.train.frame import Frame, Integers, make_frame, target_rows
 from steps.train.trainer import Features, Floats
 
 CLASSES = {"regression": (), "binary": ("no", "yes"), "multiclass": ("a", "b", "c")}
@@ -76,7 +76,7 @@ def read(
     table: pa.Table, roles: Roles, classes: tuple[str, ...] = (), max_levels: int = 100
 ) -> Frame:
     """The frame of a table."""
-    return make_frame(table, roles, classes, max_levels)
+    return make_frame(target_rows(table, roles), roles, classes, max_levels)
 
 
 def grid_of(table: pa.Table, roles: Roles, points: int = 20) -> Grid:

@@ -16,7 +16,7 @@ import refeed
 from refeed import Loss, SpecError
 from steps.contract import TRAIN_VERSION
 from steps.records import digest
-from steps.train.partition import keys_of
+from steps.train.keys import keys_of
 from steps.train.workers.worker import open_context
 from tests.command import refeed as command
 from tests.segment_surgery import read_members
@@ -180,8 +180,8 @@ def test_the_key_of_a_fit_has_the_loss_only_if_it_is_not_the_default(
             "train": TRAIN_VERSION,
         }
     )
-    assert keys_of(context, entry)[0] == before
+    assert keys_of(context, entry).fit == before
     monkeypatch.setattr(
         type(context.trainer), "loss", lambda *_: Loss("absolute_error", "identity")
     )
-    assert keys_of(context, entry)[0] != before
+    assert keys_of(context, entry).fit != before

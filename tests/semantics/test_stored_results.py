@@ -10,7 +10,7 @@ import pytest
 import refeed
 from steps.records import RunRequest
 from steps.storage.base import read_parsed, storage_for
-from steps.train.partition import keys_of
+from steps.train.keys import keys_of
 from steps.train.workers.worker import open_context
 from tests.segment_surgery import member_names, read_members
 from tests.workspace import Workspace, small_table

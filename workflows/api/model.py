@@ -12,9 +12,10 @@ from steps.errors import DataError, MissingInputError
 from steps.run_context import RunContext
 from steps.table.grid import numbers_of
 from steps.table.types import canonical_batch
+from steps.train.context import TrainContext
 from steps.train.evaluation.metrics import inverse_link
 from steps.train.frame import Frame
-from steps.train.partition import TrainContext, read_frame
+from steps.train.reading import frame_of, read_rows
 from steps.train.trainer import Floats
 from steps.train.workers.worker import open_context
 
@@ -44,7 +45,7 @@ class Model:
         if partition_id not in entries:
             raise MissingInputError(f"The dataset has no partition {partition_id!r}.")
         entry = entries[partition_id]
-        self._frame: Frame = read_frame(self._train, entry)
+        self._frame: Frame = frame_of(self._train, read_rows(self._train, entry))
         results = context.results(self._train.request)
         key = results.record(partition_id).fit
         content = results.final_model(key, self._train.trainer.suffix)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 
-from steps.contract import LARGER_CLASS_EXITS, MAX_REFUSED
+from steps.contract import BASE_OUTPUT, LARGER_CLASS_EXITS, MAX_REFUSED
 
 RETRIED = (
     "-1",
@@ -43,6 +43,16 @@ def after_all(tasks: Iterable[str]) -> str:
     """Return ``depends`` of a task that runs when the others have ended and split has succeeded."""
     ended = ["(" + " || ".join(f"{task}.{end}" for end in _ENDED) + ")" for task in tasks]
     return " && ".join(["split.Succeeded", *ended])
+
+
+def base_has_ended() -> str:
+    """Return ``depends`` of the tasks that need the base models, if there are any to fit."""
+    return "split.Succeeded && (base.Succeeded || base.Skipped)"
+
+
+def needs_base() -> str:
+    """Return ``when`` of the task that fits the base models."""
+    return f"{{{{tasks.split.outputs.parameters.{BASE_OUTPUT}}}}} == true"
 
 
 def failed_or_late(late_seconds: float | None) -> str:

@@ -36,7 +36,7 @@ from hera.workflows import (
     models,
 )
 
-from steps.contract import Step, output, shards_output, step_command
+from steps.contract import BASE_OUTPUT, Step, output, shards_output, step_command
 from steps.quantity import parse_duration
 from steps.records import canonical_json
 from workflows.argo import expressions, pod_patch
@@ -202,7 +202,13 @@ class _Templates:
         when = expressions.failed_or_late(notify.late_seconds if notify else None)
         with DAG(name="exit") as exit_handler:
             exit_handler.tasks = [Task(name="finish", template="finish", when=when)]
-        yield from (self._dag(), check, split, *trainers, collect, exit_handler, self._finish())
+        base = [self._base()] if self._has_base else []
+        yield from (self._dag(), check, split, *base, *trainers, collect, exit_handler)
+        yield self._finish()
+
+    @property
+    def _has_base(self) -> bool:
+        return self.experiment.spec.base.mode != "none"
 
     def _dag(self) -> DAG:
         run = {"run": "{{tasks.check.outputs.parameters.run}}"}
@@ -211,7 +217,7 @@ class _Templates:
             Task(
                 name=f"train-{name}",
                 template=f"train-{name}",
-                depends="split.Succeeded",
+                depends=expressions.base_has_ended() if self._has_base else "split.Succeeded",
                 with_param=f"{{{{tasks.split.outputs.parameters.{shards_output(name)}}}}}",
                 arguments=run | image | {"shard": "{{item}}"},
             )
@@ -222,10 +228,30 @@ class _Templates:
             dag.tasks = [
                 Task(name="check", template="check"),
                 Task(name="split", template="split", depends="check.Succeeded", arguments=run),
+                *([self._base_task(run | image)] if self._has_base else []),
                 *train_tasks,
                 Task(name="collect", template="collect", depends=after, arguments=run),
             ]
         return dag
+
+    def _base_task(self, arguments: dict[str, str]) -> Task:
+        return Task(
+            name="base",
+            template="base",
+            depends="split.Succeeded",
+            when=expressions.needs_base(),
+            arguments=arguments,
+        )
+
+    def _base(self) -> Container:
+        """Return the base template, which runs in the image of the trainer."""
+        return self._container(
+            "base",
+            image="{{inputs.parameters.trainer-image}}",
+            account="refeed-train",
+            classes=self._classes(self.experiment.installation.steps.of_base),
+            inputs=[Parameter(name=name) for name in ("run", "trainer-image")],
+        )
 
     def _check(self) -> Container:
         """Return the check template, which runs in the image of the form's trainer."""
@@ -252,7 +278,10 @@ class _Templates:
             account="refeed-split",
             classes=self._classes(self.experiment.installation.steps.split),
             inputs=[Parameter(name="run")],
-            outputs=[_output(shards_output(name)) for name in self._training_names],
+            outputs=[
+                *(_output(shards_output(name)) for name in self._training_names),
+                *([_output(BASE_OUTPUT)] if self._has_base else []),
+            ],
         )
 
     def _train(self, resource_class: str) -> Container:

@@ -54,6 +54,14 @@ def split(root: Root, project: Project, experiment: Experiment, run: Run) -> Non
 
 
 @app.command()
+def base(root: Root, project: Project, experiment: Experiment, run: Run) -> None:
+    """Fit the models of all partitions together, with which their own models are compared."""
+    from workflows.pods.base import base_in_pod
+
+    base_in_pod(RunAddress(root, project, experiment, run))
+
+
+@app.command()
 def train(
     root: Root,
     project: Project,

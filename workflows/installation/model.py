@@ -84,6 +84,14 @@ class StepClasses(SpecPart):
     """Resource class of the split step, which streams the table."""
     collect: str = "small"
     """Resource class of the collect step, which streams the results."""
+    base: str | None = None
+    """Resource class of the base step, which holds all rows in memory, or a sample of them;
+    default: that of the split step."""
+
+    @property
+    def of_base(self) -> str:
+        """Resource class of the base step."""
+        return self.base or self.split
 
 
 class Prices(SpecPart):
@@ -188,7 +196,7 @@ class Installation(SpecPart):
         for name, resource_class in self.classes.items():
             self.classes[name] = resource_class.with_name(name)
         _check_growth("classes", self._without_resources)
-        for step, name in self.steps.model_dump().items():
+        for step, name in self.steps.model_dump(exclude_none=True).items():
             if name not in self.classes:
                 known = ", ".join(self.classes)
                 raise ValueError(f"steps.{step} is {name!r}, which is not a class: {known}")

@@ -95,6 +95,16 @@ def run_request(
         label=spec.execution.label,
         results_version=RESULTS_VERSION,
         fold_models=spec.execution.fold_models,
+        base=spec.base.resolve(_large_enough(split, spec.dataset.min_rows)),
+    )
+
+
+def _large_enough(split: SplitResult, min_rows: int) -> int:
+    """Return the number of partitions that have enough rows for a model."""
+    target = split.roles.target
+    return sum(
+        entry.key.kind != "null" and split.index.rows_with_target(entry, target) >= min_rows
+        for entry in split.index.entries
     )
 
 

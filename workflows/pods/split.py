@@ -8,6 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from steps.contract import (
+    BASE_OUTPUT,
     OUTPUTS,
     RunAddress,
     RunMembers,
@@ -61,6 +62,15 @@ def split_in_pod(address: RunAddress) -> None:
             # Argo gets numbers only; the training pods read the shards from the run's folder.
             numbers = [shard_number(number) for number in range(shards.get(name, 0))]
             Path(output(shards_output(name))).write_text(json.dumps(numbers))
+        Path(output(BASE_OUTPUT)).write_text("true" if _needs_base(pod) else "false")
+
+
+def _needs_base(pod: Pod) -> bool:
+    """Return whether the run needs base models that no earlier run has stored."""
+    request = pod.context.request()
+    if not request.base:
+        return False
+    return not pod.storage.exists(cache_of(pod.address, request).base_models(request.base_key))
 
 
 def _build(pod: Pod, spec: ExperimentSpec) -> None:

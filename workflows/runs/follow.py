@@ -169,7 +169,7 @@ def _step(workflow: dict[str, Any]) -> str:
         for node in nodes.values()
         if node.get("type") == "Pod" and node.get("phase") in {"Pending", "Running"}
     ]
-    order = ("finish", "collect", "train", "split", "check")
+    order = ("finish", "collect", "train", "base", "split", "check")
     return next((step for step in order if step in active), "check" if not nodes else "")
 
 

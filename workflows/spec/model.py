@@ -9,7 +9,7 @@ from pydantic import Field, model_validator
 from steps.config import SpecPart
 from steps.records import digest
 from steps.split.config import DatasetConfig, SplitConfig
-from steps.train.config import EvaluateConfig, ExplainConfig, TrainerConfig
+from steps.train.config import BaseConfig, EvaluateConfig, ExplainConfig, TrainerConfig
 
 NAME = r"^[a-z]([-a-z0-9]*[a-z0-9])?$"
 STORE = r"^firestore://[a-z][a-z0-9-]{4,28}[a-z0-9](/[a-z][a-z0-9-]{2,61}[a-z0-9])?$"
@@ -113,6 +113,7 @@ class ExperimentSpec(SpecPart):
     trainer: TrainerConfig = TrainerConfig()
     evaluate: EvaluateConfig = EvaluateConfig()
     explain: ExplainConfig = ExplainConfig()
+    base: BaseConfig = _added(BaseConfig())
     execution: ExecutionConfig = ExecutionConfig()
     schedule: ScheduleConfig | None = None
     """Schedule on a cluster; default: runs only on request."""

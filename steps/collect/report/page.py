@@ -14,6 +14,7 @@ from markupsafe import Markup
 from steps.charts import dependence, text
 from steps.charts.features import data_section
 from steps.charts.heatmap import heat_map
+from steps.charts.own_or_base import comparison_of
 from steps.charts.shap import MOST_PANELS, shap_chart, shap_panels
 from steps.charts.skill import best_and_worst, skill_charts, verdict
 from steps.charts.tables import (
@@ -103,6 +104,7 @@ def build_report(read: Reader, run: RunInfo) -> str:
         "partitions": partitions,
         "trained": trained,
         "importance": importance,
+        "comparison": comparison_of(read, experiment),
         "skill_sentence": headline.skill_sentence(partitions),
         "contrast_sentence": headline.best_and_worst_sentence(partitions),
         "importance_sentence": headline.importance_sentence(importance),

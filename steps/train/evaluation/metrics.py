@@ -103,6 +103,18 @@ def row_loss(loss: Loss, factors: Floats | None = None) -> Metric:
             return Metric(name, deviance(loss.power), mean_constant, degree=degree)
 
 
+def row_losses(metric: Metric, target: Floats, prediction: Floats) -> Floats:
+    """Return the loss of each row, of a metric that is the mean of row losses; shape (rows,).
+
+    With equal weights, the influence of a row is (its loss - the mean) / rows.
+    """
+    score = metric.score(target, prediction, np.ones(len(target)))
+    assert score.value is not None
+    assert score.influence is not None
+    losses: Floats = score.value + score.influence * len(target)
+    return losses
+
+
 def _mean_absolute_error() -> Metric:
     return Metric("mae", _mae, quantile_constant(0.5), degree=1)
 

@@ -32,9 +32,11 @@ from steps.records import (
 from steps.runtime.attempts import Attempt
 from steps.runtime.log import writer_name
 from steps.runtime.lost_artifacts import rebuild_if_lost
+from steps.segments.run_results import cache_of
 from steps.storage.base import read_parsed, storage_for
 from steps.table.grid import Grid
-from steps.train.partition import Cached, Inputs, TrainContext, Trained, train_partition
+from steps.train.context import TrainContext
+from steps.train.partition import Cached, Inputs, Trained, train_partition
 from steps.train.registry import (
     conflicts,
     data_shape,
@@ -156,6 +158,7 @@ def open_context(address: RunAddress) -> TrainContext:
         trainer=make_trainer(name, params),
         dataset=dataset,
         storage=storage,
+        cache=cache_of(address, request),
     )
 
 

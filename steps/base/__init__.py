@@ -1,0 +1,1 @@
+"""The base step: models of all partitions together, one per fold."""
