@@ -65,6 +65,7 @@ def _tables(
     rows = {"importance": singles, "shap_summary": pairs}
     rows |= dict.fromkeys(("partial_dependence", "shap_by_value"), cells)
     rows["metrics"] = [("", "", i) for i in range(6)]
+    rows["own_or_base"] = [("", "", 0)]
     return {name: _columns(name, rows[name], random) for name in PER_PARTITION}
 
 
