@@ -12,7 +12,7 @@ from steps.train.evaluation.shared_folds import SharedFolds
 from steps.train.frame import Frame, TargetRows
 from steps.train.reading import frame_of
 from steps.train.skips import inner_folds
-from steps.train.trainer import RowSubset, TrainingData
+from steps.train.trainer import RowSubset
 
 _FEWEST_ROWS = 2
 """Fewest rows that a model is fitted on."""
@@ -36,15 +36,7 @@ def fit_base_models(context: TrainContext, rows: TargetRows, all_rows: int) -> B
     folds = SharedFolds.of(frame, rows, context.request.roles, context.evaluation)
     subsets = [_subset(context, frame, rows, folds, number) for number in range(folds.count)]
     reason = _reason(context, frame, subsets)
-    data = TrainingData(
-        features=frame.features,
-        target=frame.target,
-        weight=frame.weight,
-        task=context.task,
-        classes=frame.classes,
-        seed=context.evaluation.seed,
-        offset=frame.offset,
-    )
+    data = frame.training_data(context.task, context.evaluation.seed)
     models: list[Any] = []
     if not reason and context.evaluation.method == "time":
         models = [context.trainer.fit(data.subset(subset)) for subset in subsets]

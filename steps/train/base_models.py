@@ -66,7 +66,7 @@ class BaseModels:
         raw = np.full((features.rows, scores[0][1].shape[1] if scores else 1), np.nan)
         for held, score in scores:
             raw[held] = score
-        return raw, np.isfinite(raw).all(axis=1)
+        return raw, np.asarray(fold >= 0)
 
     def save(self, trainer: AnyTrainer) -> bytes:
         """Return a zip archive; the same models give the same bytes."""

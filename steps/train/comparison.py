@@ -73,6 +73,8 @@ def compare(context: TrainContext, base: BaseModels, rows: TargetRows, own: Held
     held, own_losses, constant_losses = held[both], own_losses[both], constant_losses[both]
     if not len(held):
         return {"reason": "no_common_rows"}
+    if not np.isfinite(base_losses[held]).all():  # a raw score beyond any number
+        return {"reason": "base_not_finite"}
     if not constant_losses.any():
         return {"reason": "constant_is_perfect"}
     weight = _weights(context, frame)[held]
@@ -126,7 +128,9 @@ def _base_losses(
     if frame.classes:
         target, prediction = _in_classes_of(base, frame, prediction)
     losses = np.zeros(len(target))
-    losses[known] = row_losses(row_loss(loss), target[known], prediction[known])
+    with np.errstate(all="ignore"):  # the caller checks that losses are finite
+        each = row_losses(row_loss(loss), target[known], prediction[known])
+    losses[known] = np.where(np.isfinite(prediction[known]).all(axis=1), each, np.nan)
     return losses, known
 
 

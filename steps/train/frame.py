@@ -15,7 +15,7 @@ from steps.table.grid import FeatureGrid, cells, level_texts, numbers_of
 from steps.table.hashing import Hashes, row_hashes
 from steps.table.part_codec import in_canonical_order
 from steps.table.row_identity import row_keys
-from steps.train.trainer import Features, Floats
+from steps.train.trainer import Features, Floats, Task, TrainingData
 
 OTHER_LEVELS = "(other levels)"
 """Name of the rare levels of a category that are merged into one."""
@@ -90,6 +90,18 @@ class Frame:
             time=None if self.time is None else self.time[rows],
             offset=None if self.offset is None else self.offset[rows],
             exposure=None if self.exposure is None else self.exposure[rows],
+        )
+
+    def training_data(self, task: Task, seed: int) -> TrainingData:
+        """Return all rows as the input of a fit, without inner folds."""
+        return TrainingData(
+            features=self.features,
+            target=self.target,
+            weight=self.weight,
+            task=task,
+            classes=self.classes,
+            seed=seed,
+            offset=self.offset,
         )
 
     def with_offset(self, raw: Floats, rows: Integers | slice) -> Floats:

@@ -38,7 +38,7 @@ from steps.train.keys import PartitionKeys, keys_of
 from steps.train.model_card import model_card
 from steps.train.reading import frame_of, read_rows
 from steps.train.skips import inner_folds, skip_after_reading, skip_before_reading
-from steps.train.trainer import Floats, RowSubset, TrainingData
+from steps.train.trainer import Floats, RowSubset
 
 Cached = Literal["full", "fit", "none"]
 
@@ -181,15 +181,7 @@ def _fit_models(context: TrainContext, frame: Frame, folds: list[Fold]) -> list[
     Bins are shared between the models, except with method time: bins of later rows would say how
     the features develop.
     """
-    data = TrainingData(
-        features=frame.features,
-        target=frame.target,
-        weight=frame.weight,
-        task=context.task,
-        classes=frame.classes,
-        seed=context.evaluation.seed,
-        offset=frame.offset,
-    )
+    data = frame.training_data(context.task, context.evaluation.seed)
     wanted = [*(fold.train for fold in folds), np.arange(len(frame.target))]
     subsets = [RowSubset(rows, inner_folds(context, frame, rows)) for rows in wanted]
     if context.evaluation.method == "time":

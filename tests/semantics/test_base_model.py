@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import shutil
 import zipfile
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -16,9 +17,12 @@ import pytest
 from steps.contract import RunAddress
 from steps.records import Roles
 from steps.table.grid import numbers_of
+from steps.train.comparison import Held, compare
 from steps.train.config import EvaluateConfig
+from steps.train.evaluation.folds import make_folds
 from steps.train.evaluation.shared_folds import SharedFolds, clusters_of
 from steps.train.frame import TargetRows, make_frame, target_rows
+from steps.train.reading import frame_of, read_rows
 from steps.train.workers.worker import open_context
 from tests.segment_surgery import member_names
 from tests.workspace import Workspace, small_table
@@ -252,3 +256,28 @@ def test_gc_keeps_the_base_model_of_a_kept_run_only(lab: Workspace) -> None:
     shutil.rmtree(done.layout.base)
     folder = str(archive_of(lab).parent)
     assert folder in gc.find_garbage(loaded, None).paths
+
+
+def test_a_base_model_whose_scores_are_not_finite_is_a_reason_not_a_failed_partition(
+    lab: Workspace,
+) -> None:
+    lab.write_table(small_table(PARTITIONS))
+    context = open_context(_address(local.run(lab.write_spec(**COMPARE))))
+    entry = context.index.entries[0]
+    rows = read_rows(context, entry)
+    frame = frame_of(context, rows)
+    folds = make_folds(frame, context.evaluation).parts
+    own = Held(frame, folds, [frame.target[fold.held_out][:, None] for fold in folds])
+    trainer, base = context.trainer, context.base
+    assert base is not None
+    assert "gain" in compare(context, base, rows, own)
+
+    class Broken:
+        def predict(self, _model: object, features: Any) -> Any:
+            return np.full((features.rows, 1), np.inf)
+
+        def loss(self, task: Any) -> Any:
+            return trainer.loss(task)
+
+    broken = replace(context, trainer=Broken())  # type: ignore[arg-type]
+    assert compare(broken, base, rows, own) == {"reason": "base_not_finite"}
